@@ -1,0 +1,92 @@
+//! Which of 100,000 buckets an identity falls into: the one place where a user's luck is drawn.
+//!
+//! `((fmix64(fnv1a64(salt ‖ 0x00 ‖ id)) >> 32) * 100_000) >> 32` (DESIGN section 3). FNV-1a alone is not uniform
+//! enough and correlates salts; MurmurHash3's finalizer mends both (facts/splitting.md, section 3, measured).
+
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+
+/// How many buckets there are: one for each 0.001 percent.
+pub const BUCKETS: u32 = 100_000;
+
+/// The bucket of `id` in a split with this salt and draw: 0 to 99,999.
+///
+/// ```
+/// use sluice_filter::bucket::bucket;
+/// assert_eq!(bucket("web", None, b"alice"), 56_066);
+/// ```
+pub fn bucket(salt: &str, draw: Option<&str>, id: &[u8]) -> u32 {
+    Seed::new(salt, draw).bucket(id)
+}
+
+/// The hash of everything before the identity, computed once per configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(u64);
+
+impl Seed {
+    /// The seed of a salt and, if users were drawn again, the draw.
+    pub fn new(salt: &str, draw: Option<&str>) -> Self {
+        let mut hash = FnvHasher::default();
+        hash.write(salt.as_bytes());
+        hash.write(&[0]);
+        if let Some(draw) = draw {
+            hash.write(draw.as_bytes());
+            hash.write(&[0]);
+        }
+        Self(hash.finish())
+    }
+
+    /// The bucket of `id`: 0 to 99,999.
+    pub fn bucket(self, id: &[u8]) -> u32 {
+        let mut hash = FnvHasher::with_key(self.0);
+        hash.write(id);
+        scale((fmix64(hash.finish()) >> 32) as u32)
+    }
+}
+
+/// The bucket of 32 random bits: 0 to 99,999.
+pub fn scale(random: u32) -> u32 {
+    ((u64::from(random) * u64::from(BUCKETS)) >> 32) as u32
+}
+
+/// MurmurHash3's 64-bit finalizer (Austin Appleby, public domain).
+const fn fmix64(mut hash: u64) -> u64 {
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_buckets_never_change() {
+        let cases: &[(&str, &[u8], u32)] = &[
+            ("web", b"alice", 56_066),
+            ("web", b"bob", 45_061),
+            ("checkout", b"alice", 53_706),
+            ("web", b"1", 59_710),
+            ("web", b"alice@some-company-name.com", 34_455),
+            ("", b"", 72_270),
+            ("web", b"\xff\xfe", 30_126),
+            ("收银", "张三".as_bytes(), 37_564),
+        ];
+        for (salt, id, expected) in cases {
+            assert_eq!(bucket(salt, None, id), *expected, "{salt} {id:?}");
+        }
+    }
+
+    #[test]
+    fn a_draw_is_part_of_the_salt() {
+        assert_eq!(bucket("web", Some("2026"), b"alice"), bucket("web\02026", None, b"alice"));
+    }
+
+    #[test]
+    fn random_bits_cover_all_buckets() {
+        assert_eq!((scale(0), scale(u32::MAX)), (0, BUCKETS - 1));
+    }
+}

@@ -1,0 +1,15 @@
+//! The filter in Envoy: which callbacks there are and which thread owns what.
+//!
+//! [`root`] takes configurations and flushes counters, [`http`] hosts one decision a request, [`host`] makes every host
+//! call. Built for wasm32-wasip1 only; one VM a worker, so nothing here is shared between threads.
+
+mod host;
+mod http;
+mod root;
+
+mod start {
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        proxy_wasm::set_root_context(|_| Box::new(super::root::Root::default()));
+    }}
+}

@@ -1,0 +1,156 @@
+//! Envoy's habits: every host call the filter makes, in bytes, with a chosen result where the host has none.
+//!
+//! The SDK's String getters panic on what is not UTF-8, so only its byte calls are used. Metric ids are kept per VM:
+//! the host makes a new id at each definition and never forgets one.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, MapType, MetricType};
+
+use crate::plan::{Node, NodeKind};
+use crate::request::{Bytes, Request};
+
+/// Where Istio's JWT filter leaves the verified claims.
+const CLAIMS: [&str; 4] = ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "payload"];
+
+/// The request that Envoy is asking about.
+pub(super) struct CurrentRequest;
+
+impl Request for CurrentRequest {
+    fn authority(&self) -> Option<Bytes<'_>> {
+        self.header(":authority")
+    }
+
+    fn path(&self) -> Option<Bytes<'_>> {
+        self.header(":path")
+    }
+
+    fn header(&self, name: &str) -> Option<Bytes<'_>> {
+        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten().map(Cow::Owned)
+    }
+
+    // Envoy hands out any JSON value as bytes: numbers as a double, lists and maps serialised. Only strings identify
+    // anybody, and only they are text without control characters.
+    fn claim(&self, name: &str) -> Option<Bytes<'_>> {
+        let path = CLAIMS.into_iter().chain([name]).collect();
+        let value = hostcalls::get_property(path).ok().flatten()?;
+        let is_text = std::str::from_utf8(&value).is_ok_and(|text| !text.chars().any(char::is_control));
+        is_text.then_some(Cow::Owned(value))
+    }
+
+    fn source_address(&self) -> Option<Bytes<'_>> {
+        property(&["source", "address"]).map(Cow::Owned)
+    }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).ok()?;
+        Some(random)
+    }
+}
+
+/// Replaces every value of a request header by one. The host refuses only where there is no request any more.
+pub(super) fn set_request_header(name: &str, value: &str) {
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()));
+}
+
+/// Removes every value of a request header.
+pub(super) fn remove_request_header(name: &str) {
+    let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
+}
+
+/// A response header's first value.
+pub(super) fn response_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()
+}
+
+/// Replaces every value of a response header by one.
+pub(super) fn set_response_header(name: &str, value: &[u8]) {
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value));
+}
+
+/// Adds a value to a response header.
+pub(super) fn add_response_header(name: &str, value: &[u8]) {
+    let _ = hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value);
+}
+
+/// The plugin configuration as received.
+pub(super) fn plugin_configuration() -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX).ok().flatten().unwrap_or_default()
+}
+
+/// The plugin's name, as Envoy has it: in Istio, namespace and resource name.
+pub(super) fn plugin_name() -> String {
+    property(&["plugin_name"]).map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default()
+}
+
+/// What this Envoy says of itself.
+pub(super) fn node() -> Node {
+    let kind = NodeKind::of_node_id(&property(&["xds", "node", "id"]).unwrap_or_default());
+    let namespace = property(&["xds", "node", "metadata", "NAMESPACE"]).and_then(|name| String::from_utf8(name).ok());
+    Node { kind, namespace }
+}
+
+fn property(path: &[&str]) -> Option<Vec<u8>> {
+    hostcalls::get_property(path.to_vec()).ok().flatten()
+}
+
+/// Bytes that outlive configurations and are shared by all VMs of this module.
+pub(super) fn shared_data(key: &str) -> Option<Vec<u8>> {
+    hostcalls::get_shared_data(key).ok()?.0
+}
+
+/// Keeps bytes for all VMs of this module. Losing a race is losing to an equally new value.
+pub(super) fn set_shared_data(key: &str, value: &[u8]) {
+    let _ = hostcalls::set_shared_data(key, Some(value), None);
+}
+
+/// Time since the epoch; zero when the host has no clock.
+pub(super) fn now() -> Duration {
+    let now = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok());
+    now.unwrap_or_default()
+}
+
+/// Asks for a tick each `period`.
+pub(super) fn set_tick_period(period: Duration) {
+    let _ = hostcalls::set_tick_period(period);
+}
+
+/// Adds to a counter; created when first needed.
+pub(super) fn add_to_counter(name: &str, labels: &[(&str, &str)], number: u64) {
+    with_metric(MetricType::Counter, name, labels, |id| {
+        let _ = hostcalls::increment_metric(id, i64::try_from(number).unwrap_or(i64::MAX));
+    });
+}
+
+/// Sets a gauge, or adds a value to a histogram.
+pub(super) fn record(kind: MetricType, name: &str, labels: &[(&str, &str)], value: u64) {
+    with_metric(kind, name, labels, |id| {
+        let _ = hostcalls::record_metric(id, value);
+    });
+}
+
+/// Labels by the naming of Istio's extraStatTags: `sluice_split=.=web;.;…sluice_decisions_total`.
+fn with_metric(kind: MetricType, name: &str, labels: &[(&str, &str)], apply: impl FnOnce(u32)) {
+    thread_local!(static IDS: RefCell<HashMap<String, u32>> = RefCell::default());
+    let mut full_name = String::with_capacity(64);
+    for (label, value) in labels {
+        full_name.extend(["sluice_", label, "=.=", value, ";.;"]);
+    }
+    full_name.extend(["sluice_", name]);
+    let id = IDS.with_borrow_mut(|ids| match ids.get(&full_name) {
+        Some(&id) => Some(id),
+        None => {
+            let id = hostcalls::define_metric(kind, &full_name).ok()?;
+            ids.insert(full_name, id);
+            Some(id)
+        }
+    });
+    if let Some(id) = id {
+        apply(id);
+    }
+}

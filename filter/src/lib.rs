@@ -1,0 +1,34 @@
+//! Decides, per user and not per request, which version of a service a request belongs to.
+//!
+//! The way of a configuration: [`config::Document::read`] → [`plan::Plan::build`]. The way of a request:
+//! [`decide::decide`] asks a [`request::Request`] for what the [`plan::Plan`] needs and answers with
+//! [`decide::Decisions`]. Neither knows of Envoy: `envoy` (built for wasm32-wasip1 only) hosts them in a proxy,
+//! the `sluice` binary hosts them in `explain` and `simulate`.
+//!
+//! ```
+//! use sluice_filter::{bucket::bucket, config::Document, plan::{Node, Plan}};
+//!
+//! let document = Document::read(br#"{"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 5}}}}"#).unwrap();
+//! let plan = Plan::build(&document, &Node::default(), None);
+//! assert!(plan.problems().is_empty());
+//! assert_eq!(bucket("web", None, b"alice"), 56_066);
+//! ```
+
+pub mod allocation;
+pub mod bucket;
+pub mod config;
+pub mod cookies;
+pub mod decide;
+pub mod definition;
+pub mod hosts;
+pub mod identity;
+pub mod matching;
+pub mod pattern;
+pub mod plan;
+pub mod problem;
+pub mod request;
+pub mod revision;
+pub mod tally;
+
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+mod envoy;

@@ -1,0 +1,166 @@
+//! What applies: whether a value, a condition, a rule or a path matches.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use crate::request::{Bytes, Request, Seen};
+
+/// How a value is compared.
+#[derive(Clone, Debug)]
+pub enum Matcher {
+    /// The whole value.
+    Exact(Box<str>),
+    /// How it begins.
+    Prefix(Box<str>),
+    /// How it ends.
+    Suffix(Box<str>),
+    /// An expression for the whole value: its text as typed, and its program.
+    Regex(Box<str>, Arc<Regex>),
+    /// One of several whole values.
+    OneOf(Box<[Box<str>]>),
+    /// Whether there is a value at all.
+    Present(bool),
+}
+
+impl Matcher {
+    /// Whether `value` matches. An absent value matches only `present: false`; an empty one is present.
+    pub fn holds(&self, value: Option<&[u8]>) -> bool {
+        let Some(value) = value else {
+            return matches!(self, Self::Present(false));
+        };
+        match self {
+            Self::Exact(exact) => value == exact.as_bytes(),
+            Self::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
+            Self::Suffix(suffix) => value.ends_with(suffix.as_bytes()),
+            Self::Regex(_, program) => program.is_match(value),
+            Self::OneOf(values) => values.iter().any(|one| value == one.as_bytes()),
+            Self::Present(present) => *present,
+        }
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(exact) => write!(f, "exact {exact:?}"),
+            Self::Prefix(prefix) => write!(f, "prefix {prefix:?}"),
+            Self::Suffix(suffix) => write!(f, "suffix {suffix:?}"),
+            Self::Regex(pattern, _) => write!(f, "regex '{pattern}'"),
+            Self::OneOf(values) => write!(f, "in {values:?}"),
+            Self::Present(present) => write!(f, "present {present}"),
+        }
+    }
+}
+
+/// What a condition looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A cookie.
+    Cookie(Box<str>),
+    /// A request header; the name is in lower case.
+    Header(Box<str>),
+    /// A query parameter.
+    Query(Box<str>),
+    /// A JWT claim.
+    Claim(Box<str>),
+}
+
+impl Subject {
+    /// Its value in a request.
+    pub fn value<'a, R: Request>(&self, seen: &'a Seen<'_, R>) -> Option<Bytes<'a>> {
+        match self {
+            Self::Cookie(name) => seen.cookie(name.as_bytes()).map(Cow::Borrowed),
+            Self::Header(name) => seen.header(name),
+            Self::Query(name) => seen.query(name.as_bytes()).map(Cow::Borrowed),
+            Self::Claim(name) => seen.request.claim(name),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Query(name) => write!(f, "query parameter {name}"),
+            Self::Claim(name) => write!(f, "claim {name}"),
+        }
+    }
+}
+
+/// One comparison of an alternative.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// What is looked at.
+    pub subject: Subject,
+    /// What it is compared with.
+    pub matcher: Matcher,
+}
+
+impl Condition {
+    /// Whether it holds for a request.
+    pub fn holds<R: Request>(&self, seen: &Seen<'_, R>) -> bool {
+        self.matcher.holds(self.subject.value(seen).as_deref())
+    }
+}
+
+/// A rule: it names an audience.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The audience's name.
+    pub name: Box<str>,
+    /// Alternatives; inside one, every condition must hold.
+    pub alternatives: Box<[Box<[Condition]>]>,
+}
+
+impl Rule {
+    /// Whether some alternative holds as a whole.
+    pub fn matches<R: Request>(&self, seen: &Seen<'_, R>) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.iter().all(|condition| condition.holds(seen)))
+    }
+}
+
+/// Whether a split's paths match; no paths are every path.
+pub fn on_path<R: Request>(paths: &[Matcher], seen: &Seen<'_, R>) -> bool {
+    paths.is_empty() || {
+        let path = seen.path_without_query();
+        paths.iter().any(|matcher| matcher.holds(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::Patterns;
+
+    #[test]
+    fn values_match_byte_for_byte() {
+        let regex = Matcher::Regex("a.c".into(), Patterns::default().compile("a.c").unwrap());
+        let one_of = Matcher::OneOf(["gold".into(), "platinum".into()].into());
+        let cases: &[(&str, Matcher, Option<&[u8]>, bool)] = &[
+            ("exact", Matcher::Exact("ios".into()), Some(b"ios"), true),
+            ("exact is the whole value", Matcher::Exact("ios".into()), Some(b"ios17"), false),
+            ("exact has case", Matcher::Exact("ios".into()), Some(b"iOS"), false),
+            ("prefix", Matcher::Prefix("ios".into()), Some(b"ios17"), true),
+            ("prefix of something shorter", Matcher::Prefix("ios".into()), Some(b"io"), false),
+            ("suffix", Matcher::Suffix(".com".into()), Some(b"x.com"), true),
+            ("regex", regex.clone(), Some(b"a\xffc"), true),
+            ("regex is the whole value", regex.clone(), Some(b"xabc"), false),
+            ("in", one_of.clone(), Some(b"platinum"), true),
+            ("not in", one_of.clone(), Some(b"silver"), false),
+            ("empty is present", Matcher::Present(true), Some(b""), true),
+            ("empty is not absent", Matcher::Present(false), Some(b""), false),
+            ("absent", Matcher::Present(false), None, true),
+            ("absent is not present", Matcher::Present(true), None, false),
+            ("absent matches no prefix", Matcher::Prefix("".into()), None, false),
+            ("absent matches no regex", regex, None, false),
+            ("absent is in nothing", one_of, None, false),
+        ];
+        for (label, matcher, value, expected) in cases {
+            assert_eq!(matcher.holds(*value), *expected, "{label}");
+        }
+    }
+}

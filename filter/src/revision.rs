@@ -1,0 +1,169 @@
+//! The fingerprint of a document: filter and control compute it with this same code, so that `sluice status` can say
+//! how many proxies run which configuration.
+//!
+//! FNV-1a over canonical JSON (nulls dropped, keys in byte order, whole numbers as integers, others in shortest form,
+//! no spaces), cut to 48 bits so that a Prometheus gauge holds it exactly (DESIGN section 4).
+
+use std::fmt;
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+use serde_json::{Map, Value};
+
+const BITS: u32 = 48;
+
+/// A 48-bit fingerprint of a document, shown as 12 hexadecimal digits.
+///
+/// ```
+/// use sluice_filter::revision::Revision;
+///
+/// let one = Revision::of(&serde_json::json!({"b": 5.0, "a": null}));
+/// assert_eq!(one, Revision::of(&serde_json::json!({"b": 5})));
+/// assert_eq!(one.to_string().len(), 12);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The fingerprint of a document.
+    pub fn of(document: &Value) -> Self {
+        let mut hash = HashWriter(FnvHasher::default());
+        write_canonical(document, &mut hash);
+        Self::of_hash(hash.0.finish())
+    }
+
+    pub(crate) fn of_fields(fields: &Map<String, Value>) -> Self {
+        let mut hash = HashWriter(FnvHasher::default());
+        write_object(fields, &mut hash);
+        Self::of_hash(hash.0.finish())
+    }
+
+    const fn of_hash(hash: u64) -> Self {
+        Self(hash >> (u64::BITS - BITS))
+    }
+
+    /// The fingerprint as the gauge `sluice_config_revision` shows it: a number below 2^48.
+    pub const fn as_gauge(self) -> u64 {
+        self.0
+    }
+
+    /// The fingerprint that a gauge showed; anything above 48 bits is cut.
+    pub const fn from_gauge(value: u64) -> Self {
+        Self(value & ((1 << BITS) - 1))
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
+    }
+}
+
+/// The canonical JSON of a value; see the module.
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+/// The value without its nulls, at any depth; `None` when it is itself null.
+pub fn without_nulls(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_nulls).collect())),
+        Value::Object(fields) => Some(Value::Object(
+            fields.into_iter().filter_map(|(name, value)| Some((name, without_nulls(value)?))).collect(),
+        )),
+        other => Some(other),
+    }
+}
+
+struct HashWriter(FnvHasher);
+
+impl fmt::Write for HashWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+// Writing into a String or a hash cannot fail; `let _` because fmt::Write says it might.
+fn write_canonical(value: &Value, out: &mut impl fmt::Write) {
+    let _ = match value {
+        Value::Null => out.write_str("null"),
+        Value::Bool(value) => write!(out, "{value}"),
+        Value::Number(number) => write_number(number, out),
+        Value::String(_) => write!(out, "{value}"),
+        Value::Array(items) => {
+            write_array(items, out);
+            Ok(())
+        }
+        Value::Object(fields) => {
+            write_object(fields, out);
+            Ok(())
+        }
+    };
+}
+
+// Every number passes through f64, as it does in protobuf's Struct on its way through istiod. Rust's Display for f64
+// is the shortest form that reads back the same, and prints whole numbers without a point.
+fn write_number(number: &serde_json::Number, out: &mut impl fmt::Write) -> fmt::Result {
+    let value = number.as_f64().unwrap_or(0.0);
+    if value == 0.0 { out.write_str("0") } else { write!(out, "{value}") }
+}
+
+fn write_array(items: &[Value], out: &mut impl fmt::Write) {
+    let _ = out.write_char('[');
+    for (index, item) in items.iter().filter(|item| !item.is_null()).enumerate() {
+        if index > 0 {
+            let _ = out.write_char(',');
+        }
+        write_canonical(item, out);
+    }
+    let _ = out.write_char(']');
+}
+
+fn write_object(fields: &Map<String, Value>, out: &mut impl fmt::Write) {
+    let mut sorted: Vec<_> = fields.iter().filter(|(_, value)| !value.is_null()).collect();
+    sorted.sort_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+    let _ = out.write_char('{');
+    for (index, (name, value)) in sorted.into_iter().enumerate() {
+        if index > 0 {
+            let _ = out.write_char(',');
+        }
+        let _ = write!(out, "{}:", Value::String(name.clone()));
+        write_canonical(value, out);
+    }
+    let _ = out.write_char('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn canonical_json_has_one_form_for_one_meaning() {
+        let cases = [
+            ("nulls dropped", json!({"a": null, "b": [null, 1]}), r#"{"b":[1]}"#),
+            ("keys in byte order", json!({"b": 1, "B": 2, "ä": 3, "a": 4}), r#"{"B":2,"a":4,"b":1,"ä":3}"#),
+            ("whole numbers as integers", json!([5.0, 5, -0.0, 1e20]), "[5,5,0,100000000000000000000]"),
+            ("others in shortest form", json!([0.001, 12.5, 1e-7]), "[0.001,12.5,0.0000001]"),
+            ("strings as JSON", json!("a\"\n"), r#""a\"\n""#),
+        ];
+        for (label, value, expected) in cases {
+            assert_eq!(canonical(&value), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_revision_is_48_bits_of_fnv1a_in_twelve_digits() {
+        // fnv1a64("{}") = 0x08326b07b4eb53d9... computed with the fnv crate, cut to its upper 48 bits.
+        let mut hash = FnvHasher::default();
+        hash.write(b"{}");
+        let revision = Revision::of(&json!({}));
+        assert_eq!(revision.as_gauge(), hash.finish() >> 16);
+        assert_eq!(Revision::from_gauge(revision.as_gauge()), revision);
+        assert_eq!(revision.to_string(), format!("{:012x}", hash.finish() >> 16));
+    }
+}

@@ -1,0 +1,152 @@
+//! Counters, added up per request and flushed by whoever owns the clock.
+//!
+//! A count per request would be a host call per request; here it is one addition. What a flush does with the numbers
+//! is the caller's.
+
+use std::collections::HashMap;
+
+use fnv::FnvBuildHasher;
+
+use crate::decide::{Audience, Decision, Decisions, Reason};
+use crate::plan::Plan;
+
+/// What one number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Count {
+    /// Requests that got a variant.
+    Decisions {
+        /// The split's place.
+        split: u16,
+        /// The group of users.
+        audience: Audience,
+        /// The variant's place.
+        variant: u8,
+    },
+    /// Anonymous cookies issued.
+    Assignments {
+        /// The split's place.
+        split: u16,
+        /// The group of users.
+        audience: Audience,
+        /// The variant's place.
+        variant: u8,
+    },
+    /// Where identities came from: the source's place, or why there was none.
+    Identity {
+        /// The split's place.
+        split: u16,
+        /// The source's place in the split's identity; `None`: there was none.
+        source: Option<u8>,
+        /// Whether a new identity was issued instead.
+        is_issued: bool,
+    },
+    /// Responses, with `responseMetrics`.
+    Responses {
+        /// The split's place.
+        split: u16,
+        /// The variant's place.
+        variant: u8,
+        /// The first digit of the status.
+        class: u8,
+    },
+}
+
+impl Count {
+    /// The metric's name and its labels, in order, without the prefix `sluice_`.
+    pub fn labels<'p>(&self, plan: &'p Plan) -> Option<(&'static str, Vec<(&'static str, &'p str)>)> {
+        let definition = |split: u16| plan.split(split).map(|split| &*split.definition);
+        let variant_name = |split: u16, variant: u8| {
+            Some(definition(split)?.variants.get(usize::from(variant)).map_or("", AsRef::as_ref))
+        };
+        Some(match *self {
+            Self::Decisions { split, audience, variant } | Self::Assignments { split, audience, variant } => {
+                let name = if matches!(self, Self::Decisions { .. }) { "decisions_total" } else { "assignments_total" };
+                let audience = audience.name(definition(split)?);
+                let labels = vec![
+                    ("split", definition(split)?.name.as_ref()),
+                    ("audience", audience),
+                    ("variant", variant_name(split, variant)?),
+                ];
+                (name, labels)
+            }
+            Self::Identity { split, source, is_issued } => {
+                let source = match source {
+                    Some(place) => {
+                        definition(split)?.identity.get(usize::from(place)).map_or("none", |source| source.kind())
+                    }
+                    None if is_issued => "issued",
+                    None => "none",
+                };
+                ("identity_total", vec![("split", definition(split)?.name.as_ref()), ("source", source)])
+            }
+            Self::Responses { split, variant, class } => {
+                const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+                let class = CLASSES.get(usize::from(class)).copied().unwrap_or("other");
+                let labels = vec![
+                    ("split", definition(split)?.name.as_ref()),
+                    ("variant", variant_name(split, variant)?),
+                    ("class", class),
+                ];
+                ("responses_total", labels)
+            }
+        })
+    }
+}
+
+/// Numbers since the last flush.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(HashMap<Count, u64, FnvBuildHasher>);
+
+impl Tally {
+    /// Counts what was decided for one request.
+    pub fn add(&mut self, decisions: &Decisions) {
+        for decision in decisions.iter() {
+            self.add_one(decision);
+        }
+    }
+
+    fn add_one(&mut self, decision: &Decision) {
+        let Decision { split, audience, .. } = *decision;
+        let Some(variant) = decision.variant else {
+            return;
+        };
+        self.increment(Count::Decisions { split, audience, variant });
+        let is_issued = decision.reason == Reason::Issued;
+        if is_issued {
+            self.increment(Count::Assignments { split, audience, variant });
+        }
+        if !matches!(decision.reason, Reason::Forced | Reason::Inherited | Reason::Broken) {
+            self.increment(Count::Identity { split, source: decision.identity, is_issued });
+        }
+    }
+
+    /// Adds one.
+    pub fn increment(&mut self, count: Count) {
+        let number = self.0.entry(count).or_default();
+        *number = number.saturating_add(1);
+    }
+
+    /// Hands out every number and begins again at zero.
+    pub fn flush(&mut self, mut each: impl FnMut(Count, u64)) {
+        for (count, number) in self.0.drain() {
+            each(count, number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_add_up_and_begin_again_after_a_flush() {
+        let mut tally = Tally::default();
+        let count = Count::Responses { split: 0, variant: 1, class: 2 };
+        tally.increment(count);
+        tally.increment(count);
+        let mut flushed = Vec::new();
+        tally.flush(|count, number| flushed.push((count, number)));
+        tally.flush(|_, _| panic!("flushed twice"));
+        assert_eq!(flushed, [(count, 2)]);
+    }
+}
