@@ -20,3 +20,5 @@ wasm: ## build the filter's module and print its size
 	@mkdir -p $(dir $(WASM))
 	cargo run -q --locked --release -p strip-exports -- $(TARGET)/wasm32-wasip1/wasm/sluice_filter.wasm $(WASM) $(EXPORTS)
 	@printf '%s: %s bytes, %s gzipped\n' $(WASM) "$$(stat -c %s $(WASM))" "$$(gzip -9 -c $(WASM) | wc -c)"
+
+include tools/envoy.mk

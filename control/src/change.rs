@@ -1,0 +1,394 @@
+//! What a change of weights would be: pure, from what is wanted now to what is wanted then.
+//!
+//! Refuses what the plugin does not have, with the near names, before anything is written. Stores call these inside
+//! their own read-decide-write; nothing here reads or writes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sluice_filter::plan::{EVERYONE, Plan, Split};
+
+use crate::document::merge;
+use crate::near;
+use crate::weights::{Owned, Share};
+
+/// Why a change was refused.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Refusal {
+    /// There is no such split.
+    #[error("there is no split {split:?}; {hint}")]
+    NoSplit {
+        /// As typed.
+        split: String,
+        /// The near names.
+        hint: String,
+    },
+    /// The split has no such audience.
+    #[error("split {split} has no audience {audience:?}; {hint}")]
+    NoAudience {
+        /// The split.
+        split: String,
+        /// As typed.
+        audience: String,
+        /// The near names.
+        hint: String,
+    },
+    /// The split has no such challenger.
+    #[error("split {split} has no challenger {challenger:?}; {hint}")]
+    NoChallenger {
+        /// The split.
+        split: String,
+        /// As typed.
+        challenger: String,
+        /// The near names.
+        hint: String,
+    },
+    /// The fallback has no weight of its own.
+    #[error(
+        "{fallback} is the fallback of split {split} and gets what the challengers leave; set {challengers} instead"
+    )]
+    Fallback {
+        /// The split.
+        split: String,
+        /// The fallback.
+        fallback: String,
+        /// What may be set.
+        challengers: String,
+    },
+    /// The configuration would have problems that it does not have now.
+    #[error("{}", .0.join("\n"))]
+    Problems(Vec<String>),
+    /// A redraw would move users who are on a challenger.
+    #[error(
+        "split {split} is at {challenger}={percent} for {audience}: a redraw would move users in the middle of a ramp; accepted: every challenger at 0 or 100"
+    )]
+    MidRamp {
+        /// The split.
+        split: String,
+        /// The audience.
+        audience: String,
+        /// The challenger.
+        challenger: String,
+        /// Its weight.
+        percent: f64,
+    },
+    /// There is nothing to go back to.
+    #[error("there is no revision {0} in the history; see `sluice history`")]
+    NoRevision(u64),
+    /// There is no earlier state.
+    #[error("the history has no earlier weights to go back to")]
+    NothingEarlier,
+}
+
+/// What a change is based on: the configuration in force and the part of it that `sluice` owns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The whole configuration, Git's half and ours merged.
+    pub config: Value,
+    /// What `sluice` itself wrote.
+    pub owned: Owned,
+}
+
+impl State {
+    /// The configuration with other weights and draws of ours.
+    pub fn with(&self, owned: &Owned) -> Value {
+        let mut config = self.config.clone();
+        // Ours may lack what ours had: leave Git's half of weights only.
+        for field in ["weights", "draws"] {
+            if let Some(fields) = config.get_mut(field).and_then(Value::as_object_mut) {
+                remove_leaves(fields, self.owned.to_config().get(field).and_then(Value::as_object));
+            }
+        }
+        merge(&mut config, owned.to_config());
+        config
+    }
+}
+
+fn remove_leaves(fields: &mut serde_json::Map<String, Value>, leaves: Option<&serde_json::Map<String, Value>>) {
+    for (name, leaf) in leaves.into_iter().flatten() {
+        match (fields.get_mut(name), leaf) {
+            (Some(Value::Object(inner)), Value::Object(leaves)) => {
+                remove_leaves(inner, Some(leaves));
+                if inner.is_empty() {
+                    fields.remove(name);
+                }
+            }
+            _ => {
+                fields.remove(name);
+            }
+        }
+    }
+}
+
+/// One weight that changed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct WeightChange {
+    /// The split.
+    pub split: String,
+    /// The audience.
+    pub audience: String,
+    /// The challenger.
+    pub challenger: String,
+    /// Percent before.
+    pub from: f64,
+    /// Percent after.
+    pub to: f64,
+}
+
+/// Sets shares of one audience; the others stay.
+///
+/// # Errors
+/// What the plugin does not have, and shares that do not fit.
+pub fn set(state: &State, plan: &Plan, split: &str, audience: &str, shares: &[Share]) -> Result<Owned, Refusal> {
+    let found = find_split(plan, split)?;
+    check_audience(found, audience)?;
+    let mut owned = state.owned.clone();
+    for share in shares {
+        check_challenger(found, &share.challenger)?;
+        owned.set(split, audience, &share.challenger, share.percent);
+    }
+    Ok(owned)
+}
+
+/// Explicit zeros for every audience and challenger of the splits; of all splits when `split` is `None`. Never refuses
+/// because of a problem elsewhere: it must work whatever else is wrong.
+///
+/// # Errors
+/// A split that is neither in the plugin nor in the weights.
+pub fn abort(state: &State, plan: Option<&Plan>, split: Option<&str>) -> Result<Owned, Refusal> {
+    let mut owned = state.owned.clone();
+    let defined = plan.map(Plan::splits).unwrap_or_default();
+    let is_wanted = |name: &str| split.is_none_or(|wanted| wanted == name);
+    let effective = Owned::of_config(&state.config);
+    let mut is_known = false;
+    for defined in defined.iter().filter(|defined| is_wanted(&defined.definition.name)) {
+        is_known = true;
+        for (audience, _) in crate::moves::audiences(defined) {
+            for challenger in defined.definition.challengers() {
+                owned.set(&defined.definition.name, &audience, challenger, 0.0);
+            }
+        }
+    }
+    for (name, by_audience) in effective.weights.iter().filter(|(name, _)| is_wanted(name)) {
+        is_known = true;
+        for (audience, by_challenger) in by_audience {
+            for challenger in by_challenger.keys() {
+                owned.set(name, audience, challenger, 0.0);
+            }
+        }
+    }
+    match split {
+        Some(split) if !is_known => Err(no_split(plan, split)),
+        _ => Ok(owned),
+    }
+}
+
+/// Other letters for a split's draw.
+///
+/// # Errors
+/// While a challenger is neither at 0 nor at 100.
+pub fn redraw(state: &State, plan: &Plan, split: &str, letters: &str) -> Result<Owned, Refusal> {
+    find_split(plan, split)?;
+    let effective = Owned::of_config(&state.config);
+    for (audience, by_challenger) in effective.weights.get(split).into_iter().flatten() {
+        for (challenger, &percent) in by_challenger {
+            if percent != 0.0 && percent != 100.0 {
+                let (split, audience, challenger) = (split.to_owned(), audience.clone(), challenger.clone());
+                return Err(Refusal::MidRamp { split, audience, challenger, percent });
+            }
+        }
+    }
+    let mut owned = state.owned.clone();
+    owned.draws.insert(split.to_owned(), letters.to_owned());
+    Ok(owned)
+}
+
+/// Letters for a new draw: the date, and a number behind it if that was drawn already.
+pub fn letters(date: &str, current: Option<&str>) -> String {
+    match current.and_then(|current| current.strip_prefix(date)) {
+        None => date.to_owned(),
+        Some("") => format!("{date}.2"),
+        Some(rest) => {
+            let number = rest.trim_start_matches('.').parse::<u32>().unwrap_or(1);
+            format!("{date}.{}", number.saturating_add(1))
+        }
+    }
+}
+
+/// Earlier weights and draws; zero for whatever got a weight since.
+pub fn restore(state: &State, earlier: &Owned) -> Owned {
+    let mut owned = earlier.clone();
+    for (split, by_audience) in &state.owned.weights {
+        for (audience, by_challenger) in by_audience {
+            for challenger in by_challenger.keys() {
+                let known = earlier.weights.get(split).and_then(|split| split.get(audience)?.get(challenger));
+                if known.is_none() {
+                    owned.set(split, audience, challenger, 0.0);
+                }
+            }
+        }
+    }
+    owned
+}
+
+/// Refuses a change that would bring problems into the splits it touches.
+///
+/// # Errors
+/// The problems that the configuration has after the change and not before.
+pub fn check(before: &Plan, after: &Plan) -> Result<(), Refusal> {
+    let fresh = after.problems().iter().filter(|problem| !before.problems().contains(problem));
+    let fresh: Vec<String> = fresh.map(ToString::to_string).collect();
+    if fresh.is_empty() { Ok(()) } else { Err(Refusal::Problems(fresh)) }
+}
+
+/// Every weight that differs, in order.
+pub fn differences(before: &Owned, after: &Owned) -> Vec<WeightChange> {
+    let mut all: BTreeMap<(&str, &str, &str), ()> = BTreeMap::new();
+    for owned in [before, after] {
+        for (split, by_audience) in &owned.weights {
+            for (audience, by_challenger) in by_audience {
+                all.extend(
+                    by_challenger
+                        .keys()
+                        .map(|challenger| ((split.as_str(), audience.as_str(), challenger.as_str()), ())),
+                );
+            }
+        }
+    }
+    let change = |(split, audience, challenger): (&str, &str, &str)| WeightChange {
+        split: split.to_owned(),
+        audience: audience.to_owned(),
+        challenger: challenger.to_owned(),
+        from: before.weight(split, audience, challenger),
+        to: after.weight(split, audience, challenger),
+    };
+    all.into_keys().map(change).filter(|change| change.from != change.to).collect()
+}
+
+fn find_split<'p>(plan: &'p Plan, split: &str) -> Result<&'p Split, Refusal> {
+    plan.split_named(split).ok_or_else(|| no_split(Some(plan), split))
+}
+
+fn no_split(plan: Option<&Plan>, split: &str) -> Refusal {
+    let names = plan.map(Plan::splits).unwrap_or_default().iter().map(|split| split.definition.name.as_ref());
+    Refusal::NoSplit { split: split.to_owned(), hint: near::hint(split, names) }
+}
+
+fn check_audience(split: &Split, audience: &str) -> Result<(), Refusal> {
+    let names = || split.definition.rules.iter().map(|rule| rule.name.as_ref()).chain([EVERYONE]);
+    if names().any(|name| name == audience) {
+        return Ok(());
+    }
+    let hint = near::hint(audience, names());
+    Err(Refusal::NoAudience { split: split.definition.name.to_string(), audience: audience.to_owned(), hint })
+}
+
+fn check_challenger(split: &Split, challenger: &str) -> Result<(), Refusal> {
+    let name = split.definition.name.to_string();
+    let challengers = || split.definition.challengers().iter().map(AsRef::as_ref);
+    if challengers().any(|known| known == challenger) {
+        return Ok(());
+    }
+    if split.definition.variant(challenger.as_bytes()) == Some(0) {
+        let challengers = challengers().collect::<Vec<_>>().join(", ");
+        return Err(Refusal::Fallback { split: name, fallback: challenger.to_owned(), challengers });
+    }
+    let hint = near::hint(challenger, challengers());
+    Err(Refusal::NoChallenger { split: name, challenger: challenger.to_owned(), hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use sluice_filter::config::Document;
+    use sluice_filter::plan::Node;
+
+    fn state(config: Value) -> (State, Plan) {
+        let plan = Plan::build(&Document::from_value(config.clone()).unwrap(), &Node::default(), None);
+        (State { owned: Owned::of_config(&config), config }, plan)
+    }
+
+    fn web() -> (State, Plan) {
+        state(json!({
+            "splits": {"web": {"variants": ["stable", "canary", "blue"], "rules": [{"name": "staff", "match": [{"cookies": {"a": {"exact": "1"}}}]}]}},
+            "weights": {"web": {"everyone": {"canary": 5}}},
+        }))
+    }
+
+    #[test]
+    fn what_the_plugin_does_not_have_is_refused_with_the_near_names() {
+        let (state, plan) = web();
+        let cases = [
+            ("wep", "everyone", "canary", "there is no split \"wep\"; did you mean \"web\"?"),
+            ("web", "stuff", "canary", "split web has no audience \"stuff\"; did you mean \"staff\"?"),
+            ("web", "everyone", "canari", "split web has no challenger \"canari\"; did you mean \"canary\"?"),
+            (
+                "web",
+                "everyone",
+                "stable",
+                "stable is the fallback of split web and gets what the challengers leave; set canary, blue instead",
+            ),
+        ];
+        for (split, audience, challenger, expected) in cases {
+            let share = Share { challenger: challenger.to_owned(), percent: 10.0 };
+            assert_eq!(set(&state, &plan, split, audience, &[share]).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_abort_zeroes_every_audience_and_challenger() {
+        let (state, plan) = web();
+        let owned = abort(&state, Some(&plan), Some("web")).unwrap();
+        let zeros = json!({"web": {"everyone": {"blue": 0, "canary": 0}, "staff": {"blue": 0, "canary": 0}}});
+        assert_eq!(owned.to_config()["weights"], zeros);
+        let blind = abort(&state, None, Some("web")).unwrap();
+        assert_eq!(
+            blind.to_config()["weights"],
+            json!({"web": {"everyone": {"canary": 0}}}),
+            "even where the plugin is unreadable"
+        );
+        assert_eq!(
+            abort(&state, Some(&plan), Some("wab")).unwrap_err().to_string(),
+            "there is no split \"wab\"; did you mean \"web\"?"
+        );
+    }
+
+    #[test]
+    fn a_redraw_waits_for_the_end_of_a_ramp() {
+        let (state, plan) = web();
+        let refused = redraw(&state, &plan, "web", "b").unwrap_err().to_string();
+        assert!(refused.starts_with("split web is at canary=5 for everyone"), "{refused}");
+    }
+
+    #[test]
+    fn letters_are_the_date_and_a_number_for_the_second_draw_of_a_day() {
+        let cases = [
+            (None, "2026-11-20"),
+            (Some("2026-11-19"), "2026-11-20"),
+            (Some("2026-11-20"), "2026-11-20.2"),
+            (Some("2026-11-20.2"), "2026-11-20.3"),
+        ];
+        for (current, expected) in cases {
+            assert_eq!(letters("2026-11-20", current), expected);
+        }
+    }
+
+    #[test]
+    fn going_back_takes_away_what_came_since() {
+        let (state, _) = web();
+        let restored = restore(&state, &Owned::default());
+        assert_eq!(restored.weight("web", "everyone", "canary"), 0.0);
+        assert_eq!(restored.to_config()["weights"]["web"]["everyone"], json!({"canary": 0}));
+    }
+
+    #[test]
+    fn git_s_weights_stay_beneath_ours() {
+        let state = State {
+            config: json!({"weights": {"web": {"everyone": {"canary": 10, "blue": 3}}}}),
+            owned: Owned::of_config(&json!({"weights": {"web": {"everyone": {"canary": 10}}}})),
+        };
+        assert_eq!(state.with(&Owned::default()), json!({"weights": {"web": {"everyone": {"blue": 3}}}}));
+    }
+}

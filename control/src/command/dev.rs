@@ -1,0 +1,165 @@
+//! `sluice dev`: a local Envoy with the filter on a directory, every change of which it pushes.
+//!
+//! [`serve`] is the loop; [`view`] what a person sees; [`demo`] the two small servers of `--demo`.
+
+mod demo;
+mod view;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use sluice_filter::config::Document;
+use sluice_filter::plan::{Node, Plan};
+use sluice_filter::revision::{Revision, canonical};
+
+use super::Outcome;
+use crate::cli::Dev;
+use crate::envoy::Upstream;
+use crate::envoy::files::{Files, Settings};
+use crate::envoy::process::{Envoy, find_envoy, find_module};
+use crate::store::Store as _;
+use crate::store::directory::{Directory, replace};
+use view::View;
+
+/// How often the directory is looked at. Chosen: polling works on every filesystem and survives editors that replace
+/// files; two stats each 20 ms cost nothing and leave most of the 0.2 s that a change may take.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What a running `sluice dev` tells `sluice status`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Running {
+    pub(super) pid: i32,
+    pub(super) admin: std::net::SocketAddr,
+}
+
+/// Where [`Running`] is kept below the directory.
+pub(super) const RUNNING: &str = "dev.json";
+
+pub(super) fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
+    // The kernel ties Envoy to the thread that starts it: this one, which block_on keeps.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
+    if arguments.demo {
+        demo::write_plugin(&arguments.dir)?;
+    }
+    let directory = Directory::open(&arguments.dir)?;
+    let (envoy, module) = (find_envoy(arguments.envoy.as_deref())?, find_module(arguments.module.as_deref())?);
+    let first = Delivery::read(&directory)?;
+    let mut upstreams = arguments.upstream.clone();
+    if arguments.demo {
+        upstreams.extend(demo::start(&first.plan).await?);
+    }
+    check_upstreams(&upstreams, &first.plan)?;
+    let folder = tempfile::Builder::new().prefix("sluice-dev-").tempdir()?;
+    let settings = Settings {
+        listen: arguments.listen,
+        node_id: "sluice-dev".to_owned(),
+        namespace: directory.snapshot()?.plugin.namespace,
+        upstreams,
+        filters_before: Vec::new(),
+        trusted_hops: 0,
+        module,
+    };
+    let files = Files::new(folder.path(), settings)?;
+    first.deliver(&files)?;
+    let mut stamps = stamps(&directory);
+    let leash = std::env::current_exe()?;
+    let mut envoy = Envoy::start(&leash, &envoy, &files, arguments.workers)
+        .await
+        .with_context(|| format!("listening on {}", arguments.listen))?;
+    let running = Running { pid: std::process::id().cast_signed(), admin: envoy.admin().address() };
+    let running_path = directory.runtime()?.join(RUNNING);
+    replace(&running_path, serde_json::to_string(&running)?.as_bytes())?;
+    let mut view = View::new(envoy.admin().listener().await?, arguments.dir.clone());
+    view.delivered(&first);
+    let mut changes = tokio::time::interval(POLL);
+    let mut refresh = tokio::time::interval(view.period());
+    let mut interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut hung_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    let outcome = loop {
+        tokio::select! {
+            _ = changes.tick() => {
+                let now = self::stamps(&directory);
+                if now != stamps {
+                    stamps = now;
+                    match Delivery::read(&directory).and_then(|delivery| delivery.deliver(&files).map(|()| delivery)) {
+                        Ok(delivery) => view.delivered(&delivery),
+                        Err(error) => view.refused(&error),
+                    }
+                }
+                if let Some(status) = envoy.ended() {
+                    break Err(anyhow::anyhow!("envoy ended with {status}; its log:\n{}", envoy.log()));
+                }
+            }
+            _ = refresh.tick() => view.refresh(&envoy).await,
+            _ = interrupted.recv() => break Ok(Outcome::Good),
+            _ = terminated.recv() => break Ok(Outcome::Good),
+            _ = hung_up.recv() => break Ok(Outcome::Good),
+        }
+    };
+    let _ = std::fs::remove_file(running_path);
+    view.end();
+    outcome
+}
+
+/// A configuration as it is delivered.
+pub(super) struct Delivery {
+    json: String,
+    plan: Plan,
+    revision: Revision,
+}
+
+impl Delivery {
+    fn read(directory: &Directory) -> anyhow::Result<Self> {
+        let plugin = directory.snapshot()?.plugin;
+        let document: Document = plugin.document()?;
+        let plan = Plan::build(&document, &Node { namespace: plugin.namespace.clone(), ..Node::default() }, None);
+        Ok(Self { json: canonical(&plugin.config), revision: plan.revision(), plan })
+    }
+
+    fn deliver(&self, files: &Files) -> anyhow::Result<()> {
+        files.deliver_routes(&self.plan)?;
+        files.deliver_plugin(&self.json)
+    }
+}
+
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+/// What changes when a file does: time, size, and the inode, which every rename changes.
+fn stamps(directory: &Directory) -> [Stamp; 2] {
+    directory.watched().map(|path: PathBuf| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.modified().ok()?, found.len(), std::os::unix::fs::MetadataExt::ino(&found)))
+    })
+}
+
+fn check_upstreams(upstreams: &[Upstream], plan: &Plan) -> anyhow::Result<()> {
+    for (split, variant) in upstreams.iter().filter_map(|upstream| upstream.serves.as_ref()) {
+        let names = || plan.splits().iter().map(|split| split.definition.name.as_ref());
+        let Some(found) = plan.split_named(split) else {
+            anyhow::bail!(
+                "--upstream {split}/{variant}: there is no split {split:?}; {}",
+                crate::near::hint(split, names())
+            );
+        };
+        if found.definition.variant(variant.as_bytes()).is_none() {
+            let variants = found.definition.variants.iter().map(AsRef::as_ref);
+            anyhow::bail!(
+                "--upstream {split}/{variant}: split {split} has no variant {variant:?}; {}",
+                crate::near::hint(variant, variants)
+            );
+        }
+    }
+    let mut clusters: Vec<String> = upstreams.iter().map(Upstream::cluster).collect();
+    clusters.sort();
+    if let Some(pair) = clusters.windows(2).find(|pair| pair[0] == pair[1]) {
+        anyhow::bail!("--upstream {}: given twice; accepted: one address each", pair[0]);
+    }
+    Ok(())
+}

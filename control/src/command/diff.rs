@@ -1,0 +1,29 @@
+//! `sluice diff`: shows which share of users a change, or another configuration, would move.
+
+use sluice_filter::plan::Node;
+
+use super::{Outcome, plan_with, sentence, store};
+use crate::cli::Diff;
+use crate::moves::moves;
+use crate::store::Store as _;
+use crate::{change, document, output};
+
+pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
+    let snapshot = store(&arguments.store)?.snapshot()?;
+    let before = snapshot.plugin.plan(&Node::default())?;
+    let after = match (&arguments.file, &arguments.split) {
+        (Some(file), _) => document::plugin(file)?.plan(&Node::default())?,
+        (None, Some(split)) => {
+            let owned = change::set(&snapshot.state(), &before, split, &arguments.audience, &arguments.shares)?;
+            let after = plan_with(&snapshot.state(), &owned)?;
+            change::check(&before, &after)?;
+            after
+        }
+        (None, None) => anyhow::bail!("name a split and its new shares, or another configuration with -f"),
+    };
+    output::print(arguments.output.output, &moves(&before, &after), |moves| match moves.as_slice() {
+        [] => "nobody would move".to_owned(),
+        moves => moves.iter().map(sentence).collect::<Vec<_>>().join("\n"),
+    })?;
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,123 @@
+//! `sluice explain`: tells why one request goes where it goes.
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use sluice_filter::decide::{Decision, Decisions, Reason, decide};
+use sluice_filter::plan::{Node, NodeKind, Plan};
+
+use super::{Outcome, plugin};
+use crate::cli::{Explain, ProxyKind};
+use crate::described::{Described, is_open, sentences};
+use crate::output;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explanation {
+    splits: Vec<ExplainedSplit>,
+    set_cookie: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ExplainedSplit {
+    split: String,
+    header: String,
+    variant: Option<String>,
+    audience: Option<String>,
+    identity: Option<ExplainedIdentity>,
+    bucket: Option<u32>,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct ExplainedIdentity {
+    source: &'static str,
+    name: Option<String>,
+}
+
+pub(super) fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
+    let plugin = plugin(arguments.file.as_deref(), &arguments.store)?;
+    let kind = match arguments.proxy {
+        ProxyKind::Gateway => NodeKind::Gateway,
+        ProxyKind::Sidecar => NodeKind::Sidecar,
+        ProxyKind::Waypoint => NodeKind::Waypoint,
+    };
+    let plan = plugin.plan(&Node { kind, namespace: arguments.namespace.clone() })?;
+    for problem in plan.problems() {
+        output::note(format!("{}: {problem}", plugin.source));
+    }
+    let request = described(arguments)?;
+    let decisions = decide(&plan, &request);
+    output::print(arguments.output.output, &explanation(&plan, &decisions), |_| text(&plan, &request, &decisions))?;
+    Ok(Outcome::Good)
+}
+
+fn explanation(plan: &Plan, decisions: &Decisions) -> Explanation {
+    let splits = decisions.iter().filter_map(|decision| explained(plan, decision)).collect();
+    Explanation { splits, set_cookie: decisions.issued.map(|_| plan.cookie().name.to_string()) }
+}
+
+fn explained(plan: &Plan, decision: &Decision) -> Option<ExplainedSplit> {
+    let definition = &plan.split(decision.split)?.definition;
+    let known_variant = decision.variant.filter(|_| !is_open(decision));
+    let is_audience_known = !matches!(decision.reason, Reason::OffPath | Reason::Broken);
+    Some(ExplainedSplit {
+        split: definition.name.to_string(),
+        header: definition.header.to_string(),
+        variant: known_variant.and_then(|place| definition.variants.get(usize::from(place))).map(ToString::to_string),
+        audience: is_audience_known.then(|| decision.audience.name(definition).to_owned()),
+        identity: decision
+            .identity
+            .and_then(|place| definition.identity.get(usize::from(place)))
+            .map(|source| ExplainedIdentity { source: source.kind(), name: source.name().map(str::to_owned) }),
+        bucket: decision.bucket.filter(|_| !is_open(decision)),
+        reason: decision.reason.name(),
+    })
+}
+
+fn text(plan: &Plan, request: &Described, decisions: &Decisions) -> String {
+    if decisions.is_empty() {
+        let host = if request.host.is_empty() {
+            "a request without host".to_owned()
+        } else {
+            format!("host {}", request.host)
+        };
+        return format!("no split applies to {host}; the request passes untouched");
+    }
+    decisions.iter().flat_map(|decision| sentences(plan, request, decision)).collect::<Vec<_>>().join("\n")
+}
+
+fn described(arguments: &Explain) -> anyhow::Result<Described> {
+    let mut request = Described {
+        host: arguments.host.clone(),
+        path: arguments.path.clone(),
+        source: arguments.source.clone(),
+        ..Described::default()
+    };
+    if !arguments.path.starts_with('/') {
+        bail!("--path {:?}: accepted: a path that begins with /", arguments.path);
+    }
+    request.headers.insert(":method".to_owned(), arguments.method.clone().into_bytes());
+    for header in &arguments.header {
+        let (name, value) =
+            header.split_once(':').with_context(|| format!("--header {header:?}: accepted: 'NAME: VALUE'"))?;
+        // The first of several values, as the filter reads them.
+        request.headers.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| value.trim().as_bytes().to_vec());
+    }
+    for cookie in &arguments.cookie {
+        if !cookie.contains('=') {
+            bail!("--cookie {cookie:?}: accepted: NAME=VALUE");
+        }
+    }
+    if !arguments.cookie.is_empty() {
+        if request.headers.contains_key("cookie") {
+            bail!("--cookie together with --header 'cookie: …': accepted: one of them");
+        }
+        request.headers.insert("cookie".to_owned(), arguments.cookie.join("; ").into_bytes());
+    }
+    for claim in &arguments.claim {
+        let (name, value) =
+            claim.split_once('=').with_context(|| format!("--claim {claim:?}: accepted: NAME=VALUE"))?;
+        request.claims.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(request)
+}

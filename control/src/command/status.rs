@@ -1,0 +1,178 @@
+//! `sluice status`: weights wanted, what Envoy runs, measured shares.
+//!
+//! In the directory store, Envoy is the one of a running `sluice dev`; without one, what it runs is unknown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use sluice_filter::plan::{Node, Plan};
+use sluice_filter::revision::Revision;
+
+use super::dev::{RUNNING, Running};
+use super::{Outcome, store};
+use crate::cli::Status;
+use crate::envoy::admin::Admin;
+use crate::envoy::metrics::{Sample, sum};
+use crate::moves::audiences;
+use crate::output;
+use crate::store::Store as _;
+use crate::store::directory::Directory;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    wanted_revision: String,
+    revision_in_force: Option<String>,
+    is_valid: Option<bool>,
+    problems: Vec<String>,
+    weights: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    split: String,
+    audience: String,
+    variant: String,
+    wanted: f64,
+    requests: Option<u64>,
+    percent: Option<f64>,
+}
+
+/// Requests by split, audience and variant, as the filter counted them.
+#[derive(Default)]
+pub(super) struct Measured(BTreeMap<(String, String, String), u64>);
+
+impl Measured {
+    /// From the filter's metrics.
+    pub(super) fn of(samples: &[Sample]) -> Self {
+        let mut counts = BTreeMap::new();
+        for sample in samples.iter().filter(|sample| sample.name == "sluice_decisions_total") {
+            let key = ["sluice_split", "sluice_audience", "sluice_variant"].map(|label| sample.label(label).to_owned());
+            let [split, audience, variant] = key;
+            *counts.entry((split, audience, variant)).or_default() += sample.value as u64;
+        }
+        Self(counts)
+    }
+
+    fn requests(&self, split: &str, audience: &str, variant: &str) -> u64 {
+        self.0.get(&(split.to_owned(), audience.to_owned(), variant.to_owned())).copied().unwrap_or(0)
+    }
+}
+
+pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
+    let store = store(&arguments.store)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    loop {
+        let report = runtime.block_on(report(&store))?;
+        if arguments.watch && output::is_terminal() {
+            output::line("\x1b[2J\x1b[H");
+        }
+        output::print(arguments.output.output, &report, text)?;
+        if !arguments.watch {
+            let is_good = report.problems.is_empty() && report.is_valid != Some(false) && report.is_converged();
+            return Ok(if is_good { Outcome::Good } else { Outcome::Problems });
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+impl Report {
+    fn is_converged(&self) -> bool {
+        self.revision_in_force.as_ref().is_none_or(|revision| *revision == self.wanted_revision)
+    }
+}
+
+async fn report(store: &Directory) -> anyhow::Result<Report> {
+    let plugin = store.snapshot()?.plugin;
+    let plan = plugin.plan(&Node { namespace: plugin.namespace.clone(), ..Node::default() })?;
+    let samples = match running(store) {
+        Some(running) => Admin::new(running.admin).samples().await.ok(),
+        None => None,
+    };
+    let measured = samples.as_deref().map(Measured::of);
+    let gauge = |name: &str| samples.as_deref().map(|samples| sum(samples, name, &[]));
+    Ok(Report {
+        wanted_revision: plan.revision().to_string(),
+        revision_in_force: gauge("sluice_config_revision").map(|value| Revision::from_gauge(value as u64).to_string()),
+        is_valid: gauge("sluice_config_valid").map(|value| value == 1.0),
+        problems: plan.problems().iter().map(ToString::to_string).collect(),
+        weights: rows(&plan, measured.as_ref()),
+    })
+}
+
+/// A `sluice dev` that serves this directory and still lives.
+fn running(store: &Directory) -> Option<Running> {
+    let text = std::fs::read_to_string(store.path().join(".sluice").join(RUNNING)).ok()?;
+    let running: Running = serde_json::from_str(&text).ok()?;
+    let pid = rustix::process::Pid::from_raw(running.pid)?;
+    rustix::process::test_kill_process(pid).is_ok().then_some(running)
+}
+
+fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for split in plan.splits() {
+        let name = &split.definition.name;
+        for (audience, rule) in audiences(split) {
+            let requests = |variant: &str| measured.map(|measured| measured.requests(name, &audience, variant));
+            let all: Option<u64> = split.definition.variants.iter().map(|variant| requests(variant)).sum();
+            for (variant, place) in split.definition.variants.iter().zip(0_u8..) {
+                let own = requests(variant);
+                let percent =
+                    own.zip(all).filter(|(_, all)| *all > 0).map(|(own, all)| own as f64 * 100.0 / all as f64);
+                let wanted = split.allocation(rule).share(place).as_f64();
+                let row = Row {
+                    split: name.to_string(),
+                    audience: audience.clone(),
+                    variant: variant.to_string(),
+                    wanted,
+                    requests: own,
+                    percent,
+                };
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
+
+/// The table of weights wanted and shares measured since Envoy started.
+pub(super) fn table(plan: &Plan, measured: &Measured) -> String {
+    render(&rows(plan, Some(measured)))
+}
+
+fn render(rows: &[Row]) -> String {
+    let cells = |row: &Row| {
+        let unknown = || "unknown".to_owned();
+        [
+            row.split.clone(),
+            row.audience.clone(),
+            row.variant.clone(),
+            row.wanted.to_string(),
+            row.percent.map_or_else(
+                || if row.requests.is_some() { "-".to_owned() } else { unknown() },
+                |percent| format!("{percent:.2}"),
+            ),
+            row.requests.map_or_else(unknown, |requests| requests.to_string()),
+        ]
+    };
+    output::table(["SPLIT", "AUDIENCE", "VARIANT", "WANTED", "MEASURED", "REQUESTS"], rows.iter().map(cells))
+}
+
+fn text(report: &Report) -> String {
+    let state = match &report.revision_in_force {
+        None => format!(
+            "revision wanted {}; unknown what Envoy runs: no `sluice dev` serves this directory",
+            report.wanted_revision
+        ),
+        Some(revision) if report.is_converged() => format!("revision {revision}: wanted and in force"),
+        Some(revision) => format!("revision wanted {}, in force {revision}", report.wanted_revision),
+    };
+    let valid = if report.is_valid == Some(false) {
+        "\nEnvoy refused the last configuration and kept an earlier one; its log says why"
+    } else {
+        ""
+    };
+    let problems: String = report.problems.iter().map(|problem| format!("\nproblem: {problem}")).collect();
+    format!("{}\n{state}{valid}{problems}", render(&report.weights))
+}

@@ -1,0 +1,242 @@
+//! What a file holds: a plugin configuration, bare or inside a WasmPlugin or TrafficExtension.
+//!
+//! Several documents of one plugin (plugin.yaml as applied, weights.yaml as the server-side-apply patch) are merged as
+//! the API server merges them: maps field by field, later ones over earlier ones, lists as a whole.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+use sluice_filter::config::Document;
+use sluice_filter::plan::{Node, Plan};
+use sluice_filter::problem::Problem;
+
+use crate::input::{self, Input};
+
+/// How a plugin configuration is wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `kind: WasmPlugin`, configuration at `spec.pluginConfig`.
+    WasmPlugin,
+    /// `kind: TrafficExtension`, configuration at `spec.wasm.pluginConfig`.
+    TrafficExtension,
+    /// The configuration itself.
+    Bare,
+}
+
+impl Kind {
+    /// The resource's kind, as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WasmPlugin => "WasmPlugin",
+            Self::TrafficExtension => "TrafficExtension",
+            Self::Bare => "plugin configuration",
+        }
+    }
+
+    /// Where the configuration lies in the resource.
+    const fn config_path(self) -> &'static [&'static str] {
+        match self {
+            Self::WasmPlugin => &["spec", "pluginConfig"],
+            Self::TrafficExtension => &["spec", "wasm", "pluginConfig"],
+            Self::Bare => &[],
+        }
+    }
+}
+
+/// The API group and version of both kinds.
+pub const API_VERSION: &str = "extensions.istio.io/v1alpha1";
+
+/// One plugin's configuration and where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// The files it was read from, for messages.
+    pub source: String,
+    /// How it is wrapped.
+    pub kind: Kind,
+    /// `metadata.name`.
+    pub name: Option<String>,
+    /// `metadata.namespace`.
+    pub namespace: Option<String>,
+    /// The configuration, merged.
+    pub config: Value,
+}
+
+impl Plugin {
+    /// The document as the filter reads it.
+    ///
+    /// # Errors
+    /// When it is unreadable as a whole.
+    pub fn document(&self) -> anyhow::Result<Document> {
+        Document::from_value(self.config.clone()).with_context(|| self.source.clone())
+    }
+
+    /// The plan for a proxy, and everything that is wrong with the configuration.
+    ///
+    /// # Errors
+    /// When the document is unreadable as a whole.
+    pub fn plan(&self, node: &Node) -> anyhow::Result<Plan> {
+        Ok(Plan::build(&self.document()?, node, None))
+    }
+
+    /// Everything that is wrong, whether or not the document is readable as a whole.
+    pub fn problems(&self) -> Vec<Problem> {
+        match Document::from_value(self.config.clone()) {
+            Ok(document) => Plan::build(&document, &Node::default(), None).problems().to_vec(),
+            Err(unreadable) => vec![unreadable.0],
+        }
+    }
+
+    /// Wraps other fields of the configuration as this plugin is wrapped: a server-side-apply patch.
+    pub fn patch(&self, config: Value) -> Value {
+        let mut wrapped = config;
+        for field in self.kind.config_path().iter().rev() {
+            wrapped = Value::Object(Map::from_iter([((*field).to_owned(), wrapped)]));
+        }
+        if self.kind == Kind::Bare {
+            return wrapped;
+        }
+        let mut metadata = Map::new();
+        metadata.extend(self.name.clone().map(|name| ("name".to_owned(), Value::String(name))));
+        metadata.extend(self.namespace.clone().map(|namespace| ("namespace".to_owned(), Value::String(namespace))));
+        serde_json::json!({
+            "apiVersion": API_VERSION, "kind": self.kind.name(), "metadata": metadata, "spec": wrapped["spec"],
+        })
+    }
+}
+
+/// The one plugin of a file, directory or standard input.
+///
+/// # Errors
+/// When nothing can be read, or there is no plugin, or more than one.
+pub fn plugin(path: &Path) -> anyhow::Result<Plugin> {
+    let inputs = input::documents(path)?;
+    let mut plugins = plugins(inputs)?;
+    match plugins.len() {
+        1 => Ok(plugins.remove(0)),
+        0 => bail!(
+            "{}: no plugin configuration; accepted: a WasmPlugin, a TrafficExtension, or the configuration itself (with `splits`)",
+            path.display()
+        ),
+        _ => {
+            let names: Vec<_> =
+                plugins.iter().map(|plugin| plugin.name.as_deref().unwrap_or("without a name")).collect();
+            bail!("{}: {} plugins ({}); accepted: one", path.display(), plugins.len(), names.join(", "))
+        }
+    }
+}
+
+/// Every plugin among documents, each merged; other resources are left out.
+///
+/// # Errors
+/// When a plugin's fields have the wrong shape.
+pub fn plugins(inputs: Vec<Input>) -> anyhow::Result<Vec<Plugin>> {
+    let mut plugins: Vec<Plugin> = Vec::new();
+    for input in inputs {
+        let Some(plugin) = read(input)? else {
+            continue;
+        };
+        let same = |known: &&mut Plugin| {
+            known.kind == plugin.kind && known.name == plugin.name && known.namespace == plugin.namespace
+        };
+        match plugins.iter_mut().find(same) {
+            Some(known) => {
+                merge(&mut known.config, plugin.config);
+                if !known.source.contains(&plugin.source) {
+                    known.source = format!("{} + {}", known.source, plugin.source);
+                }
+            }
+            None => plugins.push(plugin),
+        }
+    }
+    Ok(plugins)
+}
+
+/// Merges as server-side apply does: maps field by field, everything else as a whole.
+pub fn merge(into: &mut Value, over: Value) {
+    match (into, over) {
+        (Value::Object(into), Value::Object(over)) => {
+            for (name, value) in over {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, over) => *into = over,
+    }
+}
+
+fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
+    let Input { source, value } = input;
+    let Value::Object(fields) = &value else {
+        bail!("{source}: {}; accepted: a resource or a plugin configuration", sluice_filter::config::kind_of(&value));
+    };
+    let kind = match fields.get("kind").and_then(Value::as_str) {
+        Some("WasmPlugin") => Kind::WasmPlugin,
+        Some("TrafficExtension") => Kind::TrafficExtension,
+        Some(_) => return Ok(None),
+        None => Kind::Bare,
+    };
+    let metadata = |field: &str| Some(value.get("metadata")?.get(field)?.as_str()?.to_owned());
+    let (name, namespace) = match kind {
+        Kind::Bare => (None, None),
+        _ => (metadata("name"), metadata("namespace")),
+    };
+    let mut config = &value;
+    for field in kind.config_path() {
+        config = config.get(field).unwrap_or(&Value::Null);
+    }
+    let config = match config {
+        Value::Null => Value::Object(Map::new()),
+        other => other.clone(),
+    };
+    Ok(Some(Plugin { source, kind, name, namespace, config }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read_all(text: &str) -> Vec<Plugin> {
+        plugins(input::parse("f", text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_configuration_is_found_in_every_wrapping() {
+        let wasm = "kind: WasmPlugin\nmetadata: {name: s, namespace: a}\nspec: {pluginConfig: {splits: {web: {}}}}";
+        let extension =
+            "kind: TrafficExtension\nmetadata: {name: s}\nspec: {wasm: {pluginConfig: {splits: {web: {}}}}}";
+        for (text, kind) in
+            [(wasm, Kind::WasmPlugin), (extension, Kind::TrafficExtension), ("splits: {web: {}}", Kind::Bare)]
+        {
+            let plugins = read_all(text);
+            assert_eq!(
+                (plugins.len(), plugins[0].kind, &plugins[0].config),
+                (1, kind, &json!({"splits": {"web": {}}}))
+            );
+        }
+        assert_eq!(read_all("kind: VirtualService\nspec: {}"), []);
+    }
+
+    #[test]
+    fn documents_of_one_plugin_merge_as_the_api_server_merges_them() {
+        let plugins = read_all(
+            "splits: {web: {hosts: [a, b]}}\nweights: {web: {everyone: {canary: 5, blue: 1}}}\n---\n\
+             splits: {web: {hosts: [c]}}\nweights: {web: {everyone: {canary: 10}, staff: {canary: 50}}}",
+        );
+        let expected = json!({
+            "splits": {"web": {"hosts": ["c"]}},
+            "weights": {"web": {"everyone": {"canary": 10, "blue": 1}, "staff": {"canary": 50}}},
+        });
+        assert_eq!(plugins[0].config, expected);
+    }
+
+    #[test]
+    fn a_patch_is_wrapped_as_its_plugin() {
+        let plugin = &read_all("kind: TrafficExtension\nmetadata: {name: s, namespace: a}\nspec: {}")[0];
+        let expected = json!({
+            "apiVersion": API_VERSION, "kind": "TrafficExtension", "metadata": {"name": "s", "namespace": "a"},
+            "spec": {"wasm": {"pluginConfig": {"weights": {}}}},
+        });
+        assert_eq!(plugin.patch(json!({"weights": {}})), expected);
+    }
+}

@@ -1,0 +1,72 @@
+//! Reading metrics in Prometheus' text format, as far as Envoy writes it.
+
+use std::collections::BTreeMap;
+
+/// One sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The metric's name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Sample {
+    /// A label's value; empty when it has none.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Every sample of a text; lines that are none are left out.
+///
+/// ```
+/// let samples = sluice::envoy::metrics::parse("# TYPE a counter\na{b=\"c\\\"d\",e=\"f\"} 5\nplain 2.5\n");
+/// assert_eq!((samples[0].name.as_str(), samples[0].label("b"), samples[0].value), ("a", "c\"d", 5.0));
+/// assert_eq!((samples[1].name.as_str(), samples[1].value), ("plain", 2.5));
+/// ```
+pub fn parse(text: &str) -> Vec<Sample> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect()
+}
+
+/// The sum of a metric's samples whose labels are as wanted.
+pub fn sum(samples: &[Sample], name: &str, wanted: &[(&str, &str)]) -> f64 {
+    let fits =
+        |sample: &&Sample| sample.name == name && wanted.iter().all(|(label, value)| sample.label(label) == *value);
+    samples.iter().filter(fits).map(|sample| sample.value).sum()
+}
+
+fn sample(line: &str) -> Option<Sample> {
+    let (series, value) = line.trim().rsplit_once(' ')?;
+    let value = value.parse().ok()?;
+    let Some((name, labels)) = series.split_once('{') else {
+        return Some(Sample { name: series.to_owned(), labels: BTreeMap::new(), value });
+    };
+    let mut rest = labels.strip_suffix('}')?;
+    let mut found = BTreeMap::new();
+    while let Some((label, quoted)) = rest.split_once("=\"") {
+        let (text, after) = unquote(quoted)?;
+        found.insert(label.trim_start_matches(',').to_owned(), text);
+        rest = after;
+    }
+    Some(Sample { name: name.to_owned(), labels: found, value })
+}
+
+/// The text up to the closing quote, and what follows it.
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((text, &quoted[at + 1..])),
+            '\\' => match characters.next()?.1 {
+                'n' => text.push('\n'),
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+    None
+}

@@ -1,0 +1,20 @@
+//! The control side of Sluice: what people type, the stores that percentages live in, the local playground.
+//!
+//! The way of a percentage: [`cli`] → [`command`] → [`change`] (what it would mean) → [`store`] (where it is kept) →
+//! a proxy. What a configuration means is the filter's own core, [`sluice_filter`].
+
+pub mod change;
+pub mod cli;
+pub mod command;
+pub mod described;
+pub mod document;
+pub mod envoy;
+pub mod input;
+pub mod lint;
+pub mod moves;
+pub mod near;
+pub mod output;
+pub mod schema;
+pub mod statistics;
+pub mod store;
+pub mod weights;

@@ -1,0 +1,18 @@
+//! `sluice`: parses what was typed, runs it, and turns the result into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sluice::cli::Cli;
+use sluice::command::{self, Outcome};
+
+fn main() -> ExitCode {
+    match command::run(Cli::parse()) {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Problems) => ExitCode::from(1),
+        Err(error) => {
+            sluice::output::error(&error);
+            ExitCode::from(2)
+        }
+    }
+}

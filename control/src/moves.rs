@@ -1,0 +1,136 @@
+//! Which share of an audience's users a change moves, and from where to where: exact, from the ranges of both plans.
+
+use serde::Serialize;
+use sluice_filter::allocation::{Allocation, Percent};
+use sluice_filter::plan::{EVERYONE, Plan, Split};
+
+/// One move of users between two variants.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Move {
+    /// The split.
+    pub split: String,
+    /// Whose users.
+    pub audience: String,
+    /// The variant they leave.
+    pub from: String,
+    /// The variant they get.
+    pub to: String,
+    /// Percent of the audience's users.
+    pub percent: f64,
+}
+
+/// The moves between two plans, for every split and audience that both have. Matching rules may change too; who is in
+/// an audience is not known here.
+pub fn moves(before: &Plan, after: &Plan) -> Vec<Move> {
+    let mut moves = Vec::new();
+    for later in after.splits() {
+        let Some(earlier) = before.split_named(&later.definition.name) else {
+            continue;
+        };
+        for (audience, rule) in audiences(later) {
+            let earlier_rule = earlier.definition.rules.iter().position(|rule| *rule.name == *audience);
+            if audience != EVERYONE && earlier_rule.is_none() {
+                continue;
+            }
+            moves.extend(moves_of(earlier, earlier.allocation(earlier_rule), later, later.allocation(rule), &audience));
+        }
+    }
+    moves
+}
+
+/// The audiences of a split: its rules in order, then everyone.
+pub fn audiences(split: &Split) -> Vec<(String, Option<usize>)> {
+    let rules = split.definition.rules.iter().enumerate().map(|(place, rule)| (rule.name.to_string(), Some(place)));
+    rules.chain([(EVERYONE.to_owned(), None)]).collect()
+}
+
+fn moves_of(earlier: &Split, old: &Allocation, later: &Split, new: &Allocation, audience: &str) -> Vec<Move> {
+    let same_draw = earlier.seed == later.seed;
+    let mut shares: Vec<(String, String, f64)> = Vec::new();
+    for before in old.ranges() {
+        for after in new.ranges() {
+            let (from, to) = (variant(earlier, before.variant), variant(later, after.variant));
+            let overlap = if same_draw {
+                f64::from(before.end.min(after.end).saturating_sub(before.start.max(after.start)))
+            } else {
+                // Other letters draw independently: every pair of ranges shares its product of users.
+                f64::from(before.end - before.start) * f64::from(after.end - after.start)
+                    / f64::from(Percent::HUNDRED.buckets())
+            };
+            if from == to || overlap == 0.0 {
+                continue;
+            }
+            match shares.iter_mut().find(|share| share.0 == from && share.1 == to) {
+                Some(share) => share.2 += overlap,
+                None => shares.push((from, to, overlap)),
+            }
+        }
+    }
+    let to_move = |(from, to, buckets): (String, String, f64)| Move {
+        split: later.definition.name.to_string(),
+        audience: audience.to_owned(),
+        from,
+        to,
+        percent: buckets / 1_000.0,
+    };
+    shares.into_iter().map(to_move).collect()
+}
+
+fn variant(split: &Split, place: u8) -> String {
+    split.definition.variants.get(usize::from(place)).map_or("fallback", AsRef::as_ref).to_owned()
+}
+
+/// The challengers between which a split's ranges meet in some audience: a ramp may then move users between them.
+pub fn meeting_challengers(plan: &Plan) -> Vec<(String, String, String, String)> {
+    let mut meeting = Vec::new();
+    for split in plan.splits() {
+        for (audience, rule) in audiences(split) {
+            let ranges = split.allocation(rule).ranges();
+            let touching = ranges.windows(2).filter(|pair| pair[0].variant != 0 && pair[1].variant != 0);
+            // Up to two challengers meet only when nothing is left to the fallback, and then nobody moves between them
+            // unless both weights change: DESIGN section 3 promises it only for more than two.
+            let is_at_risk = split.definition.challengers().len() > 2;
+            meeting.extend(touching.filter(|_| is_at_risk).map(|pair| {
+                let name = |place| variant(split, place);
+                (split.definition.name.to_string(), audience.clone(), name(pair[0].variant), name(pair[1].variant))
+            }));
+        }
+    }
+    meeting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use sluice_filter::config::Document;
+    use sluice_filter::plan::Node;
+
+    fn plan(config: serde_json::Value) -> Plan {
+        Plan::build(&Document::from_value(config).unwrap(), &Node::default(), None)
+    }
+
+    fn found(before: serde_json::Value, after: serde_json::Value) -> Vec<(String, String, f64)> {
+        moves(&plan(before), &plan(after)).into_iter().map(|found| (found.from, found.to, found.percent)).collect()
+    }
+
+    #[test]
+    fn a_ramp_moves_exactly_the_difference() {
+        let at = |percent: f64| json!({"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": percent}}}});
+        let up = ("stable".to_owned(), "canary".to_owned(), 5.0);
+        let down = ("canary".to_owned(), "stable".to_owned(), 10.0);
+        assert_eq!(found(at(5.0), at(10.0)), [up]);
+        assert_eq!(found(at(10.0), at(0.0)), [down]);
+        assert_eq!(found(at(10.0), at(10.0)), []);
+    }
+
+    #[test]
+    fn another_draw_moves_the_product() {
+        let at = |draw: &str| json!({"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 10}}}, "draws": {"web": draw}});
+        let moves = found(at("a"), at("b"));
+        assert_eq!(
+            moves,
+            [("canary".to_owned(), "stable".to_owned(), 9.0), ("stable".to_owned(), "canary".to_owned(), 9.0)]
+        );
+    }
+}

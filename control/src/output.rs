@@ -1,0 +1,86 @@
+//! The only printer: tables, JSON, YAML, errors; colours only where a person sees them.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::cli::Format;
+
+/// Prints a line; a reader that went away (`| head`) is no error.
+pub fn line(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Says something about what is going on, beside the result.
+pub fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says why nothing came of it: the error, and below it its causes.
+pub fn error(error: &anyhow::Error) {
+    let mut text = format!("{} {error}", painted("error:", "31;1", std::io::stderr().is_terminal()));
+    for cause in error.chain().skip(1) {
+        text.push_str(&format!("\n  {cause}"));
+    }
+    note(text);
+}
+
+/// Prints a value as JSON or YAML, or a table made of it.
+///
+/// # Errors
+/// When the value cannot be written in the format.
+pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Table => table(value),
+        Format::Json => serde_json::to_string_pretty(value)?,
+        Format::Yaml => yaml_serde::to_string(value)?,
+    };
+    line(text.trim_end());
+    Ok(())
+}
+
+/// Columns in kubectl's manner: a header in capitals, three spaces between.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = rows.into_iter().collect();
+    let mut widths = header.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in std::iter::once(&header.map(str::to_owned)).chain(&rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            line.push_str(&format!("{cell:<width$}   "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Whether standard output is a terminal that wants colours (NO_COLOR: no-color.org).
+pub fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// The text in a colour (an SGR code), where colours are wanted.
+pub fn painted(text: &str, code: &str, is_seen: bool) -> String {
+    let wants_colour = is_seen && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wants_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let text = table(
+            ["SPLIT", "PERCENT"],
+            [["web".to_owned(), "5".to_owned()], ["checkout".to_owned(), "12.5".to_owned()]],
+        );
+        assert_eq!(text, "SPLIT      PERCENT\nweb        5\ncheckout   12.5\n");
+    }
+}

@@ -1,0 +1,213 @@
+//! A directory as a store: `plugin.yaml` as applied, `weights.yaml` exactly the server-side-apply patch, and
+//! `history.jsonl`.
+//!
+//! One writer at a time by a lock on `.sluice/lock`; each file is replaced by a rename, so a reader sees the old one or
+//! the new one. Weights are written before the history: if the process dies between them, the next write notices.
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use super::history::{self, Entry};
+use super::{Snapshot, Store, Urgency, Write};
+use crate::document::{self, Plugin, merge};
+use crate::input;
+use crate::weights::Owned;
+
+const PLUGIN: &str = "plugin.yaml";
+const WEIGHTS: &str = "weights.yaml";
+const HISTORY: &str = "history.jsonl";
+
+/// How long an abort waits for a writer before it writes anyway. Chosen: a write takes milliseconds.
+const ABORT_WAITS: Duration = Duration::from_millis(500);
+
+/// How long any other write waits before it gives up. Chosen: longer than any healthy writer, shorter than patience.
+const WRITE_WAITS: Duration = Duration::from_secs(10);
+
+/// A directory with a plugin's configuration.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// The directory at `path`.
+    ///
+    /// # Errors
+    /// When it has no plugin.yaml.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if !path.join(PLUGIN).is_file() {
+            bail!(
+                "{}: no {PLUGIN} there; accepted: a directory with the plugin as it is applied (`sluice dev DIR --demo` writes one)",
+                path.display()
+            );
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files that a change of the configuration changes.
+    pub fn watched(&self) -> [PathBuf; 2] {
+        [self.path.join(PLUGIN), self.path.join(WEIGHTS)]
+    }
+
+    /// Where this directory's own runtime files go; made when missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn runtime(&self) -> anyhow::Result<PathBuf> {
+        let runtime = self.path.join(".sluice");
+        std::fs::create_dir_all(&runtime).with_context(|| format!("{}: cannot be made", runtime.display()))?;
+        Ok(runtime)
+    }
+
+    fn plugin(&self) -> anyhow::Result<Plugin> {
+        document::plugin(&self.path.join(PLUGIN))
+    }
+
+    fn owned(&self) -> anyhow::Result<(Owned, Option<Plugin>)> {
+        let path = self.path.join(WEIGHTS);
+        if !path.exists() {
+            return Ok((Owned::default(), None));
+        }
+        let mut plugins = document::plugins(input::documents(&path)?)?;
+        match plugins.len() {
+            0 => Ok((Owned::default(), None)),
+            1 => {
+                let patch = plugins.remove(0);
+                Ok((Owned::of_config(&patch.config), Some(patch)))
+            }
+            number => bail!("{}: {number} plugins; accepted: one", path.display()),
+        }
+    }
+
+    fn history(&self) -> anyhow::Result<Vec<Entry>> {
+        let path = self.path.join(HISTORY);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = input::text(&path)?;
+        // A line that was cut short, by a full disk or by hand, must not cost the others.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
+        let path = self.runtime()?.join("lock");
+        let lock = File::create(&path).with_context(|| format!("{}: cannot be written", path.display()))?;
+        let patience = if urgency == Urgency::Now { ABORT_WAITS } else { WRITE_WAITS };
+        let began = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(lock)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("{}: cannot be locked", path.display()));
+                }
+                Err(TryLockError::WouldBlock) if began.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(5))
+                }
+                Err(TryLockError::WouldBlock) if urgency == Urgency::Now => return Ok(None),
+                Err(TryLockError::WouldBlock) => {
+                    bail!(
+                        "{}: another sluice has been writing for {} s; nothing was changed, try again",
+                        path.display(),
+                        patience.as_secs()
+                    )
+                }
+            }
+        }
+    }
+
+    fn write(&self, snapshot: &mut Snapshot, write: &Write) -> anyhow::Result<()> {
+        let patch = snapshot.plugin.patch(write.owned.to_config());
+        replace(&self.path.join(WEIGHTS), yaml_serde::to_string(&patch)?.as_bytes())?;
+        let now = jiff::Timestamp::now().round(jiff::Unit::Second)?.to_string();
+        let by = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+        history::append(
+            &mut snapshot.history,
+            &snapshot.owned,
+            &write.owned,
+            &write.command,
+            write.reason.clone(),
+            &by,
+            &now,
+        );
+        let lines = snapshot.history.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+        replace(&self.path.join(HISTORY), (lines.join("\n") + "\n").as_bytes())
+    }
+
+    /// As [`Store::snapshot`], but whatever cannot be read is empty: an abort must work then too.
+    fn salvage(&self) -> Snapshot {
+        let nothing = || document::Plugin {
+            source: PLUGIN.to_owned(),
+            kind: document::Kind::Bare,
+            name: None,
+            namespace: None,
+            config: serde_json::json!({}),
+        };
+        let (owned, patch) = self.owned().unwrap_or_default();
+        let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
+        merge(&mut plugin.config, owned.to_config());
+        Snapshot { plugin, owned, history: self.history().unwrap_or_default() }
+    }
+}
+
+impl Store for Directory {
+    fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        let mut plugin = self.plugin()?;
+        let (owned, patch) = self.owned()?;
+        if let Some(patch) = patch {
+            if patch.kind != plugin.kind || patch.name != plugin.name {
+                bail!(
+                    "{}: a patch for {} {}; accepted: one for {} {}, as {PLUGIN} has it",
+                    patch.source,
+                    patch.kind.name(),
+                    patch.name.as_deref().unwrap_or("without a name"),
+                    plugin.kind.name(),
+                    plugin.name.as_deref().unwrap_or("without a name"),
+                );
+            }
+            merge(&mut plugin.config, patch.config);
+        }
+        Ok(Snapshot { plugin, owned, history: self.history()? })
+    }
+
+    fn update(
+        &self,
+        urgency: Urgency,
+        decide: &mut dyn FnMut(&Snapshot) -> anyhow::Result<Option<Write>>,
+    ) -> anyhow::Result<(Snapshot, Option<Write>)> {
+        let _lock = self.lock(urgency)?;
+        let mut snapshot = match (self.snapshot(), urgency) {
+            (Ok(snapshot), _) => snapshot,
+            (Err(_), Urgency::Now) => self.salvage(),
+            (Err(error), Urgency::InTurn) => return Err(error),
+        };
+        let before = snapshot.clone();
+        let decided = decide(&snapshot)?;
+        if let Some(write) = &decided {
+            self.write(&mut snapshot, write)?;
+        }
+        Ok((before, decided))
+    }
+}
+
+/// Replaces a file's content, all or nothing, also when the machine loses power.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let context = || format!("{}: cannot be written", path.display());
+    let mut file = tempfile::Builder::new().prefix(".sluice-").tempfile_in(directory).with_context(context)?;
+    file.write_all(content).with_context(context)?;
+    file.as_file().sync_data().with_context(context)?;
+    let permissions = std::fs::metadata(path)
+        .map_or_else(|_| std::os::unix::fs::PermissionsExt::from_mode(0o644), |found| found.permissions());
+    file.as_file().set_permissions(permissions).with_context(context)?;
+    file.persist(path).with_context(context)?;
+    Ok(())
+}
