@@ -204,6 +204,9 @@ fn merge(ranges: Vec<Range>) -> Box<[Range]> {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn ranges(percents: &[f64]) -> Vec<(u32, u32, u8)> {
         let shares: Vec<_> = percents.iter().map(|&percent| Percent::new(percent).unwrap()).collect();
         Allocation::new(&shares).ranges().iter().map(|range| (range.start, range.end, range.variant)).collect()

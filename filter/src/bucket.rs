@@ -63,6 +63,9 @@ const fn fmix64(mut hash: u64) -> u64 {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn golden_buckets_never_change() {
         let cases: &[(&str, &[u8], u32)] = &[

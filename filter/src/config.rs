@@ -324,6 +324,9 @@ pub type Weights = BTreeMap<String, BTreeMap<String, f64>>;
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_document_is_refused_only_when_it_is_unreadable_as_a_whole() {
         let cases: &[(&str, &[u8], &str)] = &[

@@ -54,6 +54,9 @@ const fn unquote(value: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_cookie_is_found_as_browsers_and_envoy_write_it() {
         let cases: &[(&str, &[u8], Option<&[u8]>)] = &[

@@ -173,6 +173,9 @@ fn normalized<'b>(authority: &[u8], buffer: &'b mut [u8; MAX_HOST_BYTES]) -> Opt
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn index(splits: &[&[&str]]) -> (HostIndex, Vec<Crowded>) {
         let parsed: Vec<Vec<HostPattern>> =
             splits.iter().map(|hosts| hosts.iter().map(|host| parse(host).unwrap()).collect()).collect();

@@ -110,6 +110,9 @@ const fn base64url(six_bits: u8) -> u8 {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn the_port_is_no_part_of_an_address() {
         let cases: &[(&[u8], &[u8])] = &[

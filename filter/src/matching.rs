@@ -134,7 +134,10 @@ pub fn on_path<R: Request>(paths: &[Matcher], seen: &Seen<'_, R>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crate::pattern::Patterns;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn values_match_byte_for_byte() {

@@ -185,6 +185,9 @@ fn class_end(class: &[u8]) -> Result<&[u8], Disagreement> {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn expressions_match_the_whole_value_in_bytes() {
         let cases: &[(&str, &str, &[u8], bool)] = &[

@@ -107,6 +107,9 @@ fn split_at_equals(pair: &[u8]) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     struct Path(Vec<u8>);
 
     impl Request for Path {

@@ -140,7 +140,10 @@ fn write_object(fields: &Map<String, Value>, out: &mut impl fmt::Write) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use serde_json::json;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn canonical_json_has_one_form_for_one_meaning() {

@@ -138,6 +138,9 @@ impl Tally {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn numbers_add_up_and_begin_again_after_a_flush() {
         let mut tally = Tally::default();

@@ -1,1 +1,177 @@
+use serde_json::json;
 
+use super::*;
+
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn compile(typed: serde_json::Value) -> Definition {
+    Definition::compile("web", &typed, Some("shop"), &mut Patterns::default())
+}
+
+fn problems(typed: serde_json::Value) -> Vec<String> {
+    compile(typed).problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nothing_typed_is_a_split_with_every_default() {
+    let definition = compile(json!({}));
+    assert_eq!(definition.problems, []);
+    assert_eq!(definition.header.as_ref(), "x-sluice-web");
+    assert_eq!(definition.variants.as_ref(), ["stable".into(), "canary".into()]);
+    assert_eq!(definition.identity.as_ref(), [Source::Anonymous]);
+    assert_eq!(definition.salt.as_ref(), "web");
+    assert!(definition.hosts.is_empty() && definition.paths.is_empty() && definition.rules.is_empty());
+}
+
+#[test]
+fn a_service_is_known_by_its_bare_name_in_its_own_namespace() {
+    let names: Vec<String> = compile(json!({"services": ["web.shop"]})).hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["web", "web.shop", "web.shop.svc", "web.shop.svc.cluster.local"]);
+}
+
+#[test]
+fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
+    let rule = |name: &str| json!({"name": name, "match": [{"cookies": {"a": {"exact": "1"}}}]});
+    let matching = |matched: serde_json::Value| json!({"rules": [{"name": "a", "match": [matched]}]});
+    let cases = [
+        (
+            "an unknown field",
+            json!({"colour": 1}),
+            "splits.web.colour: unknown field `colour`; accepted: one of `hosts`, `services`, `paths`, `variants`, `header`, `salt`, `identity`, `anonymous`, `inherit`, `override`, `rules`",
+        ),
+        (
+            "a shape",
+            json!({"hosts": "a.org"}),
+            "splits.web.hosts: invalid type: string \"a.org\"; accepted: a sequence",
+        ),
+        (
+            "a boolean that was a name",
+            json!({"variants": [true, "b"]}),
+            "splits.web.variants[0]: invalid type: boolean `true`; accepted: a string; YAML reads unquoted true, false, on, off, yes, no and digits as something else: quote it",
+        ),
+        (
+            "a bad host",
+            json!({"hosts": ["a.org:80"]}),
+            "splits.web.hosts[0]: \"a.org:80\"; accepted: a host name without port, or *. and a host name (international names as xn--…)",
+        ),
+        (
+            "a bad service",
+            json!({"services": ["web"]}),
+            "splits.web.services[0]: \"web\"; accepted: a service and its namespace, such as web.shop",
+        ),
+        (
+            "one variant",
+            json!({"variants": ["a"]}),
+            "splits.web.variants: 1 variants; 2 to 8: the fallback, then the challengers",
+        ),
+        (
+            "a variant twice",
+            json!({"variants": ["a", "a"]}),
+            "splits.web.variants[1]: \"a\" occurs twice; each variant once",
+        ),
+        (
+            "a variant's name",
+            json!({"variants": ["a", "B"]}),
+            "splits.web.variants[1]: \"B\" is not a name; accepted: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
+        ),
+        (
+            "a header with a meaning",
+            json!({"header": "Host"}),
+            "splits.web.header: \"host\" has a meaning of its own; a header of the split's own, such as x-sluice-web",
+        ),
+        (
+            "no header's name",
+            json!({"header": "a b"}),
+            "splits.web.header: \"a b\" is not a header name; accepted: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110)",
+        ),
+        ("NUL in the salt", json!({"salt": "a\0b"}), "splits.web.salt: a NUL character; text without NUL"),
+        (
+            "two sources in one",
+            json!({"identity": [{"cookie": "a", "header": "b"}]}),
+            "splits.web.identity[0]: 2 sources; exactly one of cookie, header, query, claim, source",
+        ),
+        (
+            "a source twice",
+            json!({"identity": [{"cookie": "a"}, {"cookie": "a"}]}),
+            "splits.web.identity[1]: the same source again; each source once",
+        ),
+        (
+            "a reserved name",
+            json!({"rules": [rule("everyone")]}),
+            "splits.web.rules[0].name: \"everyone\" is reserved; a name other than everyone, forced, holdout, layer, inherited",
+        ),
+        (
+            "a rule twice",
+            json!({"rules": [rule("a"), rule("a")]}),
+            "splits.web.rules[1].name: \"a\" occurs twice; each rule once",
+        ),
+        (
+            "a rule for nobody",
+            json!({"rules": [{"name": "a", "match": []}]}),
+            "splits.web.rules[0].match: no alternative; at least one; rules that match everybody are `everyone`",
+        ),
+        (
+            "an empty alternative",
+            matching(json!({})),
+            "splits.web.rules[0].match[0]: nothing to match; at least one of cookies, headers, query, claims",
+        ),
+        (
+            "two comparisons",
+            matching(json!({"cookies": {"a": {"exact": "1", "prefix": "2"}}})),
+            "splits.web.rules[0].match[0].cookies.a: 2 comparisons; exactly one of exact, prefix, suffix, regex, in, present",
+        ),
+        (
+            "no comparison",
+            matching(json!({"headers": {"a": {}}})),
+            "splits.web.rules[0].match[0].headers.a: 0 comparisons; exactly one of exact, prefix, suffix, regex, in, present",
+        ),
+        (
+            "in nothing",
+            matching(json!({"query": {"a": {"in": []}}})),
+            "splits.web.rules[0].match[0].query.a.in: an empty list, which matches nobody; at least one value",
+        ),
+        (
+            "a regex",
+            matching(json!({"cookies": {"a": {"regex": "[a&&b]"}}})),
+            "splits.web.rules[0].match[0].cookies.a.regex: \"[a&&b]\" has &&, -- or ~~ inside a character class, set operations in Rust; write the character once, or escape it",
+        ),
+        (
+            "paths are matched too",
+            json!({"paths": [{"regex": "("}]}),
+            "splits.web.paths[0].regex: \"(\" does not compile: unclosed group; accepted: the syntax that RE2 and Rust share",
+        ),
+        (
+            "no cookie's name",
+            matching(json!({"cookies": {"a;b": {"exact": "1"}}})),
+            "splits.web.rules[0].match[0].cookies.a;b: \"a;b\" is not a cookie name; accepted: letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
+        ),
+    ];
+    for (label, typed, expected) in cases {
+        assert_eq!(problems(typed), [expected], "{label}");
+    }
+}
+
+#[test]
+fn mistakes_are_reported_all_at_once() {
+    let typed = json!({"hosts": ["a b", "*"], "salt": "\0", "variants": ["A", "A"]});
+    assert_eq!(problems(typed).len(), 6);
+}
+
+#[test]
+fn a_broken_split_still_knows_where_it_applies_and_what_it_falls_back_to() {
+    let definition = compile(json!({"hosts": ["a.org"], "variants": ["old", "new"], "header": "x-v", "colour": 1}));
+    assert!(definition.is_broken());
+    assert_eq!((definition.hosts.as_ref(), definition.header.as_ref()), (["a.org".into()].as_slice(), "x-v"));
+    assert_eq!(definition.variants.as_ref(), ["old".into(), "new".into()]);
+}
+
+#[test]
+fn a_split_may_have_64_rules() {
+    let rules = |number: usize| {
+        let rule = |place| json!({"name": format!("r{place}"), "match": [{"cookies": {"a": {"exact": "1"}}}]});
+        json!({"rules": (0..number).map(rule).collect::<Vec<_>>()})
+    };
+    assert_eq!(problems(rules(64)), [""; 0]);
+    assert_eq!(problems(rules(65)), ["splits.web.rules: 65 rules; at most 64"]);
+}

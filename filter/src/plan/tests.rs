@@ -1,1 +1,205 @@
+use serde_json::json;
 
+use super::*;
+
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn plan(config: Value) -> Plan {
+    Plan::build(&Document::from_value(config).unwrap(), &Node::default(), None)
+}
+
+fn problems(config: Value) -> Vec<String> {
+    plan(config).problems().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn weights_that_do_not_fit_are_reported() {
+    let weights =
+        |weights: Value| json!({"splits": {"web": {"variants": ["stable", "canary", "blue"]}}, "weights": weights});
+    let cases = [
+        (
+            "above 100",
+            weights(json!({"web": {"everyone": {"canary": 140}}})),
+            "weights.web.everyone.canary: 140 is not a percentage; 0 to 100 in steps of 0.001",
+        ),
+        (
+            "between the steps",
+            weights(json!({"web": {"everyone": {"canary": 0.0001}}})),
+            "weights.web.everyone.canary: 0.0001 is not a percentage; 0 to 100 in steps of 0.001",
+        ),
+        (
+            "a sum above 100",
+            weights(json!({"web": {"everyone": {"canary": 60, "blue": 40.001}}})),
+            "weights.web.everyone: the challengers add up to 100.001; at most 100; the fallback gets the rest",
+        ),
+        (
+            "the fallback",
+            weights(json!({"web": {"everyone": {"stable": 50}}})),
+            "weights.web.everyone.stable: the fallback is never named; it gets what the challengers leave",
+        ),
+        (
+            "text",
+            weights(json!({"web": {"everyone": {"canary": "5"}}})),
+            "weights.web.everyone.canary: invalid type: string \"5\"; accepted: f64",
+        ),
+        (
+            "an unknown challenger",
+            weights(json!({"web": {"everyone": {"green": 5}}})),
+            "weights.web.everyone.green: split web has no challenger \"green\", ignored; accepted: canary, blue",
+        ),
+        (
+            "a name that was unquoted",
+            weights(json!({"web": {"everyone": {"true": 5}}})),
+            "weights.web.everyone.true: split web has no challenger \"true\", ignored; accepted: canary, blue; YAML reads unquoted on, off, yes, no and digits as something else: quote the name",
+        ),
+        (
+            "an unknown audience",
+            weights(json!({"web": {"staff": {"canary": 5}}})),
+            "weights.web.staff: split web has no audience \"staff\", ignored; accepted: everyone",
+        ),
+        (
+            "an unknown split",
+            weights(json!({"api": {"everyone": {"canary": 5}}})),
+            "weights.api: there is no split \"api\", ignored; accepted: the splits under `splits` (1)",
+        ),
+        (
+            "an empty draw",
+            json!({"splits": {"web": {}}, "draws": {"web": ""}}),
+            "draws.web: \"\"; accepted: 1 to 63 bytes without NUL",
+        ),
+        (
+            "a draw for nothing",
+            json!({"splits": {"web": {}}, "draws": {"api": "a"}}),
+            "draws.api: there is no split \"api\", ignored; accepted: the splits under `splits` (1)",
+        ),
+        (
+            "an unknown top-level field",
+            json!({"mirrors": {}}),
+            "mirrors: unknown field, ignored; accepted: version, splits, weights, draws, cookie, responseMetrics",
+        ),
+        (
+            "no split's name",
+            json!({"splits": {"Web": {}}}),
+            "splits.Web: \"Web\" is not a name; accepted: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
+        ),
+    ];
+    for (label, config, expected) in cases {
+        assert_eq!(problems(config), [expected], "{label}");
+    }
+}
+
+#[test]
+fn the_cookie_s_attributes_must_agree() {
+    let cases = [
+        (
+            "Host with a domain",
+            json!({"domain": "example.com"}),
+            "cookie.domain: a domain with the name \"__Host-sluice\"; with a domain, a name that does not begin with __Host-",
+        ),
+        (
+            "Host without secure",
+            json!({"secure": false}),
+            "cookie.secure: false with the name \"__Host-sluice\"; without secure, a name that begins with neither __Host- nor __Secure-",
+        ),
+        (
+            "Secure without secure",
+            json!({"name": "__Secure-a", "secure": false}),
+            "cookie.secure: false with the name \"__Secure-a\"; without secure, a name that begins with neither __Host- nor __Secure-",
+        ),
+        (
+            "a name",
+            json!({"name": "a b"}),
+            "cookie.name: \"a b\" is not a cookie name; accepted: letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
+        ),
+        (
+            "an age",
+            json!({"maxAge": "1y"}),
+            "cookie.maxAge: \"1y\"; accepted: 1s to 400d, a whole number and s, m, h or d",
+        ),
+        (
+            "too long",
+            json!({"maxAge": "401d"}),
+            "cookie.maxAge: \"401d\"; accepted: 1s to 400d, a whole number and s, m, h or d",
+        ),
+        (
+            "a domain that would add attributes",
+            json!({"name": "a", "domain": "a; Path=/x"}),
+            "cookie.domain: \"a; Path=/x\"; accepted: a host name such as example.com",
+        ),
+        (
+            "None without secure",
+            json!({"name": "a", "secure": false, "sameSite": "None"}),
+            "cookie.sameSite: None without secure, which browsers refuse; Lax or Strict, or secure: true",
+        ),
+        (
+            "a shape",
+            json!({"sameSite": "lax"}),
+            "cookie.sameSite: unknown variant `lax`; accepted: one of `Lax`, `Strict`, `None`",
+        ),
+    ];
+    for (label, cookie, expected) in cases {
+        let plan = plan(json!({"cookie": cookie}));
+        assert_eq!(plan.problems().iter().map(ToString::to_string).collect::<Vec<_>>(), [expected], "{label}");
+        assert_eq!(plan.cookie().attributes, None, "{label}: none is issued");
+    }
+}
+
+#[test]
+fn the_cookie_is_safe_by_default() {
+    let cookie = |config| plan(config).cookie().clone();
+    let default = cookie(json!({}));
+    assert_eq!(default.name.as_ref(), "__Host-sluice");
+    assert_eq!(default.attributes.as_deref(), Some("; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax"));
+    let own = cookie(json!({"cookie": {"name": "v", "maxAge": "90s", "sameSite": "Strict", "domain": "example.com"}}));
+    assert_eq!(
+        own.attributes.as_deref(),
+        Some("; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Strict; Domain=example.com")
+    );
+}
+
+#[test]
+fn a_weight_change_compiles_nothing_again() {
+    let config = |percent: u32, pattern: &str| {
+        json!({
+            "splits": {
+                "api": {"rules": [{"name": "a", "match": [{"cookies": {"a": {"regex": pattern}}}]}]},
+                "web": {"rules": [{"name": "a", "match": [{"cookies": {"a": {"regex": "same+"}}}]}]},
+            },
+            "weights": {"web": {"a": {"canary": percent}}},
+        })
+    };
+    let first = plan(config(5, "same+"));
+    assert_eq!(first.distinct_patterns(), 1, "identical expressions are shared");
+    let build =
+        |config, previous| Plan::build(&Document::from_value(config).unwrap(), &Node::default(), Some(previous));
+    let second = build(config(10, "same+"), &first);
+    for (before, after) in first.splits().iter().zip(second.splits()) {
+        assert!(Arc::ptr_eq(&before.definition, &after.definition));
+    }
+    let third = build(config(10, "other+"), &second);
+    assert!(!Arc::ptr_eq(&second.splits()[0].definition, &third.splits()[0].definition), "a changed split is compiled");
+    assert!(Arc::ptr_eq(&second.splits()[1].definition, &third.splits()[1].definition), "and no other");
+    assert_eq!(third.distinct_patterns(), 2);
+}
+
+#[test]
+fn a_seventeenth_split_of_a_host_is_reported() {
+    let splits: serde_json::Map<_, _> =
+        (10..27).map(|number| (format!("s{number}"), json!({"hosts": ["a.org"]}))).collect();
+    let expected = "splits.s26.hosts: more than 16 splits apply to a.org; at most 16; this one is left out there";
+    assert_eq!(problems(json!({"splits": splits})), [expected]);
+}
+
+#[test]
+fn node_ids_tell_the_kind_of_proxy() {
+    let cases: [(&[u8], NodeKind); 4] = [
+        (b"sidecar~10.0.0.1~a.b~b.svc.cluster.local", NodeKind::Sidecar),
+        (b"waypoint~10.0.0.1~a.b~b.svc.cluster.local", NodeKind::Waypoint),
+        (b"router~10.0.0.1~a.b~b.svc.cluster.local", NodeKind::Gateway),
+        (b"anything", NodeKind::Gateway),
+    ];
+    for (id, expected) in cases {
+        assert_eq!(NodeKind::of_node_id(id), expected);
+    }
+}

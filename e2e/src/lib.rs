@@ -1,0 +1,11 @@
+//! The harness: upstreams that say what they saw, a raw client that can send anything, an Envoy with the module.
+//!
+//! The module is a black box here. What a behaviour is, is in tests/.
+
+// A harness fails loudly: an absent tool or a broken answer ends the test that met it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod cases;
+pub mod client;
+pub mod mesh;
+pub mod upstream;

@@ -1,0 +1,225 @@
+//! One Envoy with the module, its upstreams, and what its metrics say.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sluice::envoy::Upstream as Target;
+use sluice::envoy::files::{Files, Settings};
+use sluice::envoy::metrics::{Sample, sum};
+use sluice::envoy::process::{Envoy, find_envoy, find_module};
+use sluice_filter::config::Document;
+use sluice_filter::plan::{Node, Plan};
+use sluice_filter::revision::{Revision, canonical};
+
+use crate::client::{Answer, Connection, get};
+use crate::upstream::Upstream;
+
+/// How an Envoy is to be; the defaults are those of `sluice dev`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its node id.
+    pub node_id: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its workers.
+    pub workers: u32,
+    /// HTTP filters before the plugin.
+    pub filters_before: Vec<Value>,
+    /// Trusted proxies before it.
+    pub trusted_hops: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { node_id: "test".to_owned(), namespace: None, workers: 1, filters_before: Vec::new(), trusted_hops: 0 }
+    }
+}
+
+/// A Lua filter that puts `x-test-claims: name=value,…` where Istio's JWT filter would put verified claims.
+pub fn claims_from_header() -> Value {
+    let code = r#"
+        function envoy_on_request(handle)
+          local claims = handle:headers():get("x-test-claims")
+          if claims == nil then return end
+          local payload = {}
+          for name, value in string.gmatch(claims, "([^=,]+)=([^,]*)") do payload[name] = value end
+          handle:streamInfo():dynamicMetadata():set("envoy.filters.http.jwt_authn", "payload", payload)
+          handle:headers():remove("x-test-claims")
+        end"#;
+    json!({
+        "name": "claims",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": code}},
+    })
+}
+
+/// A running Envoy with an upstream for each variant of each split, and one for everything else.
+#[derive(Debug)]
+pub struct Mesh {
+    envoy: Envoy,
+    files: Files,
+    address: SocketAddr,
+    upstreams: Vec<(String, Upstream)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Mesh {
+    /// Starts Envoy with a configuration.
+    pub async fn start(config: &Value, options: Options) -> Self {
+        Self::start_with(&canonical(config), config, options).await
+    }
+
+    /// Starts Envoy with any document, and routes for the splits of `routes`.
+    pub async fn start_with(document: &str, routes: &Value, options: Options) -> Self {
+        let plan = plan(routes);
+        let mut upstreams = vec![("default".to_owned(), Upstream::start("").await)];
+        let mut targets = vec![Target { serves: None, address: upstreams[0].1.address }];
+        for split in plan.splits() {
+            for variant in &split.definition.variants {
+                let upstream = Upstream::start(variant).await;
+                let target = Target {
+                    serves: Some((split.definition.name.to_string(), variant.to_string())),
+                    address: upstream.address,
+                };
+                upstreams.push((target.cluster(), upstream));
+                targets.push(target);
+            }
+        }
+        let folder = tempfile::Builder::new().prefix("sluice-e2e-").tempdir().unwrap();
+        let settings = Settings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            node_id: options.node_id,
+            namespace: options.namespace,
+            upstreams: targets,
+            filters_before: options.filters_before,
+            trusted_hops: options.trusted_hops,
+            module: find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new)).unwrap(),
+        };
+        let files = Files::new(folder.path(), settings).unwrap();
+        files.deliver_routes(&plan).unwrap();
+        files.deliver_plugin(document).unwrap();
+        let envoy = Envoy::start(&sluice(), &envoy_binary(), &files, options.workers).await.unwrap();
+        let address = envoy.admin().listener().await.unwrap();
+        Self { envoy, files, address, upstreams, _folder: folder }
+    }
+
+    /// Where Envoy listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Envoy's process id.
+    pub fn envoy_id(&self) -> u32 {
+        self.envoy.id()
+    }
+
+    /// What Envoy logged.
+    pub fn log(&self) -> String {
+        self.envoy.log()
+    }
+
+    /// How many requests an upstream (`split/variant`, `default`) answered.
+    pub fn answered(&self, upstream: &str) -> u64 {
+        let (_, found) = self.upstreams.iter().find(|(name, _)| name == upstream).unwrap();
+        found.requests.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// A new connection to Envoy.
+    pub async fn connect(&self) -> Connection {
+        Connection::open(self.address).await.unwrap()
+    }
+
+    /// One GET on a connection of its own.
+    pub async fn get(&self, path: &str, host: &str, lines: &[&[u8]]) -> Answer {
+        self.send(&get(path, host, lines)).await
+    }
+
+    /// Any bytes on a connection of their own.
+    pub async fn send(&self, bytes: &[u8]) -> Answer {
+        self.connect().await.send(bytes).await.expect("an answer")
+    }
+
+    /// Delivers a configuration and waits until every worker has it.
+    pub async fn configure(&self, config: &Value) {
+        let revision = Revision::of(config);
+        let before = self.updates().await;
+        self.deliver(&canonical(config));
+        self.wait_for("the configuration to be in force", async || {
+            let samples = self.samples().await;
+            self.updates().await > before && sum(&samples, "sluice_config_revision", &[]) == revision.as_gauge() as f64
+        })
+        .await;
+    }
+
+    /// Delivers any document, and waits for nothing.
+    pub fn deliver(&self, document: &str) {
+        self.files.deliver_plugin(document).unwrap();
+    }
+
+    /// How many plugin configurations Envoy has taken; it counts one when every worker has it.
+    pub async fn updates(&self) -> u64 {
+        let text = self.envoy.admin().get("/stats?filter=extension_config_discovery.*config_reload$").await.unwrap();
+        text.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
+    }
+
+    /// The filter's metrics now.
+    pub async fn samples(&self) -> Vec<Sample> {
+        self.envoy.admin().samples().await.unwrap()
+    }
+
+    /// A counter's or gauge's sum over the samples with these labels.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        sum(&self.samples().await, name, labels)
+    }
+
+    /// Waits until a metric has a value; counters are flushed each second.
+    pub async fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
+        let began = Instant::now();
+        let mut seen = f64::NAN;
+        while began.elapsed() < Duration::from_secs(10) {
+            seen = self.metric(name, labels).await;
+            if seen == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{name} {labels:?} is {seen}, expected {expected}; all: {:#?}", self.samples().await);
+    }
+
+    /// Waits until something holds, at most 20 s.
+    pub async fn wait_for(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let began = Instant::now();
+        while !holds().await {
+            assert!(began.elapsed() < Duration::from_secs(20), "waited 20 s for {what}; the log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Envoy's resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.envoy_id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+/// The plan of a configuration, on the default node.
+pub fn plan(config: &Value) -> Plan {
+    Plan::build(&Document::from_value(config.clone()).unwrap(), &Node::default(), None)
+}
+
+/// The `sluice` binary: `SLUICE`, or the one built beside this test.
+pub fn sluice() -> PathBuf {
+    if let Some(path) = std::env::var_os("SLUICE") {
+        return path.into();
+    }
+    let program = std::env::current_exe().unwrap();
+    let found = program.ancestors().take(3).map(|folder| folder.join("sluice")).find(|path| path.is_file());
+    found.expect("the sluice binary: run `cargo build -p sluice` first, or set SLUICE")
+}
+
+/// The Envoy binary: `ENVOY`, or the checkout's.
+pub fn envoy_binary() -> PathBuf {
+    find_envoy(std::env::var_os("ENVOY").as_deref().map(Path::new)).unwrap()
+}

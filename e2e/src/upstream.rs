@@ -1,0 +1,163 @@
+//! An upstream that answers with what it saw: its variant, and every header line it received.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A running upstream; it ends with the runtime.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How many requests it answered.
+    pub requests: Arc<AtomicU64>,
+}
+
+impl Upstream {
+    /// Starts an HTTP/1.1 upstream on a free port of 127.0.0.1.
+    ///
+    /// Answers 200 with `x-variant`, and with a body of one received header line after another; to `/status/N` it
+    /// answers N, to a WebSocket handshake it echoes bytes, to `/count` it answers the body's length and FNV-1a hash,
+    /// to `/public` it adds `cache-control: public, max-age=60`.
+    pub async fn start(variant: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let upstream = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
+        let (variant, requests) = (variant.to_owned(), Arc::clone(&upstream.requests));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(connection(stream, variant.clone(), Arc::clone(&requests)));
+            }
+        });
+        upstream
+    }
+}
+
+async fn connection(mut stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
+    let mut buffer = Vec::new();
+    loop {
+        let Some(head_end) = read_until_head(&mut stream, &mut buffer).await else {
+            return;
+        };
+        let head: Vec<u8> = buffer.drain(..head_end).collect();
+        requests.fetch_add(1, Ordering::Relaxed);
+        let path = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default().to_vec();
+        if header(&head, b"upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+            return echo(stream, &variant).await;
+        }
+        let Some(body) = read_body(&mut stream, &mut buffer, &head).await else {
+            return;
+        };
+        let response = response(&variant, &path, &head, &body);
+        if stream.write_all(&response).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn response(variant: &str, path: &[u8], head: &[u8], body: &[u8]) -> Vec<u8> {
+    let path = String::from_utf8_lossy(path).into_owned();
+    let status = path.strip_prefix("/status/").and_then(|code| code.parse::<u16>().ok()).unwrap_or(200);
+    let answer = if path == "/count" {
+        let mut hash = fnv::FnvHasher::default();
+        std::hash::Hasher::write(&mut hash, body);
+        format!("{} {:x}", body.len(), std::hash::Hasher::finish(&hash)).into_bytes()
+    } else {
+        head.splitn(2, |&byte| byte == b'\n').nth(1).unwrap_or_default().to_vec()
+    };
+    let extra = match path.as_str() {
+        "/public" => "cache-control: public, max-age=60\r\n",
+        "/no-store" => "cache-control: no-store\r\n",
+        _ => "",
+    };
+    let mut response =
+        format!("HTTP/1.1 {status} X\r\nx-variant: {variant}\r\n{extra}content-length: {}\r\n\r\n", answer.len())
+            .into_bytes();
+    response.extend(answer);
+    response
+}
+
+/// Switches protocols and sends back every byte.
+async fn echo(mut stream: TcpStream, variant: &str) {
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nx-variant: {variant}\r\n\r\n"
+    );
+    if stream.write_all(head.as_bytes()).await.is_err() {
+        return;
+    }
+    let mut buffer = [0; 4096];
+    while let Ok(read) = stream.read(&mut buffer).await {
+        if read == 0 || stream.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads until a head is complete; where it ends.
+pub(crate) async fn read_until_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+            return Some(at + 4);
+        }
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Reads a body by content-length or chunks; none without either.
+pub(crate) async fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &[u8]) -> Option<Vec<u8>> {
+    if let Some(length) = header(head, b"content-length") {
+        let length = std::str::from_utf8(length).ok()?.parse::<usize>().ok()?;
+        fill(stream, buffer, length).await?;
+        return Some(buffer.drain(..length).collect());
+    }
+    if header(head, b"transfer-encoding").is_none() {
+        return Some(Vec::new());
+    }
+    let mut body = Vec::new();
+    loop {
+        let line_end = loop {
+            match buffer.windows(2).position(|two| two == b"\r\n") {
+                Some(at) => break at,
+                None if stream.read_buf(buffer).await.ok()? == 0 => return None,
+                None => {}
+            }
+        };
+        let line: Vec<u8> = buffer.drain(..line_end + 2).collect();
+        let size = usize::from_str_radix(std::str::from_utf8(&line).ok()?.trim(), 16).ok()?;
+        fill(stream, buffer, size + 2).await?;
+        body.extend(buffer.drain(..size));
+        buffer.drain(..2);
+        if size == 0 {
+            return Some(body);
+        }
+    }
+}
+
+async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize) -> Option<()> {
+    while buffer.len() < length {
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// A header's first value in a raw head; `name` in lower case.
+pub fn header<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    headers(head, name).into_iter().next()
+}
+
+/// A header's values in a raw head; `name` in lower case.
+pub fn headers<'h>(head: &'h [u8], name: &[u8]) -> Vec<&'h [u8]> {
+    let lines = head.split(|&byte| byte == b'\n');
+    let fields = lines.filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':').filter(|&at| at > 0)?;
+        line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
+    });
+    fields.collect()
+}
