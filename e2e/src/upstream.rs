@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -37,6 +41,10 @@ impl Upstream {
 }
 
 async fn connection(mut stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
+    let mut preface = [0; 3];
+    if stream.peek(&mut preface).await.is_ok() && preface == *b"PRI" {
+        return http2(stream, variant, requests).await;
+    }
     let mut buffer = Vec::new();
     loop {
         let Some(head_end) = read_until_head(&mut stream, &mut buffer).await else {
@@ -78,6 +86,20 @@ fn response(variant: &str, path: &[u8], head: &[u8], body: &[u8]) -> Vec<u8> {
             .into_bytes();
     response.extend(answer);
     response
+}
+
+/// HTTP/2 with prior knowledge: answers `x-variant` and, to `/count`, the body's length.
+async fn http2(stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        requests.fetch_add(1, Ordering::Relaxed);
+        let response = hyper::Response::builder().header("x-variant", &variant);
+        async move {
+            let length = request.into_body().collect().await?.to_bytes().len();
+            Ok::<_, hyper::Error>(response.body(Full::new(Bytes::from(format!("{length} bytes")))).expect("a response"))
+        }
+    });
+    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
 }
 
 /// Switches protocols and sends back every byte.

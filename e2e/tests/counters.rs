@@ -1,0 +1,110 @@
+//! Counters equal what was sent, exactly; workers agree.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use serde_json::{Value, json};
+use sluice_e2e::client::get;
+use sluice_e2e::mesh::{Mesh, Options};
+
+const HOST: &str = "shop.example.com";
+
+fn config(percent: u32) -> Value {
+    json!({
+        "splits": {"web": {
+            "identity": [{"header": "x-user-id"}],
+            "override": {"header": "x-force"},
+            "rules": [{"name": "staff", "match": [{"headers": {"x-staff": {"present": true}}}]}],
+        }},
+        "weights": {"web": {"staff": {"canary": 100}, "everyone": {"canary": percent}}},
+        "cookie": {"name": "visitor", "secure": false},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_agree_on_every_user() {
+    let mesh = Mesh::start(&config(50), Options { workers: 2, ..Options::default() }).await;
+    for user in 0..40 {
+        let line = format!("x-user-id: user-{user}");
+        let mut variants = std::collections::BTreeSet::new();
+        // New connections, so that both workers get some.
+        for _ in 0..6 {
+            variants.insert(mesh.get("/", HOST, &[line.as_bytes()]).await.variant());
+        }
+        assert_eq!(variants.len(), 1, "user-{user}");
+    }
+    mesh.wait_for_metric("sluice_decisions_total", &[], 240.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_equal_what_was_sent_over_configuration_changes_too() {
+    let mesh = Mesh::start(&config(50), Options { workers: 2, ..Options::default() }).await;
+    let (mut canary, mut everyone, mut staff, mut forced, mut issued) = (0, 0, 0, 0, 0);
+    for round in 0..5 {
+        mesh.configure(&config(51 + round)).await;
+        let mut connection = mesh.connect().await;
+        for user in 0..60 {
+            let identity = format!("x-user-id: user-{user}");
+            let lines: Vec<&[u8]> = match user % 4 {
+                0 => vec![identity.as_bytes(), b"x-staff: 1"],
+                1 => vec![identity.as_bytes(), b"x-force: canary"],
+                2 => vec![],
+                _ => vec![identity.as_bytes()],
+            };
+            let answer = connection.send(&get("/", HOST, &lines)).await.unwrap();
+            match user % 4 {
+                0 => staff += 1,
+                1 => forced += 1,
+                _ => everyone += 1,
+            }
+            canary += u32::from(answer.variant() == "canary");
+            issued += u32::from(answer.set_cookie().is_some());
+        }
+    }
+    let audience = |name| [("sluice_split", "web"), ("sluice_audience", name)];
+    mesh.wait_for_metric("sluice_decisions_total", &audience("everyone"), f64::from(everyone)).await;
+    mesh.wait_for_metric("sluice_decisions_total", &audience("staff"), f64::from(staff)).await;
+    mesh.wait_for_metric("sluice_decisions_total", &audience("forced"), f64::from(forced)).await;
+    mesh.wait_for_metric("sluice_decisions_total", &[("sluice_variant", "canary")], f64::from(canary)).await;
+    mesh.wait_for_metric("sluice_assignments_total", &[], f64::from(issued)).await;
+    mesh.wait_for_metric("sluice_identity_total", &[("sluice_source", "header")], f64::from(staff + everyone - issued))
+        .await;
+    mesh.wait_for_metric("sluice_identity_total", &[("sluice_source", "issued")], f64::from(issued)).await;
+    assert_eq!(issued, 75);
+    assert_eq!(mesh.answered("web/canary"), u64::from(canary));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn response_metrics_equal_what_the_upstreams_answered() {
+    let mut config = config(50);
+    config["responseMetrics"] = json!(true);
+    let mesh = Mesh::start(&config, Options::default()).await;
+    let mut connection = mesh.connect().await;
+    for user in 0..90 {
+        let path = ["/", "/status/404", "/status/503"][user % 3];
+        let line = format!("x-user-id: user-{user}");
+        connection.send(&get(path, HOST, &[line.as_bytes()])).await.unwrap();
+    }
+    for class in ["2xx", "4xx", "5xx"] {
+        mesh.wait_for_metric("sluice_responses_total", &[("sluice_class", class)], 30.0).await;
+    }
+    let canary = mesh.answered("web/canary");
+    assert!(canary > 0 && canary < 90);
+    assert_eq!(mesh.metric("sluice_responses_total", &[("sluice_variant", "canary")]).await, canary as f64);
+    // Envoy merges histograms each 5 s.
+    mesh.wait_for_metric("sluice_response_time_milliseconds_count", &[], 90.0).await;
+    assert_eq!(
+        mesh.metric("sluice_response_time_milliseconds_count", &[("sluice_variant", "canary")]).await,
+        canary as f64
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_lives_ticks_and_without_response_metrics_counts_no_responses() {
+    let mesh = Mesh::start(&config(50), Options::default()).await;
+    mesh.get("/", HOST, &[]).await;
+    mesh.wait_for("two ticks", async || {
+        mesh.metric("sluice_ticks_total", &[("sluice_plugin", "dev.sluice")]).await >= 2.0
+    })
+    .await;
+    assert!(mesh.samples().await.iter().all(|sample| sample.name != "sluice_responses_total"));
+}
