@@ -231,9 +231,9 @@ pub struct Rollback {
 
 /// `sluice abort`.
 #[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["split", "all"]))]
 pub struct Abort {
     /// The split
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub split: Option<String>,
     /// Every split
     #[arg(long)]

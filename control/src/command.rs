@@ -142,11 +142,7 @@ fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mod
             )
         })
         .collect();
-    for (split, draw) in &wanted.draws {
-        if effective.draws.get(split) != Some(draw) {
-            lines.push(format!("{split} draw: {draw}{suffix}"));
-        }
-    }
+    lines.extend(redraws(&effective, &wanted).into_iter().map(|redraw| redraw + suffix));
     if lines.is_empty() {
         return format!("nothing to change: the weights are already so{suffix}");
     }
@@ -157,7 +153,19 @@ fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mod
     lines.join("\n")
 }
 
+/// `web draw: none -> 2026-11-20`, for every draw that differs.
+fn redraws(before: &Owned, after: &Owned) -> Vec<String> {
+    let splits: std::collections::BTreeSet<&String> = before.draws.keys().chain(after.draws.keys()).collect();
+    let redraw = |split: &String| {
+        let draw = |owned: &Owned| owned.draws.get(split).cloned().unwrap_or_else(|| "none".to_owned());
+        let (from, to) = (draw(before), draw(after));
+        (from != to).then(|| format!("{split} draw: {from} -> {to}"))
+    };
+    splits.into_iter().filter_map(redraw).collect()
+}
+
 /// `moves 5 % of web's everyone from stable to canary`.
 fn sentence(found: &Move) -> String {
-    format!("moves {:.3} % of {}'s {} from {} to {}", found.percent, found.split, found.audience, found.from, found.to)
+    let percent = (found.percent * 1_000.0).round() / 1_000.0;
+    format!("moves {percent} % of {}'s {} from {} to {}", found.split, found.audience, found.from, found.to)
 }

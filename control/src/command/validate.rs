@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
     let reported = |problem: sluice_filter::problem::Problem| Reported {
         path: problem.path,
         found: problem.found,
-        accepted: problem.accepted,
+        accepted: problem.accepted.trim_start_matches("accepted: ").to_owned(),
     };
     let problems: Vec<Reported> = plugin.problems().into_iter().map(reported).collect();
     let mut warnings = match plugin.plan(&Node::default()) {
@@ -49,7 +49,7 @@ fn text(report: &Report) -> String {
     let problems = report
         .problems
         .iter()
-        .map(|problem| format!("{source}: {}: {}; {}", problem.path, problem.found, problem.accepted));
+        .map(|problem| format!("{source}: {}: {}; accepted: {}", problem.path, problem.found, problem.accepted));
     let warnings = report.warnings.iter().map(|warning| format!("{source}: warning: {warning}"));
     let end = match (report.problems.len(), report.warnings.len()) {
         (0, 0) => format!("{source}: good"),
