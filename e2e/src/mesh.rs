@@ -99,7 +99,7 @@ impl Mesh {
         let files = Files::new(folder.path(), settings).unwrap();
         files.deliver_routes(&plan).unwrap();
         files.deliver_plugin(document).unwrap();
-        let envoy = Envoy::start(&sluice(), &envoy_binary(), &files, options.workers).await.unwrap();
+        let envoy = Envoy::start(&sluice(), &envoy_binary(), &files.bootstrap_path(), options.workers).await.unwrap();
         let address = envoy.admin().listener().await.unwrap();
         Self { envoy, files, address, upstreams, _folder: folder }
     }

@@ -1,14 +1,17 @@
-//! What the user typed: the plugin configuration as raw serde types, field names as in the JSON.
+//! What the user typed: the plugin configuration as plain types, field names as in the JSON.
 //!
 //! No rule of the configuration lives here beyond its shape; what is allowed together is [`crate::definition`]'s and
 //! [`crate::plan`]'s. A [`Document`] keeps each split, and each split's weights, unread, so that one team's shape
-//! error stays that team's.
+//! error stays that team's. The schema for editors is made of these types, so their `schemars` names are checked
+//! against what is read (control, `schema`).
+
+mod shapes;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::problem::Problem;
 use crate::revision::without_nulls;
 
 /// The largest document that is read, in bytes (DESIGN section 2, limits).
@@ -40,7 +43,7 @@ pub struct Document {
 
 /// Why a document could not be read as a whole. The filter then keeps the last good one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable(pub crate::problem::Problem);
+pub struct Unreadable(pub Problem);
 
 impl std::fmt::Display for Unreadable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,19 +113,15 @@ impl Document {
     }
 
     /// The problem of having top-level fields that this version does not know; each is ignored.
-    pub fn unknown_field_problems(&self) -> impl Iterator<Item = crate::problem::Problem> + '_ {
+    pub fn unknown_field_problems(&self) -> impl Iterator<Item = Problem> + '_ {
         self.unknown_fields.iter().map(|field| {
-            crate::problem::Problem::new(
-                field.as_str(),
-                "unknown field, ignored",
-                format!("accepted: {TOP_LEVEL_FIELDS}"),
-            )
+            Problem::new(field.as_str(), "unknown field, ignored", format!("accepted: {TOP_LEVEL_FIELDS}"))
         })
     }
 }
 
 fn unreadable(path: &str, found: impl Into<String>, accepted: impl Into<String>) -> Unreadable {
-    Unreadable(crate::problem::Problem::new(path, found, accepted))
+    Unreadable(Problem::new(path, found, accepted))
 }
 
 fn object(fields: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, Unreadable> {
@@ -146,9 +145,9 @@ pub fn kind_of(value: &Value) -> String {
 }
 
 /// One split, as typed.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
 pub struct Split {
     /// Hosts that the split applies to, such as `shop.example.com` or `*.example.com`. With neither hosts nor services: every host.
     pub hosts: Vec<String>,
@@ -169,16 +168,16 @@ pub struct Split {
     /// A sidecar keeps a known variant that is already in the header.
     pub inherit: bool,
     /// A header or cookie that names a variant outright.
-    #[serde(rename = "override")]
+    #[cfg_attr(feature = "schema", serde(rename = "override"))]
     pub override_by: Option<Override>,
     /// Who: ordered; the first that matches names the request's audience.
     pub rules: Vec<Rule>,
 }
 
 /// One source of identity, as typed: exactly one of the fields.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
 pub struct Source {
     /// A cookie's name.
     pub cookie: Option<String>,
@@ -193,9 +192,9 @@ pub struct Source {
 }
 
 /// A source of identity that needs no name.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(rename_all = "camelCase"))]
 pub enum NamelessSource {
     /// The client address that Envoy trusts, without the port.
     Address,
@@ -204,9 +203,9 @@ pub enum NamelessSource {
 }
 
 /// What happens to a request without identity.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(rename_all = "camelCase"))]
 pub enum Anonymous {
     /// A random identity decides at once and is set as a cookie.
     #[default]
@@ -218,9 +217,9 @@ pub enum Anonymous {
 }
 
 /// Where a request may name its variant outright, as typed.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
 pub struct Override {
     /// A request header's name; asked first.
     pub header: Option<String>,
@@ -229,21 +228,21 @@ pub struct Override {
 }
 
 /// One rule, as typed.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase"))]
 pub struct Rule {
     /// The audience that the rule names.
     pub name: String,
     /// Alternatives: one must hold.
-    #[serde(rename = "match")]
+    #[cfg_attr(feature = "schema", serde(rename = "match"))]
     pub alternatives: Vec<Match>,
 }
 
 /// One alternative of a rule, as typed: everything in it must hold.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
 pub struct Match {
     /// Cookies by name.
     pub cookies: BTreeMap<String, StringMatch>,
@@ -256,9 +255,9 @@ pub struct Match {
 }
 
 /// How a value is compared, as typed: exactly one of the fields.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
 pub struct StringMatch {
     /// The whole value.
     pub exact: Option<String>,
@@ -269,16 +268,16 @@ pub struct StringMatch {
     /// A regular expression for the whole value, of the syntax that RE2 and Rust agree on.
     pub regex: Option<String>,
     /// One of several whole values.
-    #[serde(rename = "in")]
+    #[cfg_attr(feature = "schema", serde(rename = "in"))]
     pub one_of: Option<Vec<String>>,
     /// Whether there is a value at all; an empty one is present.
     pub present: Option<bool>,
 }
 
 /// The anonymous cookie, as typed.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
 pub struct Cookie {
     /// Its name.
     pub name: String,
@@ -305,8 +304,8 @@ impl Default for Cookie {
 }
 
 /// The SameSite attribute of a cookie (RFC 6265bis).
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 pub enum SameSite {
     /// Sent when the user follows a link from another site.
     #[default]

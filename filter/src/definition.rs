@@ -12,7 +12,8 @@ use crate::hosts::{self, HostPattern};
 use crate::identity::Source;
 use crate::matching::{Condition, Matcher, Rule, Subject};
 use crate::pattern::Patterns;
-use crate::problem::{Problem, read_shape};
+use crate::problem::Problem;
+use crate::shape::Shape as _;
 
 /// The most rules a split may have (DESIGN section 2, limits).
 pub const MAX_RULES: usize = 64;
@@ -61,13 +62,7 @@ impl Definition {
         if !is_name(name) {
             reader.report(&path, format!("{name:?} is not a name"), NAME);
         }
-        let split = match read_shape::<config::Split>(&path, typed.clone()) {
-            Ok(split) => split,
-            Err(problem) => {
-                reader.problems.push(problem);
-                what_is_readable(typed)
-            }
-        };
+        let split = config::Split::read(&path, typed, &mut reader.problems).unwrap_or_default();
         reader.definition(name, &path, split, caller_namespace)
     }
 
@@ -84,21 +79,6 @@ impl Definition {
     /// The challengers' names, in order.
     pub fn challengers(&self) -> &[Box<str>] {
         self.variants.get(1..).unwrap_or_default()
-    }
-}
-
-/// Where a broken split applies, and what it falls back to, as far as that much can be read.
-fn what_is_readable(typed: &Value) -> config::Split {
-    fn field<T: serde::de::DeserializeOwned>(typed: &Value, name: &str) -> Option<T> {
-        serde_json::from_value(typed.get(name)?.clone()).ok()
-    }
-    config::Split {
-        hosts: field(typed, "hosts").unwrap_or_default(),
-        services: field(typed, "services").unwrap_or_default(),
-        paths: field(typed, "paths").unwrap_or_default(),
-        variants: field(typed, "variants"),
-        header: field(typed, "header"),
-        ..config::Split::default()
     }
 }
 
@@ -162,8 +142,6 @@ impl Reader<'_> {
                 Err(accepted) => self.report(format!("{path}.services[{index}]"), format!("{service:?}"), accepted),
             }
         }
-        all.sort_unstable();
-        all.dedup();
         all.into_boxed_slice()
     }
 

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod problem;
 pub mod request;
 pub mod revision;
+pub mod shape;
 pub mod tally;
 
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]

@@ -15,8 +15,9 @@ use crate::config::{self, Document};
 use crate::definition::{self, Definition, is_cookie_name};
 use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
 use crate::pattern::Patterns;
-use crate::problem::{Problem, read_shape};
+use crate::problem::Problem;
 use crate::revision::{Revision, canonical};
+use crate::shape::Shape as _;
 
 /// The audience of whoever matches no rule.
 pub const EVERYONE: &str = "everyone";
@@ -192,11 +193,9 @@ fn split(
 ) -> Split {
     let before = problems.len();
     let mut is_served = !definition.is_broken();
-    let draw = draw.and_then(|typed| {
-        let read = read_draw(&definition.name, typed);
-        is_served &= read.is_ok();
-        read.map_err(|problem| problems.push(problem)).ok()
-    });
+    let draw = draw.map(|typed| read_draw(&definition.name, typed, problems));
+    is_served &= draw != Some(None);
+    let draw = draw.flatten();
     let (by_rule, everyone) = match weights.map(|typed| read_weights(&definition, typed, problems)) {
         Some(Some(allocations)) => allocations,
         Some(None) => {
@@ -220,13 +219,14 @@ fn split(
     Split { definition, seed, allocations, everyone }
 }
 
-fn read_draw(split: &str, typed: &Value) -> Result<String, Problem> {
+fn read_draw(split: &str, typed: &Value, problems: &mut Vec<Problem>) -> Option<String> {
     let path = format!("draws.{split}");
-    let draw: String = read_shape(&path, typed.clone())?;
+    let draw = String::read(&path, typed, problems)?;
     if draw.is_empty() || draw.len() > 63 || draw.contains('\0') {
-        return Err(Problem::new(path, format!("{draw:?}"), "accepted: 1 to 63 bytes without NUL"));
+        problems.push(Problem::new(path, format!("{draw:?}"), "accepted: 1 to 63 bytes without NUL"));
+        return None;
     }
-    Ok(draw)
+    Some(draw)
 }
 
 type ByAudience = (Vec<Allocation>, Option<Allocation>);
@@ -234,16 +234,11 @@ type ByAudience = (Vec<Allocation>, Option<Allocation>);
 /// The allocations by audience; `None` when the weights are wrong, so that the split must be served without any.
 fn read_weights(definition: &Definition, typed: &Value, problems: &mut Vec<Problem>) -> Option<ByAudience> {
     let path = format!("weights.{}", definition.name);
-    let weights: config::Weights = match read_shape(&path, typed.clone()) {
-        Ok(weights) => weights,
-        Err(problem) => {
-            problems.push(problem);
-            return None;
-        }
-    };
+    let before = problems.len();
+    let weights = config::Weights::read(&path, typed, problems)?;
+    let mut is_good = problems.len() == before;
     let mut by_rule: Vec<_> = definition.rules.iter().map(|_| Allocation::fallback_only()).collect();
     let mut everyone = None;
-    let mut is_good = true;
     for (audience, by_challenger) in weights {
         let path = format!("{path}.{audience}");
         let rule = definition.rules.iter().position(|rule| *rule.name == *audience);
@@ -374,15 +369,8 @@ fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
 
 fn cookie(typed: Option<&Value>, problems: &mut Vec<Problem>) -> Cookie {
     let before = problems.len();
-    let cookie = match typed.map(|typed| read_shape::<config::Cookie>("cookie", typed.clone())) {
-        None => config::Cookie::default(),
-        Some(Ok(cookie)) => cookie,
-        Some(Err(problem)) => {
-            problems.push(problem);
-            let name = typed.and_then(|typed| typed.get("name")).and_then(Value::as_str);
-            config::Cookie { name: name.unwrap_or("__Host-sluice").to_owned(), ..config::Cookie::default() }
-        }
-    };
+    let read = typed.and_then(|typed| config::Cookie::read("cookie", typed, problems));
+    let cookie = read.unwrap_or_default();
     check_cookie_name(&cookie, problems);
     let seconds = max_age_seconds(&cookie.max_age);
     if seconds.is_none() {

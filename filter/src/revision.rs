@@ -124,10 +124,10 @@ fn write_array(items: &[Value], out: &mut impl fmt::Write) {
 }
 
 fn write_object(fields: &Map<String, Value>, out: &mut impl fmt::Write) {
-    let mut sorted: Vec<_> = fields.iter().filter(|(_, value)| !value.is_null()).collect();
-    sorted.sort_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+    // serde_json's map is a BTreeMap: in byte order, unless some dependency switches `preserve_order` on (tested below).
+    let present = fields.iter().filter(|(_, value)| !value.is_null());
     let _ = out.write_char('{');
-    for (index, (name, value)) in sorted.into_iter().enumerate() {
+    for (index, (name, value)) in present.enumerate() {
         if index > 0 {
             let _ = out.write_char(',');
         }

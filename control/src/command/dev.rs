@@ -69,7 +69,7 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     first.deliver(&files)?;
     let mut stamps = stamps(&directory);
     let leash = std::env::current_exe()?;
-    let mut envoy = Envoy::start(&leash, &envoy, &files, arguments.workers)
+    let mut envoy = Envoy::start(&leash, &envoy, &files.bootstrap_path(), arguments.workers)
         .await
         .with_context(|| format!("listening on {}", arguments.listen))?;
     let running = Running { pid: std::process::id().cast_signed(), admin: envoy.admin().address() };

@@ -62,11 +62,6 @@ impl Files {
         self.folder.join("bootstrap.json")
     }
 
-    /// Where Envoy writes the address of its admin interface.
-    pub fn admin_address_path(&self) -> PathBuf {
-        self.folder.join("admin.txt")
-    }
-
     /// Delivers routes for the splits of a plan.
     ///
     /// # Errors

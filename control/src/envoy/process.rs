@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use super::admin::Admin;
-use super::files::Files;
 
 /// How long Envoy may take to serve. Chosen: V8 compiles the module in a fraction of a second; a busy CI takes longer.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -26,12 +25,13 @@ pub struct Envoy {
 
 impl Envoy {
     /// Starts Envoy and waits until it serves. Must be called from a thread that lives as long as Envoy should: the
-    /// kernel ties the child to the thread that made it. `leash` is the `sluice` binary.
+    /// kernel ties the child to the thread that made it. `leash` is the `sluice` binary. The log and the address of the
+    /// admin interface are written beside the bootstrap.
     ///
     /// # Errors
     /// When it does not start; says what Envoy logged last.
-    pub async fn start(leash: &Path, envoy: &Path, files: &Files, workers: u32) -> anyhow::Result<Self> {
-        let log = files.bootstrap_path().with_file_name("envoy.log");
+    pub async fn start(leash: &Path, envoy: &Path, bootstrap: &Path, workers: u32) -> anyhow::Result<Self> {
+        let (log, admin_path) = (bootstrap.with_file_name("envoy.log"), bootstrap.with_file_name("admin.txt"));
         let output = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
         let arguments: Vec<OsString> = vec![
             "leash".into(),
@@ -40,9 +40,9 @@ impl Envoy {
             "--".into(),
             envoy.into(),
             "--config-path".into(),
-            files.bootstrap_path().into(),
+            bootstrap.into(),
             "--admin-address-path".into(),
-            files.admin_address_path().into(),
+            admin_path.clone().into(),
             "--concurrency".into(),
             workers.to_string().into(),
             "--disable-hot-restart".into(),
@@ -60,7 +60,7 @@ impl Envoy {
             .with_context(|| format!("{} cannot be started", leash.display()))?;
         // Unused until the admin interface is known; the guard ends Envoy on every way out.
         let mut starting = Self { child, admin: Admin::new(([127, 0, 0, 1], 0).into()), log };
-        starting.admin = starting.wait_until_ready(envoy, &files.admin_address_path()).await?;
+        starting.admin = starting.wait_until_ready(envoy, &admin_path).await?;
         Ok(starting)
     }
 

@@ -41,7 +41,7 @@ fn weights_that_do_not_fit_are_reported() {
         (
             "text",
             weights(json!({"web": {"everyone": {"canary": "5"}}})),
-            "weights.web.everyone.canary: invalid type: string \"5\"; accepted: f64",
+            "weights.web.everyone.canary: a string (\"5\"); accepted: a number",
         ),
         (
             "an unknown challenger",
@@ -135,7 +135,7 @@ fn the_cookie_s_attributes_must_agree() {
         (
             "a shape",
             json!({"sameSite": "lax"}),
-            "cookie.sameSite: unknown variant `lax`; accepted: one of `Lax`, `Strict`, `None`",
+            "cookie.sameSite: a string (\"lax\"); accepted: one of Lax, Strict, None",
         ),
     ];
     for (label, cookie, expected) in cases {
