@@ -4,21 +4,87 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLS := $(TARGET)/tools
 WASM := $(TARGET)/wasm/sluice.wasm
-# The callbacks that the filter implements; every other export of the SDK is removed.
-EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
-  proxy_on_vm_start proxy_on_configure proxy_on_tick proxy_on_context_create proxy_on_delete \
-  proxy_on_request_headers proxy_on_response_headers
+export SLUICE_MODULE ?= $(WASM)
+
+include tools/versions.mk
+include tools/tools.mk
 
 .PHONY: help
 help: ## print this
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' Makefile tools/tools.mk | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: wasm envoy ## a minute of real traffic: 2,000 users, a ramp, an abort, and what was measured
+	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin demo
+	$(TARGET)/release/demo
+
+.PHONY: test
+test: test-core test-e2e ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
+	@echo "every test passed"
+
+.PHONY: test-core
+test-core: $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
+	cargo test -q --locked --workspace --exclude sluice-e2e
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_BINDGEN_RUNNER) \
+	  cargo test -q --locked -p sluice-filter --lib --target wasm32-unknown-unknown
+
+.PHONY: test-e2e
+test-e2e: wasm envoy ## tests in a real Envoy
+	cargo build -q --locked -p sluice
+	cargo test --locked -p sluice-e2e
+
+.PHONY: lint
+lint: ## formatting, lints, documentation; warnings are errors
+	cargo fmt --all --check
+	cargo clippy -q --locked --workspace --all-targets -- -D warnings
+	cargo clippy -q --locked -p sluice-filter -p baseline --lib --target wasm32-wasip1 -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc -q --locked --workspace --no-deps
+
+# The callbacks that the filter implements; every other export of the SDK is removed.
+EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate proxy_on_context_create proxy_on_delete \
+  proxy_on_request_headers
+FILTER_EXPORTS := $(EXPORTS) proxy_on_vm_start proxy_on_configure proxy_on_tick proxy_on_response_headers
+# What V8 and the compiler agree on by default.
+WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int \
+  --enable-mutable-globals --enable-multivalue --enable-reference-types
+
+# $(call link,PACKAGE,OUT,EXPORTS): builds a module, removes unused exports, optimises what is left.
+define link
+cargo rustc -q --locked -p $(1) --lib --crate-type cdylib --target wasm32-wasip1 --profile wasm
+@mkdir -p $(dir $(2))
+cargo run -q --locked --release -p strip-exports -- \
+  $(TARGET)/wasm32-wasip1/wasm/$(subst -,_,$(1)).wasm $(2).stripped $(3)
+node $(WASM_OPT) -O3 $(WASM_FEATURES) $(2).stripped -o $(2).new
+@rm $(2).stripped && mv $(2).new $(2)
+endef
 
 .PHONY: wasm
-wasm: ## build the filter's module and print its size
-	cargo rustc -q --locked -p sluice-filter --lib --crate-type cdylib --target wasm32-wasip1 --profile wasm
-	@mkdir -p $(dir $(WASM))
-	cargo run -q --locked --release -p strip-exports -- $(TARGET)/wasm32-wasip1/wasm/sluice_filter.wasm $(WASM) $(EXPORTS)
+wasm: $(WASM_OPT) ## build the filter's module and print its size
+	$(call link,sluice-filter,$(WASM),$(FILTER_EXPORTS))
 	@printf '%s: %s bytes, %s gzipped\n' $(WASM) "$$(stat -c %s $(WASM))" "$$(gzip -9 -c $(WASM) | wc -c)"
 
-include tools/envoy.mk
+BASELINE := $(TARGET)/wasm/baseline.wasm
+
+.PHONY: bench
+bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now
+	$(call link,baseline,$(BASELINE),$(EXPORTS))
+	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin bench
+	BASELINE_MODULE=$(BASELINE) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-filter --bench decide \
+	  --no-run --message-format json | grep -o '"executable":"[^"]*decide-[^"]*"' | cut -d'"' -f4)" $(TARGET)/release/bench
+
+.PHONY: golden
+golden: ## rewrite what tests compare with; review the difference like code
+	cargo build -q --locked -p sluice
+	GOLDEN=1 cargo test -q --locked -p sluice --tests
+	GOLDEN=1 cargo test -q --locked -p sluice-e2e --test cases decide
+
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## fuzz the config reader, the value parsers and decide(), FUZZ_SECONDS each
+	cargo run -q --locked -p sluice-e2e --bin fuzz-seeds
+	for target in config values decide; do \
+	  (cd filter && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none --target-dir $(TARGET)/fuzz $$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1); done

@@ -31,7 +31,7 @@ const NO_LUCK: [u8; 16] = [0; 16];
 
 impl Request for Described {
     fn authority(&self) -> Option<Bytes<'_>> {
-        (!self.host.is_empty()).then(|| Cow::Borrowed(self.host.as_bytes()))
+        (!self.host.is_empty()).then_some(Cow::Borrowed(self.host.as_bytes()))
     }
 
     fn path(&self) -> Option<Bytes<'_>> {

@@ -37,7 +37,8 @@ impl Request for Fixed {
     }
 }
 
-const COOKIES: &str = "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; __Host-sluice=AAECAwQFBgcICQoLDA0ODw; lang=en";
+const COOKIES: &str =
+    "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; __Host-sluice=AAECAwQFBgcICQoLDA0ODw; lang=en";
 
 fn split(number: usize) -> Value {
     let regex = format!("[^@]+@some-company-name{}\\.com", number % 10);

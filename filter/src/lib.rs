@@ -20,6 +20,8 @@ pub mod config;
 pub mod cookies;
 pub mod decide;
 pub mod definition;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod hosts;
 pub mod identity;
 pub mod matching;
@@ -28,6 +30,7 @@ pub mod plan;
 pub mod problem;
 pub mod request;
 pub mod revision;
+pub mod scanner;
 pub mod shape;
 pub mod tally;
 

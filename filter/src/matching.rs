@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use regex::bytes::Regex;
-
+use crate::pattern::Program;
 use crate::request::{Bytes, Request, Seen};
 
 /// How a value is compared.
@@ -18,7 +17,7 @@ pub enum Matcher {
     /// How it ends.
     Suffix(Box<str>),
     /// An expression for the whole value: its text as typed, and its program.
-    Regex(Box<str>, Arc<Regex>),
+    Regex(Box<str>, Arc<Program>),
     /// One of several whole values.
     OneOf(Box<[Box<str>]>),
     /// Whether there is a value at all.

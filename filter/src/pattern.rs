@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::scanner::Scanner;
+
 /// The longest expression, in characters, as Istio's validation has it.
 pub const MAX_PATTERN_CHARS: usize = 1_024;
 
@@ -18,28 +20,55 @@ const MAX_REPEAT: u32 = 1_000;
 /// splits with 10 distinct expressions must stay within 16 MB.
 const MAX_PROGRAM_BYTES: usize = 256 * 1024;
 
+/// A compiled expression for whole values.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// One pass from left to right decides.
+    Scanner(Scanner),
+    /// Any other expression.
+    Regex(Regex),
+}
+
+impl Program {
+    /// Whether the whole value matches.
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Scanner(scanner) => scanner.is_match(value),
+            Self::Regex(regex) => regex.is_match(value),
+        }
+    }
+}
+
 /// Compiled expressions by their text, shared by whoever uses the same text.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns(HashMap<String, Arc<Regex>>);
+pub struct Patterns(HashMap<String, Arc<Program>>);
 
 impl Patterns {
     /// The compiled expression; compiled now if it is new.
     ///
     /// # Errors
     /// Why the expression is not accepted: found and accepted, in words.
-    pub fn compile(&mut self, pattern: &str) -> Result<Arc<Regex>, (String, String)> {
+    pub fn compile(&mut self, pattern: &str) -> Result<Arc<Program>, (String, String)> {
         if let Some(known) = self.0.get(pattern) {
             return Ok(Arc::clone(known));
         }
         check(pattern)?;
-        let compiled = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-            .unicode(false)
-            .size_limit(MAX_PROGRAM_BYTES)
-            .build()
-            .map_err(|error| (format!("{pattern:?} does not compile: {}", last_line(&error)), ACCEPTED.to_owned()))?;
-        let compiled = Arc::new(compiled);
-        self.0.insert(pattern.to_owned(), Arc::clone(&compiled));
-        Ok(compiled)
+        let refused = |error: String| (format!("{pattern:?} does not compile: {error}"), ACCEPTED.to_owned());
+        let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
+        let parsed = parser.parse(pattern).map_err(|error| refused(last_line(&error.to_string())))?;
+        let program = match Scanner::new(&parsed) {
+            Some(scanner) => Program::Scanner(scanner),
+            None => {
+                let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+                    .unicode(false)
+                    .size_limit(MAX_PROGRAM_BYTES)
+                    .build();
+                Program::Regex(regex.map_err(|error| refused(last_line(&error.to_string())))?)
+            }
+        };
+        let program = Arc::new(program);
+        self.0.insert(pattern.to_owned(), Arc::clone(&program));
+        Ok(program)
     }
 
     /// Keeps only the expressions that somebody still uses.
@@ -61,10 +90,8 @@ impl Patterns {
 const ACCEPTED: &str = "accepted: the syntax that RE2 and Rust share";
 
 /// The regex crate draws its syntax errors over several lines; the last one says what is wrong.
-fn last_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_owned()
+fn last_line(error: &str) -> String {
+    error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// Refuses what RE2 and Rust read differently.

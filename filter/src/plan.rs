@@ -316,7 +316,9 @@ fn read_shares(
 }
 
 fn orphan_challenger(definition: &Definition, path: String, challenger: &str) -> Problem {
-    let hint = if matches!(challenger, "true" | "false") || challenger.parse::<f64>().is_ok() {
+    let hint = if matches!(challenger, "true" | "false")
+        || challenger.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
         "; YAML reads unquoted on, off, yes, no and digits as something else: quote the name"
     } else {
         ""

@@ -1,5 +1,6 @@
 //! The promises of DESIGN section 3, each over many configurations or many users, with fixed seeds.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -191,4 +192,50 @@ fn filter_and_control_agree_on_the_revision_of_any_number() {
         prop_assert_eq!(received.revision, sluice_filter::revision::Revision::of(&value));
         Ok(())
     });
+}
+
+/// Expressions of the kind that a scanner may take: classes, literals and repetitions over a small alphabet.
+fn expressions() -> impl Strategy<Value = String> {
+    let atom = prop_oneof![
+        Just("a"),
+        Just("b"),
+        Just("@"),
+        Just("[ab]"),
+        Just("[^@]"),
+        Just("[^ab]"),
+        Just("."),
+        Just("(a)"),
+        Just("ab"),
+        Just("(?i:a)")
+    ];
+    let times =
+        prop_oneof![Just(""), Just("+"), Just("*"), Just("?"), Just("{2}"), Just("{1,2}"), Just("+?"), Just("{0}")];
+    proptest::collection::vec((atom, times), 0..5)
+        .prop_map(|parts| parts.into_iter().map(|(atom, times)| format!("(?:{atom}){times}")).collect())
+}
+
+#[test]
+fn scanners_and_the_regex_crate_agree() {
+    let values = proptest::collection::vec(
+        prop_oneof![Just(b'a'), Just(b'A'), Just(b'b'), Just(b'@'), Just(b'\n'), Just(0xff)],
+        0..8,
+    );
+    let config =
+        Config { cases: 20_000, rng_seed: RngSeed::Fixed(20_261_120), failure_persistence: None, ..Config::default() };
+    let mut scanned = 0;
+    let counter = std::cell::Cell::new(0);
+    TestRunner::new(config)
+        .run(&(expressions(), values), |(pattern, value)| {
+            let parsed = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(&pattern).unwrap();
+            let Some(scanner) = sluice_filter::scanner::Scanner::new(&parsed) else {
+                return Ok(());
+            };
+            counter.set(counter.get() + 1);
+            let regex = regex::bytes::RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).unicode(false).build().unwrap();
+            prop_assert_eq!(scanner.is_match(&value), regex.is_match(&value), "{} on {:?}", pattern, value);
+            Ok(())
+        })
+        .unwrap();
+    scanned += counter.get();
+    assert!(scanned > 2_000, "only {scanned} expressions were scanned: the test would prove little");
 }

@@ -182,7 +182,7 @@ fn shares_of(split: &Split, audience: &str, rule: Option<usize>, drawn: &[u8]) -
             *hit += 1;
         }
     }
-    let share = |((variant, hits), place): ((&Box<str>, u64), u8)| {
+    let share = |((variant, hits), place): ((&str, u64), u8)| {
         let (low, high) = wilson_99(hits, number);
         Share {
             split: split.definition.name.to_string(),
@@ -193,7 +193,7 @@ fn shares_of(split: &Split, audience: &str, rule: Option<usize>, drawn: &[u8]) -
             interval: [rounded(low), rounded(high)],
         }
     };
-    split.definition.variants.iter().zip(hits).zip(0_u8..).map(share).collect()
+    split.definition.variants.iter().map(AsRef::as_ref).zip(hits).zip(0_u8..).map(share).collect()
 }
 
 fn churn_of(split: &Split, later: &Split, audience: &str, drawn: &[u8], users: &Users) -> Vec<Churn> {

@@ -1,0 +1,216 @@
+//! `sluice dev` as people use it: started, changed, mistyped, interrupted, killed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use sluice_e2e::client::{Connection, get};
+use sluice_e2e::mesh::{envoy_binary, sluice};
+
+/// A running `sluice dev --demo`.
+struct Dev {
+    child: Child,
+    lines: Receiver<String>,
+    address: SocketAddr,
+}
+
+impl Dev {
+    fn start(folder: &Path) -> Self {
+        let mut child = Command::new(sluice())
+            .args(["leash", "--parent", &std::process::id().to_string(), "--"])
+            .arg(sluice())
+            .arg("dev")
+            .arg(folder)
+            .args(["--demo", "--listen", "127.0.0.1:0"])
+            .env("ENVOY", envoy_binary())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let first = lines.recv_timeout(Duration::from_secs(60)).expect("sluice dev says where it listens");
+        let address = first.split_whitespace().next().unwrap().trim_start_matches("http://").parse().unwrap();
+        Self { child, lines, address }
+    }
+
+    fn wait_for_line(&self, part: &str) -> String {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(20) {
+            match self.lines.recv_timeout(Duration::from_secs(20)) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        panic!("sluice dev never said {part:?}");
+    }
+
+    /// The Envoy that it started.
+    fn envoy_id(&self) -> i32 {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap();
+        children.split_whitespace().next().expect("a child").parse().unwrap()
+    }
+
+    async fn variant(&self, line: &str) -> String {
+        let mut connection = Connection::open(self.address).await.unwrap();
+        connection.send(&get("/", "localhost", &[line.as_bytes()])).await.expect("an answer").variant()
+    }
+
+    async fn wait_for_variant(&self, line: &str, variant: &str) {
+        let began = Instant::now();
+        while self.variant(line).await != variant {
+            assert!(began.elapsed() < Duration::from_secs(20), "{line} never became {variant}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(sluice()).args(arguments).arg("--dir").arg(folder).output().unwrap()
+}
+
+fn is_alive(pid: i32) -> bool {
+    // A zombie is dead: its parent just has not looked yet.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn wait_for_end(pid: i32) {
+    let began = Instant::now();
+    while is_alive(pid) {
+        assert!(began.elapsed() < Duration::from_secs(10), "process {pid} outlives its parent");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// bucket("web", "bob") is 45061.
+const BOB: &str = "cookie: sluice=bob";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    assert_eq!(dev.variant(BOB).await, "stable");
+    assert!(run(folder.path(), &["set", "web", "canary=50"]).status.success());
+    dev.wait_for_variant(BOB, "canary").await;
+
+    let status = run(folder.path(), &["status"]);
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(text.contains("wanted and in force") || text.contains("in force"), "{text}");
+
+    let plugin = folder.path().join("plugin.yaml");
+    let good = std::fs::read_to_string(&plugin).unwrap();
+    std::fs::write(&plugin, "splits: [").unwrap();
+    dev.wait_for_line("not delivered, the last good configuration stays");
+    assert_eq!(dev.variant(BOB).await, "canary");
+
+    let second = good.replace("      web:\n", "      api: {identity: [{header: x-user-id}]}\n      web:\n");
+    std::fs::write(&plugin, second).unwrap();
+    dev.wait_for_line("envoy runs revision");
+    assert!(run(folder.path(), &["abort", "--all"]).status.success());
+    dev.wait_for_variant(BOB, "stable").await;
+}
+
+#[test]
+fn ctrl_c_ends_envoy_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let envoy = dev.envoy_id();
+    assert!(is_alive(envoy));
+    assert!(Command::new("kill").args(["-INT", &dev.child.id().to_string()]).status().unwrap().success());
+    dev.wait_for_line("ended");
+    assert!(dev.child.wait().unwrap().success());
+    assert!(!is_alive(envoy));
+    assert!(!folder.path().join(".sluice/dev.json").exists());
+}
+
+#[test]
+fn the_death_of_sluice_ends_envoy_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let envoy = dev.envoy_id();
+    assert!(is_alive(envoy));
+    dev.child.kill().unwrap();
+    dev.child.wait().unwrap();
+    wait_for_end(envoy);
+    let text = String::from_utf8(run(folder.path(), &["status"]).stdout).unwrap();
+    assert!(text.contains("no `sluice dev` serves this directory"), "{text}");
+}
+
+#[test]
+fn an_address_in_use_is_said_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let output = Command::new(sluice())
+        .arg("dev")
+        .arg(folder.path())
+        .args(["--demo", "--listen", &taken.local_addr().unwrap().to_string()])
+        .env("ENVOY", envoy_binary())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("listening on 127.0.0.1:") && text.contains("Address already in use"), "{text}");
+}
+
+/// A directory with one split of seven challengers.
+fn directory() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("plugin.yaml"), "splits: {web: {variants: [v0, v1, v2, v3, v4, v5, v6, v7]}}\n")
+        .unwrap();
+    folder
+}
+
+#[test]
+fn writers_at_once_lose_nothing() {
+    let folder = directory();
+    let spawn = |place: usize| {
+        let share = format!("v{place}={place}");
+        Command::new(sluice())
+            .args(["set", "web", &share, "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    for mut child in (1..8).map(spawn).collect::<Vec<_>>() {
+        assert!(child.wait().unwrap().success());
+    }
+    let weights = run(folder.path(), &["get", "-o", "json"]);
+    let weights: serde_json::Value = serde_json::from_slice(&weights.stdout).unwrap();
+    let percents: Vec<f64> =
+        weights.as_array().unwrap().iter().map(|weight| weight["percent"].as_f64().unwrap()).collect();
+    assert_eq!(percents, [72.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    let history = run(folder.path(), &["history", "-o", "json"]);
+    let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
+    assert_eq!(history.as_array().unwrap().len(), 7);
+}
+
+#[test]
+fn a_writer_killed_half_way_leaves_the_old_weights_or_the_new_ones() {
+    let folder = directory();
+    for round in 0..60_u64 {
+        let percent = round % 50;
+        let mut child = Command::new(sluice())
+            .args(["set", "web", &format!("v1={percent}"), "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(round * 250));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let output = run(folder.path(), &["get", "web", "-o", "json"]);
+        assert!(output.status.success(), "after round {round}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(run(folder.path(), &["set", "web", "v1=99"]).status.success(), "no lock is left behind");
+    assert!(run(folder.path(), &["history"]).status.success());
+}

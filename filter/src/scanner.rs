@@ -1,0 +1,188 @@
+//! A matcher for the expressions people mostly write, many times faster than a general engine.
+//!
+//! An expression such as `[^@]+@example\.com` is a sequence of literals and runs of a byte class, where what follows a
+//! run cannot be in it: then one pass from left to right, without backtracking, decides. [`Scanner::new`] recognizes
+//! such expressions from regex-syntax' own parse; for any other it answers `None` and [`crate::pattern`] uses the
+//! regex crate. That both agree is a property test.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// One step of a scanner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// These bytes.
+    Literal(Box<[u8]>),
+    /// As many bytes of the set as there are: at least `min`, at most `max`.
+    Run { set: Box<ByteSet>, min: u32, max: u32 },
+}
+
+/// A set of bytes, one bit each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ByteSet([u32; 8]);
+
+impl ByteSet {
+    fn insert(&mut self, byte: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(byte >> 5)) {
+            *word |= 1 << (byte & 31);
+        }
+    }
+
+    #[inline(always)]
+    fn contains(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte >> 5)).is_some_and(|word| word & (1 << (byte & 31)) != 0)
+    }
+}
+
+/// An expression that one pass decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanner(Box<[Step]>);
+
+impl Scanner {
+    /// The scanner of a whole-value expression, if it is of that kind.
+    pub fn new(expression: &Hir) -> Option<Self> {
+        let mut steps = Vec::new();
+        flatten(expression, &mut steps)?;
+        let is_decided = steps.windows(2).all(|pair| match pair {
+            [Step::Run { set, min, max }, next] => min == max || !may_begin_in(next, set),
+            _ => true,
+        });
+        // A run that may be empty lets the step after it begin where the step before the run would go on.
+        let may_vanish = |step: &Step| matches!(step, Step::Run { min: 0, .. });
+        let is_hidden = steps.windows(3).any(|three| match three {
+            [Step::Run { set, .. }, middle, last] => may_vanish(middle) && may_begin_in(last, set),
+            _ => false,
+        });
+        let vanishing = steps.windows(2).any(|pair| pair.iter().all(may_vanish));
+        (is_decided && !is_hidden && !vanishing).then(|| Self(steps.into_boxed_slice()))
+    }
+
+    /// Whether the whole value matches.
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        let mut rest = value;
+        for step in &self.0 {
+            match step {
+                Step::Literal(literal) => match rest.strip_prefix(literal.as_ref()) {
+                    Some(after) => rest = after,
+                    None => return false,
+                },
+                Step::Run { set, min, max } => {
+                    let mut length = 0;
+                    while let Some(byte) = rest.get(length)
+                        && length < *max as usize
+                        && set.contains(*byte)
+                    {
+                        length += 1;
+                    }
+                    if length < *min as usize {
+                        return false;
+                    }
+                    rest = rest.get(length..).unwrap_or_default();
+                }
+            }
+        }
+        rest.is_empty()
+    }
+}
+
+fn may_begin_in(step: &Step, set: &ByteSet) -> bool {
+    match step {
+        Step::Literal(literal) => literal.first().is_some_and(|&byte| set.contains(byte)),
+        Step::Run { set: other, .. } => set.0.iter().zip(other.0).any(|(one, other)| one & other != 0),
+    }
+}
+
+fn flatten(expression: &Hir, steps: &mut Vec<Step>) -> Option<()> {
+    match expression.kind() {
+        HirKind::Empty => {}
+        HirKind::Literal(literal) => match steps.last_mut() {
+            Some(Step::Literal(before)) => *before = [before.as_ref(), literal.0.as_ref()].concat().into(),
+            _ => steps.push(Step::Literal(literal.0.as_ref().into())),
+        },
+        HirKind::Class(class) => steps.push(Step::Run { set: set_of(class)?, min: 1, max: 1 }),
+        HirKind::Capture(group) => flatten(&group.sub, steps)?,
+        HirKind::Concat(parts) => parts.iter().try_for_each(|part| flatten(part, steps))?,
+        HirKind::Repetition(repetition) => {
+            let set = match repetition.sub.kind() {
+                HirKind::Class(class) => set_of(class)?,
+                HirKind::Literal(literal) => match literal.0.as_ref() {
+                    [byte] => {
+                        let mut set = ByteSet::default();
+                        set.insert(*byte);
+                        Box::new(set)
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            steps.push(Step::Run { set, min: repetition.min, max: repetition.max.unwrap_or(u32::MAX) });
+        }
+        HirKind::Look(_) | HirKind::Alternation(_) => return None,
+    }
+    Some(())
+}
+
+fn set_of(class: &Class) -> Option<Box<ByteSet>> {
+    let mut set = Box::new(ByteSet::default());
+    match class {
+        Class::Bytes(class) => {
+            for range in class.iter() {
+                (range.start()..=range.end()).for_each(|byte| set.insert(byte));
+            }
+        }
+        // Beyond ASCII a character is several bytes, which a set of bytes cannot say.
+        Class::Unicode(class) => {
+            for range in class.iter() {
+                let (start, end) = (u8::try_from(range.start()).ok()?, u8::try_from(range.end()).ok()?);
+                if !end.is_ascii() {
+                    return None;
+                }
+                (start..=end).for_each(|byte| set.insert(byte));
+            }
+        }
+    }
+    Some(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn scanner(pattern: &str) -> Option<Scanner> {
+        let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).unwrap();
+        Scanner::new(&hir)
+    }
+
+    #[test]
+    fn what_one_pass_decides_is_recognized() {
+        for pattern in [
+            "",
+            "abc",
+            r"[^@]+@some-company-name\.com",
+            "[a-z]+",
+            "[0-9]{3}-[0-9]{4}",
+            "a+b",
+            "(?i)abc",
+            r"\d+\.\d+",
+            "x[^;]*",
+            ".",
+            "[^@]+(@a)",
+            "a?b",
+            "(?:a)*b+",
+            "[0-9]{2}[0-9]+",
+        ] {
+            assert!(scanner(pattern).is_some(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_needs_more_is_left_to_the_regex_crate() {
+        for pattern in
+            ["a|bc", ".*@a", "[^;]*a", "(ab)+", "a+a", "a*b*", "^a$", r"\ba", "a?a", "[a-z]{1,3}[a-c]", "a+b?a"]
+        {
+            assert!(scanner(pattern).is_none(), "{pattern}");
+        }
+    }
+}
