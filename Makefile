@@ -28,12 +28,12 @@ test: test-core test-e2e ## every test: units, promises, core in WebAssembly, CL
 test-core: $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 	cargo test -q --locked --workspace --exclude sluice-e2e
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_BINDGEN_RUNNER) \
-	  cargo test -q --locked -p sluice-filter --lib --target wasm32-unknown-unknown
+	  cargo test --locked -p sluice-filter --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
 test-e2e: wasm envoy ## tests in a real Envoy
 	cargo build -q --locked -p sluice
-	cargo test --locked -p sluice-e2e
+	cargo test --locked --no-fail-fast -p sluice-e2e
 
 .PHONY: lint
 lint: ## formatting, lints, documentation; warnings are errors

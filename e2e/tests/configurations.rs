@@ -91,7 +91,7 @@ async fn one_broken_split_and_orphaned_weights_leave_the_others_alone() {
     assert_eq!(mesh.metric("sluice_config_valid", &[PLUGIN]).await, 1.0);
     assert_eq!(mesh.metric("sluice_problems_total", &[PLUGIN]).await, 2.0);
     let log = mesh.log();
-    assert!(log.contains("splits.broken.colour: unknown field `colour`"), "{log}");
+    assert!(log.contains("splits.broken.colour: unknown field; accepted: hosts"), "{log}");
     assert!(log.contains("weights.gone: there is no split \"gone\", ignored"), "{log}");
 }
 
