@@ -143,6 +143,30 @@ mod tests {
         bytes
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn no_mutation_of_the_case_files_panics() {
+        let mut state = 20_261_120;
+        let mut files = 0;
+        for case in std::fs::read_dir("tests/cases").unwrap() {
+            let folder = case.unwrap().path();
+            let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+            let typed: serde_json::Value = yaml_serde::from_str(&read("config.yaml")).unwrap();
+            for _ in 0..300 {
+                config(&mutated(typed.to_string().as_bytes(), &mut state));
+            }
+            for line in read("requests.yaml").lines() {
+                for _ in 0..50 {
+                    let bytes = mutated(line.as_bytes(), &mut state);
+                    values(&bytes);
+                    request(&bytes);
+                }
+            }
+            files += 1;
+        }
+        assert!(files >= 10);
+    }
+
     #[test]
     fn no_mutation_of_the_seeds_panics() {
         let mut state = 20_261_120;

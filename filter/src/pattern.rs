@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fnv::FnvBuildHasher;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::scanner::Scanner;
@@ -41,7 +42,7 @@ impl Program {
 
 /// Compiled expressions by their text, shared by whoever uses the same text.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns(HashMap<String, Arc<Program>>);
+pub struct Patterns(HashMap<String, Arc<Program>, FnvBuildHasher>);
 
 impl Patterns {
     /// The compiled expression; compiled now if it is new.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fnv::FnvBuildHasher;
 use serde_json::Value;
 
 use crate::allocation::{Allocation, Percent};
@@ -94,7 +95,7 @@ pub struct Plan {
     response_metrics: bool,
     revision: Revision,
     problems: Vec<Problem>,
-    compiled: HashMap<Box<str>, (String, Arc<Definition>)>,
+    compiled: HashMap<Box<str>, (String, Arc<Definition>), FnvBuildHasher>,
     patterns: Patterns,
 }
 
@@ -104,7 +105,7 @@ impl Plan {
         let mut patterns = previous.map(|plan| plan.patterns.clone()).unwrap_or_default();
         let mut problems: Vec<Problem> = document.unknown_field_problems().collect();
         let mut splits = Vec::with_capacity(document.splits.len());
-        let mut compiled = HashMap::with_capacity(document.splits.len());
+        let mut compiled = HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
         for (name, typed) in &document.splits {
             let text = canonical(typed);
             let kept = previous.filter(|plan| plan.node == *node).and_then(|plan| plan.compiled.get(name.as_str()));

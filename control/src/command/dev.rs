@@ -75,7 +75,7 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     let running = Running { pid: std::process::id().cast_signed(), admin: envoy.admin().address() };
     let running_path = directory.runtime()?.join(RUNNING);
     replace(&running_path, serde_json::to_string(&running)?.as_bytes())?;
-    let mut view = View::new(envoy.admin().listener().await?, arguments.dir.clone());
+    let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
     view.delivered(&first);
     let mut changes = tokio::time::interval(POLL);
     let mut refresh = tokio::time::interval(view.period());

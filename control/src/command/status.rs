@@ -55,6 +55,14 @@ impl Measured {
         Self(counts)
     }
 
+    /// What was counted since `earlier`.
+    pub(super) fn since(mut self, earlier: &Self) -> Self {
+        for (key, count) in &mut self.0 {
+            *count = count.saturating_sub(earlier.0.get(key).copied().unwrap_or(0));
+        }
+        self
+    }
+
     fn requests(&self, split: &str, audience: &str, variant: &str) -> u64 {
         self.0.get(&(split.to_owned(), audience.to_owned(), variant.to_owned())).copied().unwrap_or(0)
     }
@@ -136,7 +144,7 @@ fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
     rows
 }
 
-/// The table of weights wanted and shares measured since Envoy started.
+/// The table of weights wanted and shares measured.
 pub(super) fn table(plan: &Plan, measured: &Measured) -> String {
     render(&rows(plan, Some(measured)))
 }

@@ -76,6 +76,8 @@ async fn main() {
     println!("| module | {} bytes |", std::fs::metadata(&module).unwrap().len());
     memory_and_changes(folder.path(), &module).await;
 
+    effect_of_changes(folder.path(), if quick { 5 } else { 30 }).await;
+
     let lua = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": LUA}});
     let no_filter: Vec<Value> = Vec::new();
     let mut competitors = vec![
@@ -255,8 +257,9 @@ fn print_cpu(competitors: &[Competitor]) {
     let rounds = |name: &str| &competitors.iter().find(|competitor| competitor.name == name).unwrap().rounds;
     let (none, base, lua, one) =
         (rounds("no filter"), rounds("baseline filter"), rounds("Lua"), rounds("sluice, 1 split"));
+    let native = rounds("native regex route");
     println!(
-        "\n| Envoy with | CPU a request | added to no filter | against the baseline filter | against Lua | against 1 split |\n|---|---|---|---|---|---|"
+        "\n| Envoy with | CPU a request | of no filter, whole | of native, whole | added to no filter | added, of the baseline filter | added, of Lua | added, of 1 split |\n|---|---|---|---|---|---|---|---|"
     );
     for competitor in competitors {
         // Ratios round by round, so that both sides of each met the same neighbours.
@@ -270,13 +273,19 @@ fn print_cpu(competitors: &[Competitor]) {
                 .collect();
             format!("{:.2} ({:.2} to {:.2})", quantile(&ratios, 0.5), quantile(&ratios, 0.25), quantile(&ratios, 0.75))
         };
+        let whole = |other: &[f64]| {
+            let ratios: Vec<f64> = competitor.rounds.iter().zip(other).map(|(own, other)| own / other).collect();
+            format!("{:.2}", quantile(&ratios, 0.5))
+        };
         let added: Vec<f64> = competitor.rounds.iter().zip(none).map(|(own, none)| own - none).collect();
         let is_filter = !["no filter", "native regex route"].contains(&competitor.name);
         let cell = |other: &[f64]| if is_filter { ratio(other) } else { "-".to_owned() };
         println!(
-            "| {} | {:.2} us | {:.2} us | {} | {} | {} |",
+            "| {} | {:.2} us | {} | {} | {:.2} us | {} | {} | {} |",
             competitor.name,
             quantile(&competitor.rounds, 0.5),
+            whole(none),
+            whole(native),
             quantile(&added, 0.5),
             cell(base),
             cell(lua),
@@ -323,6 +332,48 @@ async fn memory_and_changes(folder: &Path, module: &Path) {
             );
         }
     }
+}
+
+/// From typing `sluice set` to the first request that shows it, through a running `sluice dev`.
+async fn effect_of_changes(folder: &Path, changes: u32) {
+    let folder = folder.join("effect");
+    let mut dev = Command::new(sluice())
+        .args(["leash", "--parent", &std::process::id().to_string(), "--"])
+        .arg(sluice())
+        .arg("dev")
+        .arg(&folder)
+        .args(["--demo", "--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(dev.stdout.take().unwrap()));
+    let first = lines.next().unwrap().unwrap();
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = first.split_whitespace().next().unwrap().trim_start_matches("http://").parse().unwrap();
+    let mut connection = sluice_e2e::client::Connection::open(address).await.unwrap();
+    // bucket("web", "bob") is 45061: on the canary at 50 %, not at 25 %.
+    let request = sluice_e2e::client::get("/", "localhost", &[b"cookie: sluice=bob"]);
+    let mut took = Vec::new();
+    for change in 0..changes {
+        let (share, variant) = [("canary=50", "canary"), ("canary=25", "stable")][change as usize % 2];
+        let began = Instant::now();
+        let mut set = Command::new(sluice())
+            .args(["set", "web", share, "--dir"])
+            .arg(&folder)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while connection.send(&request).await.unwrap().variant() != variant {
+            assert!(began.elapsed() < Duration::from_secs(10));
+        }
+        took.push(began.elapsed().as_secs_f64());
+        set.wait().unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let _ = Command::new("kill").arg(dev.id().to_string()).status();
+    dev.wait().unwrap();
+    let (median, worst) = (quantile(&took, 0.5), quantile(&took, 1.0));
+    println!("| `sluice set` to its effect, local Envoy | {median:.3} s median, {worst:.3} s worst of {changes} |");
 }
 
 /// Envoy configures three VMs a change (a throw-away one, the main thread's, the worker's), so a third of its CPU time

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use fnv::FnvBuildHasher;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
@@ -136,7 +137,7 @@ pub(super) fn record(kind: MetricType, name: &str, labels: &[(&str, &str)], valu
 
 /// Labels by the naming of Istio's extraStatTags: `sluice_split=.=web;.;…sluice_decisions_total`.
 fn with_metric(kind: MetricType, name: &str, labels: &[(&str, &str)], apply: impl FnOnce(u32)) {
-    thread_local!(static IDS: RefCell<HashMap<String, u32>> = RefCell::default());
+    thread_local!(static IDS: RefCell<HashMap<String, u32, FnvBuildHasher>> = RefCell::default());
     let mut full_name = String::with_capacity(64);
     for (label, value) in labels {
         full_name.extend(["sluice_", label, "=.=", value, ";.;"]);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use fnv::FnvBuildHasher;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, MetricType};
 
@@ -27,7 +28,7 @@ const MAX_LOGGED_PROBLEMS: usize = 20;
 
 thread_local! {
     /// The plan last built in this VM, by plugin name: what it compiled is kept. Several plugins may share a VM.
-    static LAST_PLANS: RefCell<HashMap<String, Rc<Plan>>> = RefCell::default();
+    static LAST_PLANS: RefCell<HashMap<String, Rc<Plan>, FnvBuildHasher>> = RefCell::default();
 }
 
 /// What one configuration's requests share.

@@ -1,7 +1,7 @@
 //! What `sluice dev` shows: in place in a terminal, plain lines of what happened elsewhere.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use sluice_filter::plan::{Node, Plan};
@@ -15,33 +15,32 @@ use crate::output;
 
 /// What is shown.
 pub(super) struct View {
-    listen: SocketAddr,
-    directory: PathBuf,
     plan: Option<Plan>,
     wanted: Revision,
-    message: String,
+    messages: Vec<String>,
     in_force: Option<Revision>,
-    lines_drawn: usize,
+    /// What had been counted when Envoy took the configuration in force: shares are of what came since.
+    counted_before: Measured,
+    title: String,
     is_live: bool,
 }
 
 impl View {
-    pub(super) fn new(listen: SocketAddr, directory: PathBuf) -> Self {
-        let view = Self {
-            listen,
-            directory,
+    pub(super) fn new(listen: SocketAddr, directory: &Path) -> Self {
+        let title = format!(
+            "http://{listen}  serving {}; plain HTTP, so the cookie must be `secure: false`; Ctrl-C ends it",
+            directory.display()
+        );
+        output::line(&title);
+        Self {
+            title,
             plan: None,
             wanted: Revision::default(),
-            message: String::new(),
+            messages: Vec::new(),
             in_force: None,
-            lines_drawn: 0,
+            counted_before: Measured::default(),
             is_live: output::is_terminal(),
-        };
-        output::line(format!(
-            "http://{listen}  serving {}; plain HTTP, so the cookie must be `secure: false`; Ctrl-C ends it",
-            view.directory.display()
-        ));
-        view
+        }
     }
 
     pub(super) fn period(&self) -> Duration {
@@ -51,19 +50,20 @@ impl View {
     pub(super) fn delivered(&mut self, delivery: &Delivery) {
         self.wanted = delivery.revision;
         self.plan = Some(delivery.plan.clone());
-        let problems = delivery.plan.problems();
+        self.messages.clear();
         self.say(format!("delivered revision {}", delivery.revision));
-        if !delivery.plan.cookie().name.starts_with("__") {
-            // Nothing to say: the cookie works over plain HTTP.
-        } else if delivery.plan.cookie().attributes.is_some() {
-            self.say(format!("warning: cookie {} needs HTTPS; browsers will not keep it here (cookie: {{name: sluice, secure: false}})", delivery.plan.cookie().name));
+        let cookie = delivery.plan.cookie();
+        if cookie.attributes.as_ref().is_some_and(|attributes| attributes.contains("; Secure")) {
+            let hint = "browsers will not keep it here (cookie: {name: sluice, secure: false})";
+            self.say(format!("warning: cookie {} needs HTTPS; {hint}", cookie.name));
         }
-        for problem in problems {
+        for problem in delivery.plan.problems() {
             self.say(format!("problem: {problem}"));
         }
     }
 
     pub(super) fn refused(&mut self, error: &anyhow::Error) {
+        self.messages.clear();
         let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
         self.say(format!("not delivered, the last good configuration stays: {}", causes.join(": ")));
     }
@@ -75,6 +75,7 @@ impl View {
         let in_force = Revision::from_gauge(sum(&samples, "sluice_config_revision", &[]) as u64);
         if self.in_force != Some(in_force) {
             self.in_force = Some(in_force);
+            self.counted_before = Measured::of(&samples);
             if !self.is_live {
                 output::line(format!("envoy runs revision {in_force}"));
             }
@@ -90,7 +91,7 @@ impl View {
 
     fn say(&mut self, text: String) {
         if self.is_live {
-            self.message = text;
+            self.messages.push(text);
         } else {
             output::line(text);
         }
@@ -98,21 +99,19 @@ impl View {
 
     fn draw(&mut self, samples: &[Sample]) {
         let plan = self.plan.clone().unwrap_or_else(|| Plan::build(&Default::default(), &Node::default(), None));
-        let measured = Measured::of(samples);
+        let measured = Measured::of(samples).since(&self.counted_before);
         let state = match self.in_force {
             Some(revision) if revision == self.wanted => format!("envoy runs it ({revision})"),
             Some(revision) => format!("envoy runs {revision}, wanted {}", self.wanted),
             None => "envoy has not said".to_owned(),
         };
         let text = format!(
-            "{}\n{state}; cookies issued: {}\n{}\n",
+            "{}\n{state}; measured since it does; cookies issued: {}\n{}\n",
             table(&plan, &measured),
             sum(samples, "sluice_assignments_total", &[]),
-            self.message
+            self.messages.join("\n")
         );
-        let up = if self.lines_drawn > 0 { format!("\x1b[{}A\x1b[J", self.lines_drawn) } else { String::new() };
-        self.lines_drawn = text.lines().count() + 1;
-        output::line(format!("{up}{text}"));
-        let _ = self.listen;
+        // The whole screen: lines that the terminal wraps make "up by so many lines" wrong.
+        output::line(format!("\x1b[2J\x1b[H{}\n{text}", self.title));
     }
 }

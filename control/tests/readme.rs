@@ -1,0 +1,20 @@
+//! The README's configurations are good, and its full one names every default as it is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use sluice_filter::config::Document;
+use sluice_filter::plan::{Node, Plan};
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn every_configuration_in_the_readme_is_good() {
+    let blocks: Vec<&str> = README.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let inputs = sluice::input::parse("README.md", block).unwrap();
+        let document = Document::from_value(inputs[0].value.clone()).unwrap();
+        let plan = Plan::build(&document, &Node::default(), None);
+        assert_eq!(plan.problems(), [], "{block}");
+    }
+}
