@@ -18,31 +18,37 @@ pub const MAX_COOKIES: usize = 180;
 pub fn value<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
     let mut rest = scanned(header);
     for _ in 0..MAX_COOKIES {
-        let (pair, after) = split_at(rest, b';');
-        // A look at the length first: most cookies are another one.
-        if pair.len() > name.len()
-            && let (key, Some(value)) = split_at(pair, b'=')
-            && trim(key) == name
+        rest = trim_start(rest);
+        // A name has neither spaces nor "=" in it, so what begins with it and goes on with "=" has it as its key.
+        if let Some(after_name) = rest.strip_prefix(name)
+            && let [b'=', value @ ..] = trim_start(after_name)
         {
+            let value = value.get(..semicolon(value).unwrap_or(value.len()))?;
             return Some(unquote(trim(value)));
         }
-        rest = after?;
+        rest = rest.get(semicolon(rest)? + 1..)?;
     }
     None
 }
 
-/// What stands before the first `separator` and, if there is one, what follows it.
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// Where the first ";" stands. Eight bytes at a time: this is every request's longest loop, and a byte at a time took
+/// half of a decision's instructions. The trick is Mycroft's (1987): a byte of `x` is zero where `x - 1` borrows.
 #[inline(always)]
-fn split_at(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
-    // A plain loop: size-optimised iterator adaptors cost a call a byte, and this is every request's longest loop.
+fn semicolon(bytes: &[u8]) -> Option<usize> {
+    let (eights, rest) = bytes.as_chunks::<8>();
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        if byte == separator {
-            return (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..));
+    for eight in eights {
+        let differing = u64::from_le_bytes(*eight) ^ (LOW_BITS * b';' as u64);
+        let zeros = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
         }
-        at += 1;
+        at += 8;
     }
-    (bytes, None)
+    rest.iter().position(|&byte| byte == b';').map(|place| at + place)
 }
 
 /// The header within the byte limit, without the pair that the limit cuts.
@@ -55,6 +61,14 @@ fn scanned(header: &[u8]) -> &[u8] {
         Some(scanned) => scanned,
         None => header,
     }
+}
+
+#[inline(always)]
+const fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 #[inline(always)]
@@ -102,6 +116,19 @@ mod tests {
         for (label, header, expected) in cases {
             assert_eq!(value(header, b"uid"), *expected, "{label}");
         }
+    }
+
+    #[test]
+    fn a_semicolon_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            let mut bytes = vec![0xba; length];
+            assert_eq!(semicolon(&bytes), None, "{length}");
+            for place in (0..length).rev() {
+                bytes[place] = b';';
+                assert_eq!(semicolon(&bytes), Some(place), "{place} of {length}");
+            }
+        }
+        assert_eq!(semicolon(b"\x3a\x3c\xbb;;"), Some(3), "neighbours of the byte are not taken for it");
     }
 
     #[test]
