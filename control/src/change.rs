@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_filter::plan::{EVERYONE, Plan, Split};
+use sluice_filter::problem::Problem;
 
 use crate::document::merge;
 use crate::near;
@@ -55,6 +56,12 @@ pub enum Refusal {
         fallback: String,
         /// What may be set.
         challengers: String,
+    },
+    /// The same challenger was given twice.
+    #[error("{challenger} is given twice; accepted: one percentage each")]
+    Twice {
+        /// The challenger.
+        challenger: String,
     },
     /// The configuration would have problems that it does not have now.
     #[error("{}", .0.join("\n"))]
@@ -144,8 +151,11 @@ pub fn set(state: &State, plan: &Plan, split: &str, audience: &str, shares: &[Sh
     let found = find_split(plan, split)?;
     check_audience(found, audience)?;
     let mut owned = state.owned.clone();
-    for share in shares {
+    for (place, share) in shares.iter().enumerate() {
         check_challenger(found, &share.challenger)?;
+        if shares.iter().take(place).any(|earlier| earlier.challenger == share.challenger) {
+            return Err(Refusal::Twice { challenger: share.challenger.clone() });
+        }
         owned.set(split, audience, &share.challenger, share.percent);
     }
     Ok(owned)
@@ -232,14 +242,22 @@ pub fn restore(state: &State, earlier: &Owned) -> Owned {
     owned
 }
 
-/// Refuses a change that would bring problems into the splits it touches.
+/// Refuses a change that would bring problems, or that would have no effect because its split has some already.
+/// Problems of other splits are other teams': they stop nobody.
 ///
 /// # Errors
-/// The problems that the configuration has after the change and not before.
-pub fn check(before: &Plan, after: &Plan) -> Result<(), Refusal> {
-    let fresh = after.problems().iter().filter(|problem| !before.problems().contains(problem));
-    let fresh: Vec<String> = fresh.map(ToString::to_string).collect();
-    if fresh.is_empty() { Ok(()) } else { Err(Refusal::Problems(fresh)) }
+/// The problems that the configuration has after the change and not before, and those of `split`.
+pub fn check(before: &Plan, after: &Plan, split: Option<&str>) -> Result<(), Refusal> {
+    let is_its_own = |path: &str| {
+        let below = path
+            .strip_prefix("splits.")
+            .or_else(|| path.strip_prefix("weights."))
+            .or_else(|| path.strip_prefix("draws."));
+        below.is_some_and(|below| below.split(['.', '[']).next() == split)
+    };
+    let blocks = |problem: &&Problem| !before.problems().contains(problem) || is_its_own(&problem.path);
+    let blocking: Vec<String> = after.problems().iter().filter(blocks).map(ToString::to_string).collect();
+    if blocking.is_empty() { Ok(()) } else { Err(Refusal::Problems(blocking)) }
 }
 
 /// Every weight that differs, in order.
@@ -335,6 +353,20 @@ mod tests {
             let share = Share { challenger: challenger.to_owned(), percent: 10.0 };
             assert_eq!(set(&state, &plan, split, audience, &[share]).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_split_with_a_problem_is_not_changed_and_stops_no_other() {
+        let (state, before) = state(json!({"splits": {"good": {}, "bad": {"colour": "red"}}}));
+        let share = Share { challenger: "canary".to_owned(), percent: 10.0 };
+        for (split, expected) in [("good", None), ("bad", Some("splits.bad.colour: unknown field"))] {
+            let owned = set(&state, &before, split, "everyone", std::slice::from_ref(&share)).unwrap();
+            let after = Plan::build(&Document::from_value(state.with(&owned)).unwrap(), &Node::default(), None);
+            let refused = check(&before, &after, Some(split)).err().map(|refusal| refusal.to_string());
+            assert_eq!(refused.as_deref().map(|text| &text[..32]), expected, "{split}");
+        }
+        let twice = set(&state, &before, "good", "everyone", &[share.clone(), share]).unwrap_err();
+        assert_eq!(twice.to_string(), "canary is given twice; accepted: one percentage each");
     }
 
     #[test]

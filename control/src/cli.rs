@@ -303,7 +303,7 @@ pub struct Explain {
     pub claim: Vec<String>,
     /// The client's address
     #[arg(long, value_name = "IP")]
-    pub source: Option<String>,
+    pub source: Option<std::net::IpAddr>,
     /// Which kind of proxy decides
     #[arg(long, value_enum, default_value_t = ProxyKind::Gateway)]
     pub proxy: ProxyKind,

@@ -98,6 +98,8 @@ impl Mode {
 /// What is remembered of a change.
 struct Told<'a> {
     command: String,
+    /// The split that is changed, if it is one.
+    split: Option<&'a str>,
     reason: Option<&'a str>,
 }
 
@@ -114,7 +116,7 @@ fn make_change(
         let plan = snapshot.plugin.plan(&Node::default())?;
         let owned = decide(snapshot, &plan)?;
         let after = plan_with(&snapshot.state(), &owned)?;
-        change::check(&plan, &after)?;
+        change::check(&plan, &after, told.split)?;
         report = describe(snapshot, &owned, &plan, &after, mode);
         let is_written = mode == Mode::Write && owned != snapshot.owned;
         Ok(is_written.then(|| Write { owned, command: told.command.clone(), reason: told.reason.map(str::to_owned) }))

@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
         (None, Some(split)) => {
             let owned = change::set(&snapshot.state(), &before, split, &arguments.audience, &arguments.shares)?;
             let after = plan_with(&snapshot.state(), &owned)?;
-            change::check(&before, &after)?;
+            change::check(&before, &after, Some(split))?;
             after
         }
         (None, None) => anyhow::bail!("name a split and its new shares, or another configuration with -f"),

@@ -90,7 +90,7 @@ fn described(arguments: &Explain) -> anyhow::Result<Described> {
     let mut request = Described {
         host: arguments.host.clone(),
         path: arguments.path.clone(),
-        source: arguments.source.clone(),
+        source: arguments.source.map(|address| address.to_string()),
         ..Described::default()
     };
     if !arguments.path.starts_with('/') {

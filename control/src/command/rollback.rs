@@ -8,7 +8,7 @@ use crate::weights::Owned;
 
 pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
     let command = arguments.to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}"));
-    let told = Told { command, reason: arguments.reason.reason.as_deref() };
+    let told = Told { command, split: None, reason: arguments.reason.reason.as_deref() };
     make_change(&arguments.store, Mode::of(arguments.dry_run), &told, |snapshot, _| {
         Ok(change::restore(&snapshot.state(), &earlier(snapshot, arguments.to)?))
     })

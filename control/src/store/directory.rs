@@ -142,6 +142,16 @@ impl Directory {
         replace(&self.path.join(HISTORY), (lines.join("\n") + "\n").as_bytes())
     }
 
+    /// What an abort replaces without being able to read it is kept beside it.
+    fn set_aside_unreadable_weights(&self) -> anyhow::Result<()> {
+        let path = self.path.join(WEIGHTS);
+        if path.exists() && self.owned().is_err() {
+            let aside = self.path.join(format!("{WEIGHTS}.unreadable"));
+            std::fs::copy(&path, &aside).with_context(|| format!("{}: cannot be written", aside.display()))?;
+        }
+        Ok(())
+    }
+
     /// As [`Store::snapshot`], but whatever cannot be read is empty: an abort must work then too.
     fn salvage(&self) -> Snapshot {
         let nothing = || document::Plugin {
@@ -186,7 +196,10 @@ impl Store for Directory {
         let _lock = self.lock(urgency)?;
         let mut snapshot = match (self.snapshot(), urgency) {
             (Ok(snapshot), _) => snapshot,
-            (Err(_), Urgency::Now) => self.salvage(),
+            (Err(_), Urgency::Now) => {
+                self.set_aside_unreadable_weights()?;
+                self.salvage()
+            }
             (Err(error), Urgency::InTurn) => return Err(error),
         };
         let before = snapshot.clone();
