@@ -38,7 +38,7 @@ fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
             None => "match the cookie by its name under `cookies`".to_owned(),
         };
         if pattern.contains("(.*?;)?") {
-            let corrected = pattern.replace("(.*?;)?", r"(.*?;\s*)?");
+            let corrected = escape_domain(&pattern.replace("(.*?;)?", r"(.*?;\s*)?"));
             warnings.push(format!(
                 "{place}: browsers join cookies with \"; \", so '{pattern}' misses a cookie that is not the first; {instead}, or correct it to '{corrected}'"
             ));
@@ -61,15 +61,20 @@ pub fn named_cookie(pattern: &str) -> Option<(String, String)> {
     if !is_plain {
         return None;
     }
-    // An unescaped dot in a domain matches any character; it was meant as a dot.
-    let (local, domain) = value.split_once('@').unwrap_or(("", value));
-    let domain = if domain.contains('\\') { domain.to_owned() } else { domain.replace('.', r"\.") };
-    let value = match (value.contains('@'), local) {
-        (true, "[^;]*") => format!("[^@]+@{domain}"),
-        (true, local) => format!("{local}@{domain}"),
-        (false, _) => value.to_owned(),
+    let value = escape_domain(value);
+    Some((name.to_owned(), value.strip_prefix("[^;]*@").map_or(value.clone(), |domain| format!("[^@]+@{domain}"))))
+}
+
+/// Escapes the dots of the domain after an "@": unescaped they match any character, and were meant as dots.
+fn escape_domain(pattern: &str) -> String {
+    let Some((local, rest)) = pattern.split_once('@') else {
+        return pattern.to_owned();
     };
-    Some((name.to_owned(), value))
+    let end = rest
+        .find(|character: char| !(character.is_ascii_alphanumeric() || "-.".contains(character)))
+        .unwrap_or(rest.len());
+    let (domain, after) = rest.split_at(end);
+    format!("{local}@{}{after}", domain.replace('.', r"\."))
 }
 
 fn identities(split: &Split, warnings: &mut Vec<String>) {
@@ -198,7 +203,7 @@ mod tests {
         assert_eq!(
             warned(config),
             [
-                r#"splits.web.rules staff: headers.cookie: browsers join cookies with "; ", so '^(.*?;)?(email=[^;]*@some-company-name.com)(;.*)?$' misses a cookie that is not the first; write cookies: {email: {regex: '[^@]+@some-company-name\.com'}}, or correct it to '^(.*?;\s*)?(email=[^;]*@some-company-name.com)(;.*)?$'"#
+                r#"splits.web.rules staff: headers.cookie: browsers join cookies with "; ", so '^(.*?;)?(email=[^;]*@some-company-name.com)(;.*)?$' misses a cookie that is not the first; write cookies: {email: {regex: '[^@]+@some-company-name\.com'}}, or correct it to '^(.*?;\s*)?(email=[^;]*@some-company-name\.com)(;.*)?$'"#
             ]
         );
     }

@@ -74,6 +74,21 @@ async fn counters_equal_what_was_sent_over_configuration_changes_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_configuration_counted_does_not_wait_for_its_longest_request() {
+    let mesh = Mesh::start(&config(50), Options::default()).await;
+    let mut connection = mesh.connect().await;
+    let lines: [&[u8]; 4] = [b"connection: Upgrade", b"upgrade: websocket", b"sec-websocket-key: a", b"x-user-id: bob"];
+    assert_eq!(connection.send(&get("/chat", HOST, &lines)).await.unwrap().status, 101);
+    for percent in 51..56 {
+        mesh.get("/", HOST, &[b"x-user-id: bob"]).await;
+        mesh.configure(&config(percent)).await;
+    }
+    mesh.wait_for_metric("sluice_decisions_total", &[], 6.0).await;
+    connection.write(b"still open").await;
+    assert_eq!(connection.read_exact(10).await, b"still open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn response_metrics_equal_what_the_upstreams_answered() {
     let mut config = config(50);
     config["responseMetrics"] = json!(true);

@@ -1,11 +1,11 @@
 //! One configuration in one VM: taking it, keeping the last good one, flushing what was counted.
 //!
 //! Envoy makes a new root context for each configuration and lets requests under way end on the old one. What is worth
-//! keeping between them lives in the VM ([`LAST_PLANS`]) or, for fresh VMs, in the shared data.
+//! keeping between them lives in the VM ([`LAST`]) or, for fresh VMs, in the shared data.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use fnv::FnvBuildHasher;
@@ -27,15 +27,17 @@ const TICK: Duration = Duration::from_secs(1);
 const MAX_LOGGED_PROBLEMS: usize = 20;
 
 thread_local! {
-    /// The plan last built in this VM, by plugin name: what it compiled is kept. Several plugins may share a VM.
-    static LAST_PLANS: RefCell<HashMap<String, Rc<Plan>, FnvBuildHasher>> = RefCell::default();
+    /// What the requests of the last configuration in this VM share, by plugin name; several plugins may share a VM.
+    /// Weak: a plugin that is deleted must be dropped, and so flush what it counted. A former root lives, and ticks, as
+    /// long as its longest request.
+    static LAST: RefCell<HashMap<String, Weak<Shared>, FnvBuildHasher>> = RefCell::default();
 }
 
 /// What one configuration's requests share.
 #[derive(Default)]
 pub(super) struct Shared {
     /// `None`: there never was a readable configuration; traffic passes untouched.
-    pub(super) plan: Option<Rc<Plan>>,
+    pub(super) plan: Option<Plan>,
     pub(super) tally: RefCell<Tally>,
 }
 
@@ -73,11 +75,14 @@ impl RootContext for Root {
         self.plugin = host::plugin_name();
         let received = host::plugin_configuration();
         let (document, refused) = self.readable(received);
-        let plan = document.map(|document| self.build(&document));
-        let revision = plan.as_ref().map_or(Revision::default(), |plan| plan.revision());
-        let problems = plan.as_ref().map_or(&[][..], |plan| plan.problems());
+        let previous = LAST.with_borrow(|last| last.get(&self.plugin).and_then(Weak::upgrade));
+        let previous = previous.as_ref().and_then(|shared| shared.plan.as_ref());
+        let plan = document.map(|document| Plan::build(&document, &host::node(), previous));
+        let revision = plan.as_ref().map_or(Revision::default(), Plan::revision);
+        let problems = plan.as_ref().map_or(&[][..], Plan::problems);
         report(&self.plugin, revision, problems, refused.as_ref());
         self.shared = Rc::new(Shared { plan, tally: RefCell::default() });
+        LAST.with_borrow_mut(|last| last.insert(self.plugin.clone(), Rc::downgrade(&self.shared)));
         host::set_tick_period(TICK);
         true
     }
@@ -110,15 +115,6 @@ impl Root {
                 (last_good, Some(refused))
             }
         }
-    }
-
-    fn build(&self, document: &Document) -> Rc<Plan> {
-        LAST_PLANS.with_borrow_mut(|plans| {
-            let previous = plans.get(&self.plugin).map(Rc::as_ref);
-            let plan = Rc::new(Plan::build(document, &host::node(), previous));
-            plans.insert(self.plugin.clone(), Rc::clone(&plan));
-            plan
-        })
     }
 }
 
