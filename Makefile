@@ -50,9 +50,12 @@ FILTER_EXPORTS := $(EXPORTS) proxy_on_vm_start proxy_on_configure proxy_on_tick 
 WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int \
   --enable-mutable-globals --enable-multivalue --enable-reference-types
 
+# The same bytes whatever the checkout's and cargo's folders are called: panics name source files.
+REMAPPED := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=sluice
+
 # $(call link,PACKAGE,OUT,EXPORTS): builds a module, removes unused exports, optimises what is left.
 define link
-cargo rustc -q --locked -p $(1) --lib --crate-type cdylib --target wasm32-wasip1 --profile wasm
+RUSTFLAGS="$(REMAPPED)" cargo rustc -q --locked -p $(1) --lib --crate-type cdylib --target wasm32-wasip1 --profile wasm
 @mkdir -p $(dir $(2))
 cargo run -q --locked --release -p strip-exports -- \
   $(TARGET)/wasm32-wasip1/wasm/$(subst -,_,$(1)).wasm $(2).stripped $(3)
