@@ -15,6 +15,14 @@ include tools/tools.mk
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*##' Makefile tools/tools.mk | sed -E 's/:.*## /\t/' | expand -t 14
 
+# What rust-toolchain.toml names, also where rustup does not install it by itself (RUSTUP_AUTO_INSTALL=0).
+.PHONY: toolchain
+toolchain:
+	@command -v rustup >/dev/null || { echo "rustup is missing: see rustup.rs"; exit 1; }
+	@rustup -q toolchain install --no-self-update >/dev/null
+	@rustup -q target add wasm32-wasip1 wasm32-unknown-unknown
+	@rustup -q component add clippy rustfmt
+
 .PHONY: demo
 demo: wasm envoy ## a minute of real traffic: 2,000 users, a ramp, an abort, and what was measured
 	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin demo
@@ -25,7 +33,7 @@ test: test-core test-e2e ## every test: units, promises, core in WebAssembly, CL
 	@echo "every test passed"
 
 .PHONY: test-core
-test-core: $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
+test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 	cargo test -q --locked --workspace --exclude sluice-e2e
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_BINDGEN_RUNNER) \
 	  cargo test --locked -p sluice-filter --lib --target wasm32-unknown-unknown
@@ -36,7 +44,7 @@ test-e2e: wasm envoy ## tests in a real Envoy
 	cargo test --locked --no-fail-fast -p sluice-e2e
 
 .PHONY: lint
-lint: ## formatting, lints, documentation; warnings are errors
+lint: toolchain ## formatting, lints, documentation; warnings are errors
 	cargo fmt --all --check
 	cargo clippy -q --locked --workspace --all-targets -- -D warnings
 	cargo clippy -q --locked -p sluice-filter -p baseline --lib --target wasm32-wasip1 -- -D warnings
@@ -64,7 +72,7 @@ node $(WASM_OPT) -O3 $(WASM_FEATURES) $(2).stripped -o $(2).new
 endef
 
 .PHONY: wasm
-wasm: $(WASM_OPT) ## build the filter's module and print its size
+wasm: toolchain $(WASM_OPT) ## build the filter's module and print its size
 	$(call link,sluice-filter,$(WASM),$(FILTER_EXPORTS))
 	@printf '%s: %s bytes, %s gzipped\n' $(WASM) "$$(stat -c %s $(WASM))" "$$(gzip -9 -c $(WASM) | wc -c)"
 

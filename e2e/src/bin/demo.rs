@@ -116,7 +116,10 @@ fn start_dev(folder: &Path) -> (Child, SocketAddr) {
 /// One worker's users, in turn, at its share of the pace, on one connection.
 async fn visits(world: Arc<World>, address: SocketAddr, worker: usize) {
     let mut connection = Connection::open(address).await.unwrap();
-    let mut pace = tokio::time::interval(Duration::from_secs_f64(WORKERS as f64 / REQUESTS_PER_SECOND));
+    let period = Duration::from_secs_f64(WORKERS as f64 / REQUESTS_PER_SECOND);
+    // Staggered: workers in step would look at a change only once a period.
+    let first = tokio::time::Instant::now() + period * u32::try_from(worker).unwrap() / u32::try_from(WORKERS).unwrap();
+    let mut pace = tokio::time::interval_at(first, period);
     for user in (worker..USERS).step_by(WORKERS).cycle() {
         pace.tick().await;
         if world.ended.load(Ordering::Relaxed) {
