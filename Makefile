@@ -67,7 +67,7 @@ RUSTFLAGS="$(REMAPPED)" cargo rustc -q --locked -p $(1) --lib --crate-type cdyli
 @mkdir -p $(dir $(2))
 cargo run -q --locked --release -p strip-exports -- \
   $(TARGET)/wasm32-wasip1/wasm/$(subst -,_,$(1)).wasm $(2).stripped $(3)
-node $(WASM_OPT) -O3 $(WASM_FEATURES) $(2).stripped -o $(2).new
+node $(WASM_OPT) -O3 --converge --strip-producers --strip-target-features $(WASM_FEATURES) $(2).stripped -o $(2).new
 @rm $(2).stripped && mv $(2).new $(2)
 endef
 

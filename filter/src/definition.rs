@@ -21,6 +21,9 @@ pub const MAX_RULES: usize = 64;
 /// Audience names that no rule may have. `inherited` labels what a sidecar kept.
 pub const RESERVED: [&str; 5] = ["everyone", "forced", "holdout", "layer", "inherited"];
 
+/// What names of headers (RFC 9110) and cookies (RFC 6265) are made of.
+pub(crate) const TOKEN: &str = "accepted: letters, digits and !#$%&'*+-.^_`|~";
+
 const NAME: &str = "accepted: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
 
 /// One split without its weights.
@@ -178,11 +181,7 @@ impl Reader<'_> {
             "upgrade",
         ];
         if TAKEN.contains(&header.as_ref()) {
-            self.report(
-                header_path,
-                format!("{header:?} has a meaning of its own"),
-                "a header of the split's own, such as x-sluice-web",
-            );
+            self.report(header_path, format!("{header:?} has a meaning of its own"), "another, such as x-sluice-web");
         }
         if self.problems.is_empty() || is_header_name(&header) { header } else { default.into() }
     }
@@ -253,11 +252,7 @@ impl Reader<'_> {
                 self.report(&name_path, format!("{:?} occurs twice", rule.name), "each rule once");
             }
             if rule.alternatives.is_empty() {
-                self.report(
-                    format!("{path}.match"),
-                    "no alternative",
-                    "at least one; rules that match everybody are `everyone`",
-                );
+                self.report(format!("{path}.match"), "no alternative", "at least one");
             }
             let alternatives = rule
                 .alternatives
@@ -339,22 +334,14 @@ impl Reader<'_> {
     fn header_name(&mut self, path: &str, typed: &str) -> Box<str> {
         let name = typed.to_ascii_lowercase();
         if !is_header_name(&name) {
-            self.report(
-                path,
-                format!("{typed:?} is not a header name"),
-                "accepted: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110)",
-            );
+            self.report(path, format!("{typed:?} is not a header name"), TOKEN);
         }
         name.into()
     }
 
     fn cookie_name(&mut self, path: &str, name: String) -> Box<str> {
         if !is_cookie_name(&name) {
-            self.report(
-                path,
-                format!("{name:?} is not a cookie name"),
-                "accepted: letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
-            );
+            self.report(path, format!("{name:?} is not a cookie name"), TOKEN);
         }
         name.into()
     }

@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Result<HostPattern, &'static str> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if name.len() > MAX_HOST_BYTES || !(is_literal || labels.split('.').all(is_label)) {
-        return Err("accepted: a host name without port, or *. and a host name (international names as xn--…)");
+        return Err("accepted: a host name without port, or *. and a host name (international: xn--…)");
     }
     Ok(if is_wildcard { format!(".{labels}").into() } else { name.into() })
 }

@@ -4,7 +4,7 @@
 //! both were run). Identical expressions of one configuration share one program ([`Patterns`]).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fnv::FnvBuildHasher;
 use regex::bytes::{Regex, RegexBuilder};
@@ -17,9 +17,12 @@ pub const MAX_PATTERN_CHARS: usize = 1_024;
 /// The most repetitions RE2 accepts.
 const MAX_REPEAT: u32 = 1_000;
 
-/// A bound on one compiled program, in bytes. Chosen: the classic email rule needs about 4 KiB of it, and 1,000
-/// splits with 10 distinct expressions must stay within 16 MB.
-const MAX_PROGRAM_BYTES: usize = 256 * 1024;
+/// A bound on one compiled program, in bytes. Chosen: many times what the classic email rule needs.
+const MAX_PROGRAM_BYTES: usize = 64 * 1024;
+
+/// A bound on the distinct expressions of one configuration that need an engine. Chosen: as many as splits, and with
+/// the bound on each the worst configuration takes 64 MB of a VM instead of all there is.
+const MAX_PROGRAMS: usize = 1_000;
 
 /// A compiled expression for whole values.
 #[derive(Clone, Debug)]
@@ -42,7 +45,12 @@ impl Program {
 
 /// Compiled expressions by their text, shared by whoever uses the same text.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns(HashMap<String, Arc<Program>, FnvBuildHasher>);
+pub struct Patterns {
+    /// Weak: whoever matches with an expression owns it, and when nobody does any more, it goes.
+    programs: HashMap<String, Weak<Program>, FnvBuildHasher>,
+    /// How many of them need an engine.
+    engines: usize,
+}
 
 impl Patterns {
     /// The compiled expression; compiled now if it is new.
@@ -50,8 +58,8 @@ impl Patterns {
     /// # Errors
     /// Why the expression is not accepted: found and accepted, in words.
     pub fn compile(&mut self, pattern: &str) -> Result<Arc<Program>, (String, String)> {
-        if let Some(known) = self.0.get(pattern) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.programs.get(pattern).and_then(Weak::upgrade) {
+            return Ok(known);
         }
         check(pattern)?;
         let refused = |error: String| (format!("{pattern:?} does not compile: {error}"), ACCEPTED.to_owned());
@@ -59,6 +67,10 @@ impl Patterns {
         let parsed = parser.parse(pattern).map_err(|error| refused(last_line(&error.to_string())))?;
         let program = match Scanner::new(&parsed) {
             Some(scanner) => Program::Scanner(scanner),
+            None if self.engines >= MAX_PROGRAMS => {
+                let found = format!("more than {MAX_PROGRAMS} distinct expressions");
+                return Err((found, "share expressions, or use exact, prefix, suffix, in".to_owned()));
+            }
             None => {
                 let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
                     .unicode(false)
@@ -67,24 +79,28 @@ impl Patterns {
                 Program::Regex(regex.map_err(|error| refused(last_line(&error.to_string())))?)
             }
         };
+        self.engines += usize::from(matches!(program, Program::Regex(_)));
         let program = Arc::new(program);
-        self.0.insert(pattern.to_owned(), Arc::clone(&program));
+        self.programs.insert(pattern.to_owned(), Arc::downgrade(&program));
         Ok(program)
     }
 
     /// Keeps only the expressions that somebody still uses.
     pub fn forget_unused(&mut self) {
-        self.0.retain(|_, compiled| Arc::strong_count(compiled) > 1);
+        self.programs.retain(|_, program| program.strong_count() > 0);
+        let engines =
+            self.programs.values().filter_map(Weak::upgrade).filter(|program| matches!(**program, Program::Regex(_)));
+        self.engines = engines.count();
     }
 
     /// How many distinct expressions there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.programs.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.programs.is_empty()
     }
 }
 
@@ -270,6 +286,21 @@ mod tests {
         assert_eq!(accepted, "write the character once, or escape it");
         let (found, _) = Patterns::default().compile("(a").unwrap_err();
         assert_eq!(found, r#""(a" does not compile: unclosed group"#);
+    }
+
+    #[test]
+    fn the_classic_rule_fits_and_too_many_engines_do_not() {
+        let classic = r"^(.*?;\s*)?(email=[^;]*@some-company-name\.com)(;.*)?$";
+        assert!(Patterns::default().compile(classic).is_ok());
+        let mut patterns = Patterns::default();
+        let used: Vec<_> =
+            (0..MAX_PROGRAMS).map(|number| patterns.compile(&format!("a|b{number}c")).unwrap()).collect();
+        assert_eq!(patterns.compile("a|bc").unwrap_err().0, "more than 1000 distinct expressions");
+        assert!(patterns.compile("a|b1c").is_ok(), "a known one is free");
+        assert!(patterns.compile("[^@]+@c").is_ok(), "so is one that needs no engine");
+        drop(used);
+        patterns.forget_unused();
+        assert!(patterns.compile("a|bc").is_ok(), "and what nobody uses does not count");
     }
 
     #[test]

@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::allocation::{Allocation, Percent};
 use crate::bucket::Seed;
 use crate::config::{self, Document};
-use crate::definition::{self, Definition, is_cookie_name};
+use crate::definition::{Definition, TOKEN, is_cookie_name};
 use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
 use crate::pattern::Patterns;
 use crate::problem::Problem;
 use crate::revision::{Revision, canonical};
-use crate::shape::Shape as _;
+use crate::shape::{Shape as _, YAML_HINT};
 
 /// The audience of whoever matches no rule.
 pub const EVERYONE: &str = "everyone";
@@ -317,13 +317,9 @@ fn read_shares(
 }
 
 fn orphan_challenger(definition: &Definition, path: String, challenger: &str) -> Problem {
-    let hint = if matches!(challenger, "true" | "false")
-        || challenger.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-    {
-        "; YAML reads unquoted on, off, yes, no and digits as something else: quote the name"
-    } else {
-        ""
-    };
+    let is_yaml_s =
+        matches!(challenger, "true" | "false") || challenger.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let hint = if is_yaml_s { YAML_HINT } else { "" };
     Problem::new(
         path,
         format!("split {} has no challenger {challenger:?}, ignored", definition.name),
@@ -337,7 +333,7 @@ fn orphans(field: &str, named: &serde_json::Map<String, Value>, document: &Docum
         Problem::new(
             format!("{field}.{name}"),
             format!("there is no split {name:?}, ignored"),
-            format!("accepted: the splits under `splits` ({})", document.splits.len()),
+            format!("accepted: one of {} splits", document.splits.len()),
         )
     }));
 }
@@ -358,12 +354,12 @@ fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
             Some(other) => Problem::new(
                 format!("{path}.header"),
                 format!("{:?} is also the header of split {} on {host}", header(crowded.split), name(other)),
-                "one split a header on each host; this one is left out there",
+                "one split a header on each host; left out there",
             ),
             None => Problem::new(
                 format!("{path}.hosts"),
                 format!("more than {MAX_SPLITS_PER_HOST} splits apply to {host}"),
-                format!("at most {MAX_SPLITS_PER_HOST}; this one is left out there"),
+                format!("at most {MAX_SPLITS_PER_HOST}; left out there"),
             ),
         }
     }));
@@ -399,11 +395,7 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
     let mut report = |path: &str, found: String, accepted: &str| problems.push(Problem::new(path, found, accepted));
     let name = &cookie.name;
     if !is_cookie_name(name) {
-        report(
-            "cookie.name",
-            format!("{name:?} is not a cookie name"),
-            "accepted: letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
-        );
+        report("cookie.name", format!("{name:?} is not a cookie name"), TOKEN);
     }
     let (is_host, is_secure) = (name.starts_with("__Host-"), name.starts_with("__Secure-"));
     if is_host && cookie.domain.is_some() {
@@ -447,11 +439,6 @@ fn attributes(cookie: &config::Cookie, max_age_seconds: u64) -> String {
     let domain = cookie.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
     let secure = if cookie.secure { "; Secure" } else { "" };
     format!("; Path=/; Max-Age={max_age_seconds}; HttpOnly{secure}; SameSite={:?}{domain}", cookie.same_site)
-}
-
-/// The names that no split may take as an audience; for whoever writes weights.
-pub fn reserved_audiences() -> [&'static str; 5] {
-    definition::RESERVED
 }
 
 #[cfg(test)]

@@ -10,6 +10,10 @@ use serde_json::{Map, Value};
 use crate::config::kind_of;
 use crate::problem::Problem;
 
+/// What to say where YAML made something else of a name.
+pub(crate) const YAML_HINT: &str =
+    "; YAML reads unquoted true, false, on, off, yes, no and digits as something else: quote it";
+
 /// A type that can be read from a JSON value.
 pub trait Shape: Sized {
     /// What is accepted, in words.
@@ -33,8 +37,7 @@ impl Shape for String {
         match value {
             Value::String(text) => Some(text.clone()),
             Value::Bool(_) | Value::Number(_) => {
-                let hint = "a string; YAML reads unquoted true, false, on, off, yes, no and digits as something else: quote it";
-                mismatch(path, value, hint, problems);
+                mismatch(path, value, &["a string", YAML_HINT].concat(), problems);
                 None
             }
             _ => {
