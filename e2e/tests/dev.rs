@@ -103,7 +103,7 @@ async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones(
 
     let status = run(folder.path(), &["status"]);
     let text = String::from_utf8(status.stdout).unwrap();
-    assert!(text.contains("wanted and in force") || text.contains("in force"), "{text}");
+    assert!(status.status.success() && text.contains(": wanted and in force"), "{text}");
 
     let plugin = folder.path().join("plugin.yaml");
     let good = std::fs::read_to_string(&plugin).unwrap();
