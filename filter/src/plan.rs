@@ -4,6 +4,8 @@
 //! was typed, so that a weight change compiles nothing again. Called by the filter at each configuration, by
 //! `validate`, `explain`, `simulate` and every write of the `sluice` binary.
 
+pub mod cookie;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,12 +15,13 @@ use serde_json::Value;
 use crate::allocation::{Allocation, Percent};
 use crate::bucket::Seed;
 use crate::config::{self, Document};
-use crate::definition::{Definition, TOKEN, is_cookie_name};
+use crate::definition::Definition;
 use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
 use crate::pattern::Patterns;
 use crate::problem::Problem;
 use crate::revision::{Revision, canonical};
 use crate::shape::{Shape as _, YAML_HINT};
+use cookie::Cookie;
 
 /// The audience of whoever matches no rule.
 pub const EVERYONE: &str = "everyone";
@@ -55,15 +58,6 @@ impl NodeKind {
             Self::Gateway
         }
     }
-}
-
-/// The anonymous cookie, ready to be issued.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cookie {
-    /// Its name.
-    pub name: Box<str>,
-    /// What follows the value in Set-Cookie. `None`: what was typed is wrong, so none is issued.
-    pub attributes: Option<Box<str>>,
 }
 
 /// One split with its weights.
@@ -119,7 +113,7 @@ impl Plan {
         }
         orphans("weights", &document.weights, document, &mut problems);
         orphans("draws", &document.draws, document, &mut problems);
-        let cookie = cookie(document.cookie.as_ref(), &mut problems);
+        let cookie = Cookie::read(document.cookie.as_ref(), &mut problems);
         let hosts = index(&splits, &mut problems);
         patterns.forget_unused();
         Self {
@@ -364,81 +358,6 @@ fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
         }
     }));
     index
-}
-
-fn cookie(typed: Option<&Value>, problems: &mut Vec<Problem>) -> Cookie {
-    let before = problems.len();
-    let read = typed.and_then(|typed| config::Cookie::read("cookie", typed, problems));
-    let cookie = read.unwrap_or_default();
-    check_cookie_name(&cookie, problems);
-    let seconds = max_age_seconds(&cookie.max_age);
-    if seconds.is_none() {
-        problems.push(Problem::new(
-            "cookie.maxAge",
-            format!("{:?}", cookie.max_age),
-            "accepted: 1s to 400d, a whole number and s, m, h or d",
-        ));
-    }
-    if cookie.same_site == config::SameSite::None && !cookie.secure {
-        problems.push(Problem::new(
-            "cookie.sameSite",
-            "None without secure, which browsers refuse",
-            "Lax or Strict, or secure: true",
-        ));
-    }
-    let is_good = problems.len() == before;
-    let attributes = seconds.filter(|_| is_good).map(|seconds| attributes(&cookie, seconds).into());
-    Cookie { name: cookie.name.into(), attributes }
-}
-
-fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
-    let mut report = |path: &str, found: String, accepted: &str| problems.push(Problem::new(path, found, accepted));
-    let name = &cookie.name;
-    if !is_cookie_name(name) {
-        report("cookie.name", format!("{name:?} is not a cookie name"), TOKEN);
-    }
-    let (is_host, is_secure) = (name.starts_with("__Host-"), name.starts_with("__Secure-"));
-    if is_host && cookie.domain.is_some() {
-        report(
-            "cookie.domain",
-            format!("a domain with the name {name:?}"),
-            "with a domain, a name that does not begin with __Host-",
-        );
-    }
-    if (is_host || is_secure) && !cookie.secure {
-        report(
-            "cookie.secure",
-            format!("false with the name {name:?}"),
-            "without secure, a name that begins with neither __Host- nor __Secure-",
-        );
-    }
-    if let Some(domain) = &cookie.domain
-        && crate::hosts::parse(domain.strip_prefix('.').unwrap_or(domain))
-            .map_or(true, |host| host.starts_with(['.', '[']))
-    {
-        report("cookie.domain", format!("{domain:?}"), "accepted: a host name such as example.com");
-    }
-}
-
-/// `90s`, `30m`, `12h`, `180d` in seconds; at most 400 days, where browsers cut (RFC 6265bis).
-fn max_age_seconds(text: &str) -> Option<u64> {
-    let unit = text.bytes().last()?;
-    let seconds_per_unit = match unit {
-        b's' => 1,
-        b'm' => 60,
-        b'h' => 3_600,
-        b'd' => 86_400,
-        _ => return None,
-    };
-    let number = text.get(..text.len() - 1).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let seconds = number.parse::<u64>().ok()?.checked_mul(seconds_per_unit)?;
-    (1..=400 * 86_400).contains(&seconds).then_some(seconds)
-}
-
-fn attributes(cookie: &config::Cookie, max_age_seconds: u64) -> String {
-    let domain = cookie.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-    let secure = if cookie.secure { "; Secure" } else { "" };
-    format!("; Path=/; Max-Age={max_age_seconds}; HttpOnly{secure}; SameSite={:?}{domain}", cookie.same_site)
 }
 
 #[cfg(test)]
