@@ -159,9 +159,9 @@ pub struct Get {
 
 /// `sluice diff`.
 #[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["split", "file"]))]
 pub struct Diff {
     /// The split
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub split: Option<String>,
     /// CHALLENGER=PERCENT, such as canary=10
     #[arg(value_name = "CHALLENGER=PERCENT", required_unless_present = "file")]
