@@ -10,9 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use sluice_filter::config::Document;
 use sluice_filter::plan::{Node, Plan};
-use sluice_filter::revision::{Revision, canonical};
+use sluice_filter::revision::canonical;
 
 use super::Outcome;
 use crate::cli::Dev;
@@ -49,6 +48,8 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     }
     let directory = Directory::open(&arguments.dir)?;
     let (envoy, module) = (find_envoy(arguments.envoy.as_deref())?, find_module(arguments.module.as_deref())?);
+    // Looked at before it is read: a change in between is then seen as one.
+    let mut stamps = stamps(&directory);
     let first = Delivery::read(&directory)?;
     let mut upstreams = arguments.upstream.clone();
     if arguments.demo {
@@ -59,7 +60,7 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     let settings = Settings {
         listen: arguments.listen,
         node_id: "sluice-dev".to_owned(),
-        namespace: directory.snapshot()?.plugin.namespace,
+        namespace: first.plan.node().namespace.clone(),
         upstreams,
         filters_before: Vec::new(),
         trusted_hops: 0,
@@ -67,7 +68,6 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     };
     let files = Files::new(folder.path(), settings)?;
     first.deliver(&files)?;
-    let mut stamps = stamps(&directory);
     let leash = std::env::current_exe()?;
     let mut envoy = Envoy::start(&leash, &envoy, &files.bootstrap_path(), arguments.workers)
         .await
@@ -112,15 +112,13 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
 pub(super) struct Delivery {
     json: String,
     plan: Plan,
-    revision: Revision,
 }
 
 impl Delivery {
     fn read(directory: &Directory) -> anyhow::Result<Self> {
         let plugin = directory.snapshot()?.plugin;
-        let document: Document = plugin.document()?;
-        let plan = Plan::build(&document, &Node { namespace: plugin.namespace.clone(), ..Node::default() }, None);
-        Ok(Self { json: canonical(&plugin.config), revision: plan.revision(), plan })
+        let plan = plugin.plan(&Node { namespace: plugin.namespace.clone(), ..Node::default() })?;
+        Ok(Self { json: canonical(&plugin.config), plan })
     }
 
     fn deliver(&self, files: &Files) -> anyhow::Result<()> {

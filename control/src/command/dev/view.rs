@@ -48,10 +48,10 @@ impl View {
     }
 
     pub(super) fn delivered(&mut self, delivery: &Delivery) {
-        self.wanted = delivery.revision;
+        self.wanted = delivery.plan.revision();
         self.plan = Some(delivery.plan.clone());
         self.messages.clear();
-        self.say(format!("delivered revision {}", delivery.revision));
+        self.say(format!("delivered revision {}", delivery.plan.revision()));
         let cookie = delivery.plan.cookie();
         if cookie.attributes.as_ref().is_some_and(|attributes| attributes.contains("; Secure")) {
             let hint = "browsers will not keep it here (cookie: {name: sluice, secure: false})";
