@@ -7,5 +7,6 @@
 
 pub mod cases;
 pub mod client;
+pub mod dev;
 pub mod mesh;
 pub mod upstream;

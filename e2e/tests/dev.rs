@@ -2,74 +2,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use sluice_e2e::client::{Connection, get};
+use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
 
-/// A running `sluice dev --demo`.
-struct Dev {
-    child: Child,
-    lines: Receiver<String>,
-    address: SocketAddr,
+/// The Envoy that a `sluice dev` started.
+fn envoy_of(dev: &Dev) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", dev.child.id())).unwrap();
+    children.split_whitespace().next().expect("a child").parse().unwrap()
 }
 
-impl Dev {
-    fn start(folder: &Path) -> Self {
-        let mut child = Command::new(sluice())
-            .args(["leash", "--parent", &std::process::id().to_string(), "--"])
-            .arg(sluice())
-            .arg("dev")
-            .arg(folder)
-            .args(["--demo", "--listen", "127.0.0.1:0"])
-            .env("ENVOY", envoy_binary())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let first = lines.recv_timeout(Duration::from_secs(60)).expect("sluice dev says where it listens");
-        let address = first.split_whitespace().next().unwrap().trim_start_matches("http://").parse().unwrap();
-        Self { child, lines, address }
-    }
+async fn variant(dev: &Dev, line: &str) -> String {
+    let mut connection = Connection::open(dev.address).await.unwrap();
+    connection.send(&get("/", "localhost", &[line.as_bytes()])).await.expect("an answer").variant()
+}
 
-    fn wait_for_line(&self, part: &str) -> String {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(20) {
-            match self.lines.recv_timeout(Duration::from_secs(20)) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        panic!("sluice dev never said {part:?}");
-    }
-
-    /// The Envoy that it started.
-    fn envoy_id(&self) -> i32 {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap();
-        children.split_whitespace().next().expect("a child").parse().unwrap()
-    }
-
-    async fn variant(&self, line: &str) -> String {
-        let mut connection = Connection::open(self.address).await.unwrap();
-        connection.send(&get("/", "localhost", &[line.as_bytes()])).await.expect("an answer").variant()
-    }
-
-    async fn wait_for_variant(&self, line: &str, variant: &str) {
-        let began = Instant::now();
-        while self.variant(line).await != variant {
-            assert!(began.elapsed() < Duration::from_secs(20), "{line} never became {variant}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+async fn wait_for_variant(dev: &Dev, line: &str, expected: &str) {
+    let began = Instant::now();
+    while variant(dev, line).await != expected {
+        assert!(began.elapsed() < Duration::from_secs(20), "{line} never became {expected}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -97,9 +53,9 @@ const BOB: &str = "cookie: sluice=bob";
 async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path());
-    assert_eq!(dev.variant(BOB).await, "stable");
+    assert_eq!(variant(&dev, BOB).await, "stable");
     assert!(run(folder.path(), &["set", "web", "canary=50"]).status.success());
-    dev.wait_for_variant(BOB, "canary").await;
+    wait_for_variant(&dev, BOB, "canary").await;
 
     let status = run(folder.path(), &["status"]);
     let text = String::from_utf8(status.stdout).unwrap();
@@ -109,24 +65,23 @@ async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones(
     let good = std::fs::read_to_string(&plugin).unwrap();
     std::fs::write(&plugin, "splits: [").unwrap();
     dev.wait_for_line("not delivered, the last good configuration stays");
-    assert_eq!(dev.variant(BOB).await, "canary");
+    assert_eq!(variant(&dev, BOB).await, "canary");
 
     let second = good.replace("      web:\n", "      api: {identity: [{header: x-user-id}]}\n      web:\n");
     std::fs::write(&plugin, second).unwrap();
     dev.wait_for_line("envoy runs revision");
     assert!(run(folder.path(), &["abort", "--all"]).status.success());
-    dev.wait_for_variant(BOB, "stable").await;
+    wait_for_variant(&dev, BOB, "stable").await;
 }
 
 #[test]
 fn ctrl_c_ends_envoy_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(folder.path());
-    let envoy = dev.envoy_id();
+    let envoy = envoy_of(&dev);
     assert!(is_alive(envoy));
-    assert!(Command::new("kill").args(["-INT", &dev.child.id().to_string()]).status().unwrap().success());
+    assert!(dev.interrupt());
     dev.wait_for_line("ended");
-    assert!(dev.child.wait().unwrap().success());
     assert!(!is_alive(envoy));
     assert!(!folder.path().join(".sluice/dev.json").exists());
 }
@@ -135,7 +90,7 @@ fn ctrl_c_ends_envoy_and_says_so() {
 fn the_death_of_sluice_ends_envoy_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(folder.path());
-    let envoy = dev.envoy_id();
+    let envoy = envoy_of(&dev);
     assert!(is_alive(envoy));
     dev.child.kill().unwrap();
     dev.child.wait().unwrap();

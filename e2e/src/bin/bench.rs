@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::envoy::process::{Envoy, find_module};
+use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
 use sluice_filter::revision::canonical;
 
@@ -350,20 +351,8 @@ async fn memory_and_changes(folder: &Path, module: &Path) {
 /// From typing `sluice set` to the first request that shows it, through a running `sluice dev`.
 async fn effect_of_changes(folder: &Path, changes: u32) {
     let folder = folder.join("effect");
-    let mut dev = Command::new(sluice())
-        .args(["leash", "--parent", &std::process::id().to_string(), "--"])
-        .arg(sluice())
-        .arg("dev")
-        .arg(&folder)
-        .args(["--demo", "--listen", "127.0.0.1:0"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(dev.stdout.take().unwrap()));
-    let first = lines.next().unwrap().unwrap();
-    std::thread::spawn(move || lines.for_each(drop));
-    let address = first.split_whitespace().next().unwrap().trim_start_matches("http://").parse().unwrap();
-    let mut connection = sluice_e2e::client::Connection::open(address).await.unwrap();
+    let mut dev = Dev::start(&folder);
+    let mut connection = sluice_e2e::client::Connection::open(dev.address).await.unwrap();
     // bucket("web", "bob") is 45061: on the canary at 50 %, not at 25 %.
     let request = sluice_e2e::client::get("/", "localhost", &[b"cookie: sluice=bob"]);
     let mut took = Vec::new();
@@ -383,8 +372,7 @@ async fn effect_of_changes(folder: &Path, changes: u32) {
         set.wait().unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let _ = Command::new("kill").arg(dev.id().to_string()).status();
-    dev.wait().unwrap();
+    assert!(dev.interrupt(), "sluice dev ends when it is told to");
     let (median, worst) = (quantile(&took, 0.5), quantile(&took, 1.0));
     println!("| `sluice set` to its effect, local Envoy | {median:.3} s median, {worst:.3} s worst of {changes} |");
 }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a demonstration fails loudly")]
 
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sluice_e2e::client::{Connection, get};
+use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::sluice;
 use sluice_filter::bucket::{BUCKETS, bucket};
 
@@ -63,7 +64,8 @@ struct Step {
 #[tokio::main]
 async fn main() -> ExitCode {
     let folder = tempfile::Builder::new().prefix("sluice-demo-").tempdir().unwrap();
-    let (mut dev, address) = start_dev(folder.path());
+    let mut dev = Dev::start(folder.path());
+    let address = dev.address;
     println!("2,000 users with cookie jars, {STAFF} of them staff, at http://{address} (open it in a browser)");
     println!("plain HTTP, so the demo runs with `secure: false` and the cookie name `sluice`\n");
     let world = Arc::new(World { users: (0..USERS).map(user).collect(), ..World::default() });
@@ -83,34 +85,13 @@ async fn main() -> ExitCode {
     for task in load {
         task.await.unwrap();
     }
-    let _ = Command::new("kill").args(["-INT", &dev.id().to_string()]).status();
-    let is_ended = dev.wait().is_ok_and(|status| status.success());
+    let is_ended = dev.interrupt();
     report(&world, &steps, abort, is_ended)
 }
 
 fn user(number: usize) -> User {
     let jar = if number < STAFF { format!("email=staff{number}@some-company-name.com") } else { String::new() };
     User { jar: Mutex::new(jar), ..User::default() }
-}
-
-/// Starts `sluice dev --demo` such that it ends with this process, and reads where it listens.
-fn start_dev(folder: &Path) -> (Child, SocketAddr) {
-    let dev = Command::new(sluice())
-        .args(["leash", "--parent", &std::process::id().to_string(), "--"])
-        .arg(sluice())
-        .arg("dev")
-        .arg(folder)
-        .args(["--demo", "--listen", "127.0.0.1:0"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut dev = dev.unwrap();
-    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
-    let first = lines.next().expect("sluice dev says where it listens").unwrap();
-    let address = first.split_whitespace().next().unwrap().trim_start_matches("http://").parse().expect("an address");
-    // Nobody reads the rest, but the pipe must not fill up.
-    std::thread::spawn(move || lines.for_each(drop));
-    (dev, address)
 }
 
 /// One worker's users, in turn, at its share of the pace, on one connection.
