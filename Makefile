@@ -10,10 +10,11 @@ export SLUICE_MODULE ?= $(WASM)
 
 include tools/versions.mk
 include tools/tools.mk
+include tools/istio.mk
 
 .PHONY: help
 help: ## print this
-	@grep -hE '^[a-z0-9-]+:.*##' Makefile tools/tools.mk | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' Makefile tools/*.mk | sed -E 's/:.*## /\t/' | expand -t 14
 
 # What rust-toolchain.toml names, also where rustup does not install it by itself (RUSTUP_AUTO_INSTALL=0).
 .PHONY: toolchain
@@ -34,7 +35,7 @@ test: test-core test-e2e ## every test: units, promises, core in WebAssembly, CL
 
 .PHONY: test-core
 test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
-	cargo test -q --locked --workspace --exclude sluice-e2e
+	cargo test -q --locked --workspace --exclude sluice-e2e --exclude sluice-e2e-istio
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_BINDGEN_RUNNER) \
 	  cargo test --locked -p sluice-filter --lib --target wasm32-unknown-unknown
 
@@ -42,6 +43,13 @@ test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 test-e2e: wasm envoy ## tests in a real Envoy
 	cargo build -q --locked -p sluice
 	cargo test --locked --no-fail-fast -p sluice-e2e
+
+# In namespaces of its own (unshare): its ports are nobody else's, and whatever it starts ends with it.
+.PHONY: e2e-istio
+e2e-istio: wasm envoy istio ## tests in a real Istio: API server, istiod, agents, registry, Prometheus (ONLY=name for some)
+	cargo build -q --locked --release -p sluice
+	GO_BIN=$(GO_BIN) DEBIAN_BIN=$(TOOLS)/debian/usr/bin SLUICE=$(TARGET)/release/sluice \
+	  cargo test -q --locked -p sluice-e2e-istio -- $(ONLY)
 
 .PHONY: lint
 lint: toolchain ## formatting, lints, documentation; warnings are errors

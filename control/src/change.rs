@@ -3,7 +3,7 @@
 //! Refuses what the plugin does not have, with the near names, before anything is written. Stores call these inside
 //! their own read-decide-write; nothing here reads or writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -242,6 +242,28 @@ pub fn restore(state: &State, earlier: &Owned) -> Owned {
     owned
 }
 
+/// Another plugin's weights for a split; zero for whatever has a weight here and none there.
+///
+/// # Errors
+/// What this plugin does not have.
+pub fn promote(state: &State, plan: &Plan, split: &str, weights: &Owned) -> Result<Owned, Refusal> {
+    let found = find_split(plan, split)?;
+    let mut owned = state.owned.clone();
+    for (audience, by_challenger) in Owned::of_config(&state.config).weights.get(split).into_iter().flatten() {
+        for challenger in by_challenger.keys() {
+            owned.set(split, audience, challenger, 0.0);
+        }
+    }
+    for (audience, by_challenger) in weights.weights.get(split).into_iter().flatten() {
+        check_audience(found, audience)?;
+        for (challenger, percent) in by_challenger {
+            check_challenger(found, challenger)?;
+            owned.set(split, audience, challenger, *percent);
+        }
+    }
+    Ok(owned)
+}
+
 /// Refuses a change that would bring problems, or that would have no effect because its split has some already.
 /// Problems of other splits are other teams': they stop nobody.
 ///
@@ -258,6 +280,12 @@ pub fn check(before: &Plan, after: &Plan, split: Option<&str>) -> Result<(), Ref
     let blocks = |problem: &&Problem| !before.problems().contains(problem) || is_its_own(&problem.path);
     let blocking: Vec<String> = after.problems().iter().filter(blocks).map(ToString::to_string).collect();
     if blocking.is_empty() { Ok(()) } else { Err(Refusal::Problems(blocking)) }
+}
+
+/// The splits whose weights or draws differ, also where one writes zero and the other nothing.
+pub fn differing_splits(before: &Owned, after: &Owned) -> BTreeSet<String> {
+    let splits = before.splits().chain(after.splits());
+    splits.filter(|split| before.only(split) != after.only(split)).cloned().collect()
 }
 
 /// Every weight that differs, in order.
@@ -284,7 +312,11 @@ pub fn differences(before: &Owned, after: &Owned) -> Vec<WeightChange> {
     all.into_keys().map(change).filter(|change| change.from != change.to).collect()
 }
 
-fn find_split<'p>(plan: &'p Plan, split: &str) -> Result<&'p Split, Refusal> {
+/// A split by its name.
+///
+/// # Errors
+/// When there is none; names the near ones.
+pub fn find_split<'p>(plan: &'p Plan, split: &str) -> Result<&'p Split, Refusal> {
     plan.split_named(split).ok_or_else(|| no_split(Some(plan), split))
 }
 

@@ -6,24 +6,27 @@ mod diff;
 mod explain;
 mod get;
 mod history;
+mod import;
 mod leash;
+mod promote;
+mod push;
 mod redraw;
+mod refetch;
+mod render;
 mod rollback;
 mod set;
 pub mod simulate;
 mod status;
+mod stores;
 mod validate;
 
 use std::path::Path;
 
-use anyhow::bail;
-
 use crate::change::{self, State};
-use crate::cli::{Cli, Command, StoreArgs};
+use crate::cli::{Cli, Command, ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
 use crate::document::{self, Plugin};
 use crate::moves::{Move, moves};
-use crate::store::directory::Directory;
-use crate::store::{Snapshot, Store, Urgency, Write};
+use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
 use crate::weights::Owned;
 use crate::{moves as plan_moves, output};
 use sluice_filter::plan::{Node, Plan};
@@ -51,10 +54,15 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Abort(arguments) => abort::run(&arguments),
+        Command::Promote(arguments) => promote::run(&arguments),
+        Command::Refetch(arguments) => refetch::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments),
         Command::Schema => {
             output::line(serde_json::to_string_pretty(&crate::schema::schema())?);
             Ok(Outcome::Good)
@@ -63,22 +71,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The directory store that the arguments name, or the current directory.
-fn store(arguments: &StoreArgs) -> anyhow::Result<Directory> {
-    match &arguments.dir {
-        Some(dir) => Directory::open(dir),
-        None if Path::new("plugin.yaml").is_file() => Directory::open(Path::new(".")),
-        None => {
-            bail!("no store: the current directory has no plugin.yaml; name a directory with --dir DIR or SLUICE_DIR")
-        }
-    }
-}
-
 /// The configuration of a file or, without one, of the store.
 fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
     match file {
         Some(file) => document::plugin(file),
-        None => Ok(store(arguments)?.snapshot()?.plugin),
+        None => Ok(stores::one(arguments)?.snapshot()?.plugin),
     }
 }
 
@@ -95,34 +92,66 @@ impl Mode {
     }
 }
 
-/// What is remembered of a change.
-struct Told<'a> {
+/// A change that must wait for its turn and must not bring problems.
+struct Change<'a> {
+    mode: Mode,
+    force: ForceArgs,
+    /// The command, for the history.
     command: String,
     /// The split that is changed, if it is one.
     split: Option<&'a str>,
-    reason: Option<&'a str>,
+    reason: &'a ReasonArgs,
 }
 
-/// Makes a change that must wait for its turn and must not bring problems; says what it moves.
-fn make_change(
-    arguments: &StoreArgs,
-    mode: Mode,
-    told: &Told<'_>,
-    decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<Owned>,
-) -> anyhow::Result<Outcome> {
-    let store = store(arguments)?;
-    let mut report = String::new();
-    store.update(Urgency::InTurn, &mut |snapshot| {
-        let plan = snapshot.plugin.plan(&Node::default())?;
-        let owned = decide(snapshot, &plan)?;
-        let after = plan_with(&snapshot.state(), &owned)?;
-        change::check(&plan, &after, told.split)?;
-        report = describe(snapshot, &owned, &plan, &after, mode);
-        let is_written = mode == Mode::Write && owned != snapshot.owned;
-        Ok(is_written.then(|| Write { owned, command: told.command.clone(), reason: told.reason.map(str::to_owned) }))
-    })?;
-    output::line(report.trim_end());
-    Ok(Outcome::Good)
+impl Change<'_> {
+    /// Makes the change; answers what it moves.
+    fn make(
+        &self,
+        store: &dyn Store,
+        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<Owned>,
+    ) -> anyhow::Result<String> {
+        let mut report = String::new();
+        let others_fields = if self.force.force { OthersFields::TakeOver } else { OthersFields::Respect };
+        let updated = store.update(Manner { others_fields, ..Manner::IN_TURN }, &mut |snapshot| {
+            let plan = snapshot.plugin.plan(&Node::default())?;
+            let owned = decide(snapshot, &plan)?;
+            let after = plan_with(&snapshot.state(), &owned)?;
+            change::check(&plan, &after, self.split)?;
+            report = describe(snapshot, &owned, &plan, &after, self.mode);
+            let splits = change::differing_splits(&snapshot.owned, &owned);
+            let is_written = self.mode == Mode::Write && !splits.is_empty();
+            let (command, reason) = (self.command.clone(), self.reason.reason.clone());
+            Ok(is_written.then_some(Write { owned, splits, command, reason }))
+        })?;
+        for note in updated.notes {
+            output::note(format!("note: {note}"));
+        }
+        Ok(report.trim_end().to_owned())
+    }
+
+    /// Makes the change wherever the arguments point, also where one of several fails; prints what it moves.
+    fn make_in(
+        &self,
+        arguments: &StoreArgs,
+        scope: ScopeArgs,
+        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<Owned>,
+    ) -> anyhow::Result<Outcome> {
+        if !scope.all_namespaces {
+            output::line(self.make(&*stores::one(arguments)?, decide)?);
+            return Ok(Outcome::Good);
+        }
+        let mut outcome = Outcome::Good;
+        for (title, store) in stores::with_split(arguments, self.split)? {
+            match self.make(&store, &decide) {
+                Ok(report) => output::line(format!("{title}:\n{report}")),
+                Err(error) => {
+                    output::error(&error.context(title));
+                    outcome = Outcome::Problems;
+                }
+            }
+        }
+        Ok(outcome)
+    }
 }
 
 fn plan_with(state: &State, owned: &Owned) -> anyhow::Result<Plan> {

@@ -35,7 +35,7 @@ impl Kind {
     }
 
     /// Where the configuration lies in the resource.
-    const fn config_path(self) -> &'static [&'static str] {
+    pub const fn config_path(self) -> &'static [&'static str] {
         match self {
             Self::WasmPlugin => &["spec", "pluginConfig"],
             Self::TrafficExtension => &["spec", "wasm", "pluginConfig"],

@@ -5,15 +5,21 @@
 
 pub mod change;
 pub mod cli;
+pub mod cluster;
 pub mod command;
 pub mod described;
 pub mod document;
 pub mod envoy;
+pub mod fit;
+pub mod image;
+pub mod imported;
 pub mod input;
 pub mod lint;
+pub mod manifests;
 pub mod moves;
 pub mod near;
 pub mod output;
+pub mod prometheus;
 pub mod schema;
 pub mod statistics;
 pub mod store;

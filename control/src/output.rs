@@ -19,8 +19,11 @@ pub fn note(text: impl std::fmt::Display) {
 /// Says why nothing came of it: the error, and below it its causes.
 pub fn error(error: &anyhow::Error) {
     let mut text = format!("{} {error}", painted("error:", "31;1", std::io::stderr().is_terminal()));
-    for cause in error.chain().skip(1) {
-        text.push_str(&format!("\n  {cause}"));
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&cause) {
+            text.push_str(&format!("\n  {cause}"));
+        }
     }
     note(text);
 }
@@ -58,6 +61,11 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
         text.push('\n');
     }
     text
+}
+
+/// Begins the screen anew, for what is shown in place.
+pub fn refresh() {
+    let _ = write!(std::io::stdout(), "\x1b[2J\x1b[H");
 }
 
 /// Whether standard output is a terminal that wants colours (NO_COLOR: no-color.org).

@@ -5,6 +5,9 @@
 
 pub mod directory;
 pub mod history;
+pub mod kubernetes;
+
+use std::collections::BTreeSet;
 
 use crate::change::State;
 use crate::document::Plugin;
@@ -18,8 +21,6 @@ pub struct Snapshot {
     pub plugin: Plugin,
     /// The half that `sluice` wrote.
     pub owned: Owned,
-    /// Every change that is remembered, oldest first.
-    pub history: Vec<Entry>,
 }
 
 impl Snapshot {
@@ -34,6 +35,8 @@ impl Snapshot {
 pub struct Write {
     /// The new weights and draws.
     pub owned: Owned,
+    /// The splits that are written, also where their weights stay: the others are left alone.
+    pub splits: BTreeSet<String>,
     /// The command that decided it, such as `set web canary=10`.
     pub command: String,
     /// Why.
@@ -49,6 +52,45 @@ pub enum Urgency {
     Now,
 }
 
+/// What happens to a field that somebody else set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OthersFields {
+    /// The write is refused, and says whose it is.
+    Respect,
+    /// It becomes ours.
+    TakeOver,
+}
+
+/// How a write is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether it waits.
+    pub urgency: Urgency,
+    /// Whether it takes over.
+    pub others_fields: OthersFields,
+}
+
+impl Manner {
+    /// An abort's: it neither waits nor respects.
+    pub const NOW: Self = Self { urgency: Urgency::Now, others_fields: OthersFields::TakeOver };
+    /// Any other command's.
+    pub const IN_TURN: Self = Self { urgency: Urgency::InTurn, others_fields: OthersFields::Respect };
+}
+
+/// What became of an update.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// What was there.
+    pub before: Snapshot,
+    /// What was written.
+    pub written: Option<Write>,
+    /// What the user should know besides.
+    pub notes: Vec<String>,
+}
+
+/// Decides on what is there; `None` writes nothing.
+pub type Decide<'a> = dyn FnMut(&Snapshot) -> anyhow::Result<Option<Write>> + 'a;
+
 /// Where a plugin's configuration is kept.
 pub trait Store {
     /// What is there now.
@@ -57,14 +99,16 @@ pub trait Store {
     /// When it cannot be read; names the file or resource.
     fn snapshot(&self) -> anyhow::Result<Snapshot>;
 
-    /// Reads, decides, writes: `decide` sees what nobody else can change before its decision is written. `None`
-    /// writes nothing. Answers what was there and what was written.
+    /// Every change that is remembered, oldest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn history(&self) -> anyhow::Result<Vec<Entry>>;
+
+    /// Reads, decides, writes: what `decide` saw is what is replaced; where another writer came between, it decides
+    /// again on what that one wrote.
     ///
     /// # Errors
     /// What `decide` refused, and when reading or writing failed; then nothing was written.
-    fn update(
-        &self,
-        urgency: Urgency,
-        decide: &mut dyn FnMut(&Snapshot) -> anyhow::Result<Option<Write>>,
-    ) -> anyhow::Result<(Snapshot, Option<Write>)>;
+    fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated>;
 }

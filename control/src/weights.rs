@@ -40,6 +40,30 @@ impl Owned {
         by_audience.entry(audience.to_owned()).or_default().insert(challenger.to_owned(), percent);
     }
 
+    /// What belongs to one split.
+    pub fn only(&self, split: &str) -> Self {
+        let mut only = Self::default();
+        only.replace(split, self);
+        only
+    }
+
+    /// Takes over what `other` has for a split, and nothing else.
+    pub fn replace(&mut self, split: &str, other: &Self) {
+        match other.weights.get(split) {
+            Some(weights) => self.weights.insert(split.to_owned(), weights.clone()),
+            None => self.weights.remove(split),
+        };
+        match other.draws.get(split) {
+            Some(draw) => self.draws.insert(split.to_owned(), draw.clone()),
+            None => self.draws.remove(split),
+        };
+    }
+
+    /// Every split with a weight or a draw.
+    pub fn splits(&self) -> impl Iterator<Item = &String> {
+        self.weights.keys().chain(self.draws.keys())
+    }
+
     /// The same as fields of a plugin configuration; whole numbers as integers, as people write them.
     pub fn to_config(&self) -> Value {
         let mut config = serde_json::json!({"weights": {}});

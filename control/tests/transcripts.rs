@@ -27,6 +27,7 @@ fn replay(transcript: &str) -> String {
             .env_clear()
             .env("PATH", &path)
             .env("USER", "ann")
+            .env("KUBECONFIG", "/nonexistent")
             .output()
             .unwrap();
         text += &masked(&String::from_utf8_lossy(&output.stdout));

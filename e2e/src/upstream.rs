@@ -27,7 +27,12 @@ impl Upstream {
     /// answers N, to a WebSocket handshake it echoes bytes, to `/count` it answers the body's length and FNV-1a hash,
     /// to `/public` it adds `cache-control: public, max-age=60`.
     pub async fn start(variant: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), variant).await
+    }
+
+    /// The same at an address.
+    pub async fn start_at(address: SocketAddr, variant: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let upstream = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let (variant, requests) = (variant.to_owned(), Arc::clone(&upstream.requests));
         tokio::spawn(async move {

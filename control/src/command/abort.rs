@@ -1,31 +1,93 @@
 //! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
 
-use super::{Outcome, store};
+use super::{Outcome, stores};
 use crate::change;
 use crate::cli::Abort;
 use crate::output;
-use crate::store::{Store as _, Urgency, Write};
+use crate::store::{Manner, Store, Write};
+use crate::weights::Owned;
 use sluice_filter::plan::Node;
 
+/// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.
+const AT_ONCE: usize = 32;
+
 pub(super) fn run(arguments: &Abort) -> anyhow::Result<Outcome> {
+    let stores = stores::some(&arguments.store, arguments.scope)?;
+    if let [(None, store)] = stores.as_slice() {
+        output::line(abort(&**store, arguments)?);
+        return Ok(Outcome::Good);
+    }
+    let results = everywhere(stores, arguments);
+    let mut outcome = Outcome::Good;
+    for (title, result) in &results {
+        match result {
+            Ok(report) => output::line(format!("{title}:\n{report}")),
+            // Several plugins are asked; who lacks the split has nothing to abort.
+            Err(error) if arguments.split.is_some() && lacks_split(error) && results.len() > 1 => {}
+            Err(error) => {
+                output::note(format!("{title}: NOT ABORTED: {error:#}"));
+                outcome = Outcome::Problems;
+            }
+        }
+    }
+    if results.iter().all(|(_, result)| result.as_ref().is_err_and(lacks_split)) {
+        anyhow::bail!(
+            "no plugin has a split {:?}; nothing was aborted",
+            arguments.split.as_deref().unwrap_or_default()
+        );
+    }
+    Ok(outcome)
+}
+
+fn lacks_split(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(change::Refusal::NoSplit { .. }))
+}
+
+type Results = Vec<(String, anyhow::Result<String>)>;
+
+/// All at once; one that fails stops no other.
+fn everywhere(stores: Vec<(Option<String>, Box<dyn Store + Send>)>, arguments: &Abort) -> Results {
+    let queue = std::sync::Mutex::new(stores.into_iter());
+    let results = std::sync::Mutex::new(Results::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().ok().and_then(|mut queue| queue.next());
+                    let Some((title, store)) = next else { return };
+                    let result = abort(&*store, arguments);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((title.unwrap_or_default(), result));
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by(|one, other| one.0.cmp(&other.0));
+    results
+}
+
+fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
     let split = arguments.split.as_deref();
     let command = split.map_or_else(|| "abort --all".to_owned(), |split| format!("abort {split}"));
-    let (before, written) = store(&arguments.store)?.update(Urgency::Now, &mut |snapshot| {
+    let updated = store.update(Manner::NOW, &mut |snapshot| {
         let plan = snapshot.plugin.plan(&Node::default()).ok();
         let owned = change::abort(&snapshot.state(), plan.as_ref(), split)?;
-        Ok(Some(Write { owned, command: command.clone(), reason: arguments.reason.reason.clone() }))
+        let splits = owned.weights.keys().filter(|name| split.is_none_or(|split| split == *name)).cloned().collect();
+        Ok(Some(Write { owned, splits, command: command.clone(), reason: arguments.reason.reason.clone() }))
     })?;
-    let owned = written.map(|write| write.owned).unwrap_or_default();
-    let effective = crate::weights::Owned::of_config(&before.plugin.config);
-    let changes = change::differences(&effective, &owned);
-    for change in &changes {
-        output::line(format!(
-            "{} {} {}: {} -> {}",
-            change.split, change.audience, change.challenger, change.from, change.to
-        ));
+    for note in &updated.notes {
+        output::note(format!("note: {note}"));
     }
+    let after = updated.written.map(|write| write.owned).unwrap_or_default();
+    let before = Owned::of_config(&updated.before.plugin.config);
+    let changes = change::differences(&before, &after);
     if changes.is_empty() {
-        output::line("every weight was zero already; the zeros are now explicit");
+        return Ok("every weight was zero already; the zeros are now explicit".to_owned());
     }
-    Ok(Outcome::Good)
+    let line = |change: &change::WeightChange| {
+        format!("{} {} {}: {} -> {}", change.split, change.audience, change.challenger, change.from, change.to)
+    };
+    Ok(changes.iter().map(line).collect::<Vec<_>>().join("\n"))
 }

@@ -2,14 +2,13 @@
 
 use sluice_filter::plan::Node;
 
-use super::{Outcome, plan_with, sentence, store};
+use super::{Outcome, plan_with, sentence, stores};
 use crate::cli::Diff;
 use crate::moves::moves;
-use crate::store::Store as _;
 use crate::{change, document, output};
 
 pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
-    let snapshot = store(&arguments.store)?.snapshot()?;
+    let snapshot = stores::one(&arguments.store)?.snapshot()?;
     let before = snapshot.plugin.plan(&Node::default())?;
     let after = match (&arguments.file, &arguments.split) {
         (Some(file), _) => document::plugin(file)?.plan(&Node::default())?,

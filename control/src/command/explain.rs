@@ -41,7 +41,8 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
         ProxyKind::Sidecar => NodeKind::Sidecar,
         ProxyKind::Waypoint => NodeKind::Waypoint,
     };
-    let plan = plugin.plan(&Node { kind, namespace: arguments.namespace.clone() })?;
+    let plan = plugin
+        .plan(&Node { kind, namespace: arguments.proxy_namespace.clone().or_else(|| plugin.namespace.clone()) })?;
     for problem in plan.problems() {
         output::note(format!("{}: {problem}", plugin.source));
     }

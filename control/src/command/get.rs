@@ -3,15 +3,17 @@
 use serde::Serialize;
 use sluice_filter::plan::{Node, Plan};
 
-use super::{Outcome, store};
+use super::{Outcome, stores};
 use crate::cli::Get;
 use crate::moves::audiences;
-use crate::store::Store as _;
 use crate::{near, output};
 
 /// One weight.
 #[derive(Serialize)]
 pub(super) struct Weight {
+    /// The plugin, where several are asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) plugin: Option<String>,
     pub(super) split: String,
     pub(super) audience: String,
     pub(super) variant: String,
@@ -19,15 +21,39 @@ pub(super) struct Weight {
 }
 
 pub(super) fn run(arguments: &Get) -> anyhow::Result<Outcome> {
-    let plan = store(&arguments.store)?.snapshot()?.plugin.plan(&Node::default())?;
-    let weights = weights(&plan, arguments.split.as_deref())?;
-    output::print(arguments.output.output, &weights, |weights| {
-        let row = |weight: &Weight| {
-            [weight.split.clone(), weight.audience.clone(), weight.variant.clone(), weight.percent.to_string()]
-        };
-        output::table(["SPLIT", "AUDIENCE", "VARIANT", "PERCENT"], weights.iter().map(row))
-    })?;
+    let stores = stores::some(&arguments.store, arguments.scope)?;
+    let mut all = Vec::new();
+    for (title, store) in stores {
+        let plan = store.snapshot()?.plugin.plan(&Node::default())?;
+        match (weights(&plan, arguments.split.as_deref()), title) {
+            (Ok(found), None) => all.extend(found),
+            (Err(error), None) => return Err(error),
+            // Of several plugins, some may lack the split.
+            (Err(_), Some(_)) => {}
+            (Ok(found), Some(title)) => {
+                all.extend(found.into_iter().map(|weight| Weight { plugin: Some(title.clone()), ..weight }));
+            }
+        }
+    }
+    if let (Some(split), true) = (&arguments.split, all.is_empty()) {
+        anyhow::bail!("no plugin has a split {split:?}");
+    }
+    output::print(arguments.output.output, &all, |weights| text(weights))?;
     Ok(Outcome::Good)
+}
+
+fn text(weights: &[Weight]) -> String {
+    let cells = |weight: &Weight| {
+        [weight.split.clone(), weight.audience.clone(), weight.variant.clone(), weight.percent.to_string()]
+    };
+    if weights.iter().all(|weight| weight.plugin.is_none()) {
+        return output::table(["SPLIT", "AUDIENCE", "VARIANT", "PERCENT"], weights.iter().map(cells));
+    }
+    let with_plugin = |weight: &Weight| {
+        let [split, audience, variant, percent] = cells(weight);
+        [weight.plugin.clone().unwrap_or_default(), split, audience, variant, percent]
+    };
+    output::table(["PLUGIN", "SPLIT", "AUDIENCE", "VARIANT", "PERCENT"], weights.iter().map(with_plugin))
 }
 
 /// The share of every variant, as the filter serves it.
@@ -43,6 +69,7 @@ pub(super) fn weights(plan: &Plan, split: Option<&str>) -> anyhow::Result<Vec<We
         for (audience, rule) in audiences(found) {
             for (variant, place) in found.definition.variants.iter().zip(0_u8..) {
                 weights.push(Weight {
+                    plugin: None,
                     split: found.definition.name.to_string(),
                     audience: audience.clone(),
                     variant: variant.to_string(),

@@ -1,23 +1,46 @@
 //! `sluice history`: who changed what, when and why.
 
-use super::{Outcome, store};
+use serde::Serialize;
+
+use super::{Outcome, stores};
 use crate::cli::History;
 use crate::output;
-use crate::store::Store as _;
 use crate::store::history::Entry;
 
+#[derive(Serialize)]
+struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<String>,
+    #[serde(flatten)]
+    entry: Entry,
+}
+
 pub(super) fn run(arguments: &History) -> anyhow::Result<Outcome> {
-    let mut history = store(&arguments.store)?.snapshot()?.history;
-    if let Some(split) = &arguments.split {
-        history.retain(|entry| entry.changes.iter().any(|change| change.split == *split));
+    let mut rows = Vec::new();
+    for (plugin, store) in stores::some(&arguments.store, arguments.scope)? {
+        rows.extend(store.history()?.into_iter().map(|entry| Row { plugin: plugin.clone(), entry }));
     }
-    output::print(arguments.output.output, &history, |history| {
-        output::table(["REVISION", "AT", "BY", "COMMAND", "CHANGES", "REASON"], history.iter().map(row))
-    })?;
+    if let Some(split) = &arguments.split {
+        rows.retain(|row| row.entry.changes.iter().any(|change| change.split == *split));
+    }
+    output::print(arguments.output.output, &rows, |rows| text(rows))?;
     Ok(Outcome::Good)
 }
 
-fn row(entry: &Entry) -> [String; 6] {
+fn text(rows: &[Row]) -> String {
+    if rows.iter().all(|row| row.plugin.is_none()) {
+        let header = ["REVISION", "AT", "BY", "COMMAND", "CHANGES", "REASON"];
+        return output::table(header, rows.iter().map(|row| cells(&row.entry)));
+    }
+    let with_plugin = |row: &Row| {
+        let [revision, at, by, command, changes, reason] = cells(&row.entry);
+        [row.plugin.clone().unwrap_or_default(), revision, at, by, command, changes, reason]
+    };
+    let header = ["PLUGIN", "REVISION", "AT", "BY", "COMMAND", "CHANGES", "REASON"];
+    output::table(header, rows.iter().map(with_plugin))
+}
+
+fn cells(entry: &Entry) -> [String; 6] {
     let changes = entry.changes.iter().map(|change| {
         format!("{}/{}/{} {}->{}", change.split, change.audience, change.challenger, change.from, change.to)
     });

@@ -1,18 +1,20 @@
 //! `sluice redraw`: draws other users for the next canary.
 
-use super::{Mode, Outcome, Told, make_change};
+use super::{Change, Mode, Outcome};
 use crate::change;
-use crate::cli::Redraw;
+use crate::cli::{Redraw, ScopeArgs};
 use crate::weights::Owned;
 
 pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
-    let told = Told {
+    let change = Change {
+        mode: Mode::of(arguments.dry_run),
+        force: arguments.force,
         command: format!("redraw {}", arguments.split),
         split: Some(&arguments.split),
-        reason: arguments.reason.reason.as_deref(),
+        reason: &arguments.reason,
     };
     let today = jiff::Timestamp::now().to_string().chars().take(10).collect::<String>();
-    make_change(&arguments.store, Mode::of(arguments.dry_run), &told, |snapshot, plan| {
+    change.make_in(&arguments.store, ScopeArgs::default(), |snapshot, plan| {
         let effective = Owned::of_config(&snapshot.plugin.config);
         let current = effective.draws.get(&arguments.split).map(String::as_str);
         let letters = arguments.draw.clone().unwrap_or_else(|| change::letters(&today, current));

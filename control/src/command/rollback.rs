@@ -1,32 +1,38 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
-use super::{Mode, Outcome, Told, make_change};
+use super::{Change, Mode, Outcome, stores};
 use crate::change::{self, Refusal};
 use crate::cli::Rollback;
-use crate::store::Snapshot;
+use crate::output;
+use crate::store::history::Entry;
 use crate::weights::Owned;
 
 pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
-    let command = arguments.to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}"));
-    let told = Told { command, split: None, reason: arguments.reason.reason.as_deref() };
-    make_change(&arguments.store, Mode::of(arguments.dry_run), &told, |snapshot, _| {
-        Ok(change::restore(&snapshot.state(), &earlier(snapshot, arguments.to)?))
-    })
+    let store = stores::one(&arguments.store)?;
+    let change = Change {
+        mode: Mode::of(arguments.dry_run),
+        force: arguments.force,
+        command: arguments.to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
+        split: None,
+        reason: &arguments.reason,
+    };
+    // What is remembered never changes, so it needs no turn.
+    let earlier = earlier(&store.history()?, arguments.to)?;
+    output::line(change.make(&*store, |snapshot, _| Ok(change::restore(&snapshot.state(), &earlier)))?);
+    Ok(Outcome::Good)
 }
 
-fn earlier(snapshot: &Snapshot, to: Option<u64>) -> Result<Owned, Refusal> {
-    let history = &snapshot.history;
+fn earlier(history: &[Entry], to: Option<u64>) -> Result<Owned, Refusal> {
     match to {
         Some(to) => {
             let entry = history.iter().find(|entry| entry.revision == to).ok_or(Refusal::NoRevision(to))?;
             Ok(entry.after.clone())
         }
-        None => match history.as_slice() {
+        None => match history {
             [] => Err(Refusal::NothingEarlier),
-            // The state before the first change that is remembered was no weights of ours at all.
-            [first] if first.revision == 1 => Ok(Owned::default()),
+            // A history with one entry was never cut: before it, there were no weights of ours.
+            [_] => Ok(Owned::default()),
             [.., previous, _] => Ok(previous.after.clone()),
-            [_] => Err(Refusal::NothingEarlier),
         },
     }
 }

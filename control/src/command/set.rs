@@ -1,18 +1,22 @@
 //! `sluice set`: changes a split's weights.
 
-use super::{Mode, Outcome, Told, make_change};
+use super::{Change, Mode, Outcome};
 use crate::change;
 use crate::cli::Set;
 
 pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
-    let change = &arguments.change;
+    let typed = &arguments.change;
     let shares: Vec<String> =
-        change.shares.iter().map(|share| format!("{}={}", share.challenger, share.percent)).collect();
-    let audience =
-        if change.audience == "everyone" { String::new() } else { format!(" --audience {}", change.audience) };
-    let command = format!("set {} {}{audience}", change.split, shares.join(" "));
-    let told = Told { command, split: Some(&change.split), reason: arguments.reason.reason.as_deref() };
-    make_change(&arguments.store, Mode::of(arguments.dry_run), &told, |snapshot, plan| {
-        Ok(change::set(&snapshot.state(), plan, &change.split, &change.audience, &change.shares)?)
+        typed.shares.iter().map(|share| format!("{}={}", share.challenger, share.percent)).collect();
+    let audience = if typed.audience == "everyone" { String::new() } else { format!(" --audience {}", typed.audience) };
+    let change = Change {
+        mode: Mode::of(arguments.dry_run),
+        force: arguments.force,
+        command: format!("set {} {}{audience}", typed.split, shares.join(" ")),
+        split: Some(&typed.split),
+        reason: &arguments.reason,
+    };
+    change.make_in(&arguments.store, arguments.scope, |snapshot, plan| {
+        Ok(change::set(&snapshot.state(), plan, &typed.split, &typed.audience, &typed.shares)?)
     })
 }

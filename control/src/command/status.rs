@@ -1,6 +1,10 @@
-//! `sluice status`: weights wanted, what Envoy runs, measured shares.
+//! `sluice status`: weights wanted, what the proxies run, measured shares.
 //!
-//! In the directory store, Envoy is the one of a running `sluice dev`; without one, what it runs is unknown.
+//! Here for a directory, whose Envoy is the one of a running `sluice dev`; [`cluster`] asks the API server and
+//! Prometheus. What both say of weights is [`Row`]'s.
+
+mod cluster;
+mod proxies;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +14,7 @@ use sluice_filter::plan::{Node, Plan};
 use sluice_filter::revision::Revision;
 
 use super::dev::{RUNNING, Running};
-use super::{Outcome, store};
+use super::{Outcome, stores};
 use crate::cli::Status;
 use crate::envoy::admin::Admin;
 use crate::envoy::metrics::{Sample, sum};
@@ -30,7 +34,7 @@ struct Report {
 }
 
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     split: String,
     audience: String,
     variant: String,
@@ -63,18 +67,33 @@ impl Measured {
         self
     }
 
+    /// From counts by split, audience and variant.
+    pub(super) fn counted(counts: impl IntoIterator<Item = ((String, String, String), u64)>) -> Self {
+        let mut measured = BTreeMap::new();
+        for (key, count) in counts {
+            *measured.entry(key).or_default() += count;
+        }
+        Self(measured)
+    }
+
     fn requests(&self, split: &str, audience: &str, variant: &str) -> u64 {
         self.0.get(&(split.to_owned(), audience.to_owned(), variant.to_owned())).copied().unwrap_or(0)
     }
 }
 
 pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
-    let store = store(&arguments.store)?;
+    let store = match (arguments.scope.all_namespaces, stores::place(&arguments.store)?) {
+        (false, stores::Place::Directory(directory)) => directory,
+        (true, stores::Place::Directory(directory)) => {
+            anyhow::bail!("-A and the directory {}; accepted: one of them", directory.path().display())
+        }
+        (_, stores::Place::Cluster(found)) => return cluster::run(arguments, &found),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     loop {
         let report = runtime.block_on(report(&store))?;
         if arguments.watch && output::is_terminal() {
-            output::line("\x1b[2J\x1b[H");
+            output::refresh();
         }
         output::print(arguments.output.output, &report, text)?;
         if !arguments.watch {

@@ -1,11 +1,25 @@
-//! `sluice validate`: everything that is wrong with a configuration, and what is likely a mistake.
+//! `sluice validate`: everything that is wrong with configurations and with the routes around them, and what is likely a
+//! mistake.
+
+use std::path::Path;
 
 use serde::Serialize;
 use sluice_filter::plan::Node;
 
-use super::{Outcome, plugin};
+use super::{Outcome, stores};
 use crate::cli::Validate;
-use crate::{document, lint, output};
+use crate::document::{self, Plugin};
+use crate::input::{self, Input};
+use crate::{fit, lint, output};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole {
+    is_good: bool,
+    plugins: Vec<Report>,
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -22,39 +36,98 @@ struct Reported {
 }
 
 pub(super) fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
-    let plugin = plugin(arguments.file.as_deref(), &arguments.store)?;
+    let (plugins, documents) = match &arguments.file {
+        Some(file) => read(file)?,
+        None => stored(arguments)?,
+    };
+    let mut reports: Vec<Report> = plugins.iter().map(report).collect();
+    if let Some(earlier) = &arguments.against {
+        against(earlier, &plugins, &mut reports)?;
+    }
+    let findings = fit::check(&plugins, &documents, &arguments.root_namespace);
+    let is_good = findings.problems.is_empty() && reports.iter().all(|report| report.problems.is_empty());
+    let fit::Findings { problems, warnings } = findings;
+    output::print(arguments.output.output, &Whole { is_good, plugins: reports, problems, warnings }, text)?;
+    Ok(if is_good { Outcome::Good } else { Outcome::Problems })
+}
+
+/// Every plugin of a file, directory or stream, and everything beside them.
+fn read(file: &Path) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
+    let documents = input::documents(file)?;
+    let plugins = document::plugins(documents.clone())?;
+    if plugins.is_empty() {
+        // Says what is accepted.
+        document::plugin(file)?;
+    }
+    Ok((plugins, documents))
+}
+
+/// The store's plugin, or with -A every one of the cluster: their resources are theirs to judge too.
+fn stored(arguments: &Validate) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
+    let mut plugins = Vec::new();
+    for (_, store) in stores::some(&arguments.store, arguments.scope)? {
+        plugins.push(store.snapshot()?.plugin);
+    }
+    Ok((plugins, Vec::new()))
+}
+
+fn report(plugin: &Plugin) -> Report {
     let reported = |problem: sluice_filter::problem::Problem| Reported {
         path: problem.path,
         found: problem.found,
         accepted: problem.accepted.trim_start_matches("accepted: ").to_owned(),
     };
-    let problems: Vec<Reported> = plugin.problems().into_iter().map(reported).collect();
-    let mut warnings = match plugin.plan(&Node::default()) {
+    let warnings = match plugin.plan(&Node::default()) {
         Ok(plan) => lint::warnings(&plan, &plugin.config),
         Err(_) => Vec::new(),
     };
-    if let Some(earlier) = &arguments.against {
-        let earlier = document::plugin(earlier)?.document()?;
-        if let Ok(later) = plugin.document() {
-            warnings.extend(lint::against(&earlier, &later));
-        }
-    }
-    let report = Report { source: plugin.source.clone(), problems, warnings };
-    output::print(arguments.output.output, &report, text)?;
-    Ok(if report.problems.is_empty() { Outcome::Good } else { Outcome::Problems })
+    Report { source: plugin.source.clone(), problems: plugin.problems().into_iter().map(reported).collect(), warnings }
 }
 
-fn text(report: &Report) -> String {
-    let source = &report.source;
-    let problems = report
-        .problems
-        .iter()
-        .map(|problem| format!("{source}: {}: {}; accepted: {}", problem.path, problem.found, problem.accepted));
-    let warnings = report.warnings.iter().map(|warning| format!("{source}: warning: {warning}"));
-    let end = match (report.problems.len(), report.warnings.len()) {
-        (0, 0) => format!("{source}: good"),
-        (0, warned) => format!("{source}: good, {warned} warnings"),
-        (problems, warned) => format!("{source}: {problems} problems, {warned} warnings"),
-    };
-    problems.chain(warnings).chain([end]).collect::<Vec<_>>().join("\n")
+/// What moves users, against the plugin of the same name, or the only one.
+fn against(earlier: &Path, plugins: &[Plugin], reports: &mut [Report]) -> anyhow::Result<()> {
+    let formers = document::plugins(input::documents(earlier)?)?;
+    for (plugin, report) in plugins.iter().zip(reports) {
+        let same = |former: &&Plugin| former.name == plugin.name && former.namespace == plugin.namespace;
+        let former = match formers.as_slice() {
+            [only] if plugins.len() == 1 => only,
+            all => match all.iter().find(same) {
+                Some(former) => former,
+                None => continue,
+            },
+        };
+        if let Ok(later) = plugin.document() {
+            report.warnings.extend(lint::against(&former.document()?, &later));
+        }
+    }
+    if formers.is_empty() {
+        document::plugin(earlier)?;
+    }
+    Ok(())
+}
+
+fn text(whole: &Whole) -> String {
+    let mut lines = Vec::new();
+    for report in &whole.plugins {
+        let source = &report.source;
+        lines.extend(
+            report.problems.iter().map(|problem| {
+                format!("{source}: {}: {}; accepted: {}", problem.path, problem.found, problem.accepted)
+            }),
+        );
+        lines.extend(report.warnings.iter().map(|warning| format!("{source}: warning: {warning}")));
+        let verdict = match (report.problems.len(), report.warnings.len()) {
+            (0, 0) => "good".to_owned(),
+            (0, warned) => format!("good, {warned} warnings"),
+            (problems, warned) => format!("{problems} problems, {warned} warnings"),
+        };
+        lines.push(format!("{source}: {verdict}"));
+    }
+    lines.extend(whole.problems.iter().cloned());
+    lines.extend(whole.warnings.iter().map(|warning| format!("warning: {warning}")));
+    if !whole.problems.is_empty() || !whole.warnings.is_empty() {
+        let (problems, warnings) = (whole.problems.len(), whole.warnings.len());
+        lines.push(format!("together: {problems} problems, {warnings} warnings"));
+    }
+    lines.join("\n")
 }

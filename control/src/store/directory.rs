@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use super::history::{self, Entry};
-use super::{Snapshot, Store, Urgency, Write};
+use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write};
 use crate::document::{self, Plugin, merge};
 use crate::input;
 use crate::weights::Owned;
@@ -88,7 +88,7 @@ impl Directory {
         }
     }
 
-    fn history(&self) -> anyhow::Result<Vec<Entry>> {
+    fn entries(&self) -> anyhow::Result<Vec<Entry>> {
         let path = self.path.join(HISTORY);
         if !path.exists() {
             return Ok(Vec::new());
@@ -124,21 +124,15 @@ impl Directory {
         }
     }
 
-    fn write(&self, snapshot: &mut Snapshot, write: &Write) -> anyhow::Result<()> {
+    fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
         let patch = snapshot.plugin.patch(write.owned.to_config());
         replace(&self.path.join(WEIGHTS), yaml_serde::to_string(&patch)?.as_bytes())?;
         let now = jiff::Timestamp::now().round(jiff::Unit::Second)?.to_string();
         let by = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
-        history::append(
-            &mut snapshot.history,
-            &snapshot.owned,
-            &write.owned,
-            &write.command,
-            write.reason.clone(),
-            &by,
-            &now,
-        );
-        let lines = snapshot.history.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+        // A history that cannot be read must not stop an abort; a line that cannot be read costs only itself.
+        let mut entries = self.entries().unwrap_or_default();
+        history::append(&mut entries, &snapshot.owned, &write.owned, &write.command, write.reason.clone(), &by, &now);
+        let lines = entries.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
         replace(&self.path.join(HISTORY), (lines.join("\n") + "\n").as_bytes())
     }
 
@@ -164,7 +158,7 @@ impl Directory {
         let (owned, patch) = self.owned().unwrap_or_default();
         let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
         merge(&mut plugin.config, owned.to_config());
-        Snapshot { plugin, owned, history: self.history().unwrap_or_default() }
+        Snapshot { plugin, owned }
     }
 }
 
@@ -185,16 +179,16 @@ impl Store for Directory {
             }
             merge(&mut plugin.config, patch.config);
         }
-        Ok(Snapshot { plugin, owned, history: self.history()? })
+        Ok(Snapshot { plugin, owned })
     }
 
-    fn update(
-        &self,
-        urgency: Urgency,
-        decide: &mut dyn FnMut(&Snapshot) -> anyhow::Result<Option<Write>>,
-    ) -> anyhow::Result<(Snapshot, Option<Write>)> {
-        let _lock = self.lock(urgency)?;
-        let mut snapshot = match (self.snapshot(), urgency) {
+    fn history(&self) -> anyhow::Result<Vec<Entry>> {
+        self.entries()
+    }
+
+    fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+        let _lock = self.lock(manner.urgency)?;
+        let before = match (self.snapshot(), manner.urgency) {
             (Ok(snapshot), _) => snapshot,
             (Err(_), Urgency::Now) => {
                 self.set_aside_unreadable_weights()?;
@@ -202,12 +196,11 @@ impl Store for Directory {
             }
             (Err(error), Urgency::InTurn) => return Err(error),
         };
-        let before = snapshot.clone();
-        let decided = decide(&snapshot)?;
-        if let Some(write) = &decided {
-            self.write(&mut snapshot, write)?;
+        let written = decide(&before)?;
+        if let Some(write) = &written {
+            self.write(&before, write)?;
         }
-        Ok((before, decided))
+        Ok(Updated { before, written, notes: Vec::new() })
     }
 }
 

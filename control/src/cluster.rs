@@ -1,0 +1,218 @@
+//! A connection to a Kubernetes cluster, and what its refusals mean in words.
+//!
+//! Blocking on the outside: commands are plain functions; what may run at once runs at once inside. Which plugins there
+//! are is [`plugins`]'s subject, which fields are ours is [`owned`]'s.
+
+pub mod owned;
+pub mod plugins;
+pub mod pods;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::runtime::Runtime;
+
+/// How long a connection may take. Chosen: a cluster across an ocean answers in less.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer may take. Chosen: an API server in trouble, short of despair.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How a cluster is named; `None` is what kubectl would take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// The kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its context.
+    pub context: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+}
+
+/// A cluster, and the namespace that is meant.
+#[derive(Clone)]
+pub struct Cluster {
+    runtime: Arc<Runtime>,
+    client: Client,
+    url: String,
+    namespace: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Cluster").field("url", &self.url).field("namespace", &self.namespace).finish()
+    }
+}
+
+impl Cluster {
+    /// Reads the kubeconfig, or the account of the pod that this runs in; sends nothing yet.
+    ///
+    /// # Errors
+    /// When neither can be read, or the context is not there.
+    pub fn connect(address: &Address) -> anyhow::Result<Self> {
+        // Another part of the program may have chosen the same one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let mut config = runtime.block_on(config(address))?;
+        config.connect_timeout = Some(CONNECT_PATIENCE);
+        config.read_timeout = Some(ANSWER_PATIENCE);
+        config.reset_reader_on_write = true;
+        let url = config.cluster_url.to_string();
+        let namespace = address.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = {
+            let _inside = runtime.enter();
+            Client::try_from(config).with_context(|| format!("{url}: no connection can be made"))?
+        };
+        Ok(Self { runtime: Arc::new(runtime), client, url, namespace })
+    }
+
+    /// The namespace that is meant.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The client, for requests that [`Cluster::wait`] waits for.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Runs requests to their end.
+    pub fn wait<F: Future>(&self, requests: F) -> F::Output {
+        self.runtime.block_on(requests)
+    }
+
+    /// What a failed request means, in words.
+    pub fn explain(&self, doing: impl Into<String>, error: kube::Error) -> ClusterError {
+        ClusterError::of(doing.into(), &self.url, error)
+    }
+}
+
+async fn config(address: &Address) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions { context: address.context.clone(), ..KubeConfigOptions::default() };
+    if let Some(path) = &address.kubeconfig {
+        let found = Kubeconfig::read_from(path).with_context(|| format!("{}: no kubeconfig", path.display()))?;
+        return Config::from_custom_kubeconfig(found, &options)
+            .await
+            .with_context(|| format!("{}: no cluster can be read from it", path.display()));
+    }
+    match Config::from_kubeconfig(&options).await {
+        Ok(config) => Ok(config),
+        Err(error) if address.context.is_some() => Err(error).context("the kubeconfig has no such --context"),
+        Err(error) => Config::incluster().map_err(|_| error).context(
+            "no store: the current directory has no plugin.yaml, no kubeconfig could be read, and this is no pod; \
+             name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig FILE or KUBECONFIG",
+        ),
+    }
+}
+
+/// Why the cluster did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No answer, or none in time.
+    #[error("{doing}: the API server at {url} cannot be reached; check --context, --kubeconfig and the network")]
+    Unreachable {
+        /// What was being done.
+        doing: String,
+        /// The cluster.
+        url: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// The credentials are no good.
+    #[error("{doing}: the cluster at {url} does not accept these credentials; log in again, or name another --context")]
+    Unauthorized {
+        /// What was being done.
+        doing: String,
+        /// The cluster.
+        url: String,
+    },
+    /// The account may not.
+    #[error("{doing}: not allowed: {message}; the Role in wasmplugin/base/rbac.yaml has what sluice needs")]
+    Forbidden {
+        /// What was being done.
+        doing: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// An admission webhook or policy, or the schema, refused.
+    #[error("{doing}: the cluster refused: {message}; nothing was changed")]
+    Refused {
+        /// What was being done.
+        doing: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// istiod's admission webhook does not answer, and the API server writes nothing without it.
+    #[error(
+        "{doing}: istiod does not answer the API server ({message}); nothing was changed. Bring istiod back, or let the \
+         webhook's failurePolicy be Ignore for as long as it is down"
+    )]
+    NoWebhook {
+        /// What was being done.
+        doing: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// Neither kind is known.
+    #[error(
+        "{doing}: the cluster at {url} knows neither WasmPlugin nor TrafficExtension: Istio's CRDs are not installed, \
+         or --context names another cluster"
+    )]
+    NoKinds {
+        /// What was being done.
+        doing: String,
+        /// The cluster.
+        url: String,
+    },
+    /// Something else.
+    #[error("{doing}: the cluster at {url} answered with an error")]
+    Other {
+        /// What was being done.
+        doing: String,
+        /// The cluster.
+        url: String,
+        /// Which.
+        source: Box<kube::Error>,
+    },
+}
+
+impl ClusterError {
+    fn of(doing: String, url: &str, error: kube::Error) -> Self {
+        let url = url.to_owned();
+        match error {
+            kube::Error::Api(status) => match status.code {
+                401 => Self::Unauthorized { doing, url },
+                // A policy that denies says so in its message; anything else is a missing right.
+                403 if is_denied_by_admission(&status.message) => {
+                    Self::Refused { doing, message: status.message.clone() }
+                }
+                403 => Self::Forbidden { doing, message: status.message.clone() },
+                500.. if status.message.contains("failed calling webhook") => {
+                    Self::NoWebhook { doing, message: status.message.clone() }
+                }
+                400 | 409 | 422 => Self::Refused { doing, message: status.message.clone() },
+                _ => Self::Other { doing, url, source: Box::new(kube::Error::Api(status)) },
+            },
+            error @ (kube::Error::Service(_) | kube::Error::HyperError(_)) => {
+                Self::Unreachable { doing, url, source: Box::new(error) }
+            }
+            error => Self::Other { doing, url, source: Box::new(error) },
+        }
+    }
+}
+
+fn is_denied_by_admission(message: &str) -> bool {
+    message.contains("denied request") || message.contains("denied the request")
+}
+
+/// The HTTP status of an API server's refusal.
+pub fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}

@@ -1,0 +1,79 @@
+//! Which weights and draws are ours: what the API server's managedFields say (KEP-555, "fieldsV1").
+//!
+//! A leaf is ours when a manager `sluice/<split>` applied it; whoever took it over since, or set it in Git, owns it.
+
+use kube::core::ObjectMeta;
+use serde_json::Value;
+
+use crate::document::Kind;
+use crate::weights::Owned;
+
+/// What our managers' names begin with; the split's name follows.
+pub const MANAGER: &str = "sluice/";
+
+/// The weights and draws in `config` that `sluice` applied.
+pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> Owned {
+    let effective = Owned::of_config(config);
+    let mut owned = Owned::default();
+    for entry in metadata.managed_fields.iter().flatten() {
+        let is_ours = entry.manager.as_deref().is_some_and(|manager| manager.starts_with(MANAGER));
+        let Some(fields) = entry.fields_v1.as_ref().filter(|_| is_ours) else {
+            continue;
+        };
+        let fields = kind.config_path().iter().try_fold(&fields.0, |fields, name| fields.get(format!("f:{name}")));
+        let Some(fields) = fields else {
+            continue;
+        };
+        for (split, audiences) in children(fields.get("f:weights")) {
+            for (audience, challengers) in children(Some(audiences)) {
+                for (challenger, _) in children(Some(challengers)) {
+                    let percent = effective.weights.get(split).and_then(|split| split.get(audience)?.get(challenger));
+                    if let Some(percent) = percent {
+                        owned.set(split, audience, challenger, *percent);
+                    }
+                }
+            }
+        }
+        for (split, _) in children(fields.get("f:draws")) {
+            if let Some(draw) = effective.draws.get(split) {
+                owned.draws.insert(split.to_owned(), draw.clone());
+            }
+        }
+    }
+    owned
+}
+
+/// Whether `sluice` ever wrote to the object.
+pub fn is_touched(metadata: &ObjectMeta) -> bool {
+    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+    managers.any(|manager| manager.starts_with(MANAGER))
+}
+
+fn children(fields: Option<&Value>) -> impl Iterator<Item = (&str, &Value)> {
+    let fields = fields.and_then(Value::as_object).into_iter().flatten();
+    fields.filter_map(|(name, below)| Some((name.strip_prefix("f:")?, below)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_leaf_is_ours_when_we_applied_it() {
+        let metadata: ObjectMeta = serde_json::from_value(json!({"managedFields": [
+            {"manager": "gitops", "operation": "Apply", "fieldsV1": {"f:spec": {"f:pluginConfig": {
+                "f:weights": {"f:web": {"f:staff": {"f:canary": {}}}}}}}},
+            {"manager": "sluice/web", "operation": "Apply", "fieldsV1": {"f:spec": {"f:pluginConfig": {
+                "f:weights": {"f:web": {"f:everyone": {"f:canary": {}, "f:gone": {}}}}, "f:draws": {"f:web": {}}}}}},
+        ]}))
+        .unwrap();
+        let config =
+            json!({"weights": {"web": {"staff": {"canary": 50}, "everyone": {"canary": 5}}}, "draws": {"web": "x"}});
+        let expected = json!({"weights": {"web": {"everyone": {"canary": 5}}}, "draws": {"web": "x"}});
+        assert_eq!(owned(&metadata, Kind::WasmPlugin, &config).to_config(), expected);
+        assert_eq!(owned(&metadata, Kind::TrafficExtension, &config), Owned::default());
+        assert!(is_touched(&metadata));
+        assert!(!is_touched(&ObjectMeta::default()));
+    }
+}

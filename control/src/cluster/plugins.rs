@@ -1,0 +1,209 @@
+//! The plugins of a cluster that are ours: WasmPlugins and TrafficExtensions whose configuration has splits.
+//!
+//! Which kind it is, is found by looking at both; a cluster may know only one of them.
+
+use anyhow::{Context as _, bail};
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::Value;
+
+use super::{Cluster, ClusterError, code, owned};
+use crate::document::{self, Kind, Plugin};
+use crate::input::Input;
+use crate::near;
+
+/// Where plugins are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One namespace.
+    Namespace(String),
+    /// The whole cluster.
+    Everywhere,
+}
+
+/// A plugin as the API server has it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The resource.
+    pub object: DynamicObject,
+    /// Its configuration.
+    pub plugin: Plugin,
+}
+
+/// The API's resource for a kind.
+///
+/// The kinds are those of [`document::API_VERSION`]; a bare configuration is none and gets WasmPlugin's.
+pub fn resource(kind: Kind) -> ApiResource {
+    let name = if kind == Kind::TrafficExtension { "TrafficExtension" } else { "WasmPlugin" };
+    let kind = GroupVersionKind::gvk("extensions.istio.io", "v1alpha1", name);
+    ApiResource::from_gvk_with_plural(&kind, if name == "WasmPlugin" { "wasmplugins" } else { "trafficextensions" })
+}
+
+/// `WasmPlugin a/sluice`.
+pub fn title(kind: Kind, namespace: &str, name: &str) -> String {
+    format!("{} {namespace}/{name}", kind.name())
+}
+
+impl Found {
+    /// From what the API server sent.
+    ///
+    /// # Errors
+    /// When it is no plugin.
+    pub fn of(object: DynamicObject, kind: Kind) -> anyhow::Result<Self> {
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let source = title(kind, &namespace, object.metadata.name.as_deref().unwrap_or_default());
+        let value = serde_json::json!({"kind": kind.name(), "metadata": {"name": object.metadata.name, "namespace": namespace}, "spec": object.data.get("spec")});
+        let mut plugins = document::plugins(vec![Input { source: source.clone(), value }])?;
+        let plugin = plugins.pop().with_context(|| format!("{source}: no plugin"))?;
+        Ok(Self { object, plugin })
+    }
+
+    /// Whether it is a plugin of ours: it has splits, or `sluice` has written to it.
+    pub fn is_ours(&self) -> bool {
+        self.plugin.config.get("splits").is_some_and(Value::is_object) || owned::is_touched(&self.object.metadata)
+    }
+
+    /// `a/sluice`.
+    pub fn place(&self) -> String {
+        let metadata = &self.object.metadata;
+        format!(
+            "{}/{}",
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default()
+        )
+    }
+}
+
+/// Our plugins, by namespace and name.
+///
+/// # Errors
+/// When neither kind can be listed; says why.
+pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<Found>> {
+    let (wasm, extension) =
+        tokio::join!(list(cluster, scope, Kind::WasmPlugin), list(cluster, scope, Kind::TrafficExtension));
+    let mut found = match (wasm, extension) {
+        (Ok(mut wasm), Ok(extension)) => {
+            wasm.extend(extension);
+            wasm
+        }
+        // A cluster may know, or an account may see, only one of the kinds.
+        (Ok(one), Err(error)) | (Err(error), Ok(one)) if is_absent_or_hidden(&error) => one,
+        (Err(one), Err(other)) if code(&one) == Some(404) && code(&other) == Some(404) => {
+            return Err(ClusterError::NoKinds { doing: "plugins".to_owned(), url: cluster.url.clone() }.into());
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(cluster.explain(doing(scope), error).into()),
+    };
+    found.retain(Found::is_ours);
+    found.sort_by_key(Found::place);
+    Ok(found)
+}
+
+fn doing(scope: &Scope) -> String {
+    match scope {
+        Scope::Namespace(namespace) => format!("plugins of namespace {namespace}"),
+        Scope::Everywhere => "plugins of every namespace".to_owned(),
+    }
+}
+
+fn is_absent_or_hidden(error: &kube::Error) -> bool {
+    matches!(code(error), Some(403 | 404))
+}
+
+async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<Found>> {
+    let resource = resource(kind);
+    let api: Api<DynamicObject> = match scope {
+        Scope::Namespace(namespace) => Api::namespaced_with(cluster.client().clone(), namespace, &resource),
+        Scope::Everywhere => Api::all_with(cluster.client().clone(), &resource),
+    };
+    let objects = api.list(&ListParams::default()).await?;
+    Ok(objects.into_iter().filter_map(|object| Found::of(object, kind).ok()).collect())
+}
+
+/// The one plugin that is meant: by name (`NAME` or `KIND/NAME`), or the only one of ours in the namespace.
+///
+/// # Errors
+/// When there is none, or more than one; names them.
+pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<Found> {
+    let namespace = cluster.namespace();
+    let scope = Scope::Namespace(namespace.to_owned());
+    let Some(named) = named else {
+        return only(ours(cluster, &scope).await?, namespace);
+    };
+    let (kinds, name) = parse(named)?;
+    let reads = kinds.iter().map(|kind| read(cluster, namespace, *kind, name));
+    let (found, errors): (Vec<_>, Vec<_>) = futures::future::join_all(reads).await.into_iter().partition(Result::is_ok);
+    let found: Vec<Found> = found.into_iter().flatten().collect();
+    if !found.is_empty() {
+        return only(found, namespace);
+    }
+    let errors: Vec<kube::Error> = errors.into_iter().filter_map(Result::err).collect();
+    if let Some(error) = errors.into_iter().find(|error| code(error) != Some(404)) {
+        return Err(cluster.explain(format!("plugin {namespace}/{name}"), error).into());
+    }
+    let others = ours(cluster, &scope).await?;
+    let names: Vec<&str> = others.iter().filter_map(|found| found.plugin.name.as_deref()).collect();
+    bail!("namespace {namespace} has no plugin {name:?}; {}", near::hint(name, names.into_iter()))
+}
+
+/// One plugin, ours or not.
+///
+/// # Errors
+/// The API server's.
+pub async fn read(cluster: &Cluster, namespace: &str, kind: Kind, name: &str) -> kube::Result<Found> {
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), namespace, &resource(kind));
+    let object = api.get(name).await?;
+    Found::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
+}
+
+fn parse(named: &str) -> anyhow::Result<(Vec<Kind>, &str)> {
+    match named.split_once('/') {
+        None => Ok((vec![Kind::WasmPlugin, Kind::TrafficExtension], named)),
+        Some((kind, name)) => match kind.to_ascii_lowercase().as_str() {
+            "wasmplugin" | "wasmplugins" => Ok((vec![Kind::WasmPlugin], name)),
+            "trafficextension" | "trafficextensions" => Ok((vec![Kind::TrafficExtension], name)),
+            _ => bail!("--plugin {named:?}: accepted: NAME, wasmplugin/NAME or trafficextension/NAME"),
+        },
+    }
+}
+
+fn only(mut found: Vec<Found>, namespace: &str) -> anyhow::Result<Found> {
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => bail!(
+            "namespace {namespace} has no plugin of ours, that is no WasmPlugin or TrafficExtension with `splits`; \
+             name another namespace with -n, or see `sluice get -A`"
+        ),
+        _ => {
+            let names: Vec<String> = found
+                .iter()
+                .map(|found| {
+                    format!(
+                        "{}/{}",
+                        found.plugin.kind.name().to_lowercase(),
+                        found.plugin.name.as_deref().unwrap_or_default()
+                    )
+                })
+                .collect();
+            bail!(
+                "namespace {namespace} has {} plugins of ours: {}; name one with --plugin",
+                found.len(),
+                names.join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_named_with_or_without_its_kind() {
+        assert_eq!(parse("sluice").unwrap(), (vec![Kind::WasmPlugin, Kind::TrafficExtension], "sluice"));
+        assert_eq!(parse("TrafficExtension/s").unwrap(), (vec![Kind::TrafficExtension], "s"));
+        assert_eq!(
+            parse("pod/s").unwrap_err().to_string(),
+            "--plugin \"pod/s\": accepted: NAME, wasmplugin/NAME or trafficextension/NAME"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! The proxies that a plugin selects: running pods with Istio's proxy container.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+use super::Cluster;
+use super::plugins::Found;
+use crate::document::Kind;
+
+/// The container that Istio's injection, its gateways and its waypoints have in common.
+const PROXY_CONTAINER: &str = "istio-proxy";
+
+/// The label that Istio gives the pods of a Kubernetes Gateway (waypoints too).
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// A pod with a proxy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Proxy {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its pod's name.
+    pub pod: String,
+}
+
+/// What a plugin selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Pods with these labels, in its namespace.
+    Labels(String),
+    /// What targetRefs name, which only Istio can resolve in full.
+    Other(String),
+}
+
+/// What a plugin selects, from its `selector` and `targetRefs`.
+pub fn selection(found: &Found) -> Selection {
+    let spec = &found.object.data["spec"];
+    let refs = spec["targetRefs"].as_array().cloned().unwrap_or_default();
+    let refs: Vec<Value> = refs.into_iter().chain(spec.get("targetRef").cloned()).collect();
+    let labels = |labels: &serde_json::Map<String, Value>| {
+        let pairs = labels.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
+        pairs.collect::<Vec<_>>().join(",")
+    };
+    match refs.as_slice() {
+        [] => Selection::Labels(spec["selector"]["matchLabels"].as_object().map(labels).unwrap_or_default()),
+        refs if refs.iter().all(|target| target["kind"] == "Gateway") => {
+            let names: Vec<&str> = refs.iter().filter_map(|target| target["name"].as_str()).collect();
+            Selection::Labels(format!("{GATEWAY_NAME} in ({})", names.join(",")))
+        }
+        refs => {
+            let named = refs.iter().map(|target| {
+                format!("{} {}", target["kind"].as_str().unwrap_or("?"), target["name"].as_str().unwrap_or("?"))
+            });
+            Selection::Other(named.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// The running proxies that a plugin selects; in Istio's root namespace, those of the whole cluster.
+///
+/// # Errors
+/// The API server's.
+pub async fn selected(
+    cluster: &Cluster,
+    found: &Found,
+    labels: &str,
+    root_namespace: &str,
+) -> kube::Result<Vec<Proxy>> {
+    let namespace = found.object.metadata.namespace.as_deref().unwrap_or_default();
+    let api: Api<Pod> = if namespace == root_namespace {
+        Api::all(cluster.client().clone())
+    } else {
+        Api::namespaced(cluster.client().clone(), namespace)
+    };
+    let pods = api.list(&ListParams::default().labels(labels).fields("status.phase=Running")).await?;
+    let mut proxies: Vec<Proxy> = pods.into_iter().filter(has_proxy).map(proxy).collect();
+    proxies.sort();
+    Ok(proxies)
+}
+
+fn has_proxy(pod: &Pod) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    // Native sidecars are init containers that keep running.
+    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none() && containers.any(|container| container.name == PROXY_CONTAINER)
+}
+
+fn proxy(pod: Pod) -> Proxy {
+    Proxy { namespace: pod.metadata.namespace.unwrap_or_default(), pod: pod.metadata.name.unwrap_or_default() }
+}
+
+/// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30 and newer translate
+/// WasmPlugins.
+pub fn plugin_names(found: &Found) -> [String; 2] {
+    let metadata = &found.object.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    let plain = format!("{}.{}", namespace.unwrap_or_default(), name.unwrap_or_default());
+    match found.plugin.kind {
+        Kind::WasmPlugin => [format!("{plain}~istio-translated-wasmplugin"), plain],
+        _ => [plain.clone(), plain],
+    }
+}

@@ -1,0 +1,35 @@
+//! `sluice import`: reads splits out of other tools' resources. The configuration goes to standard output; the weights,
+//! as the commands that set them, and everything that was not carried over go to standard error.
+
+use anyhow::bail;
+
+use super::Outcome;
+use crate::cli::Import;
+use crate::document::{Kind, Plugin};
+use crate::imported::Imported;
+use crate::{input, output};
+
+pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
+    let imported = Imported::of(&input::documents(&arguments.file)?);
+    for note in &imported.notes {
+        output::note(note);
+    }
+    if imported.splits.is_empty() {
+        bail!("{}: no split was found; nothing was written", arguments.file.display());
+    }
+    let config = imported.config();
+    output::line(yaml_serde::to_string(&config)?.trim_end());
+    let plugin = Plugin { source: "the result".to_owned(), kind: Kind::Bare, name: None, namespace: None, config };
+    let problems = plugin.problems();
+    for problem in &problems {
+        output::note(format!("problem: {problem}"));
+    }
+    if !imported.weights.is_empty() {
+        output::note("its weights, once the plugin is applied:");
+    }
+    for (split, audience, variant, percent) in &imported.weights {
+        let audience = if audience == "everyone" { String::new() } else { format!(" --audience {audience}") };
+        output::note(format!("  sluice set {split} {variant}={percent}{audience}"));
+    }
+    Ok(if problems.is_empty() { Outcome::Good } else { Outcome::Problems })
+}

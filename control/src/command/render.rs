@@ -1,0 +1,84 @@
+//! `sluice render`: writes the resources of a split, in the order in which they are applied.
+
+use anyhow::{Context as _, bail};
+use sluice_filter::plan::Node;
+
+use super::Outcome;
+use crate::cli::{PluginKind, Render};
+use crate::document::{self, Kind};
+use crate::manifests::{Rendering, Routing, documents, needs_claims};
+use crate::{change, output};
+
+pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
+    let plugin = document::plugin(&arguments.file)?;
+    let plan = plugin.plan(&Node::default())?;
+    if !plan.problems().is_empty() {
+        let problems: Vec<String> = plan.problems().iter().map(ToString::to_string).collect();
+        bail!("{}: nothing was rendered\n{}", plugin.source, problems.join("\n"));
+    }
+    let split = &change::find_split(&plan, &arguments.split)?.definition;
+    let sha256 = sha256(&arguments.digest)?;
+    if !arguments.image.starts_with("oci://") {
+        bail!("--image {:?}: accepted: oci://HOST/REPOSITORY:TAG, as `sluice push` prints it", arguments.image);
+    }
+    let gateway = arguments.gateway.as_deref().map(gateway).transpose()?;
+    let hosts = plugin.config["splits"][&arguments.split]["hosts"].as_array().into_iter().flatten();
+    let hosts: Vec<String> = hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect();
+    if gateway.is_some() && hosts.is_empty() {
+        bail!("splits.{}.hosts: none; accepted with --gateway: the hosts that the gateway serves", arguments.split);
+    }
+    if gateway.is_none() && needs_claims(split) {
+        bail!("splits.{} asks for claims, which only gateways know; accepted: --gateway", arguments.split);
+    }
+    let routing = match (arguments.gateway_api, arguments.service_per_variant) {
+        (true, _) => Routing::HttpRoute,
+        (false, true) => Routing::Services,
+        (false, false) => Routing::Subsets,
+    };
+    if routing == Routing::HttpRoute && arguments.port.is_none() {
+        bail!("--gateway-api: an HTTPRoute names its backends' port; accepted: --port N");
+    }
+    let mut config = plugin.config.clone();
+    if let Some(fields) = config.as_object_mut()
+        && (fields.remove("weights").is_some() | fields.remove("draws").is_some())
+    {
+        output::note("note: weights and draws are left out: in Git they would undo an abort; `sluice set` writes them");
+    }
+    let namespace = arguments.namespace.clone().or_else(|| gateway.as_ref().map(|gateway| gateway.0.clone()));
+    let rendering = Rendering {
+        split,
+        hosts,
+        config,
+        kind: if arguments.kind == PluginKind::TrafficExtension { Kind::TrafficExtension } else { Kind::WasmPlugin },
+        name: arguments.name.clone(),
+        namespace: namespace.unwrap_or_else(|| arguments.service.namespace.clone()),
+        selector: arguments.selector.clone(),
+        image: arguments.image.clone(),
+        sha256,
+        service: arguments.service.clone(),
+        port: arguments.port,
+        subset_label: arguments.subset_label.clone(),
+        routing,
+        gateway,
+    };
+    let texts: Result<Vec<String>, _> = documents(&rendering).iter().map(yaml_serde::to_string).collect();
+    output::line(texts?.join("---\n").trim_end());
+    Ok(Outcome::Good)
+}
+
+fn sha256(digest: &str) -> anyhow::Result<String> {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    let is_digest = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_digest {
+        bail!("--digest {digest:?}: accepted: sha256: and 64 hex digits, as `sluice push` prints it");
+    }
+    Ok(hex.to_owned())
+}
+
+fn gateway(named: &str) -> anyhow::Result<(String, String)> {
+    let (namespace, name) = named
+        .split_once('/')
+        .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+        .with_context(|| format!("--gateway {named:?}: accepted: NAMESPACE/NAME"))?;
+    Ok((namespace.to_owned(), name.to_owned()))
+}

@@ -1,0 +1,195 @@
+//! Which proxies run which revision, from what Prometheus scraped of them: pure, from series to states.
+//!
+//! A filter that was replaced leaves its gauges behind; only its ticks stop. So ticks decide whether a proxy has the
+//! filter at all, and the agent's own counters (Istio's pkg/wasm/monitoring.go) say what it last tried to fetch.
+
+use serde::Serialize;
+use sluice_filter::revision::Revision;
+
+use crate::cluster::pods::Proxy;
+use crate::prometheus::Series;
+
+/// How far apart two samples of the ticks must be to tell. The filter counts each second and Envoy's statistics follow;
+/// chosen: three ticks.
+const TICKS_SECONDS: f64 = 3.0;
+
+/// What Prometheus has of the plugin's proxies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scraped {
+    /// `sluice_config_revision`.
+    pub(super) revisions: Vec<Series>,
+    /// `sluice_config_valid`.
+    pub(super) valid: Vec<Series>,
+    /// `sluice_ticks_total[…]`.
+    pub(super) ticks: Vec<Series>,
+    /// `istio_agent_wasm_remote_fetch_count[…]`.
+    pub(super) fetches: Vec<Series>,
+    /// `up`.
+    pub(super) up: Vec<Series>,
+}
+
+/// What a proxy does with the plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub(super) enum State {
+    /// It runs the wanted revision.
+    Converged,
+    /// It runs another one, as of a scrape (seconds since 1970).
+    Other {
+        /// Which.
+        revision: String,
+        /// When.
+        scraped_at: f64,
+    },
+    /// It refused the configuration and kept an earlier one.
+    Refused,
+    /// It does not run the filter.
+    WithoutFilter {
+        /// Why, likely.
+        cause: String,
+    },
+    /// Prometheus does not tell.
+    Unknown {
+        /// Why.
+        cause: String,
+    },
+}
+
+impl State {
+    /// For people.
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Self::Converged => "runs the wanted revision".to_owned(),
+            Self::Other { revision, .. } => format!("runs revision {revision}"),
+            Self::Refused => "refused the configuration and kept an earlier one; its log says why".to_owned(),
+            Self::WithoutFilter { cause } => format!("without the filter: {cause}"),
+            Self::Unknown { cause } => format!("unknown: {cause}"),
+        }
+    }
+}
+
+impl Scraped {
+    /// What one proxy does.
+    pub(super) fn state(&self, proxy: &Proxy, wanted: Revision) -> State {
+        let of = |series: &[Series]| -> Vec<Series> {
+            series.iter().filter(|series| is_of(series, proxy)).cloned().collect()
+        };
+        match ticking(&of(&self.ticks)) {
+            Some(true) => {}
+            Some(false) => return State::WithoutFilter { cause: cause(&of(&self.fetches)) },
+            None if of(&self.up).iter().all(|up| up.last().is_none_or(|(_, up)| up == 0.0)) => {
+                return State::Unknown { cause: "Prometheus does not scrape it".to_owned() };
+            }
+            None if of(&self.ticks).is_empty() => return State::WithoutFilter { cause: cause(&of(&self.fetches)) },
+            None => return State::Unknown { cause: "scraped too seldom to see whether it ticks".to_owned() },
+        }
+        if of(&self.valid).iter().filter_map(Series::last).any(|(_, valid)| valid == 0.0) {
+            return State::Refused;
+        }
+        let newest = of(&self.revisions).iter().filter_map(Series::last).max_by(|one, other| one.0.total_cmp(&other.0));
+        match newest {
+            Some((_, value)) if value as u64 == wanted.as_gauge() => State::Converged,
+            Some((scraped_at, value)) => {
+                State::Other { revision: Revision::from_gauge(value as u64).to_string(), scraped_at }
+            }
+            None => State::Unknown { cause: "no sluice_config_revision of it in Prometheus".to_owned() },
+        }
+    }
+}
+
+fn is_of(series: &Series, proxy: &Proxy) -> bool {
+    series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
+}
+
+/// Whether the ticks rose between the last sample and one that is old enough to tell.
+fn ticking(series: &[Series]) -> Option<bool> {
+    let told: Vec<bool> = series
+        .iter()
+        .filter_map(|series| {
+            let samples = series.samples();
+            let (last_at, last) = *samples.last()?;
+            let (_, earlier) = samples.iter().rev().find(|(at, _)| last_at - at >= TICKS_SECONDS)?;
+            Some(*earlier != last)
+        })
+        .collect();
+    if told.is_empty() { None } else { Some(told.contains(&true)) }
+}
+
+/// What the agent tried last, in words.
+fn cause(fetches: &[Series]) -> String {
+    let last = fetches
+        .iter()
+        .filter_map(|series| Some((last_change(&series.samples())?, series.label("result").to_owned())))
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let text = match last.as_ref().map(|(_, result)| result.as_str()) {
+        None => "its agent fetched nothing: the plugin may be newer than the last push, or its kind unknown to istiod",
+        Some("checksum_mismatched") => "the image that its agent found has another digest than the plugin pins",
+        Some("manifest_failure") => "what its agent fetched is not an image of a Wasm module",
+        Some("download_failure") => "its agent could not fetch the image: the registry is down, refuses, or lacks it",
+        Some("success") => "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why",
+        Some("fetch_failure") => "what its agent fetched is not a Wasm module",
+        Some(other) => return format!("its agent's last fetch ended with {other}"),
+    };
+    text.to_owned()
+}
+
+/// When a counter last changed; when it first appeared, if it never did since.
+fn last_change(samples: &[(f64, f64)]) -> Option<f64> {
+    let changed = samples.windows(2).rev().find_map(|pair| match pair {
+        [(_, before), (at, after)] if before != after => Some(*at),
+        _ => None,
+    });
+    changed.or_else(|| samples.first().filter(|(_, value)| *value > 0.0).map(|(at, _)| *at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn series(pod: &str, labels: serde_json::Value, values: &[(f64, f64)]) -> Series {
+        let mut metric = json!({"namespace": "a", "pod": pod});
+        crate::document::merge(&mut metric, labels);
+        let values: Vec<_> = values.iter().map(|(at, value)| json!([at, value.to_string()])).collect();
+        serde_json::from_value(json!({"metric": metric, "values": values})).unwrap()
+    }
+
+    #[test]
+    fn a_proxy_has_the_filter_while_its_ticks_rise() {
+        let wanted = Revision::from_gauge(7);
+        let up = series("p", json!({}), &[(10.0, 1.0)]);
+        let revision = |value: f64| vec![series("p", json!({}), &[(10.0, value)])];
+        let ticks = |first: f64, last: f64| vec![series("p", json!({}), &[(5.0, first), (10.0, last)])];
+        let fetched = |result: &str| vec![series("p", json!({"result": result}), &[(5.0, 1.0), (10.0, 2.0)])];
+        let scraped =
+            |revisions, ticks, fetches| Scraped { revisions, ticks, fetches, up: vec![up.clone()], valid: Vec::new() };
+        let cases = [
+            ("rising, wanted", scraped(revision(7.0), ticks(1.0, 6.0), vec![]), State::Converged),
+            (
+                "rising, another",
+                scraped(revision(8.0), ticks(1.0, 6.0), vec![]),
+                State::Other { revision: "000000000008".to_owned(), scraped_at: 10.0 },
+            ),
+            (
+                "stopped, its gauge left behind",
+                scraped(revision(7.0), ticks(6.0, 6.0), fetched("checksum_mismatched")),
+                State::WithoutFilter {
+                    cause: "the image that its agent found has another digest than the plugin pins".to_owned(),
+                },
+            ),
+            (
+                "never ticked",
+                scraped(vec![], vec![], fetched("download_failure")),
+                State::WithoutFilter {
+                    cause: "its agent could not fetch the image: the registry is down, refuses, or lacks it".to_owned(),
+                },
+            ),
+        ];
+        let proxy = Proxy { namespace: "a".to_owned(), pod: "p".to_owned() };
+        for (label, scraped, expected) in cases {
+            assert_eq!(scraped.state(&proxy, wanted), expected, "{label}");
+        }
+        let unknown = State::Unknown { cause: "Prometheus does not scrape it".to_owned() };
+        assert_eq!(Scraped::default().state(&proxy, wanted), unknown);
+    }
+}

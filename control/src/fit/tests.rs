@@ -1,0 +1,135 @@
+use super::*;
+use crate::{document, input};
+
+fn found(yaml: &str) -> Findings {
+    let documents = input::parse("f", yaml).unwrap();
+    let plugins = document::plugins(documents.clone()).unwrap();
+    check(&plugins, &documents, "istio-system")
+}
+
+const PLUGIN: &str = "
+kind: WasmPlugin
+metadata: {name: sluice, namespace: shop}
+spec:
+  url: oci://r/sluice:1
+  sha256: aa
+  failStrategy: FAIL_OPEN
+  phase: AUTHN
+  match: [{mode: CLIENT}]
+  pluginConfig: {splits: {web: {services: [web.shop]}}}
+";
+
+const ROUTES: &str = "
+---
+kind: DestinationRule
+metadata: {name: web, namespace: shop}
+spec: {host: web, subsets: [{name: stable}, {name: canary}]}
+---
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+  - match: [{headers: {x-sluice-web: {exact: canary}}}]
+    route: [{destination: {host: web, subset: canary}}]
+  - route: [{destination: {host: web, subset: stable}}]
+";
+
+#[test]
+fn what_fits_is_good() {
+    assert_eq!(found(&format!("{PLUGIN}{ROUTES}")), Findings::default());
+}
+
+#[test]
+fn what_does_not_fit_is_a_problem() {
+    let cases = [
+        (
+            "another header",
+            ("x-sluice-web:", "x-sluice-wep:"),
+            "VirtualService shop/web: spec.http[0].match[0].headers.x-sluice-wep: no split sets this header; did you mean \"x-sluice-web\"?",
+        ),
+        (
+            "no variant",
+            ("exact: canary", "exact: canari"),
+            "VirtualService shop/web: spec.http[0].match[0].headers.x-sluice-web: \"canari\" is no variant of split web; did you mean \"canary\"?",
+        ),
+        (
+            "a host the split does not have",
+            ("hosts: [web]", "hosts: [other]"),
+            "VirtualService shop/web: spec.hosts: other.shop.svc.cluster.local is none of the hosts of split web: nobody sets x-sluice-web there, and a client's own would be routed on",
+        ),
+        (
+            "a subset that is not there",
+            ("{name: canary}]", "{name: kanary}]"),
+            "VirtualService shop/web: spec.http[0]: web.shop.svc.cluster.local has no subset \"canary\"; did you mean \"kanary\"?",
+        ),
+        (
+            "one route with CORS",
+            ("- route:", "- corsPolicy: {maxAge: 1h}\n    route:"),
+            "VirtualService shop/web: spec.http: the routes have different corsPolicy: a preflight carries no cookie, so it takes the fallback's; accepted: the same one on every route",
+        ),
+        (
+            "the callee's side",
+            ("mode: CLIENT", "mode: SERVER"),
+            "WasmPlugin shop/sluice: mode SERVER runs where the route is chosen already; accepted: CLIENT (callers and gateways), or targetRefs to a service with a waypoint",
+        ),
+        (
+            "a waypoint's caller side",
+            ("phase: AUTHN", "targetRefs: [{kind: Service, name: web}]"),
+            "WasmPlugin shop/sluice: mode CLIENT never matches on a waypoint; accepted with such targetRefs: SERVER",
+        ),
+        (
+            "claims too early",
+            ("services: [web.shop]", "services: [web.shop], identity: [{claim: sub}]"),
+            "WasmPlugin shop/sluice: splits.web asks for claims, which phase AUTHN runs before; accepted: AUTHZ",
+        ),
+    ];
+    for (label, (text, instead), expected) in cases {
+        let yaml = format!("{PLUGIN}{ROUTES}").replace(text, instead);
+        assert_eq!(found(&yaml).problems, [expected], "{label}");
+    }
+}
+
+#[test]
+fn a_second_plugin_on_the_same_proxies_is_a_problem() {
+    let root = PLUGIN.replace("namespace: shop", "namespace: istio-system");
+    let expected = "WasmPlugin shop/sluice: splits.web sets x-sluice-web, and so does splits.web of WasmPlugin istio-system/sluice, which runs on the same proxies: the one that runs last wins; accepted: one plugin, or headers of their own";
+    let tie = "WasmPlugin shop/sluice: phase and priority are those of WasmPlugin istio-system/sluice, on the same proxies: which runs first depends on their age";
+    let both = found(&format!("{PLUGIN}---{root}{ROUTES}"));
+    assert_eq!((both.problems, both.warnings), (vec![expected.to_owned()], vec![tie.to_owned()]));
+    let apart = |app: &str| PLUGIN.replace("spec:", &format!("spec:\n  selector: {{matchLabels: {{app: {app}}}}}"));
+    assert_eq!(
+        found(&format!("{}---{}", apart("one"), apart("two").replace("name: sluice", "name: two"))),
+        Findings::default()
+    );
+}
+
+#[test]
+fn what_works_but_bites_is_a_warning() {
+    let cases = [
+        (
+            "unpinned",
+            ("sha256: aa", "priority: 1"),
+            "WasmPlugin shop/sluice: oci://r/sluice:1 is not pinned: whoever pushes that tag runs code in every proxy; add the sha256 that `sluice push` printed",
+        ),
+        (
+            "a file",
+            ("oci://r/sluice:1", "file:///sluice.wasm"),
+            "WasmPlugin shop/sluice: a file:// module: agents do not handle it, so every edit of the resource, also of a label, makes new VMs",
+        ),
+        (
+            "not open",
+            ("FAIL_OPEN", "FAIL_RELOAD"),
+            "WasmPlugin shop/sluice: failStrategy FAIL_RELOAD: where the module cannot be fetched, every request is answered 403; accepted: FAIL_OPEN",
+        ),
+        (
+            "weights in Git",
+            ("{splits:", "{weights: {web: {everyone: {canary: 5}}}, splits:"),
+            "WasmPlugin shop/sluice: weights beside the splits: whoever applies this again undoes what `sluice` did since, an abort too; leave weights to `sluice set`",
+        ),
+    ];
+    for (label, (text, instead), expected) in cases {
+        let found = found(&format!("{PLUGIN}{ROUTES}").replace(text, instead));
+        assert_eq!((found.problems, found.warnings), (vec![], vec![expected.to_owned()]), "{label}");
+    }
+}

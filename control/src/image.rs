@@ -1,0 +1,131 @@
+//! The module as an OCI image, in the form that every Istio accepts: one tar+gzip layer that holds plugin.wasm.
+//!
+//! Pure, and the same bytes for the same module, labels and `sluice`: nothing in it tells the time or the machine. Istio's
+//! agent looks for the file by name in the last layer (istio pkg/wasm/imagefetcher.go); what it calls the sha256 of an
+//! `oci://` plugin is the digest of the manifest.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use anyhow::{Context as _, bail};
+use oci_client::manifest::{
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest,
+};
+use serde_json::json;
+use sha2::Digest as _;
+
+/// The file that Istio's agent looks for.
+const FILE: &str = "plugin.wasm";
+
+/// What a WebAssembly module begins with (WebAssembly core specification 5.5.16).
+const MAGIC: &[u8] = b"\0asm";
+
+/// What proxy-wasm modules of the ABI that Envoy knows export; a module without it loads in no proxy.
+const ABI: &[u8] = b"proxy_abi_version_";
+
+/// An image: three blobs that name each other by digest.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// tar+gzip.
+    pub layer: Vec<u8>,
+    /// JSON.
+    pub config: Vec<u8>,
+    /// JSON.
+    pub manifest: Vec<u8>,
+}
+
+impl Image {
+    /// Wraps a module.
+    ///
+    /// # Errors
+    /// When the bytes are no proxy-wasm module.
+    pub fn of(module: &[u8], labels: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        if !module.starts_with(MAGIC) {
+            bail!("not a WebAssembly module (it does not begin with \\0asm); accepted: what `make wasm` writes");
+        }
+        if !module.windows(ABI.len()).any(|window| window == ABI) {
+            bail!("a WebAssembly module, but not one for Envoy (it exports no {}*)", String::from_utf8_lossy(ABI));
+        }
+        let tar = tar(module)?;
+        let mut gzip = flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&tar)?;
+        let layer = gzip.finish()?;
+        let config = serde_json::to_vec(&json!({
+            "architecture": "wasm", "os": "wasip1", "config": {"Labels": labels},
+            "rootfs": {"type": "layers", "diff_ids": [digest(&tar)]},
+        }))?;
+        let descriptor = |media_type: &str, bytes: &[u8]| OciDescriptor {
+            media_type: media_type.to_owned(),
+            digest: digest(bytes),
+            size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+            ..OciDescriptor::default()
+        };
+        let manifest = OciImageManifest {
+            schema_version: 2,
+            media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
+            config: descriptor(IMAGE_CONFIG_MEDIA_TYPE, &config),
+            layers: vec![descriptor(IMAGE_LAYER_GZIP_MEDIA_TYPE, &layer)],
+            annotations: Some(labels.clone()),
+            subject: None,
+            artifact_type: None,
+        };
+        Ok(Self { layer, config, manifest: serde_json::to_vec(&manifest)? })
+    }
+
+    /// What a WasmPlugin pins: `sha256:…` of the manifest.
+    pub fn digest(&self) -> String {
+        digest(&self.manifest)
+    }
+}
+
+/// `sha256:…`
+pub fn digest(bytes: &[u8]) -> String {
+    let hex: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn tar(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(FILE)?;
+    header.set_size(module.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_cksum();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append(&header, module)?;
+    archive.into_inner().context("the layer cannot be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_module_gives_the_same_digest() {
+        let module = b"\0asm....proxy_abi_version_0_2_1";
+        let labels = BTreeMap::from([("org.opencontainers.image.version".to_owned(), "1".to_owned())]);
+        let image = Image::of(module, &labels).unwrap();
+        assert_eq!(image.digest(), Image::of(module, &labels).unwrap().digest());
+        assert_ne!(image.digest(), Image::of(module, &BTreeMap::new()).unwrap().digest());
+        let mut unpacked = tar::Archive::new(flate2::read::GzDecoder::new(image.layer.as_slice()));
+        let mut entry = unpacked.entries().unwrap().next().unwrap().unwrap();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        assert_eq!((entry.path().unwrap().to_str(), content.as_slice()), (Some(FILE), module.as_slice()));
+    }
+
+    #[test]
+    fn what_no_envoy_would_load_is_refused() {
+        let refused = |bytes: &[u8]| Image::of(bytes, &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(
+            refused(b"#!/bin/sh"),
+            "not a WebAssembly module (it does not begin with \\0asm); accepted: what `make wasm` writes"
+        );
+        assert_eq!(
+            refused(b"\0asm"),
+            "a WebAssembly module, but not one for Envoy (it exports no proxy_abi_version_*)"
+        );
+    }
+}

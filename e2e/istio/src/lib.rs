@@ -1,0 +1,15 @@
+//! The harness: a whole Istio as plain processes on loopback, without containers.
+//!
+//! Everything runs in namespaces of its own (processes, network, mounts), which `tests/istio` enters before anything
+//! else: addresses and ports are nobody else's, and the kernel ends whatever was started when the test ends. What a
+//! behaviour is, is in tests/.
+
+// A harness fails loudly: an absent tool or a broken answer ends the test that met it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod chain;
+pub mod command;
+pub mod kubernetes;
+pub mod load;
+pub mod process;
+pub mod proxy;

@@ -1,0 +1,133 @@
+//! A module that `sluice push` published, pulled by agents, splits users: by every kind of plugin and route.
+
+use sluice_e2e_istio::proxy::Proxy;
+use sluice_filter::bucket::bucket;
+
+use crate::world::{World, config, wait_for_revision};
+
+/// The host that the callers in a use.
+pub const WEB_A: &str = "web.a.svc.cluster.local:8080";
+
+/// The host that the caller in b uses.
+pub const WEB_B: &str = "web.b.svc.cluster.local:8080";
+
+/// Whether a user is among so many percent of everyone.
+pub fn is_canary(user: u32, percent: u32) -> bool {
+    bucket("web", None, format!("user-{user}").as_bytes()) < percent * 1_000
+}
+
+async fn assert_split(proxy: &Proxy, host: &str, percent: u32) {
+    for user in 0..200 {
+        let cookie = format!("cookie: uid=user-{user}");
+        let answer = proxy.get(host, &[cookie.as_bytes()]).await;
+        let expected = if is_canary(user, percent) { "canary" } else { "stable" };
+        assert_eq!((answer.status, answer.variant().as_str()), (200, expected), "{}: user {user}", proxy.pod);
+    }
+}
+
+pub async fn a_pushed_module_splits_users_by_an_ordinary_virtual_service(world: &mut World) {
+    let push = format!("push {} {}", world.chain.tools.module.display(), world.image());
+    let again = world.chain.sluice.run_beside(&push).await.good();
+    assert!(again.out.contains(&world.digest), "the same bytes, another digest");
+    world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+    world.chain.kubernetes.apply(&world.plugin("a")).await;
+    world.wait_for_convergence().await;
+    let set = world.chain.sluice.run_beside("set web canary=25 -n a --reason 'first users'").await.good();
+    assert!(set.out.contains("web everyone canary: 0 -> 25"), "{set:?}");
+    world.chain.sluice.run_beside("set web canary=100 --audience staff -n a").await.good();
+    world.wait_for_convergence().await;
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(25.0));
+    for caller in &world.callers {
+        assert_split(caller, WEB_A, 25).await;
+        let staff = b"cookie: uid=user-1; email=joe@some-company-name.com";
+        assert_eq!(caller.get(WEB_A, &[staff]).await.variant(), "canary");
+    }
+    let history = world.chain.sluice.run_beside("history -n a").await.good().out;
+    assert!(history.contains("web/everyone/canary 0->25") && history.contains("first users"), "{history}");
+}
+
+fn render(world: &World, arguments: &str) -> String {
+    let path = world.chain.folder().join("config.yaml");
+    std::fs::write(&path, config()).unwrap();
+    let (image, digest) = (world.image(), &world.digest);
+    let arguments = format!("render web -f {} --image {image} --digest {digest} {arguments}", path.display());
+    world.chain.sluice.run(&arguments).good().out
+}
+
+pub async fn a_traffic_extension_splits_users_too(world: &mut World) {
+    world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+    let rendered = render(world, "--service web.a --kind TrafficExtension --name sluice-te --selector app=client");
+    world.chain.kubernetes.apply(&rendered).await;
+    let wanted = world.wanted_revision_of("TrafficExtension", "a", "sluice-te").await;
+    wait_for_revision(&world.callers[0], "a.sluice-te", wanted).await;
+    world.chain.sluice.run_beside("set web canary=40 -n a").await.good();
+    let wanted = world.wanted_revision_of("TrafficExtension", "a", "sluice-te").await;
+    wait_for_revision(&world.callers[0], "a.sluice-te", wanted).await;
+    assert_split(&world.callers[0], WEB_A, 40).await;
+    // Both kinds at once: neither is guessed.
+    world.chain.kubernetes.apply(&world.plugin("a")).await;
+    let both = world.chain.sluice.run_beside("get -n a").await.ended_with(2).err;
+    assert!(both.contains("2 plugins of ours: wasmplugin/sluice, trafficextension/sluice-te"), "{both}");
+    world.chain.sluice.run_beside("get -n a --plugin trafficextension/sluice-te").await.good();
+    let near = world.chain.sluice.run_beside("get -n a --plugin sluise").await.ended_with(2).err;
+    assert!(near.contains("did you mean \"sluice\"?"), "{near}");
+    world.chain.kubernetes.delete("TrafficExtension", "a", "sluice-te").await;
+}
+
+pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
+    let gateway = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: gw}
+spec:
+  selector: {app: ingress}
+  servers:
+  - {port: {number: 8080, name: http, protocol: HTTP}, bind: 127.0.3.1, hosts: ['*/web.example']}
+";
+    world.chain.kubernetes.apply(gateway).await;
+    let path = world.chain.folder().join("gateway.yaml");
+    std::fs::write(&path, "splits: {web: {hosts: [web.example]}}").unwrap();
+    let (image, digest) = (world.image(), &world.digest);
+    let arguments = format!(
+        "render web -f {} --image {image} --digest {digest} --service web.a --port 8080 --gateway gw/gw --selector app=ingress",
+        path.display()
+    );
+    world.chain.kubernetes.apply(&world.chain.sluice.run(&arguments).good().out).await;
+    wait_for_revision(&world.gateway, "gw.sluice", world.wanted_revision("gw").await).await;
+    world.chain.sluice.run_beside("set web canary=50 -n gw").await.good();
+    wait_for_revision(&world.gateway, "gw.sluice", world.wanted_revision("gw").await).await;
+    let mut counts = [0, 0];
+    for _ in 0..100 {
+        let first = world.gateway.get("web.example", &[]).await;
+        let cookie = format!("cookie: {}", first.set_cookie().expect("a cookie for a newcomer"));
+        let second = world.gateway.get("web.example", &[cookie.as_bytes()]).await;
+        assert_eq!((first.status, first.variant()), (200, second.variant()));
+        counts[usize::from(first.variant() == "canary")] += 1;
+    }
+    // 50 of 100, within five sigma.
+    assert!(counts[1] > 25 && counts[1] < 75, "{counts:?}");
+}
+
+pub async fn an_http_route_splits_users_too(world: &mut World) {
+    let services: String = [("stable", 3), ("canary", 4)]
+        .map(|(variant, at)| {
+            format!(
+                "
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web-{variant}, namespace: b}}
+spec: {{clusterIP: 127.10.1.{at}, selector: {{app: web, version: {variant}}}, ports: [{{name: http, port: 8080, targetPort: 8080}}]}}
+"
+            )
+        })
+        .concat();
+    world.chain.kubernetes.apply(&services).await;
+    world.chain.kubernetes.delete("VirtualService", "b", "web").await;
+    let rendered = render(world, "--service web.b --gateway-api --port 8080");
+    world.chain.kubernetes.apply(&rendered).await;
+    wait_for_revision(&world.other, "b.sluice", world.wanted_revision("b").await).await;
+    world.chain.sluice.run_beside("set web canary=30 -n b").await.good();
+    wait_for_revision(&world.other, "b.sluice", world.wanted_revision("b").await).await;
+    assert_split(&world.other, WEB_B, 30).await;
+}

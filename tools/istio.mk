@@ -1,0 +1,44 @@
+# What `make e2e-istio` needs besides: Kubernetes' API server and Istio, built from Go modules; a registry and
+# Prometheus out of Debian packages. About ten minutes on two cores the first time; `make test` needs none of it.
+# Versions: tools/go/*/go.mod.
+
+GO_BIN := $(TOOLS)/go
+GO_BUILD := GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -tags tools -trimpath
+GO_MODULE_DIR = $(shell cd tools/go/istio && GOTOOLCHAIN=local GOFLAGS=-mod=readonly go list -tags tools -m -f '{{.Dir}}' $(1))
+ISTIO_SOURCES = $(wildcard tools/go/$(1)/go.* tools/go/$(1)/tools.go)
+
+$(GO_BIN)/etcd: $(call ISTIO_SOURCES,etcd)
+	cd tools/go/etcd && $(GO_BUILD) -o $@ go.etcd.io/etcd/server/v3
+
+$(GO_BIN)/kube-apiserver: $(call ISTIO_SOURCES,kubernetes)
+	cd tools/go/kubernetes && $(GO_BUILD) -o $(GO_BIN)/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
+	@touch $@
+
+$(GO_BIN)/pilot-discovery: $(call ISTIO_SOURCES,istio)
+	cd tools/go/istio && $(GO_BUILD) -o $(GO_BIN)/ istio.io/istio/pilot/cmd/pilot-discovery istio.io/istio/pilot/cmd/pilot-agent
+	@touch $@
+
+# Files of the modules: CRDs, and the bootstrap that the agent fills in for Envoy.
+$(GO_BIN)/crds.yaml: $(GO_BIN)/pilot-discovery
+	cat $(call GO_MODULE_DIR,istio.io/istio)/manifests/charts/base/files/crd-all.gen.yaml >$@.new
+	for crd in $(call GO_MODULE_DIR,sigs.k8s.io/gateway-api)/config/crd/standard/*.yaml; do echo '---'; cat $$crd; done >>$@.new
+	cp -f $(call GO_MODULE_DIR,istio.io/istio)/tools/packaging/common/envoy_bootstrap.json $(GO_BIN)/
+	mv $@.new $@
+
+# $(call debian,PACKAGE): a package of Debian's, unpacked without installing it.
+define debian
+@mkdir -p $(TOOLS)/debian
+cd $(TOOLS)/debian && (apt-get download -qq $(1) || (apt-get update -qq && apt-get download -qq $(1)))
+cd $(TOOLS)/debian && dpkg -x $(1)_*.deb . && rm $(1)_*.deb
+@touch $@
+endef
+
+$(TOOLS)/debian/usr/bin/docker-registry:
+	$(call debian,docker-registry)
+
+$(TOOLS)/debian/usr/bin/prometheus:
+	$(call debian,prometheus)
+
+.PHONY: istio
+istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server, a registry, Prometheus into target/tools
+	@command -v ip unshare >/dev/null || { echo "make e2e-istio needs ip (iproute2) and unshare (util-linux)"; exit 1; }
