@@ -49,7 +49,7 @@ test-e2e: wasm envoy ## tests in a real Envoy
 e2e-istio: wasm envoy istio ## tests in a real Istio: API server, istiod, agents, registry, Prometheus (ONLY=name for some)
 	cargo build -q --locked --release -p sluice
 	GO_BIN=$(GO_BIN) DEBIAN_BIN=$(TOOLS)/debian/usr/bin SLUICE=$(TARGET)/release/sluice \
-	  cargo test -q --locked -p sluice-e2e-istio -- $(ONLY)
+	  cargo test -q --locked -p sluice-e2e-istio --test istio -- $(ONLY)
 
 .PHONY: lint
 lint: toolchain ## formatting, lints, documentation; warnings are errors

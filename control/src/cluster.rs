@@ -3,6 +3,7 @@
 //! Blocking on the outside: commands are plain functions; what may run at once runs at once inside. Which plugins there
 //! are is [`plugins`]'s subject, which fields are ours is [`owned`]'s.
 
+mod connection;
 pub mod owned;
 pub mod plugins;
 pub mod pods;
@@ -65,7 +66,7 @@ impl Cluster {
         let namespace = address.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = {
             let _inside = runtime.enter();
-            Client::try_from(config).with_context(|| format!("{url}: no connection can be made"))?
+            connection::client(config).with_context(|| format!("{url}: no connection can be made"))?
         };
         Ok(Self { runtime: Arc::new(runtime), client, url, namespace })
     }

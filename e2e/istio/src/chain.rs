@@ -248,7 +248,7 @@ impl Chain {
         let target = |proxy: &&Proxy| json!({"targets": [proxy.metrics], "labels": {"namespace": proxy.namespace, "pod": proxy.pod}});
         let targets: Vec<_> = proxies.iter().map(target).collect();
         let config = json!({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
             "scrape_configs": [{"job_name": "kubernetes-pods", "metrics_path": "/stats/prometheus", "static_configs": targets}],
         });
         let path = self.folder().join("prometheus.yaml");
@@ -296,7 +296,7 @@ fn keys(folder: &Path) {
 fn write_kubeconfig(folder: &Path, name: &str, token: &str) -> PathBuf {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "e2e",
-        "clusters": [{"name": "e2e", "cluster": {"server": API, "insecure-skip-tls-verify": true}}],
+        "clusters": [{"name": "e2e", "cluster": {"server": API, "certificate-authority": folder.join("api-certificates/apiserver.crt")}}],
         "users": [{"name": name, "user": {"token": token}}],
         "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": name, "namespace": "a"}}],
     });
