@@ -99,6 +99,10 @@ golden: ## rewrite what tests compare with; review the difference like code
 	GOLDEN=1 cargo test -q --locked -p sluice --tests
 	GOLDEN=1 cargo test -q --locked -p sluice-e2e --test cases decide
 
+.PHONY: manifests
+manifests: ## render wasmplugin/ again; `make test` fails while it differs
+	GOLDEN=1 cargo test -q --locked -p sluice --test manifests
+
 FUZZ_SECONDS ?= 60
 
 .PHONY: fuzz

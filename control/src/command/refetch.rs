@@ -4,21 +4,24 @@
 
 use super::{Outcome, stores};
 use crate::cli::Refetch;
+use crate::cluster::plugins::Found;
 use crate::output;
 use crate::store::kubernetes::Kubernetes;
 
 pub(super) fn run(arguments: &Refetch) -> anyhow::Result<Outcome> {
-    let stores = if arguments.scope.all_namespaces {
-        stores::everywhere(&arguments.cluster)?.into_iter().map(|(_, store)| store).collect()
-    } else {
-        vec![Kubernetes::new(stores::cluster(&arguments.cluster)?, arguments.cluster.plugin.clone())]
-    };
+    let now = jiff::Timestamp::now();
+    let say = |found: &Found| output::line(format!("{}: pushed again; see `sluice status`", found.plugin.source));
+    if !arguments.scope.all_namespaces {
+        let store = Kubernetes::new(stores::cluster(&arguments.cluster)?, arguments.cluster.plugin.clone());
+        say(&store.touch(now)?);
+        return Ok(Outcome::Good);
+    }
     let mut outcome = Outcome::Good;
-    for store in stores {
-        match store.touch(jiff::Timestamp::now()) {
-            Ok(found) => output::line(format!("{}: pushed again; see `sluice status`", found.plugin.source)),
+    for (title, store) in stores::everywhere(&arguments.cluster)? {
+        match store.touch(now) {
+            Ok(found) => say(&found),
             Err(error) => {
-                output::error(&error);
+                output::error(&error.context(title));
                 outcome = Outcome::Problems;
             }
         }

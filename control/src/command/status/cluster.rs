@@ -216,7 +216,7 @@ async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scrap
         format!("sluice_config_valid{{{plugin}}}"),
         format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]"),
         format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]"),
-        "up".to_owned(),
+        format!("up[{LOOK_BACK}]"),
     ];
     let answers = futures::future::try_join_all(queries.iter().map(|query| prometheus.query(query))).await?;
     let mut answers = answers.into_iter();

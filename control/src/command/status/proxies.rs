@@ -74,14 +74,16 @@ impl Scraped {
         let of = |series: &[Series]| -> Vec<Series> {
             series.iter().filter(|series| is_of(series, proxy)).cloned().collect()
         };
-        match ticking(&of(&self.ticks)) {
-            Some(true) => {}
-            Some(false) => return State::WithoutFilter { cause: cause(&of(&self.fetches)) },
-            None if of(&self.up).iter().all(|up| up.last().is_none_or(|(_, up)| up == 0.0)) => {
-                return State::Unknown { cause: "Prometheus does not scrape it".to_owned() };
+        let up = of(&self.up).iter().filter_map(Series::last).max_by(|one, other| one.0.total_cmp(&other.0));
+        let Some((scraped_at, _)) = up.filter(|(_, up)| *up == 1.0) else {
+            return State::Unknown { cause: "Prometheus does not scrape it".to_owned() };
+        };
+        match ticking(&of(&self.ticks), scraped_at) {
+            Ticking::Yes => {}
+            Ticking::No => return State::WithoutFilter { cause: cause(&of(&self.fetches)) },
+            Ticking::TooEarly => {
+                return State::Unknown { cause: "scraped too seldom to see whether its filter ticks".to_owned() };
             }
-            None if of(&self.ticks).is_empty() => return State::WithoutFilter { cause: cause(&of(&self.fetches)) },
-            None => return State::Unknown { cause: "scraped too seldom to see whether it ticks".to_owned() },
         }
         if of(&self.valid).iter().filter_map(Series::last).any(|(_, valid)| valid == 0.0) {
             return State::Refused;
@@ -101,18 +103,28 @@ fn is_of(series: &Series, proxy: &Proxy) -> bool {
     series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
 }
 
-/// Whether the ticks rose between the last sample and one that is old enough to tell.
-fn ticking(series: &[Series]) -> Option<bool> {
-    let told: Vec<bool> = series
-        .iter()
-        .filter_map(|series| {
-            let samples = series.samples();
-            let (last_at, last) = *samples.last()?;
-            let (_, earlier) = samples.iter().rev().find(|(at, _)| last_at - at >= TICKS_SECONDS)?;
-            Some(*earlier != last)
-        })
-        .collect();
-    if told.is_empty() { None } else { Some(told.contains(&true)) }
+/// Whether a filter's ticks rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ticking {
+    Yes,
+    No,
+    TooEarly,
+}
+
+/// Whether the ticks rose between the last scrape and one that is old enough to tell. A series that the last scrape
+/// lacks went away with its filter.
+fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
+    let mut answer = Ticking::No;
+    for series in series {
+        let samples = series.samples();
+        let Some((last_at, last)) = samples.last().copied().filter(|(at, _)| *at >= scraped_at) else { continue };
+        match samples.iter().rev().find(|(at, _)| last_at - at >= TICKS_SECONDS) {
+            Some((_, earlier)) if *earlier != last => return Ticking::Yes,
+            Some(_) => {}
+            None => answer = Ticking::TooEarly,
+        }
+    }
+    answer
 }
 
 /// What the agent tried last, in words.
@@ -120,12 +132,13 @@ fn cause(fetches: &[Series]) -> String {
     let last = fetches
         .iter()
         .filter_map(|series| Some((last_change(&series.samples())?, series.label("result").to_owned())))
-        .max_by(|one, other| one.0.total_cmp(&other.0));
+        // Seen first in one scrape, the failure came last: the filter is missing.
+        .max_by(|one, other| one.0.total_cmp(&other.0).then((one.1 != "success").cmp(&(other.1 != "success"))));
     let text = match last.as_ref().map(|(_, result)| result.as_str()) {
         None => "its agent fetched nothing: the plugin may be newer than the last push, or its kind unknown to istiod",
         Some("checksum_mismatched") => "the image that its agent found has another digest than the plugin pins",
-        Some("manifest_failure") => "what its agent fetched is not an image of a Wasm module",
-        Some("download_failure") => "its agent could not fetch the image: the registry is down, refuses, or lacks it",
+        Some("manifest_failure") => "its agent could not fetch the image: the registry is down, refuses, or lacks it",
+        Some("download_failure") => "its agent could not fetch the image's layer, or found no plugin.wasm in it",
         Some("success") => "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why",
         Some("fetch_failure") => "what its agent fetched is not a Wasm module",
         Some(other) => return format!("its agent's last fetch ended with {other}"),
@@ -178,8 +191,16 @@ mod tests {
                 },
             ),
             (
+                "gone from the last scrape",
+                scraped(revision(7.0), vec![series("p", json!({}), &[(2.0, 1.0), (8.0, 6.0)])], fetched("success")),
+                State::WithoutFilter {
+                    cause: "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why"
+                        .to_owned(),
+                },
+            ),
+            (
                 "never ticked",
-                scraped(vec![], vec![], fetched("download_failure")),
+                scraped(vec![], vec![], fetched("manifest_failure")),
                 State::WithoutFilter {
                     cause: "its agent could not fetch the image: the registry is down, refuses, or lacks it".to_owned(),
                 },

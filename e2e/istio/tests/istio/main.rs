@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod access;
+mod module;
 mod namespaces;
 mod plugins;
 mod speed;
+mod trouble;
 mod world;
 
 use std::panic::AssertUnwindSafe;
@@ -30,6 +33,23 @@ const TESTS: &[(&str, Test)] = tests![
     plugins::an_http_route_splits_users_too,
     speed::a_change_is_in_force_on_six_proxies,
     speed::an_abort_ends_the_canary_under_load,
+    access::a_namespace_does_not_notice_another_ones_changes,
+    access::an_account_may_move_the_weights_of_its_namespace_only,
+    access::an_account_for_weights_may_change_nothing_else,
+    access::without_the_right_to_remember_a_change_is_made_and_said,
+    access::applying_git_again_loses_no_weight,
+    access::a_conflict_names_the_other_manager_and_what_force_does,
+    access::the_manifests_are_accepted_by_the_real_api_server,
+    trouble::of_writers_at_once_each_gets_a_turn,
+    trouble::only_the_last_fifty_changes_are_kept,
+    trouble::a_killed_command_leaves_the_old_weights_or_the_new,
+    trouble::an_api_server_that_restarts_is_said_and_costs_no_request,
+    trouble::without_istiod_proxies_serve_on_and_status_says_who_has_not_followed,
+    trouble::a_watched_status_pushes_again_what_was_overtaken,
+    module::a_wrong_digest_gives_everyone_stable_and_status_says_why,
+    module::a_registry_that_is_down_costs_the_split_not_the_traffic,
+    module::a_module_that_is_not_ours_is_named,
+    module::the_first_request_after_a_sidecars_start_is_decided,
 ];
 
 fn main() {

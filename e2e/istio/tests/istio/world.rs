@@ -1,9 +1,10 @@
 //! What the tests share: the chain, the proxies, the versions of a service, and its plugin.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use sluice_e2e::upstream::Upstream;
-use sluice_e2e_istio::chain::{Chain, REGISTRY};
+use sluice_e2e_istio::chain::{Chain, PROMETHEUS, REGISTRY};
 use sluice_e2e_istio::proxy::{Proxy, Role};
 
 /// How many sidecars call the service in namespace a.
@@ -114,6 +115,24 @@ spec:
   pluginConfig:
 {CONFIG}"
         )
+    }
+
+    /// What `sluice status` says of namespace a.
+    pub async fn status(&self) -> String {
+        self.chain.sluice.run_beside(&format!("status -n a --prometheus {PROMETHEUS}")).await.out
+    }
+
+    /// Waits until `sluice status` says something of namespace a, at most 40 s: Prometheus must see it first.
+    pub async fn wait_for_status(&self, text: &str) {
+        let began = Instant::now();
+        loop {
+            let status = self.status().await;
+            if status.contains(text) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(40), "waited 40 s for {text:?} in\n{status}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// Waits until every caller in a runs the revision that its plugin wants.

@@ -1,0 +1,109 @@
+//! A module that cannot be had, or is not ours; a sidecar that starts.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sluice_e2e::client::{Connection, get};
+use sluice_e2e_istio::chain::REGISTRY;
+use sluice_e2e_istio::load::Load;
+
+use crate::plugins::{WEB_A, is_canary};
+use crate::world::World;
+
+fn users_get_stable(seen: &[sluice_e2e_istio::load::Seen]) {
+    assert!(seen.len() > 20, "{}", seen.len());
+    for seen in seen {
+        assert_eq!((seen.status, seen.variant.as_str()), (200, "stable"), "user {}", seen.user);
+    }
+}
+
+pub async fn a_wrong_digest_gives_everyone_stable_and_status_says_why(world: &mut World) {
+    world.fresh_plugin(50).await;
+    let wrong = json!({"spec": {"sha256": "0".repeat(64)}});
+    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &wrong).await.unwrap();
+    world.wait_for_status("client-1: without the filter: the image that its agent found has another digest").await;
+    let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    users_get_stable(&load.end().await);
+    let right = json!({"spec": {"sha256": world.digest.trim_start_matches("sha256:")}});
+    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &right).await.unwrap();
+    world.wait_for_status("6 of 6 proxies at revision").await;
+}
+
+pub async fn a_registry_that_is_down_costs_the_split_not_the_traffic(world: &mut World) {
+    world.fresh_plugin(50).await;
+    world.chain.stop_registry();
+    world.callers[0].stop();
+    world.callers[0].run(&world.chain).await;
+    world.callers[0].wait_until_ready().await;
+    world.wait_for_status("client-1: without the filter: its agent could not fetch the image").await;
+    let load = Load::start(&world.caller_addresses()[..1], WEB_A, 1_000, 100);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    users_get_stable(&load.end().await);
+    let status = world.status().await;
+    assert!(status.contains("5 of 6 proxies at revision"), "{status}");
+    world.chain.start_registry().await;
+    // Agents do not try again by themselves.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(world.status().await.contains("client-1: without the filter"));
+    let said = world.chain.sluice.run_beside("refetch -n a").await.good();
+    assert!(said.out.contains("WasmPlugin a/sluice: pushed again"), "{said:?}");
+    world.wait_for_status("6 of 6 proxies at revision").await;
+    world.wait_for_convergence().await;
+    assert_eq!(
+        world.callers[0].get(WEB_A, &[b"cookie: uid=user-1"]).await.variant(),
+        if is_canary(1, 50) { "canary" } else { "stable" }
+    );
+}
+
+/// A module with the ABI's mark and nothing else: `sluice push` takes it, and Envoy does not.
+fn empty_module() -> Vec<u8> {
+    let mark = b"proxy_abi_version_0_2_1";
+    let mut module = b"\0asm\x01\0\0\0\0".to_vec();
+    module.push(mark.len() as u8 + 2);
+    module.extend([1, b'x']);
+    module.extend(mark);
+    module
+}
+
+pub async fn a_module_that_is_not_ours_is_named(world: &mut World) {
+    world.fresh_plugin(50).await;
+    let path = world.chain.folder().join("empty.wasm");
+    std::fs::write(&path, empty_module()).unwrap();
+    let push = format!("push {} oci://{REGISTRY}/other:e2e", path.display());
+    let pushed = world.chain.sluice.run_beside(&push).await.good().out;
+    let sha256 = pushed.lines().find_map(|line| line.strip_prefix("sha256:")).unwrap().to_owned();
+    let other = json!({"spec": {"url": format!("oci://{REGISTRY}/other:e2e"), "sha256": sha256}});
+    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &other).await.unwrap();
+    world.wait_for_status("client-1: without the filter: its agent has the module, but it is not ours").await;
+    let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    users_get_stable(&load.end().await);
+    let ours = json!({"spec": {"url": world.image(), "sha256": world.digest.trim_start_matches("sha256:")}});
+    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &ours).await.unwrap();
+    world.wait_for_status("6 of 6 proxies at revision").await;
+}
+
+pub async fn the_first_request_after_a_sidecars_start_is_decided(world: &mut World) {
+    world.fresh_plugin(50).await;
+    for round in 0..5 {
+        world.callers[0].stop();
+        world.callers[0].run(&world.chain).await;
+        let (address, began) = (world.callers[0].address, Instant::now());
+        let mut answers = 0;
+        while answers < 20 {
+            assert!(began.elapsed() < Duration::from_secs(30), "no answer after 30 s");
+            let user = round * 100 + answers;
+            let cookie = format!("cookie: uid=user-{user}");
+            let Ok(mut connection) = Connection::open(address).await else {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                continue;
+            };
+            let Some(answer) = connection.send(&get("/", WEB_A, &[cookie.as_bytes()])).await else { continue };
+            let expected = if is_canary(user, 50) { "canary" } else { "stable" };
+            assert_eq!((answer.status, answer.variant().as_str()), (200, expected), "answer {answers} after the start");
+            answers += 1;
+        }
+        world.callers[0].wait_until_ready().await;
+    }
+}

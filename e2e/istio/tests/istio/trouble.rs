@@ -1,0 +1,126 @@
+//! Two writers, a killed command, an API server and an istiod that go away.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sluice_e2e_istio::chain::PROMETHEUS;
+use sluice_e2e_istio::load::Load;
+
+use crate::plugins::WEB_A;
+use crate::world::World;
+
+pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
+    world.fresh_plugin(0).await;
+    let sluice = world.chain.sluice.clone();
+    let writer = |what: &'static str| {
+        let sluice = sluice.clone();
+        tokio::spawn(async move {
+            for percent in 1..=8 {
+                let (split, audience) = what.split_once('/').unwrap();
+                let command = format!("set {split} canary={percent} --audience {audience} -n a");
+                sluice.run_beside(&command).await.good();
+            }
+        })
+    };
+    // Two of them write the same split, so the same field manager's fields.
+    for writer in ["web/everyone", "web/staff", "checkout/everyone"].map(writer) {
+        writer.await.unwrap();
+    }
+    for path in ["/web/everyone/canary", "/web/staff/canary", "/checkout/everyone/canary"] {
+        assert_eq!(world.weight("a", path).await, Some(8.0), "{path}");
+    }
+    let history = sluice.run_beside("history -n a -o json").await.good().out;
+    let history: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap();
+    let of = |split: &str, audience: &str| -> Vec<i64> {
+        let changes = history.iter().flat_map(|entry| entry["changes"].as_array().unwrap());
+        let ours = changes.filter(|change| change["split"] == split && change["audience"] == audience);
+        ours.map(|change| change["to"].as_f64().unwrap() as i64).filter(|to| *to > 0).collect()
+    };
+    for (split, audience) in [("web", "everyone"), ("web", "staff"), ("checkout", "everyone")] {
+        assert_eq!(of(split, audience), (1..=8).collect::<Vec<i64>>(), "{split}/{audience}: {history:#?}");
+    }
+}
+
+pub async fn only_the_last_fifty_changes_are_kept(world: &mut World) {
+    world.fresh_plugin(0).await;
+    for change in 0..55 {
+        world.set("checkout", 1 + change % 2).await;
+    }
+    let uid = world.chain.kubernetes.get("WasmPlugin", "a", "sluice").await.unwrap().metadata.uid;
+    let revisions = world.chain.kubernetes.list("ControllerRevision", "a").await.unwrap();
+    let owned = revisions.iter().filter(|revision| {
+        revision.metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == uid.as_ref())
+    });
+    assert_eq!(owned.count(), 50);
+}
+
+pub async fn a_killed_command_leaves_the_old_weights_or_the_new(world: &mut World) {
+    world.fresh_plugin(10).await;
+    for time in 0..30_u64 {
+        let percent = 10 + time as u32;
+        let mut child = world.chain.sluice.command(&format!("set web canary={percent} -n a")).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(time * 2)).await;
+        let _ = child.kill();
+        child.wait().unwrap();
+        let weight = world.weight("a", "/web/everyone/canary").await.unwrap();
+        assert!(weight >= 10.0 && weight <= f64::from(percent), "{weight}");
+    }
+    world.set("web", 50).await;
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(50.0));
+    world.chain.sluice.run_beside("history -n a").await.good();
+}
+
+pub async fn an_api_server_that_restarts_is_said_and_costs_no_request(world: &mut World) {
+    world.fresh_plugin(10).await;
+    let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
+    world.chain.kill_api();
+    let said = world.chain.sluice.run_beside("set web canary=20 -n a").await.ended_with(2);
+    assert!(said.err.contains("the API server at https://127.0.0.1:6443/ cannot be reached"), "{said:?}");
+    world.chain.start_api().await;
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
+    world.set("web", 20).await;
+    // istiod finds its way back by itself.
+    world.wait_for_convergence().await;
+    let seen = load.end().await;
+    assert!(seen.iter().all(|seen| seen.status == 200), "a request failed");
+}
+
+pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followed(world: &mut World) {
+    world.fresh_plugin(10).await;
+    let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
+    world.chain.stop_istiod();
+    let said = world.chain.sluice.run_beside("set web canary=20 -n a").await.ended_with(2);
+    assert!(said.err.contains("istiod does not answer the API server"), "{said:?}");
+    assert!(said.err.contains("nothing was changed"), "{said:?}");
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
+    // What an operator may do who must change something now.
+    let ignore = json!({"webhooks": [{"name": "rev.validation.istio.io", "failurePolicy": "Ignore"}]}).to_string();
+    let patch = "patch validatingwebhookconfiguration istio-validator-istio-system --type strategic";
+    world.chain.kubectl.run_beside(&format!("{patch} -p '{ignore}'")).await.good();
+    world.set("web", 20).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let status = format!("status -n a --prometheus {PROMETHEUS}");
+    let said = world.chain.sluice.run_beside(&status).await.ended_with(1);
+    assert!(said.out.contains("0 of 6 proxies at revision"), "{said:?}");
+    assert!(said.out.contains("a/client-1: runs revision"), "{said:?}");
+    world.chain.start_istiod().await;
+    world.wait_for_convergence().await;
+    let seen = load.end().await;
+    assert!(seen.iter().all(|seen| seen.status == 200), "a request failed");
+    world.wait_for_status("6 of 6 proxies at revision").await;
+}
+
+pub async fn a_watched_status_pushes_again_what_was_overtaken(world: &mut World) {
+    world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let command = format!("status -n a --watch --prometheus {PROMETHEUS}");
+    // Two versions within one fetch of the module: agents may forward them in the wrong order (istio#53865).
+    world.chain.kubernetes.apply(&world.plugin("a")).await;
+    let mut watch = world.chain.sluice.command(&command);
+    let mut watch = watch.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    world.set("web", 33).await;
+    world.wait_for_convergence().await;
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
