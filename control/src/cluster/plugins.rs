@@ -63,6 +63,20 @@ impl Found {
         self.plugin.config.get("splits").is_some_and(Value::is_object) || owned::is_touched(&self.object.metadata)
     }
 
+    /// The resource as a document of Git's half: without the weights that `sluice` keeps in it.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn resource(&self) -> anyhow::Result<Input> {
+        let mut value = serde_json::to_value(&self.object)?;
+        value["kind"] = Value::from(self.plugin.kind.name());
+        let config = self.plugin.kind.config_path().iter().try_fold(&mut value, |value, field| value.get_mut(field));
+        if let Some(config) = config.and_then(Value::as_object_mut) {
+            config.remove("weights");
+        }
+        Ok(Input { source: self.plugin.source.clone(), value })
+    }
+
     /// `a/sluice`.
     pub fn place(&self) -> String {
         let metadata = &self.object.metadata;
@@ -153,6 +167,30 @@ pub async fn read(cluster: &Cluster, namespace: &str, kind: Kind, name: &str) ->
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), namespace, &resource(kind));
     let object = api.get(name).await?;
     Found::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
+}
+
+/// The routes and subsets in a plugin's namespace, as far as the account may see them and the cluster knows the kinds.
+pub async fn routes(cluster: &Cluster, found: &Found) -> Vec<Input> {
+    let kinds = [
+        ("networking.istio.io", "v1", "VirtualService"),
+        ("networking.istio.io", "v1", "DestinationRule"),
+        ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+    ];
+    let namespace = found.object.metadata.namespace.as_deref().unwrap_or_default();
+    let mut routes = Vec::new();
+    for (group, version, kind) in kinds {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), namespace, &resource);
+        let Ok(objects) = api.list(&ListParams::default()).await else { continue };
+        for object in objects {
+            let source = format!("{kind} {namespace}/{}", object.metadata.name.as_deref().unwrap_or_default());
+            if let Ok(mut value) = serde_json::to_value(&object) {
+                value["kind"] = Value::from(kind);
+                routes.push(Input { source, value });
+            }
+        }
+    }
+    routes
 }
 
 fn parse(named: &str) -> anyhow::Result<(Vec<Kind>, &str)> {

@@ -6,10 +6,14 @@ use std::path::Path;
 use serde::Serialize;
 use sluice_filter::plan::Node;
 
+use super::stores::Place;
 use super::{Outcome, stores};
 use crate::cli::Validate;
+use crate::cluster::plugins::routes;
 use crate::document::{self, Plugin};
 use crate::input::{self, Input};
+use crate::store::Store as _;
+use crate::store::kubernetes::Kubernetes;
 use crate::{fit, lint, output};
 
 #[derive(Serialize)]
@@ -62,13 +66,33 @@ fn read(file: &Path) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
     Ok((plugins, documents))
 }
 
-/// The store's plugin, or with -A every one of the cluster: their resources are theirs to judge too.
+/// The store's plugin, or with -A every one of the cluster, and the routes beside them.
 fn stored(arguments: &Validate) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
-    let mut plugins = Vec::new();
-    for (_, store) in stores::some(&arguments.store, arguments.scope)? {
-        plugins.push(store.snapshot()?.plugin);
+    if arguments.scope.all_namespaces {
+        let found = stores::everywhere(&arguments.store.cluster)?;
+        let stores: Vec<Kubernetes> = found.into_iter().map(|(_, store)| store).collect();
+        return in_cluster(&stores);
     }
-    Ok((plugins, Vec::new()))
+    match stores::place(&arguments.store)? {
+        Place::Cluster(cluster) => in_cluster(&[Kubernetes::new(cluster, arguments.store.cluster.plugin.clone())]),
+        Place::Directory(directory) => {
+            // weights.yaml is ours: weights there are no warning.
+            let mut documents = input::documents(directory.path())?;
+            documents.retain(|input| !input.source.ends_with("weights.yaml"));
+            Ok((vec![directory.snapshot()?.plugin], documents))
+        }
+    }
+}
+
+fn in_cluster(stores: &[Kubernetes]) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
+    let (mut plugins, mut documents) = (Vec::new(), Vec::new());
+    for store in stores {
+        let found = store.read()?;
+        documents.push(found.resource()?);
+        documents.extend(store.cluster().wait(routes(store.cluster(), &found)));
+        plugins.push(found.plugin);
+    }
+    Ok((plugins, documents))
 }
 
 fn report(plugin: &Plugin) -> Report {

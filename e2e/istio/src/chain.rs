@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::command::Tool;
+use crate::command::{Said, Tool};
 use crate::kubernetes::Kubernetes;
 use crate::process::Process;
 use crate::proxy::{Proxy, fetch};
@@ -70,6 +70,8 @@ pub struct Chain {
     pub sluice: Tool,
     /// kubectl as the administrator.
     pub kubectl: Tool,
+    /// What `sluice get` said before there was an Istio.
+    pub said_without_istio: Option<Said>,
     prometheus: Option<Process>,
     registry: Option<Process>,
     istiod: Option<Process>,
@@ -94,6 +96,7 @@ impl Chain {
             kubernetes: Kubernetes::new(API, ADMIN_TOKEN),
             sluice: Tool::new(std::env::var_os("SLUICE").expect("SLUICE"), &kubeconfig),
             kubectl: Tool::new(tools.go.join("kubectl"), &kubeconfig),
+            said_without_istio: None,
             prometheus: None,
             registry: None,
             istiod: None,
@@ -104,6 +107,7 @@ impl Chain {
         };
         chain.start_api().await;
         chain.start_registry().await;
+        chain.said_without_istio = Some(chain.sluice.run_beside("get -n a").await);
         chain.install_istio().await;
         chain.start_istiod().await;
         chain

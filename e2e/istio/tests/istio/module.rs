@@ -56,32 +56,51 @@ pub async fn a_registry_that_is_down_costs_the_split_not_the_traffic(world: &mut
     );
 }
 
-/// A module with the ABI's mark and nothing else: `sluice push` takes it, and Envoy does not.
-fn empty_module() -> Vec<u8> {
-    let mark = b"proxy_abi_version_0_2_1";
-    let mut module = b"\0asm\x01\0\0\0\0".to_vec();
-    module.push(mark.len() as u8 + 2);
-    module.extend([1, b'x']);
-    module.extend(mark);
+/// A module that Envoy runs and that does nothing: a function without effect, an allocator, a page of memory.
+fn idle_module() -> Vec<u8> {
+    let mut exports = vec![4];
+    for (name, kind, index) in
+        [("memory", 2, 0), ("_initialize", 0, 0), ("proxy_abi_version_0_2_1", 0, 0), ("proxy_on_memory_allocate", 0, 1)]
+    {
+        exports.push(name.len() as u8);
+        exports.extend(name.as_bytes());
+        exports.extend([kind, index]);
+    }
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    module.extend([1, 9, 2, 0x60, 0, 0, 0x60, 1, 0x7f, 1, 0x7f]); // () -> (), (i32) -> i32
+    module.extend([3, 3, 2, 0, 1]);
+    module.extend([5, 3, 1, 0, 1]);
+    module.extend([7, exports.len() as u8]);
+    module.extend(exports);
+    module.extend([10, 9, 2, 2, 0, 0x0b, 4, 0, 0x41, 0, 0x0b]);
     module
+}
+
+/// Pushes another module and lets the plugin run it.
+async fn run_other(world: &World, name: &str, module: &[u8]) {
+    let path = world.chain.folder().join(format!("{name}.wasm"));
+    std::fs::write(&path, module).unwrap();
+    let push = format!("push {} oci://{REGISTRY}/{name}:e2e", path.display());
+    let pushed = world.chain.sluice.run_beside(&push).await.good().out;
+    let sha256 = pushed.lines().find_map(|line| line.strip_prefix("sha256:")).unwrap().to_owned();
+    let other = json!({"spec": {"url": format!("oci://{REGISTRY}/{name}:e2e"), "sha256": sha256}});
+    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &other).await.unwrap();
+}
+
+async fn run_ours(world: &World) {
+    let ours = json!({"spec": {"url": world.image(), "sha256": world.digest.trim_start_matches("sha256:")}});
+    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &ours).await.unwrap();
+    world.wait_for_status("6 of 6 proxies at revision").await;
 }
 
 pub async fn a_module_that_is_not_ours_is_named(world: &mut World) {
     world.fresh_plugin(50).await;
-    let path = world.chain.folder().join("empty.wasm");
-    std::fs::write(&path, empty_module()).unwrap();
-    let push = format!("push {} oci://{REGISTRY}/other:e2e", path.display());
-    let pushed = world.chain.sluice.run_beside(&push).await.good().out;
-    let sha256 = pushed.lines().find_map(|line| line.strip_prefix("sha256:")).unwrap().to_owned();
-    let other = json!({"spec": {"url": format!("oci://{REGISTRY}/other:e2e"), "sha256": sha256}});
-    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &other).await.unwrap();
+    run_other(world, "idle", &idle_module()).await;
     world.wait_for_status("client-1: without the filter: its agent has the module, but it is not ours").await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 200);
     tokio::time::sleep(Duration::from_millis(500)).await;
     users_get_stable(&load.end().await);
-    let ours = json!({"spec": {"url": world.image(), "sha256": world.digest.trim_start_matches("sha256:")}});
-    world.chain.kubernetes.merge("WasmPlugin", "a", "sluice", &ours).await.unwrap();
-    world.wait_for_status("6 of 6 proxies at revision").await;
+    run_ours(world).await;
 }
 
 pub async fn the_first_request_after_a_sidecars_start_is_decided(world: &mut World) {

@@ -46,6 +46,37 @@ pub async fn a_pushed_module_splits_users_by_an_ordinary_virtual_service(world: 
     assert!(history.contains("web/everyone/canary 0->25") && history.contains("first users"), "{history}");
 }
 
+pub async fn every_command_knows_the_cluster(world: &mut World) {
+    world.fresh_plugin(25).await;
+    let said = async |command: &str| world.chain.sluice.run_beside(command).await.good().out;
+    let get = said("get web -n a -o json").await;
+    assert!(get.contains("\"percent\": 25"), "{get}");
+    let diff = said("diff web canary=30 -n a").await;
+    assert_eq!(diff.trim(), "moves 5 % of web's everyone from stable to canary");
+    let dry = said("set web canary=30 -n a --dry-run").await;
+    assert!(dry.contains("(dry run: nothing was written)"), "{dry}");
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(25.0));
+    // `web` alone is a name of the service in the plugin's own namespace.
+    let explain = said("explain -n a --host web --cookie uid=user-1 --proxy sidecar -o json").await;
+    assert!(explain.contains("\"audience\": \"everyone\""), "{explain}");
+    let simulate = said("simulate -n a --users 10000").await;
+    assert!(simulate.contains("canary"), "{simulate}");
+    let validate = said("validate -n a").await;
+    // The real routes of the namespace are looked at too: nothing routes checkout's header.
+    let expected = "WasmPlugin a/sluice: good\n\
+        warning: WasmPlugin a/sluice: splits.checkout: no route among these documents matches x-sluice-checkout\n\
+        together: 0 problems, 1 warnings";
+    assert_eq!(validate.trim(), expected);
+    let refused = world.chain.sluice.run_beside("set wep canary=5 -n a").await.ended_with(2).err;
+    assert!(refused.contains("there is no split \"wep\"; did you mean \"web\"?"), "{refused}");
+    let refused = world.chain.sluice.run_beside("set web canary=5 --audience stuff -n a").await.ended_with(2).err;
+    assert!(refused.contains("split web has no audience \"stuff\"; did you mean \"staff\"?"), "{refused}");
+    let unknown = world.chain.sluice.run_beside("status -n a").await.good().out;
+    assert!(unknown.contains("unknown how many of 6 proxies") && unknown.contains("--prometheus"), "{unknown}");
+    let empty = world.chain.sluice.run_beside("get -n istio-system").await.ended_with(2).err;
+    assert!(empty.contains("namespace istio-system has no plugin of ours"), "{empty}");
+}
+
 fn render(world: &World, arguments: &str) -> String {
     let path = world.chain.folder().join("config.yaml");
     std::fs::write(&path, config()).unwrap();

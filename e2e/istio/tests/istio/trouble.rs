@@ -9,6 +9,25 @@ use sluice_e2e_istio::load::Load;
 use crate::plugins::WEB_A;
 use crate::world::World;
 
+pub async fn a_cluster_that_cannot_is_said(world: &mut World) {
+    let said = world.chain.said_without_istio.take().unwrap().ended_with(2);
+    assert!(said.err.contains("knows neither WasmPlugin nor TrafficExtension"), "{said:?}");
+    // Somebody who takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:7443").await.unwrap();
+    let kubeconfig = world.chain.folder().join("silent.kubeconfig");
+    let admin = std::fs::read_to_string(world.chain.folder().join("admin.kubeconfig")).unwrap();
+    std::fs::write(&kubeconfig, admin.replace(":6443", ":7443")).unwrap();
+    let said = world.chain.sluice.with_kubeconfig(&kubeconfig).run_beside("abort web -n a").await.ended_with(2);
+    assert!(said.err.contains("the API server at https://127.0.0.1:7443/ cannot be reached"), "{said:?}");
+    drop(silent);
+    let said = world.chain.sluice.run_beside("get -n a --context nowhere").await.ended_with(2);
+    assert!(said.err.contains("nowhere"), "{said:?}");
+    let stranger = admin.replace("admintoken", "nobody");
+    std::fs::write(&kubeconfig, stranger).unwrap();
+    let said = world.chain.sluice.with_kubeconfig(&kubeconfig).run_beside("get -n a").await.ended_with(2);
+    assert!(said.err.contains("does not accept these credentials"), "{said:?}");
+}
+
 pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
     world.fresh_plugin(0).await;
     let sluice = world.chain.sluice.clone();
@@ -116,11 +135,20 @@ pub async fn a_watched_status_pushes_again_what_was_overtaken(world: &mut World)
     let command = format!("status -n a --watch --prometheus {PROMETHEUS}");
     // Two versions within one fetch of the module: agents may forward them in the wrong order (istio#53865).
     world.chain.kubernetes.apply(&world.plugin("a")).await;
+    let lines = world.chain.folder().join("watch.txt");
     let mut watch = world.chain.sluice.command(&command);
-    let mut watch = watch.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut watch = watch.stdout(std::fs::File::create(&lines).unwrap()).spawn().unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;
     world.set("web", 33).await;
     world.wait_for_convergence().await;
+    let said = async || std::fs::read_to_string(&lines).unwrap();
+    let began = std::time::Instant::now();
+    while !said().await.contains("6 of 6 proxies at revision") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", said().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     watch.kill().unwrap();
     watch.wait().unwrap();
+    let said = said().await;
+    assert!(said.lines().all(|line| line.starts_with("WasmPlugin a/sluice: ")) && !said.contains('\x1b'), "{said}");
 }
