@@ -54,6 +54,8 @@ impl std::str::FromStr for Service {
 pub struct Rendering<'a> {
     /// The split whose routes are rendered.
     pub split: &'a Definition,
+    /// Whether any split of the configuration asks for claims.
+    pub asks_for_claims: bool,
     /// The split's hosts, as typed.
     pub hosts: Vec<String>,
     /// The plugin's configuration: splits and cookie, without weights and draws.
@@ -200,7 +202,7 @@ fn plugin(rendering: &Rendering<'_>) -> Value {
         "failStrategy": "FAIL_OPEN", "pluginConfig": rendering.config,
     });
     // Where the route is chosen: on the caller's side, and on gateways, which count as callers.
-    let phase = if needs_claims(rendering.split) { "AUTHZ" } else { "AUTHN" };
+    let phase = if rendering.asks_for_claims { "AUTHZ" } else { "AUTHN" };
     let mut spec =
         Map::from_iter([("match".to_owned(), json!([{"mode": "CLIENT"}])), ("phase".to_owned(), Value::from(phase))]);
     let is_api_gateway = rendering.routing == Routing::HttpRoute && rendering.selector.is_empty();

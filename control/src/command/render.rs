@@ -47,6 +47,7 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
     let namespace = arguments.namespace.clone().or_else(|| gateway.as_ref().map(|gateway| gateway.0.clone()));
     let rendering = Rendering {
         split,
+        asks_for_claims: plan.splits().iter().any(|split| needs_claims(&split.definition)),
         hosts,
         config,
         kind: if arguments.kind == PluginKind::TrafficExtension { Kind::TrafficExtension } else { Kind::WasmPlugin },

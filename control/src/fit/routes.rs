@@ -4,6 +4,7 @@ use serde_json::Value;
 use sluice_filter::plan::Split;
 
 use super::{Findings, Resource};
+use crate::document::Kind;
 use crate::input::Input;
 use crate::near;
 
@@ -44,6 +45,7 @@ struct Match {
 
 fn virtual_service(document: &Value, splits: &[(&Resource<'_>, &Split)], rules: &[&Value], findings: &mut Findings) {
     let place = title(document);
+    let splits = &at_its_gateways(document, splits);
     let routes = document["spec"]["http"].as_array().cloned().unwrap_or_default();
     let mut matched: Vec<&Split> = Vec::new();
     for found in routes.iter().enumerate().flat_map(|(at, route)| header_matches(at, route)) {
@@ -62,6 +64,27 @@ fn virtual_service(document: &Value, splits: &[(&Resource<'_>, &Split)], rules: 
         same_cors_policy(&place, &routes, findings);
     }
     subsets(&place, namespace, &routes, rules, findings);
+}
+
+/// The splits that decide where a VirtualService applies: at gateways, those of the plugins in the gateways' namespaces.
+/// None, where those plugins are not among the documents: then nothing can be said.
+fn at_its_gateways<'r, 's>(
+    document: &Value,
+    splits: &[(&'r Resource<'r>, &'s Split)],
+) -> Vec<(&'r Resource<'r>, &'s Split)> {
+    let gateways: Vec<&str> =
+        document["spec"]["gateways"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if gateways.is_empty() || gateways.contains(&"mesh") {
+        return splits.to_vec();
+    }
+    let own = document["metadata"]["namespace"].as_str().unwrap_or("default");
+    let namespaces: Vec<&str> =
+        gateways.iter().map(|gateway| gateway.split_once('/').map_or(own, |(namespace, _)| namespace)).collect();
+    let is_there = |resource: &Resource<'_>| {
+        resource.plugin.kind == Kind::Bare
+            || resource.plugin.namespace.as_deref().is_none_or(|namespace| namespaces.contains(&namespace))
+    };
+    splits.iter().filter(|(resource, _)| is_there(resource)).copied().collect()
 }
 
 fn header_matches(at: usize, route: &Value) -> Vec<Match> {
@@ -87,7 +110,7 @@ fn matched_split<'s>(
 ) -> Option<&'s Split> {
     let split = splits.iter().map(|(_, split)| *split).find(|split| *split.definition.header == *found.header);
     let Some(split) = split else {
-        if found.header.starts_with(PREFIX) {
+        if found.header.starts_with(PREFIX) && !splits.is_empty() {
             let headers = splits.iter().map(|(_, split)| split.definition.header.as_ref());
             findings.problem(
                 place,

@@ -91,6 +91,19 @@ fn what_does_not_fit_is_a_problem() {
 }
 
 #[test]
+fn a_gateways_routes_are_its_own_plugins() {
+    let gateway = ROUTES.replace("hosts: [web]", "hosts: [shop.example.com]\n  gateways: [ingress/main]");
+    assert_eq!(found(&format!("{PLUGIN}{gateway}")), Findings::default());
+    let there = PLUGIN.replace("namespace: shop", "namespace: ingress");
+    assert_eq!(
+        found(&format!("{there}{gateway}")).problems,
+        [
+            "VirtualService shop/web: spec.hosts: shop.example.com is none of the hosts of split web: nobody sets x-sluice-web there, and a client's own would be routed on"
+        ]
+    );
+}
+
+#[test]
 fn a_second_plugin_on_the_same_proxies_is_a_problem() {
     let root = PLUGIN.replace("namespace: shop", "namespace: istio-system");
     let expected = "WasmPlugin shop/sluice: splits.web sets x-sluice-web, and so does splits.web of WasmPlugin istio-system/sluice, which runs on the same proxies: the one that runs last wins; accepted: one plugin, or headers of their own";

@@ -83,7 +83,7 @@ pub async fn a_change_is_in_force_on_six_proxies(world: &mut World) {
 
 pub async fn an_abort_ends_the_canary_under_load(world: &mut World) {
     world.fresh_plugin(50).await;
-    let (mut seconds, mut commands) = (Vec::new(), Vec::new());
+    let (mut seconds, mut each, mut commands) = (Vec::new(), Vec::new(), Vec::new());
     for time in 0..TIMES {
         world.set("web", 50).await;
         world.wait_for_convergence().await;
@@ -95,11 +95,17 @@ pub async fn an_abort_ends_the_canary_under_load(world: &mut World) {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let seen = load.end().await;
         assert_no_failures(&seen);
-        let canaries = seen.iter().filter(|seen| seen.variant == "canary");
-        let last = canaries.map(|seen| seen.at).max().expect("a canary answer before the abort");
+        let last_of = |proxy: Option<usize>| {
+            let canaries = seen.iter().filter(|seen| seen.variant == "canary");
+            canaries.filter(|seen| proxy.is_none_or(|proxy| seen.proxy == proxy)).map(|seen| seen.at).max()
+        };
+        let last = last_of(None).expect("a canary answer before the abort");
+        let proxies = (0..world.callers.len()).filter_map(|proxy| last_of(Some(proxy)));
+        each.extend(proxies.map(|last| last.saturating_duration_since(began).as_secs_f64()));
         assert!(last < began + Duration::from_millis(690), "the canary still answers 0.7 s after the abort");
         seconds.push(last.saturating_duration_since(began).as_secs_f64());
     }
     print_figures("sluice abort to the last canary answer of 6 proxies, 200 requests/s", seconds);
+    print_figures("the same, each proxy by itself", each);
     print_figures("sluice abort, the command itself", commands);
 }
