@@ -139,60 +139,85 @@ impl Kubernetes {
             };
             let at = jiff::Timestamp::now().round(jiff::Unit::Second)?.to_string();
             let changes = changes(&found, &before, &write, &by, &at);
-            let applied = match manner.urgency {
+            let results = match manner.urgency {
                 Urgency::Now => self.apply_at_once(&found, &changes).await,
                 Urgency::InTurn => self.apply_in_turn(&found, &changes, manner.others_fields).await,
             };
-            match applied {
-                Ok(applied) => {
-                    let notes = revisions::record(self.cluster.client(), &found, &changes, &applied).await;
-                    return Ok(Updated { before, written: Some(write), notes });
-                }
-                Err(Failure::Overtaken) if began.elapsed() < PATIENCE => {
+            // Whatever was written is remembered, also where another split's part was not.
+            let applied: Vec<(&SplitChange, Option<i64>)> = changes
+                .iter()
+                .zip(&results)
+                .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
+                .collect();
+            let notes = revisions::record(self.cluster.client(), &found, &applied).await;
+            let written: Vec<String> = applied.iter().map(|(change, _)| change.split.clone()).collect();
+            match worst(results) {
+                None => return Ok(Updated { before, written: Some(write), notes }),
+                Some(Failure::Overtaken) if began.elapsed() < PATIENCE => {
                     // Others are writing; a few milliseconds apart, everybody gets a turn.
                     tokio::time::sleep(Duration::from_millis(5 + u64::from(std::process::id() % 20))).await;
                 }
-                Err(Failure::Overtaken) => bail!(
+                Some(Failure::Overtaken) => bail!(
                     "{}: others have been writing for {} s; nothing was changed, try again",
                     found.plugin.source,
                     PATIENCE.as_secs()
                 ),
-                Err(Failure::Refused(error)) => return Err(error),
+                Some(Failure::Refused(error)) if written.is_empty() => return Err(error),
+                Some(Failure::Refused(error)) => {
+                    return Err(
+                        error.context(format!("of several splits, only these were changed: {}", written.join(", ")))
+                    );
+                }
             }
         }
     }
 
-    /// One split after another, each on what the one before it left.
+    /// One split after another, each on what the one before it left. Several are tried without effect first, so that a
+    /// refusal of one changes none.
     async fn apply_in_turn(
         &self,
         found: &Found,
         changes: &[SplitChange],
         others_fields: OthersFields,
-    ) -> Result<Vec<Applied>, Failure> {
+    ) -> Vec<Result<Option<i64>, Failure>> {
         let mut version = found.object.metadata.resource_version.clone();
-        let mut applied = Vec::new();
-        for change in changes {
+        let patch_on = |change: &SplitChange, version: &Option<String>| {
             let mut patch = change.patch(found);
             patch["metadata"]["resourceVersion"] = json!(version);
-            let object = self.apply(found, change, patch, others_fields).await?;
-            version.clone_from(&object.metadata.resource_version);
-            applied.push(Applied { generation: object.metadata.generation });
+            patch
+        };
+        if changes.len() > 1 {
+            for change in changes {
+                let patch = patch_on(change, &version);
+                if let Err(failure) = self.apply(found, change, patch, others_fields, Effect::None).await {
+                    return vec![Err(failure)];
+                }
+            }
         }
-        Ok(applied)
+        let mut results = Vec::new();
+        for change in changes {
+            let patch = patch_on(change, &version);
+            match self.apply(found, change, patch, others_fields, Effect::Written).await {
+                Ok(object) => {
+                    version.clone_from(&object.metadata.resource_version);
+                    results.push(Ok(object.metadata.generation));
+                }
+                Err(failure) => {
+                    results.push(Err(failure));
+                    break;
+                }
+            }
+        }
+        results
     }
 
     /// Every split at once, on whatever is there; all are tried.
-    async fn apply_at_once(&self, found: &Found, changes: &[SplitChange]) -> Result<Vec<Applied>, Failure> {
+    async fn apply_at_once(&self, found: &Found, changes: &[SplitChange]) -> Vec<Result<Option<i64>, Failure>> {
         use futures::StreamExt as _;
         let sent = futures::stream::iter(changes)
-            .map(|change| self.apply(found, change, change.patch(found), OthersFields::TakeOver))
+            .map(|change| self.apply(found, change, change.patch(found), OthersFields::TakeOver, Effect::Written))
             .buffered(8);
-        let results: Vec<_> = sent.collect().await;
-        let mut applied = Vec::new();
-        for result in results {
-            applied.push(Applied { generation: result?.metadata.generation });
-        }
-        Ok(applied)
+        sent.map(|result| result.map(|object| object.metadata.generation)).collect().await
     }
 
     async fn apply(
@@ -201,9 +226,11 @@ impl Kubernetes {
         change: &SplitChange,
         patch: Value,
         others_fields: OthersFields,
+        effect: Effect,
     ) -> Result<DynamicObject, Failure> {
         let mut parameters = PatchParams::apply(&format!("{}{}", owned::MANAGER, change.split));
         parameters.force = others_fields == OthersFields::TakeOver;
+        parameters.dry_run = effect == Effect::None;
         let sent = self.api(found).patch(&name(found), &parameters, &Patch::Apply(&patch)).await;
         sent.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 409 => match conflicts(&status) {
@@ -250,10 +277,18 @@ enum Failure {
     Refused(anyhow::Error),
 }
 
-/// What the API server made of a patch.
-#[derive(Clone, Copy, Debug)]
-pub struct Applied {
-    generation: Option<i64>,
+/// The failure that decides what happens next: a refusal before an overtaking.
+fn worst(results: Vec<Result<Option<i64>, Failure>>) -> Option<Failure> {
+    let mut failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+    let refused = failures.iter().position(|failure| matches!(failure, Failure::Refused(_)));
+    if failures.is_empty() { None } else { Some(failures.swap_remove(refused.unwrap_or(0))) }
+}
+
+/// Whether a patch is only tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    None,
+    Written,
 }
 
 /// One split's part of a write.

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 
-use super::{Applied, SplitChange, is_forbidden};
+use super::{SplitChange, is_forbidden};
 use crate::cluster::plugins::Found;
 use crate::document::API_VERSION;
 use crate::store::history::{Entry, KEPT};
@@ -31,17 +31,15 @@ pub(super) async fn read(client: &Client, found: &Found) -> kube::Result<Vec<Ent
     Ok(revisions.into_iter().filter_map(entry).collect())
 }
 
-/// Remembers what was applied, and forgets what is too old. The change is made already, so this never fails: it says
+/// Remembers what was applied, with the plugin's generation after it, and forgets what is too old. The change is made already, so this never fails: it says
 /// what could not be remembered.
-pub(super) async fn record(
-    client: &Client,
-    found: &Found,
-    changes: &[SplitChange],
-    applied: &[Applied],
-) -> Vec<String> {
+pub(super) async fn record(client: &Client, found: &Found, applied: &[(&SplitChange, Option<i64>)]) -> Vec<String> {
+    if applied.is_empty() {
+        return Vec::new();
+    }
     let before = found.object.metadata.generation.unwrap_or_default();
-    let foreign = changes.iter().filter_map(|change| Some((before, change.foreign.as_ref()?)));
-    let own = changes.iter().zip(applied).filter_map(|(change, applied)| Some((applied.generation?, &change.entry)));
+    let foreign = applied.iter().filter_map(|(change, _)| Some((before, change.foreign.as_ref()?)));
+    let own = applied.iter().filter_map(|(change, generation)| Some(((*generation)?, &change.entry)));
     let (telling, silent): (Vec<_>, Vec<_>) = own.partition(|(_, entry)| !entry.changes.is_empty());
     let mut known = BTreeSet::from([before]);
     // A patch that changed nothing was answered with the number of one that did.

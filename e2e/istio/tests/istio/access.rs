@@ -208,6 +208,25 @@ pub async fn a_conflict_names_the_other_manager_and_what_force_does(world: &mut 
     }
 }
 
+pub async fn a_rollback_over_several_splits_is_whole_or_not_at_all(world: &mut World) {
+    world.fresh_plugin(10).await;
+    world.set("checkout", 20).await;
+    world.set("web", 30).await;
+    let history = world.chain.sluice.run_beside("history -n a -o json").await.good().out;
+    let history: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap();
+    let first = history[0]["revision"].as_u64().unwrap();
+    // web's weight belongs to somebody else now: checkout comes first, and must not be changed either.
+    let weight = json!({"spec": {"pluginConfig": {"weights": {"web": {"everyone": {"canary": 31}}}}}});
+    let patch = format!("patch wasmplugin sluice -n a --type merge --field-manager alice -p '{weight}'");
+    world.chain.kubectl.run_beside(&patch).await.good();
+    let said = world.chain.sluice.run_beside(&format!("rollback --to {first} -n a")).await.ended_with(2);
+    assert!(said.err.contains("nothing was changed"), "{said:?}");
+    assert_eq!(world.weight("a", "/checkout/everyone/canary").await, Some(20.0));
+    world.chain.sluice.run_beside(&format!("rollback --to {first} -n a --force")).await.good();
+    assert_eq!(world.weight("a", "/checkout/everyone/canary").await, Some(0.0));
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
+}
+
 pub async fn the_manifests_are_accepted_by_the_real_api_server(world: &mut World) {
     for environment in ["qa", "stage", "prod"] {
         let namespace = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {environment}}}}}");

@@ -40,6 +40,7 @@ const TESTS: &[(&str, Test)] = tests![
     access::without_the_right_to_remember_a_change_is_made_and_said,
     access::applying_git_again_loses_no_weight,
     access::a_conflict_names_the_other_manager_and_what_force_does,
+    access::a_rollback_over_several_splits_is_whole_or_not_at_all,
     access::the_manifests_are_accepted_by_the_real_api_server,
     trouble::a_cluster_that_cannot_is_said,
     trouble::of_writers_at_once_each_gets_a_turn,
