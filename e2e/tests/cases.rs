@@ -45,7 +45,7 @@ fn sluice_explain_answers_as_the_case_files_say() {
                 .unwrap_or("gateway");
             command.args(["--proxy", kind]);
             if let Some(namespace) = &case.node.namespace {
-                command.args(["--namespace", namespace]);
+                command.args(["--proxy-namespace", namespace]);
             }
             for (name, value) in &request.headers {
                 command.args(["--header", &format!("{name}: {value}")]);

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod proxies;
+mod pushes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

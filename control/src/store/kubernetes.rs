@@ -4,31 +4,28 @@
 //! again on what that one wrote. An abort carries none and takes over every field it sets. The last change stands in an
 //! annotation of the same patch; the history is [`revisions`]'s.
 
-pub mod revisions;
+mod revisions;
+mod split_change;
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use split_change::{SplitChange, changes, conflict, conflicts};
 
 use super::history::Entry;
-use super::{Decide, Manner, OthersFields, Snapshot, Store, Updated, Urgency, Write};
+use super::{Decide, Manner, OthersFields, Snapshot, Store, Updated, Urgency};
 use crate::cluster::plugins::{self, Found};
 use crate::cluster::{Cluster, code, owned};
 use crate::document::Kind;
-use crate::weights::Owned;
 
 /// How long a write tries to get its turn among other writers. Chosen: a turn takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long an abort waits for its own name; the weights matter more. Chosen: one answer of a healthy API server.
 const NAME_PATIENCE: Duration = Duration::from_millis(40);
-
-/// The annotation of a split's last change is `change.sluice.dev/<split>`.
-pub const CHANGE: &str = "change.sluice.dev/";
 
 /// The annotation whose edit makes agents fetch the module again.
 pub const REFETCH: &str = "sluice.dev/refetch";
@@ -289,115 +286,6 @@ fn worst(results: Vec<Result<Option<i64>, Failure>>) -> Option<Failure> {
 enum Effect {
     None,
     Written,
-}
-
-/// One split's part of a write.
-#[derive(Clone, Debug)]
-pub struct SplitChange {
-    split: String,
-    /// What becomes ours of this split.
-    part: Owned,
-    /// What is remembered, but for its number.
-    entry: Entry,
-    /// What was changed since our last change of it, without `sluice`.
-    foreign: Option<Entry>,
-}
-
-impl SplitChange {
-    fn patch(&self, found: &Found) -> Value {
-        let mut patch = found.plugin.patch(self.part.to_config());
-        let noted = json!({
-            "at": self.entry.at, "by": self.entry.by, "command": self.entry.command, "reason": self.entry.reason,
-            "changes": self.entry.changes, "after": self.part,
-        });
-        patch["metadata"]["annotations"] = json!({format!("{CHANGE}{}", self.split): noted.to_string()});
-        // Without it, applying to a plugin that is gone would make one.
-        patch["metadata"]["uid"] = json!(found.object.metadata.uid);
-        patch
-    }
-}
-
-/// The parts of a write, split by split.
-fn changes(found: &Found, before: &Snapshot, write: &Write, by: &str, at: &str) -> Vec<SplitChange> {
-    let effective = Owned::of_config(&before.plugin.config);
-    let splits: BTreeSet<&String> = write.splits.iter().collect();
-    let mut so_far = before.owned.clone();
-    let part_of = |owned: &Owned, split: &str| owned.only(split);
-    splits
-        .into_iter()
-        .map(|split| {
-            let part = part_of(&write.owned, split);
-            so_far.replace(split, &part);
-            let after = Owned::of_config(&before.state().with(&so_far));
-            let entry = Entry {
-                revision: 0,
-                at: at.to_owned(),
-                by: by.to_owned(),
-                command: write.command.clone(),
-                reason: write.reason.clone(),
-                changes: crate::change::differences(&part_of(&effective, split), &part_of(&after, split)),
-                after: so_far.clone(),
-            };
-            let foreign = foreign(found, split, &before.owned, &effective, at);
-            SplitChange { split: split.clone(), part, entry, foreign }
-        })
-        .collect()
-}
-
-/// What the split's annotation says of its last change, against what is in force.
-fn foreign(found: &Found, split: &str, owned: &Owned, effective: &Owned, at: &str) -> Option<Entry> {
-    let noted = found.object.metadata.annotations.as_ref()?.get(&format!("{CHANGE}{split}"))?;
-    let noted: Value = serde_json::from_str(noted).ok()?;
-    let recorded: Owned = serde_json::from_value(noted.get("after")?.clone()).ok()?;
-    let differs = |change: &crate::change::WeightChange| {
-        // Only what we set once: weights of Git's own were never ours to follow.
-        recorded.weights.get(split).is_some_and(|split| {
-            split.get(&change.audience).is_some_and(|audience| audience.contains_key(&change.challenger))
-        })
-    };
-    let mut changes = crate::change::differences(&recorded, &effective.only(split));
-    changes.retain(differs);
-    (!changes.is_empty()).then(|| Entry {
-        revision: 0,
-        at: at.to_owned(),
-        by: "unknown".to_owned(),
-        command: "(changed without sluice)".to_owned(),
-        reason: None,
-        changes,
-        after: owned.clone(),
-    })
-}
-
-/// Field and manager of every conflict that a server-side apply met; empty when the resourceVersion was the reason.
-fn conflicts(status: &kube::core::Status) -> Vec<(String, String)> {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let conflicting = causes.filter(|cause| cause.reason == "FieldManagerConflict");
-    conflicting
-        .map(|cause| {
-            let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
-            (cause.field.trim_start_matches('.').to_owned(), manager.to_owned())
-        })
-        .collect()
-}
-
-fn conflict(found: &Found, change: &SplitChange, conflicts: &[(String, String)]) -> anyhow::Error {
-    let lines: Vec<String> = conflicts
-        .iter()
-        .map(|(field, manager)| format!("{}: {field} was set by field manager {manager:?}", found.plugin.source))
-        .collect();
-    let changes: Vec<String> = change
-        .entry
-        .changes
-        .iter()
-        .map(|change| format!("{}/{} {} -> {}", change.audience, change.challenger, change.from, change.to))
-        .collect();
-    anyhow::anyhow!(
-        "{}; nothing was changed. --force would set it all the same ({}) and take the field over: {} would then get \
-         this conflict in turn",
-        lines.join("\n"),
-        changes.join(", "),
-        conflicts.first().map_or("the other", |(_, manager)| manager),
-    )
 }
 
 /// Whether the account lacks a right, from an API server's answer.

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use sluice_filter::plan::{Node, Plan};
+use sluice_filter::plan::Node;
 
 use super::proxies::{Scraped, State};
+use super::pushes::Pushes;
 use super::{Measured, Row, render, rows};
 use crate::cli::Status;
 use crate::cluster::Cluster;
@@ -18,30 +19,23 @@ use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
 use crate::command::Outcome;
 use crate::output;
 use crate::prometheus::Prometheus;
-use crate::store::kubernetes::Kubernetes;
 
 /// How often a watched status is read.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// How long after a change a proxy may show an older revision (DESIGN section 5).
-const CONVERGES_SECONDS: f64 = 5.0;
-
-/// How often a plugin is pushed again at most. Chosen: longer than any scrape that would show the effect.
-const PUSH_SECONDS: f64 = 60.0;
 
 /// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
 const LOOK_BACK: &str = "3m";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
-    plugin: String,
-    wanted_revision: String,
+pub(super) struct Report {
+    pub(super) plugin: String,
+    pub(super) wanted_revision: String,
     /// Pods that the plugin selects; null when only Istio can tell.
     selected: Option<usize>,
     /// Those at the wanted revision; null without Prometheus.
     converged: Option<usize>,
-    proxies: Vec<ProxyReport>,
+    pub(super) proxies: Vec<ProxyReport>,
     unknown: Vec<String>,
     problems: Vec<String>,
     weights: Vec<Row>,
@@ -49,11 +43,11 @@ struct Report {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ProxyReport {
+pub(super) struct ProxyReport {
     namespace: String,
-    pod: String,
+    pub(super) pod: String,
     #[serde(flatten)]
-    state: State,
+    pub(super) state: State,
 }
 
 pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outcome> {
@@ -201,12 +195,8 @@ async fn report(
             report.converged = report.selected.map(|_| converged);
         }
     }
-    report.weights = weights(&plan, measured.as_ref());
+    report.weights = rows(&plan, measured.as_ref());
     Ok(report)
-}
-
-fn weights(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
-    rows(plan, measured)
 }
 
 async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scraped> {
@@ -239,41 +229,6 @@ async fn shares(prometheus: &Prometheus, window: &str, proxies: &[Proxy]) -> any
         Some(((split, audience, variant), series.last()?.1.round() as u64))
     };
     Ok(Measured::counted(ours.filter_map(count)))
-}
-
-/// When which plugin was last changed and pushed again.
-#[derive(Default)]
-struct Pushes(BTreeMap<String, Push>);
-
-struct Push {
-    revision: String,
-    wanted_since: f64,
-    pushed_at: f64,
-}
-
-impl Pushes {
-    fn consider(&mut self, cluster: &Cluster, reports: &[(Found, Report)]) {
-        let now = jiff::Timestamp::now();
-        let seconds = now.as_millisecond() as f64 / 1_000.0;
-        for (found, report) in reports {
-            let fresh = || Push { revision: report.wanted_revision.clone(), wanted_since: seconds, pushed_at: 0.0 };
-            let push = self.0.entry(report.plugin.clone()).or_insert_with(fresh);
-            if push.revision != report.wanted_revision {
-                *push = fresh();
-            }
-            let is_stale = |proxy: &&ProxyReport| matches!(proxy.state, State::Other { scraped_at, .. } if scraped_at - push.wanted_since >= CONVERGES_SECONDS);
-            let stale: Vec<&str> = report.proxies.iter().filter(is_stale).map(|proxy| proxy.pod.as_str()).collect();
-            if stale.is_empty() || seconds - push.pushed_at < PUSH_SECONDS {
-                continue;
-            }
-            push.pushed_at = seconds;
-            let pushed = Kubernetes::of(cluster.clone(), found).touch(now);
-            match pushed {
-                Ok(_) => output::note(format!("{}: {} did not follow; pushed again", report.plugin, stale.join(", "))),
-                Err(error) => output::error(&error),
-            }
-        }
-    }
 }
 
 fn text(report: &Report) -> String {

@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 
-use super::{SplitChange, is_forbidden};
+use super::is_forbidden;
+use super::split_change::SplitChange;
 use crate::cluster::plugins::Found;
 use crate::document::API_VERSION;
 use crate::store::history::{Entry, KEPT};

@@ -1,0 +1,120 @@
+//! One split's part of a write: its patch, what is remembered of it, and what a conflict on it means.
+
+use serde_json::{Value, json};
+
+use crate::change::{WeightChange, differences};
+use crate::cluster::plugins::Found;
+use crate::store::history::Entry;
+use crate::store::{Snapshot, Write};
+use crate::weights::Owned;
+
+/// The annotation of a split's last change is `change.sluice.dev/<split>`.
+const CHANGE: &str = "change.sluice.dev/";
+
+/// One split's part of a write.
+#[derive(Clone, Debug)]
+pub(super) struct SplitChange {
+    pub(super) split: String,
+    /// What becomes ours of this split.
+    part: Owned,
+    /// What is remembered, but for its number.
+    pub(super) entry: Entry,
+    /// What was changed since our last change of it, without `sluice`.
+    pub(super) foreign: Option<Entry>,
+}
+
+impl SplitChange {
+    /// The server-side-apply patch, without a resourceVersion.
+    pub(super) fn patch(&self, found: &Found) -> Value {
+        let mut patch = found.plugin.patch(self.part.to_config());
+        let noted = json!({
+            "at": self.entry.at, "by": self.entry.by, "command": self.entry.command, "reason": self.entry.reason,
+            "changes": self.entry.changes, "after": self.part,
+        });
+        patch["metadata"]["annotations"] = json!({format!("{CHANGE}{}", self.split): noted.to_string()});
+        // Without it, applying to a plugin that is gone would make one.
+        patch["metadata"]["uid"] = json!(found.object.metadata.uid);
+        patch
+    }
+}
+
+/// The parts of a write, split by split.
+pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write, by: &str, at: &str) -> Vec<SplitChange> {
+    let effective = Owned::of_config(&before.plugin.config);
+    let mut so_far = before.owned.clone();
+    let parts = write.splits.iter().map(|split| (split, write.owned.only(split)));
+    parts
+        .map(|(split, part)| {
+            so_far.replace(split, &part);
+            let after = Owned::of_config(&before.state().with(&so_far));
+            let entry = Entry {
+                revision: 0,
+                at: at.to_owned(),
+                by: by.to_owned(),
+                command: write.command.clone(),
+                reason: write.reason.clone(),
+                changes: differences(&effective.only(split), &after.only(split)),
+                after: so_far.clone(),
+            };
+            let foreign = foreign(found, split, &before.owned, &effective, at);
+            SplitChange { split: split.clone(), part, entry, foreign }
+        })
+        .collect()
+}
+
+/// What the split's annotation says of its last change, against what is in force.
+fn foreign(found: &Found, split: &str, owned: &Owned, effective: &Owned, at: &str) -> Option<Entry> {
+    let noted = found.object.metadata.annotations.as_ref()?.get(&format!("{CHANGE}{split}"))?;
+    let noted: Value = serde_json::from_str(noted).ok()?;
+    let recorded: Owned = serde_json::from_value(noted.get("after")?.clone()).ok()?;
+    let differs = |change: &WeightChange| {
+        // Only what we set once: weights of Git's own were never ours to follow.
+        recorded.weights.get(split).is_some_and(|split| {
+            split.get(&change.audience).is_some_and(|audience| audience.contains_key(&change.challenger))
+        })
+    };
+    let mut changes = differences(&recorded, &effective.only(split));
+    changes.retain(differs);
+    (!changes.is_empty()).then(|| Entry {
+        revision: 0,
+        at: at.to_owned(),
+        by: "unknown".to_owned(),
+        command: "(changed without sluice)".to_owned(),
+        reason: None,
+        changes,
+        after: owned.clone(),
+    })
+}
+
+/// Field and manager of every conflict that a server-side apply met; empty when the resourceVersion was the reason.
+pub(super) fn conflicts(status: &kube::core::Status) -> Vec<(String, String)> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let conflicting = causes.filter(|cause| cause.reason == "FieldManagerConflict");
+    conflicting
+        .map(|cause| {
+            let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
+            (cause.field.trim_start_matches('.').to_owned(), manager.to_owned())
+        })
+        .collect()
+}
+
+/// The refusal of a conflict: whose field it is, and what `--force` would do.
+pub(super) fn conflict(found: &Found, change: &SplitChange, conflicts: &[(String, String)]) -> anyhow::Error {
+    let lines: Vec<String> = conflicts
+        .iter()
+        .map(|(field, manager)| format!("{}: {field} was set by field manager {manager:?}", found.plugin.source))
+        .collect();
+    let changes: Vec<String> = change
+        .entry
+        .changes
+        .iter()
+        .map(|change| format!("{}/{} {} -> {}", change.audience, change.challenger, change.from, change.to))
+        .collect();
+    anyhow::anyhow!(
+        "{}; nothing was changed. --force would set it all the same ({}) and take the field over: {} would then get \
+         this conflict in turn",
+        lines.join("\n"),
+        changes.join(", "),
+        conflicts.first().map_or("the other", |(_, manager)| manager),
+    )
+}
