@@ -2,7 +2,7 @@
 //!
 //! A write carries the resourceVersion that it was decided on; where another writer came first (409), it is decided
 //! again on what that one wrote. An abort carries none and takes over every field it sets. The last change stands in an
-//! annotation of the same patch; the history is [`revisions`]'s.
+//! annotation of the same patch; the history is that of `revisions`.
 
 mod revisions;
 mod split_change;

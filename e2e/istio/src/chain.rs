@@ -159,17 +159,32 @@ impl Chain {
 
     /// Starts the registry.
     pub async fn start_registry(&mut self) {
-        let config = json!({
-            "version": 0.1, "log": {"level": "warn"}, "http": {"addr": REGISTRY},
-            "storage": {"filesystem": {"rootdirectory": self.folder().join("registry")}, "delete": {"enabled": true}},
+        self.registry = Some(self.registry_at(REGISTRY, json!(null)).await);
+    }
+
+    /// Starts another registry that asks for a login: user `ann`, password `secret`.
+    pub async fn start_closed_registry(&self, address: &str) -> Process {
+        let path = self.folder().join("htpasswd");
+        std::fs::write(&path, "ann:$2b$04$0nzEHCBcA3IipY5EDTNxRujtpHWjYqaocvQOSkBmuooFIFU1K0qkK\n").unwrap();
+        self.registry_at(address, json!({"htpasswd": {"realm": "e2e", "path": path}})).await
+    }
+
+    async fn registry_at(&self, address: &str, auth: serde_json::Value) -> Process {
+        let name = format!("registry-{}", address.rsplit(':').next().unwrap());
+        let mut config = json!({
+            "version": 0.1, "log": {"level": "warn"}, "http": {"addr": address},
+            "storage": {"filesystem": {"rootdirectory": self.folder().join(&name)}, "delete": {"enabled": true}},
         });
-        let path = self.folder().join("registry.yaml");
+        if !auth.is_null() {
+            config["auth"] = auth;
+        }
+        let path = self.folder().join(format!("{name}.yaml"));
         std::fs::write(&path, config.to_string()).unwrap();
         let mut command = Command::new(self.tools.debian.join("docker-registry"));
-        let mut registry = Process::start("registry", self.folder(), command.arg("serve").arg(path));
-        let address = REGISTRY.parse().unwrap();
+        let mut registry = Process::start(&name, self.folder(), command.arg("serve").arg(path));
+        let address = address.parse().unwrap();
         registry.wait_until("the registry", async || fetch(address, "/v2/").await.is_some()).await;
-        self.registry = Some(registry);
+        registry
     }
 
     /// Ends the registry.

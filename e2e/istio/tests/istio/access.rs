@@ -27,6 +27,8 @@ pub async fn a_namespace_does_not_notice_another_ones_changes(world: &mut World)
     let wanted = world.wanted_revision("b").await;
     wait_for_revision(&world.other, "b.sluice", wanted).await;
     let updates = async || world.other.admin("/stats?filter=extension_config_discovery.*config_reload$").await;
+    // Envoy counts a configuration when every worker has it, a little after the first one runs it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let before = updates().await;
     let load = Load::start(&[world.other.address], WEB_B, 500, 200);
     for percent in [20, 40, 60, 80, 5] {
@@ -84,6 +86,57 @@ pub async fn an_account_may_move_the_weights_of_its_namespace_only(world: &mut W
     assert_eq!(world.weight("b", "/web/everyone/canary").await, Some(30.0));
 }
 
+pub async fn an_abort_of_everything_goes_on_where_it_may_not(world: &mut World) {
+    world.fresh_plugin(10).await;
+    world.chain.kubernetes.apply(&world.plugin("b")).await;
+    world.chain.sluice.run_beside("set web canary=30 -n b").await.good();
+    mover(world).await;
+    let everywhere = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: plugin-viewer}
+rules: [{apiGroups: [extensions.istio.io], resources: [wasmplugins, trafficextensions], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: plugin-viewer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: plugin-viewer}
+subjects: [{kind: ServiceAccount, name: mover, namespace: a}]
+";
+    world.chain.kubernetes.apply(everywhere).await;
+    let mover = world.chain.sluice.with_kubeconfig(&world.chain.kubeconfig("a", "mover").await);
+    let said = mover.run_beside("abort --all -A").await.ended_with(1);
+    assert!(said.out.contains("WasmPlugin a/sluice:\nweb everyone canary: 10 -> 0"), "{said:?}");
+    assert!(said.err.contains("WasmPlugin b/sluice: NOT ABORTED:") && said.err.contains("not allowed"), "{said:?}");
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(0.0));
+    assert_eq!(world.weight("b", "/web/everyone/canary").await, Some(30.0));
+    let found = world.chain.kubernetes.get("WasmPlugin", "a", "sluice").await.unwrap();
+    let noted = found.metadata.annotations.unwrap().remove("change.sluice.dev/web").unwrap();
+    assert!(noted.contains("abort --all") && noted.contains("system:serviceaccount:a:mover"), "{noted}");
+    let delete = "delete clusterrole,clusterrolebinding plugin-viewer";
+    world.chain.kubectl.run_beside(delete).await.good();
+}
+
+pub async fn a_pod_uses_its_own_account(world: &mut World) {
+    world.fresh_plugin(10).await;
+    mover(world).await;
+    let token = world.chain.kubernetes.token("a", "mover", "https://kubernetes.default.svc.cluster.local").await;
+    let secrets = Path::new("/var/run/secrets/kubernetes.io/serviceaccount");
+    // In this test's own mount namespace.
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/var/run"]).status().unwrap();
+    assert!(mounted.success());
+    std::fs::create_dir_all(secrets).unwrap();
+    std::fs::write(secrets.join("token"), token).unwrap();
+    std::fs::write(secrets.join("namespace"), "a").unwrap();
+    std::fs::copy(world.chain.folder().join("api-certificates/apiserver.crt"), secrets.join("ca.crt")).unwrap();
+    let mut command = world.chain.sluice.command("set web canary=12");
+    command.env("KUBECONFIG", "/nonexistent").env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+    let said = command.env("KUBERNETES_SERVICE_PORT", "6443").output().unwrap();
+    std::process::Command::new("umount").arg("/var/run").status().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(12.0));
+}
+
 pub async fn an_account_for_weights_may_change_nothing_else(world: &mut World) {
     world.fresh_plugin(10).await;
     let kubeconfig = {
@@ -126,6 +179,30 @@ pub async fn an_account_for_weights_may_change_nothing_else(world: &mut World) {
     }
     let weight = json!({"spec": {"pluginConfig": {"weights": {"web": {"everyone": {"canary": 3}}}}}});
     patch(&weight.to_string()).await.good();
+    // The same of the other kind, whose module lies deeper. It selects nobody.
+    let extension = "
+apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: {name: other, namespace: a}
+spec:
+  selector: {matchLabels: {app: nobody}}
+  wasm: {url: 'oci://r/sluice:1', pluginConfig: {splits: {web: {}}}}
+";
+    world.chain.kubernetes.apply(extension).await;
+    for (change, expected) in [
+        (json!({"spec": {"wasm": {"url": "oci://evil.example.com/x:1"}}}), Some("spec was")),
+        (
+            json!({"spec": {"wasm": {"pluginConfig": {"splits": {"x": {}}}}}}),
+            Some("another part of the configuration was"),
+        ),
+        (json!({"spec": {"wasm": {"pluginConfig": {"weights": {"web": {"everyone": {"canary": 3}}}}}}}), None),
+    ] {
+        let arguments = format!("patch trafficextension other -n a --type merge --dry-run=server -p '{change}'");
+        let said = kubectl.run_beside(&arguments).await;
+        assert_eq!(said.code == 0, expected.is_none(), "{said:?}");
+        assert!(expected.is_none_or(|expected| said.err.contains(expected)), "{said:?}");
+    }
+    world.chain.kubernetes.delete("TrafficExtension", "a", "other").await;
     kubectl.run_beside("delete wasmplugin sluice -n a --dry-run=server").await.ended_with(1);
     // Who may create plugins may change them too.
     let admin = &world.chain.kubectl;

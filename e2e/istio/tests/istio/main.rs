@@ -36,6 +36,8 @@ const TESTS: &[(&str, Test)] = tests![
     speed::an_abort_ends_the_canary_under_load,
     access::a_namespace_does_not_notice_another_ones_changes,
     access::an_account_may_move_the_weights_of_its_namespace_only,
+    access::an_abort_of_everything_goes_on_where_it_may_not,
+    access::a_pod_uses_its_own_account,
     access::an_account_for_weights_may_change_nothing_else,
     access::without_the_right_to_remember_a_change_is_made_and_said,
     access::applying_git_again_loses_no_weight,
@@ -51,6 +53,7 @@ const TESTS: &[(&str, Test)] = tests![
     trouble::a_watched_status_pushes_again_what_was_overtaken,
     module::a_wrong_digest_gives_everyone_stable_and_status_says_why,
     module::a_registry_that_is_down_costs_the_split_not_the_traffic,
+    module::a_registry_that_asks_for_a_login_gets_dockers,
     module::a_module_that_is_not_ours_is_named,
     module::the_first_request_after_a_sidecars_start_is_decided,
 ];

@@ -93,6 +93,25 @@ async fn run_ours(world: &World) {
     world.wait_for_status("6 of 6 proxies at revision").await;
 }
 
+pub async fn a_registry_that_asks_for_a_login_gets_dockers(world: &mut World) {
+    let address = "127.0.0.1:5001";
+    let _registry = world.chain.start_closed_registry(address).await;
+    let push = format!("push {} oci://{address}/sluice:e2e", world.chain.tools.module.display());
+    let with_login = |login: &str| {
+        let folder = world.chain.folder().join("docker");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.json"), json!({"auths": {address: {"auth": login}}}).to_string()).unwrap();
+        let mut command = world.chain.sluice.command(&push);
+        command.env("DOCKER_CONFIG", folder).output().unwrap()
+    };
+    let refused = world.chain.sluice.run_beside(&push).await.ended_with(2);
+    assert!(refused.err.contains("log in with `docker login 127.0.0.1:5001`"), "{refused:?}");
+    // ann:wrong, then ann:secret.
+    assert_eq!(with_login("YW5uOndyb25n").status.code(), Some(2));
+    let taken = with_login("YW5uOnNlY3JldA==");
+    assert!(String::from_utf8_lossy(&taken.stdout).contains(&world.digest), "{taken:?}");
+}
+
 pub async fn a_module_that_is_not_ours_is_named(world: &mut World) {
     world.fresh_plugin(50).await;
     run_other(world, "idle", &idle_module()).await;

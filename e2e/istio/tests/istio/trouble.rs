@@ -122,6 +122,18 @@ pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followe
     let said = world.chain.sluice.run_beside(&status).await.ended_with(1);
     assert!(said.out.contains("0 of 6 proxies at revision"), "{said:?}");
     assert!(said.out.contains("a/client-1: runs revision"), "{said:?}");
+    // Who watches has it pushed again: for all that can be seen from here, the proxies were overtaken.
+    let notes = world.chain.folder().join("notes.txt");
+    let mut watch = world.chain.sluice.command(&format!("{status} --watch"));
+    watch.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&notes).unwrap());
+    let mut watch = watch.spawn().unwrap();
+    let began = std::time::Instant::now();
+    while !std::fs::read_to_string(&notes).unwrap().contains("did not follow; pushed again") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", std::fs::read_to_string(&notes).unwrap());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
     world.chain.start_istiod().await;
     world.wait_for_convergence().await;
     let seen = load.end().await;

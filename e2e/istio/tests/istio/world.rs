@@ -60,7 +60,7 @@ impl World {
             let kept = chain.folder().with_file_name("sluice-istio-logs");
             let _ = std::fs::remove_dir_all(&kept);
             std::fs::create_dir_all(&kept).unwrap();
-            for log in ["istiod.log", "kube-apiserver.log", "registry.log", "prometheus.log"] {
+            for log in ["istiod.log", "kube-apiserver.log", "registry-5000.log", "prometheus.log"] {
                 let _ = std::fs::copy(chain.folder().join(log), kept.join(log));
             }
             for proxy in callers.iter().chain([&other, &gateway]) {
