@@ -16,7 +16,11 @@ fn replay(transcript: &str) -> String {
     )
     .unwrap();
     let mut text = String::new();
-    for line in transcript.lines().filter(|line| line.starts_with("$ ") || line.starts_with("# ")) {
+    let lines: Vec<&str> = transcript.lines().collect();
+    // A remark stands before a command; other such lines are what a command printed.
+    let is_remark =
+        |at: usize| lines[at].starts_with("# ") && lines.get(at + 1).is_some_and(|next| next.starts_with("$ "));
+    for (_, line) in lines.iter().enumerate().filter(|(at, line)| line.starts_with("$ ") || is_remark(*at)) {
         text += &format!("{line}\n");
         let Some(command) = line.strip_prefix("$ ") else {
             continue;
