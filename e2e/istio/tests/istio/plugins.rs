@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sluice_e2e::upstream::Upstream;
+use sluice_e2e_istio::chain::PROMETHEUS;
 use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::proxy::Proxy;
 use sluice_filter::bucket::bucket;
@@ -77,6 +78,28 @@ pub async fn every_command_knows_the_cluster(world: &mut World) {
     assert!(refused.contains("split web has no audience \"stuff\"; did you mean \"staff\"?"), "{refused}");
     let unknown = world.chain.sluice.run_beside("status -n a").await.good().out;
     assert!(unknown.contains("unknown how many of 6 proxies") && unknown.contains("--prometheus"), "{unknown}");
+    let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 300);
+    let share = async || {
+        let status = format!("status -n a --prometheus {PROMETHEUS} -o json");
+        let status = world.chain.sluice.run_beside(&status).await.out;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let rows = status["weights"].as_array().unwrap();
+        let is_canary = |row: &&serde_json::Value| {
+            row["split"] == "web" && row["audience"] == "everyone" && row["variant"] == "canary"
+        };
+        let row = rows.iter().find(is_canary).unwrap();
+        (row["percent"].as_f64(), row["requests"].as_u64().unwrap_or(0))
+    };
+    let began = std::time::Instant::now();
+    let mut seen = share().await;
+    // A quarter of a thousand users, once enough of their requests were scraped.
+    while seen.1 < 300 {
+        assert!(began.elapsed() < Duration::from_secs(40), "{seen:?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        seen = share().await;
+    }
+    load.end().await;
+    assert!(seen.0.is_some_and(|percent| (20.0..30.0).contains(&percent)), "{seen:?}");
     let empty = world.chain.sluice.run_beside("get -n istio-system").await.ended_with(2).err;
     assert!(empty.contains("namespace istio-system has no plugin of ours"), "{empty}");
 }
