@@ -143,6 +143,13 @@ pub struct WeightChange {
     pub to: f64,
 }
 
+impl std::fmt::Display for WeightChange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { split, audience, challenger, from, to } = self;
+        write!(formatter, "{split} {audience} {challenger}: {from} -> {to}")
+    }
+}
+
 /// Sets shares of one audience; the others stay.
 ///
 /// # Errors

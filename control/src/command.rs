@@ -164,15 +164,7 @@ fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mod
     let effective = Owned::of_config(&snapshot.plugin.config);
     let wanted = Owned::of_config(&snapshot.state().with(owned));
     let changes = change::differences(&effective, &wanted);
-    let mut lines: Vec<String> = changes
-        .iter()
-        .map(|change| {
-            format!(
-                "{} {} {}: {} -> {}{suffix}",
-                change.split, change.audience, change.challenger, change.from, change.to
-            )
-        })
-        .collect();
+    let mut lines: Vec<String> = changes.iter().map(|change| format!("{change}{suffix}")).collect();
     lines.extend(redraws(&effective, &wanted).into_iter().map(|redraw| redraw + suffix));
     if lines.is_empty() {
         return format!("nothing to change: the weights are already so{suffix}");

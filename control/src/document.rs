@@ -152,6 +152,12 @@ pub fn plugins(inputs: Vec<Input>) -> anyhow::Result<Vec<Plugin>> {
     Ok(plugins)
 }
 
+/// What a plugin's `spec` names as its targets, in the field of today and in the one that it had before.
+pub fn target_refs(spec: &Value) -> Vec<Value> {
+    let refs = spec["targetRefs"].as_array().into_iter().flatten();
+    refs.chain(spec.get("targetRef")).cloned().collect()
+}
+
 /// Merges as server-side apply does: maps field by field, everything else as a whole.
 pub fn merge(into: &mut Value, over: Value) {
     match (into, over) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::plugins::Found;
-use crate::document::Kind;
+use crate::document::{Kind, target_refs};
 
 /// The container that Istio's injection, its gateways and its waypoints have in common.
 const PROXY_CONTAINER: &str = "istio-proxy";
@@ -35,8 +35,7 @@ pub enum Selection {
 /// What a plugin selects, from its `selector` and `targetRefs`.
 pub fn selection(found: &Found) -> Selection {
     let spec = &found.object.data["spec"];
-    let refs = spec["targetRefs"].as_array().cloned().unwrap_or_default();
-    let refs: Vec<Value> = refs.into_iter().chain(spec.get("targetRef").cloned()).collect();
+    let refs = target_refs(spec);
     let labels = |labels: &serde_json::Map<String, Value>| {
         let pairs = labels.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
         pairs.collect::<Vec<_>>().join(",")

@@ -86,8 +86,5 @@ fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
     if changes.is_empty() {
         return Ok("every weight was zero already; the zeros are now explicit".to_owned());
     }
-    let line = |change: &change::WeightChange| {
-        format!("{} {} {}: {} -> {}", change.split, change.audience, change.challenger, change.from, change.to)
-    };
-    Ok(changes.iter().map(line).collect::<Vec<_>>().join("\n"))
+    Ok(changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }

@@ -44,6 +44,9 @@ pub(super) struct Row {
     percent: Option<f64>,
 }
 
+/// The labels of `sluice_decisions_total`: split, audience, variant.
+const DECISION_LABELS: [&str; 3] = ["sluice_split", "sluice_audience", "sluice_variant"];
+
 /// Requests by split, audience and variant, as the filter counted them.
 #[derive(Default)]
 pub(super) struct Measured(BTreeMap<(String, String, String), u64>);
@@ -51,13 +54,11 @@ pub(super) struct Measured(BTreeMap<(String, String, String), u64>);
 impl Measured {
     /// From the filter's metrics.
     pub(super) fn of(samples: &[Sample]) -> Self {
-        let mut counts = BTreeMap::new();
-        for sample in samples.iter().filter(|sample| sample.name == "sluice_decisions_total") {
-            let key = ["sluice_split", "sluice_audience", "sluice_variant"].map(|label| sample.label(label).to_owned());
-            let [split, audience, variant] = key;
-            *counts.entry((split, audience, variant)).or_default() += sample.value as u64;
-        }
-        Self(counts)
+        let decisions = samples.iter().filter(|sample| sample.name == "sluice_decisions_total");
+        Self::counted(decisions.map(|sample| {
+            let [split, audience, variant] = DECISION_LABELS.map(|label| sample.label(label).to_owned());
+            ((split, audience, variant), sample.value as u64)
+        }))
     }
 
     /// What was counted since `earlier`.

@@ -48,7 +48,7 @@ pub(super) fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> {
 }
 
 /// The one store that the arguments name.
-pub(super) fn one(arguments: &StoreArgs) -> anyhow::Result<Box<dyn Store>> {
+pub(super) fn one(arguments: &StoreArgs) -> anyhow::Result<Box<dyn Store + Send>> {
     Ok(match place(arguments)? {
         Place::Directory(directory) => Box::new(directory),
         Place::Cluster(cluster) => Box::new(Kubernetes::new(cluster, arguments.cluster.plugin.clone())),
@@ -71,11 +71,7 @@ pub(super) fn some(
     scope: ScopeArgs,
 ) -> anyhow::Result<Vec<(Option<String>, Box<dyn Store + Send>)>> {
     if !scope.all_namespaces {
-        let store: Box<dyn Store + Send> = match place(arguments)? {
-            Place::Directory(directory) => Box::new(directory),
-            Place::Cluster(cluster) => Box::new(Kubernetes::new(cluster, arguments.cluster.plugin.clone())),
-        };
-        return Ok(vec![(None, store)]);
+        return Ok(vec![(None, one(arguments)?)]);
     }
     if let Some(dir) = &arguments.dir {
         bail!("-A and the directory {} (by --dir or SLUICE_DIR); accepted: one of them", dir.display());

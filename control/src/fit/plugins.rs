@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Findings, Resource};
-use crate::document::Kind;
+use crate::document::{Kind, target_refs};
 use crate::manifests::needs_claims;
 
 /// Where the module's settings lie: at spec, or at spec.wasm of a TrafficExtension.
@@ -21,9 +21,7 @@ fn modes(resource: &Resource<'_>) -> Vec<String> {
 }
 
 fn targets(resource: &Resource<'_>) -> Vec<Value> {
-    let spec = &resource.document["spec"];
-    let all = spec["targetRefs"].as_array().cloned().unwrap_or_default();
-    all.into_iter().chain(spec.get("targetRef").cloned()).collect()
+    target_refs(&resource.document["spec"])
 }
 
 pub(super) fn alone(resource: &Resource<'_>, findings: &mut Findings) {
@@ -32,7 +30,8 @@ pub(super) fn alone(resource: &Resource<'_>, findings: &mut Findings) {
     }
     module(resource, findings);
     scope(resource, findings);
-    let has_weights = resource.document["spec"].pointer(pointer(resource.plugin.kind)).is_some();
+    let path = resource.plugin.kind.config_path().iter();
+    let has_weights = path.chain(&["weights"]).try_fold(&resource.document, |value, field| value.get(field)).is_some();
     let from_one_file = !resource.plugin.source.contains(" + ");
     if has_weights && from_one_file {
         findings.warning(
@@ -40,13 +39,6 @@ pub(super) fn alone(resource: &Resource<'_>, findings: &mut Findings) {
             "weights beside the splits: whoever applies this again undoes what `sluice` did since, an abort too; leave \
              weights to `sluice set`",
         );
-    }
-}
-
-const fn pointer(kind: Kind) -> &'static str {
-    match kind {
-        Kind::TrafficExtension => "/wasm/pluginConfig/weights",
-        _ => "/pluginConfig/weights",
     }
 }
 

@@ -136,7 +136,7 @@ impl Reader<'_> {
         for (field, value) in found.as_object().into_iter().flatten() {
             match field.as_str() {
                 "name" => {}
-                "headers" => is_whole &= self.headers(at, value, &mut all),
+                "headers" => self.headers(at, value, &mut all),
                 "queryParams" => {
                     for (name, matcher) in value.as_object().into_iter().flatten() {
                         put(&mut all, "query", name, string_match(matcher));
@@ -156,7 +156,7 @@ impl Reader<'_> {
         (is_whole && !all.is_empty()).then_some(Value::Object(all))
     }
 
-    fn headers(&mut self, at: &str, headers: &Value, all: &mut Map<String, Value>) -> bool {
+    fn headers(&mut self, at: &str, headers: &Value, all: &mut Map<String, Value>) {
         for (name, matcher) in headers.as_object().into_iter().flatten() {
             let regex = matcher["regex"].as_str();
             match (name.to_ascii_lowercase().as_str(), regex.and_then(named_cookie)) {
@@ -177,7 +177,6 @@ impl Reader<'_> {
                 (name, _) => put(all, "headers", name, string_match(matcher)),
             }
         }
-        true
     }
 
     fn end(self, spec: &Value, namespace: &str) {

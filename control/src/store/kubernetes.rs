@@ -18,7 +18,7 @@ use split_change::{SplitChange, changes, conflict, conflicts};
 use super::history::Entry;
 use super::{Decide, Manner, OthersFields, Snapshot, Store, Updated, Urgency};
 use crate::cluster::plugins::{self, Found};
-use crate::cluster::{Cluster, code, owned};
+use crate::cluster::{Cluster, owned};
 use crate::document::Kind;
 
 /// How long a write tries to get its turn among other writers. Chosen: a turn takes some milliseconds.
@@ -286,9 +286,4 @@ fn worst(results: Vec<Result<Option<i64>, Failure>>) -> Option<Failure> {
 enum Effect {
     None,
     Written,
-}
-
-/// Whether the account lacks a right, from an API server's answer.
-pub(crate) fn is_forbidden(error: &kube::Error) -> bool {
-    code(error) == Some(403)
 }

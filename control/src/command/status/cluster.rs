@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::Serialize;
 use sluice_filter::plan::Node;
 
-use super::proxies::{Scraped, State};
+use super::proxies::{Scraped, State, is_of};
 use super::pushes::Pushes;
-use super::{Measured, Row, render, rows};
+use super::{DECISION_LABELS, Measured, Row, render, rows};
 use crate::cli::Status;
 use crate::cluster::Cluster;
 use crate::cluster::plugins::{self, Found, Scope};
@@ -216,16 +216,12 @@ async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scrap
 
 /// Requests by split, audience and variant that these proxies decided within the window.
 async fn shares(prometheus: &Prometheus, window: &str, proxies: &[Proxy]) -> anyhow::Result<Measured> {
-    let query = format!(
-        "sum by (namespace, pod, sluice_split, sluice_audience, sluice_variant) (increase(sluice_decisions_total[{window}]))"
-    );
+    let query =
+        format!("sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))", DECISION_LABELS.join(", "));
     let series = prometheus.query(&query).await?;
-    let ours = series.iter().filter(|series| {
-        proxies.iter().any(|proxy| series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace)
-    });
+    let ours = series.iter().filter(|series| proxies.iter().any(|proxy| is_of(series, proxy)));
     let count = |series: &crate::prometheus::Series| {
-        let [split, audience, variant] =
-            ["sluice_split", "sluice_audience", "sluice_variant"].map(|label| series.label(label).to_owned());
+        let [split, audience, variant] = DECISION_LABELS.map(|label| series.label(label).to_owned());
         Some(((split, audience, variant), series.last()?.1.round() as u64))
     };
     Ok(Measured::counted(ours.filter_map(count)))

@@ -99,7 +99,8 @@ impl Scraped {
     }
 }
 
-fn is_of(series: &Series, proxy: &Proxy) -> bool {
+/// Whether a series is one of a proxy's.
+pub(super) fn is_of(series: &Series, proxy: &Proxy) -> bool {
     series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
 }
 

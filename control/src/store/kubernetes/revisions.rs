@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 
-use super::is_forbidden;
 use super::split_change::SplitChange;
+use crate::cluster::code;
 use crate::cluster::plugins::Found;
 use crate::document::API_VERSION;
 use crate::store::history::{Entry, KEPT};
@@ -32,8 +32,8 @@ pub(super) async fn read(client: &Client, found: &Found) -> kube::Result<Vec<Ent
     Ok(revisions.into_iter().filter_map(entry).collect())
 }
 
-/// Remembers what was applied, with the plugin's generation after it, and forgets what is too old. The change is made already, so this never fails: it says
-/// what could not be remembered.
+/// Remembers what was applied, with the plugin's generation after it, and forgets what is too old. The change is made
+/// already, so this never fails: it says what could not be remembered.
 pub(super) async fn record(client: &Client, found: &Found, applied: &[(&SplitChange, Option<i64>)]) -> Vec<String> {
     if applied.is_empty() {
         return Vec::new();
@@ -52,7 +52,7 @@ pub(super) async fn record(client: &Client, found: &Found, applied: &[(&SplitCha
     }
     match forget(client, found).await {
         Ok(()) => Vec::new(),
-        Err(error) if is_forbidden(&error) => Vec::new(),
+        Err(error) if code(&error) == Some(403) => Vec::new(),
         Err(error) => vec![format!("old entries of the history could not be removed: {error}")],
     }
 }
@@ -62,7 +62,7 @@ fn not_remembered(error: &kube::Error) -> String {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
     };
-    let advice = if is_forbidden(error) { "; the Role in wasmplugin/base/rbac.yaml has the right" } else { "" };
+    let advice = if code(error) == Some(403) { "; the Role in wasmplugin/base/rbac.yaml has the right" } else { "" };
     format!("the change was made, but `sluice history` will not have it: {why}{advice}")
 }
 
@@ -93,7 +93,7 @@ async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> k
     match api(client, found).create(&PostParams::default(), &revision).await {
         Ok(_) => Ok(()),
         // Somebody else noticed the same foreign change.
-        Err(error) if crate::cluster::code(&error) == Some(409) => Ok(()),
+        Err(error) if code(&error) == Some(409) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -106,7 +106,7 @@ async fn forget(client: &Client, found: &Found) -> kube::Result<()> {
         let name = revision.metadata.name.unwrap_or_default();
         match api(client, found).delete(&name, &DeleteParams::default()).await {
             Ok(_) => {}
-            Err(error) if crate::cluster::code(&error) == Some(404) => {}
+            Err(error) if code(&error) == Some(404) => {}
             Err(error) => return Err(error),
         }
     }

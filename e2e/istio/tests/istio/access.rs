@@ -43,24 +43,30 @@ pub async fn a_namespace_does_not_notice_another_ones_changes(world: &mut World)
     assert_eq!(revision(&world.other, "b.sluice").await, wanted);
 }
 
+/// An account of namespace a with a role.
+fn account(name: &str, role: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: {name}, namespace: a}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: {name}, namespace: a}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {role}}}
+subjects: [{{kind: ServiceAccount, name: {name}, namespace: a}}]
+"
+    )
+}
+
 /// An account of namespace a that may only move weights, by the Role and the policy that we ship.
 async fn mover(world: &World) -> Tool {
     let role = documents(&manifest("rbac.yaml")).remove(0);
     let mut in_a = role;
     in_a["metadata"]["namespace"] = json!("a");
     world.chain.kubernetes.apply(&in_a.to_string()).await;
-    let account = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: mover, namespace: a}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: mover, namespace: a}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: sluice-weights}
-subjects: [{kind: ServiceAccount, name: mover, namespace: a}]
-";
-    world.chain.kubernetes.apply(account).await;
+    world.chain.kubernetes.apply(&account("mover", "sluice-weights")).await;
     world.chain.kubernetes.apply(&manifest("policy.yaml")).await;
     world.chain.sluice.with_kubeconfig(&world.chain.kubeconfig("a", "mover").await)
 }
@@ -215,22 +221,13 @@ spec:
 pub async fn without_the_right_to_remember_a_change_is_made_and_said(world: &mut World) {
     world.fresh_plugin(10).await;
     let role = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: forgetful, namespace: a}
----
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: forgetful, namespace: a}
 rules: [{apiGroups: [extensions.istio.io], resources: [wasmplugins], verbs: [get, list, patch]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: forgetful, namespace: a}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: forgetful}
-subjects: [{kind: ServiceAccount, name: forgetful, namespace: a}]
 ";
     world.chain.kubernetes.apply(role).await;
+    world.chain.kubernetes.apply(&account("forgetful", "forgetful")).await;
     let sluice = world.chain.sluice.with_kubeconfig(&world.chain.kubeconfig("a", "forgetful").await);
     let said = sluice.run_beside("set web canary=11 -n a").await.good();
     assert!(said.err.contains("the change was made, but `sluice history` will not have it"), "{said:?}");

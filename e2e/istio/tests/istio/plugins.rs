@@ -104,17 +104,23 @@ pub async fn every_command_knows_the_cluster(world: &mut World) {
     assert!(empty.contains("namespace istio-system has no plugin of ours"), "{empty}");
 }
 
-fn render(world: &World, arguments: &str) -> String {
+/// What `sluice render` prints for a split of a configuration.
+fn render(world: &World, split: &str, config: &str, arguments: &str) -> String {
     let path = world.chain.folder().join("config.yaml");
-    std::fs::write(&path, config()).unwrap();
+    std::fs::write(&path, config).unwrap();
     let (image, digest) = (world.image(), &world.digest);
-    let arguments = format!("render web -f {} --image {image} --digest {digest} {arguments}", path.display());
+    let arguments = format!("render {split} -f {} --image {image} --digest {digest} {arguments}", path.display());
     world.chain.sluice.run(&arguments).good().out
 }
 
 pub async fn a_traffic_extension_splits_users_too(world: &mut World) {
     world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
-    let rendered = render(world, "--service web.a --kind TrafficExtension --name sluice-te --selector app=client");
+    let rendered = render(
+        world,
+        "web",
+        &config(),
+        "--service web.a --kind TrafficExtension --name sluice-te --selector app=client",
+    );
     world.chain.kubernetes.apply(&rendered).await;
     let wanted = world.wanted_revision_of("TrafficExtension", "a", "sluice-te").await;
     wait_for_revision(&world.callers[0], "a.sluice-te", wanted).await;
@@ -161,14 +167,8 @@ spec: {{address: 127.0.5.{host}, serviceAccount: default, labels: {{app: late, v
     for caller in &world.callers {
         caller.wait_for("the service", async |caller| caller.get(LATE, &[]).await.status == 200).await;
     }
-    let path = world.chain.folder().join("late.yaml");
-    std::fs::write(&path, "splits: {late: {services: [late.a], identity: [{cookie: uid}]}}").unwrap();
-    let (image, digest) = (world.image(), &world.digest);
-    let arguments = format!(
-        "render late -f {} --image {image} --digest {digest} --service late.a --selector app=client",
-        path.display()
-    );
-    let rendered = world.chain.sluice.run(&arguments).good().out;
+    let late = "splits: {late: {services: [late.a], identity: [{cookie: uid}]}}";
+    let rendered = render(world, "late", late, "--service late.a --selector app=client");
     let load = Load::start(&world.caller_addresses(), LATE, 100, 300);
     let (subsets, rest) = rendered.split_once("# Where the service has traffic already").unwrap();
     world.chain.kubernetes.apply(subsets).await;
@@ -202,14 +202,13 @@ spec:
   - {port: {number: 8080, name: http, protocol: HTTP}, bind: 127.0.3.1, hosts: ['*/web.example']}
 ";
     world.chain.kubernetes.apply(gateway).await;
-    let path = world.chain.folder().join("gateway.yaml");
-    std::fs::write(&path, "splits: {web: {hosts: [web.example]}}").unwrap();
-    let (image, digest) = (world.image(), &world.digest);
-    let arguments = format!(
-        "render web -f {} --image {image} --digest {digest} --service web.a --port 8080 --gateway gw/gw --selector app=ingress",
-        path.display()
+    let rendered = render(
+        world,
+        "web",
+        "splits: {web: {hosts: [web.example]}}",
+        "--service web.a --port 8080 --gateway gw/gw --selector app=ingress",
     );
-    world.chain.kubernetes.apply(&world.chain.sluice.run(&arguments).good().out).await;
+    world.chain.kubernetes.apply(&rendered).await;
     wait_for_revision(&world.gateway, "gw.sluice", world.wanted_revision("gw").await).await;
     world.chain.sluice.run_beside("set web canary=50 -n gw").await.good();
     wait_for_revision(&world.gateway, "gw.sluice", world.wanted_revision("gw").await).await;
@@ -241,7 +240,7 @@ spec: {{clusterIP: 127.10.1.{at}, selector: {{app: web, version: {variant}}}, po
         .concat();
     world.chain.kubernetes.apply(&services).await;
     world.chain.kubernetes.delete("VirtualService", "b", "web").await;
-    let rendered = render(world, "--service web.b --gateway-api --port 8080");
+    let rendered = render(world, "web", &config(), "--service web.b --gateway-api --port 8080");
     world.chain.kubernetes.apply(&rendered).await;
     wait_for_revision(&world.other, "b.sluice", world.wanted_revision("b").await).await;
     world.chain.sluice.run_beside("set web canary=30 -n b").await.good();
