@@ -104,7 +104,10 @@ impl State {
         // Ours may lack what ours had: leave Git's half of weights only.
         for field in ["weights", "draws"] {
             if let Some(fields) = config.get_mut(field).and_then(Value::as_object_mut) {
-                remove_leaves(fields, self.owned.to_config().get(field).and_then(Value::as_object));
+                remove_leaves(
+                    fields,
+                    self.owned.to_config().get(field).and_then(Value::as_object),
+                );
             }
         }
         merge(&mut config, owned.to_config());
@@ -112,7 +115,10 @@ impl State {
     }
 }
 
-fn remove_leaves(fields: &mut serde_json::Map<String, Value>, leaves: Option<&serde_json::Map<String, Value>>) {
+fn remove_leaves(
+    fields: &mut serde_json::Map<String, Value>,
+    leaves: Option<&serde_json::Map<String, Value>>,
+) {
     for (name, leaf) in leaves.into_iter().flatten() {
         match (fields.get_mut(name), leaf) {
             (Some(Value::Object(inner)), Value::Object(leaves)) => {
@@ -145,7 +151,13 @@ pub struct WeightChange {
 
 impl std::fmt::Display for WeightChange {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { split, audience, challenger, from, to } = self;
+        let Self {
+            split,
+            audience,
+            challenger,
+            from,
+            to,
+        } = self;
         write!(formatter, "{split} {audience} {challenger}: {from} -> {to}")
     }
 }
@@ -154,14 +166,26 @@ impl std::fmt::Display for WeightChange {
 ///
 /// # Errors
 /// What the plugin does not have, and shares that do not fit.
-pub fn set(state: &State, plan: &Plan, split: &str, audience: &str, shares: &[Share]) -> Result<Owned, Refusal> {
+pub fn set(
+    state: &State,
+    plan: &Plan,
+    split: &str,
+    audience: &str,
+    shares: &[Share],
+) -> Result<Owned, Refusal> {
     let found = find_split(plan, split)?;
     check_audience(found, audience)?;
     let mut owned = state.owned.clone();
     for (place, share) in shares.iter().enumerate() {
         check_challenger(found, &share.challenger)?;
-        if shares.iter().take(place).any(|earlier| earlier.challenger == share.challenger) {
-            return Err(Refusal::Twice { challenger: share.challenger.clone() });
+        if shares
+            .iter()
+            .take(place)
+            .any(|earlier| earlier.challenger == share.challenger)
+        {
+            return Err(Refusal::Twice {
+                challenger: share.challenger.clone(),
+            });
         }
         owned.set(split, audience, &share.challenger, share.percent);
     }
@@ -179,7 +203,10 @@ pub fn abort(state: &State, plan: Option<&Plan>, split: Option<&str>) -> Result<
     let is_wanted = |name: &str| split.is_none_or(|wanted| wanted == name);
     let effective = Owned::of_config(&state.config);
     let mut is_known = false;
-    for defined in defined.iter().filter(|defined| is_wanted(&defined.definition.name)) {
+    for defined in defined
+        .iter()
+        .filter(|defined| is_wanted(&defined.definition.name))
+    {
         is_known = true;
         for (audience, _) in crate::moves::audiences(defined) {
             for challenger in defined.definition.challengers() {
@@ -211,8 +238,14 @@ pub fn redraw(state: &State, plan: &Plan, split: &str, letters: &str) -> Result<
     for (audience, by_challenger) in effective.weights.get(split).into_iter().flatten() {
         for (challenger, &percent) in by_challenger {
             if percent != 0.0 && percent != 100.0 {
-                let (split, audience, challenger) = (split.to_owned(), audience.clone(), challenger.clone());
-                return Err(Refusal::MidRamp { split, audience, challenger, percent });
+                let (split, audience, challenger) =
+                    (split.to_owned(), audience.clone(), challenger.clone());
+                return Err(Refusal::MidRamp {
+                    split,
+                    audience,
+                    challenger,
+                    percent,
+                });
             }
         }
     }
@@ -239,7 +272,10 @@ pub fn restore(state: &State, earlier: &Owned) -> Owned {
     for (split, by_audience) in &state.owned.weights {
         for (audience, by_challenger) in by_audience {
             for challenger in by_challenger.keys() {
-                let known = earlier.weights.get(split).and_then(|split| split.get(audience)?.get(challenger));
+                let known = earlier
+                    .weights
+                    .get(split)
+                    .and_then(|split| split.get(audience)?.get(challenger));
                 if known.is_none() {
                     owned.set(split, audience, challenger, 0.0);
                 }
@@ -256,7 +292,12 @@ pub fn restore(state: &State, earlier: &Owned) -> Owned {
 pub fn promote(state: &State, plan: &Plan, split: &str, weights: &Owned) -> Result<Owned, Refusal> {
     let found = find_split(plan, split)?;
     let mut owned = state.owned.clone();
-    for (audience, by_challenger) in Owned::of_config(&state.config).weights.get(split).into_iter().flatten() {
+    for (audience, by_challenger) in Owned::of_config(&state.config)
+        .weights
+        .get(split)
+        .into_iter()
+        .flatten()
+    {
         for challenger in by_challenger.keys() {
             owned.set(split, audience, challenger, 0.0);
         }
@@ -284,15 +325,28 @@ pub fn check(before: &Plan, after: &Plan, split: Option<&str>) -> Result<(), Ref
             .or_else(|| path.strip_prefix("draws."));
         below.is_some_and(|below| below.split(['.', '[']).next() == split)
     };
-    let blocks = |problem: &&Problem| !before.problems().contains(problem) || is_its_own(&problem.path);
-    let blocking: Vec<String> = after.problems().iter().filter(blocks).map(ToString::to_string).collect();
-    if blocking.is_empty() { Ok(()) } else { Err(Refusal::Problems(blocking)) }
+    let blocks =
+        |problem: &&Problem| !before.problems().contains(problem) || is_its_own(&problem.path);
+    let blocking: Vec<String> = after
+        .problems()
+        .iter()
+        .filter(blocks)
+        .map(ToString::to_string)
+        .collect();
+    if blocking.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Problems(blocking))
+    }
 }
 
 /// The splits whose weights or draws differ, also where one writes zero and the other nothing.
 pub fn differing_splits(before: &Owned, after: &Owned) -> BTreeSet<String> {
     let splits = before.splits().chain(after.splits());
-    splits.filter(|split| before.only(split) != after.only(split)).cloned().collect()
+    splits
+        .filter(|split| before.only(split) != after.only(split))
+        .cloned()
+        .collect()
 }
 
 /// Every weight that differs, in order.
@@ -301,11 +355,9 @@ pub fn differences(before: &Owned, after: &Owned) -> Vec<WeightChange> {
     for owned in [before, after] {
         for (split, by_audience) in &owned.weights {
             for (audience, by_challenger) in by_audience {
-                all.extend(
-                    by_challenger
-                        .keys()
-                        .map(|challenger| ((split.as_str(), audience.as_str(), challenger.as_str()), ())),
-                );
+                all.extend(by_challenger.keys().map(|challenger| {
+                    ((split.as_str(), audience.as_str(), challenger.as_str()), ())
+                }));
             }
         }
     }
@@ -316,7 +368,10 @@ pub fn differences(before: &Owned, after: &Owned) -> Vec<WeightChange> {
         from: before.weight(split, audience, challenger),
         to: after.weight(split, audience, challenger),
     };
-    all.into_keys().map(change).filter(|change| change.from != change.to).collect()
+    all.into_keys()
+        .map(change)
+        .filter(|change| change.from != change.to)
+        .collect()
 }
 
 /// A split by its name.
@@ -324,21 +379,40 @@ pub fn differences(before: &Owned, after: &Owned) -> Vec<WeightChange> {
 /// # Errors
 /// When there is none; names the near ones.
 pub fn find_split<'p>(plan: &'p Plan, split: &str) -> Result<&'p Split, Refusal> {
-    plan.split_named(split).ok_or_else(|| no_split(Some(plan), split))
+    plan.split_named(split)
+        .ok_or_else(|| no_split(Some(plan), split))
 }
 
 fn no_split(plan: Option<&Plan>, split: &str) -> Refusal {
-    let names = plan.map(Plan::splits).unwrap_or_default().iter().map(|split| split.definition.name.as_ref());
-    Refusal::NoSplit { split: split.to_owned(), hint: near::hint(split, names) }
+    let names = plan
+        .map(Plan::splits)
+        .unwrap_or_default()
+        .iter()
+        .map(|split| split.definition.name.as_ref());
+    Refusal::NoSplit {
+        split: split.to_owned(),
+        hint: near::hint(split, names),
+    }
 }
 
 fn check_audience(split: &Split, audience: &str) -> Result<(), Refusal> {
-    let names = || split.definition.rules.iter().map(|rule| rule.name.as_ref()).chain([EVERYONE]);
+    let names = || {
+        split
+            .definition
+            .rules
+            .iter()
+            .map(|rule| rule.name.as_ref())
+            .chain([EVERYONE])
+    };
     if names().any(|name| name == audience) {
         return Ok(());
     }
     let hint = near::hint(audience, names());
-    Err(Refusal::NoAudience { split: split.definition.name.to_string(), audience: audience.to_owned(), hint })
+    Err(Refusal::NoAudience {
+        split: split.definition.name.to_string(),
+        audience: audience.to_owned(),
+        hint,
+    })
 }
 
 fn check_challenger(split: &Split, challenger: &str) -> Result<(), Refusal> {
@@ -349,10 +423,18 @@ fn check_challenger(split: &Split, challenger: &str) -> Result<(), Refusal> {
     }
     if split.definition.variant(challenger.as_bytes()) == Some(0) {
         let challengers = challengers().collect::<Vec<_>>().join(", ");
-        return Err(Refusal::Fallback { split: name, fallback: challenger.to_owned(), challengers });
+        return Err(Refusal::Fallback {
+            split: name,
+            fallback: challenger.to_owned(),
+            challengers,
+        });
     }
     let hint = near::hint(challenger, challengers());
-    Err(Refusal::NoChallenger { split: name, challenger: challenger.to_owned(), hint })
+    Err(Refusal::NoChallenger {
+        split: name,
+        challenger: challenger.to_owned(),
+        hint,
+    })
 }
 
 #[cfg(test)]
@@ -363,8 +445,18 @@ mod tests {
     use sluice_filter::plan::Node;
 
     fn state(config: Value) -> (State, Plan) {
-        let plan = Plan::build(&Document::from_value(config.clone()).unwrap(), &Node::default(), None);
-        (State { owned: Owned::of_config(&config), config }, plan)
+        let plan = Plan::build(
+            &Document::from_value(config.clone()).unwrap(),
+            &Node::default(),
+            None,
+        );
+        (
+            State {
+                owned: Owned::of_config(&config),
+                config,
+            },
+            plan,
+        )
     }
 
     fn web() -> (State, Plan) {
@@ -378,9 +470,24 @@ mod tests {
     fn what_the_plugin_does_not_have_is_refused_with_the_near_names() {
         let (state, plan) = web();
         let cases = [
-            ("wep", "everyone", "canary", "there is no split \"wep\"; did you mean \"web\"?"),
-            ("web", "stuff", "canary", "split web has no audience \"stuff\"; did you mean \"staff\"?"),
-            ("web", "everyone", "canari", "split web has no challenger \"canari\"; did you mean \"canary\"?"),
+            (
+                "wep",
+                "everyone",
+                "canary",
+                "there is no split \"wep\"; did you mean \"web\"?",
+            ),
+            (
+                "web",
+                "stuff",
+                "canary",
+                "split web has no audience \"stuff\"; did you mean \"staff\"?",
+            ),
+            (
+                "web",
+                "everyone",
+                "canari",
+                "split web has no challenger \"canari\"; did you mean \"canary\"?",
+            ),
             (
                 "web",
                 "everyone",
@@ -389,23 +496,57 @@ mod tests {
             ),
         ];
         for (split, audience, challenger, expected) in cases {
-            let share = Share { challenger: challenger.to_owned(), percent: 10.0 };
-            assert_eq!(set(&state, &plan, split, audience, &[share]).unwrap_err().to_string(), expected);
+            let share = Share {
+                challenger: challenger.to_owned(),
+                percent: 10.0,
+            };
+            assert_eq!(
+                set(&state, &plan, split, audience, &[share])
+                    .unwrap_err()
+                    .to_string(),
+                expected
+            );
         }
     }
 
     #[test]
     fn a_split_with_a_problem_is_not_changed_and_stops_no_other() {
         let (state, before) = state(json!({"splits": {"good": {}, "bad": {"colour": "red"}}}));
-        let share = Share { challenger: "canary".to_owned(), percent: 10.0 };
-        for (split, expected) in [("good", None), ("bad", Some("splits.bad.colour: unknown field"))] {
-            let owned = set(&state, &before, split, "everyone", std::slice::from_ref(&share)).unwrap();
-            let after = Plan::build(&Document::from_value(state.with(&owned)).unwrap(), &Node::default(), None);
-            let refused = check(&before, &after, Some(split)).err().map(|refusal| refusal.to_string());
-            assert_eq!(refused.as_deref().map(|text| &text[..32]), expected, "{split}");
+        let share = Share {
+            challenger: "canary".to_owned(),
+            percent: 10.0,
+        };
+        for (split, expected) in [
+            ("good", None),
+            ("bad", Some("splits.bad.colour: unknown field")),
+        ] {
+            let owned = set(
+                &state,
+                &before,
+                split,
+                "everyone",
+                std::slice::from_ref(&share),
+            )
+            .unwrap();
+            let after = Plan::build(
+                &Document::from_value(state.with(&owned)).unwrap(),
+                &Node::default(),
+                None,
+            );
+            let refused = check(&before, &after, Some(split))
+                .err()
+                .map(|refusal| refusal.to_string());
+            assert_eq!(
+                refused.as_deref().map(|text| &text[..32]),
+                expected,
+                "{split}"
+            );
         }
         let twice = set(&state, &before, "good", "everyone", &[share.clone(), share]).unwrap_err();
-        assert_eq!(twice.to_string(), "canary is given twice; accepted: one percentage each");
+        assert_eq!(
+            twice.to_string(),
+            "canary is given twice; accepted: one percentage each"
+        );
     }
 
     #[test]
@@ -421,7 +562,9 @@ mod tests {
             "even where the plugin is unreadable"
         );
         assert_eq!(
-            abort(&state, Some(&plan), Some("wab")).unwrap_err().to_string(),
+            abort(&state, Some(&plan), Some("wab"))
+                .unwrap_err()
+                .to_string(),
             "there is no split \"wab\"; did you mean \"web\"?"
         );
     }
@@ -430,7 +573,10 @@ mod tests {
     fn a_redraw_waits_for_the_end_of_a_ramp() {
         let (state, plan) = web();
         let refused = redraw(&state, &plan, "web", "b").unwrap_err().to_string();
-        assert!(refused.starts_with("split web is at canary=5 for everyone"), "{refused}");
+        assert!(
+            refused.starts_with("split web is at canary=5 for everyone"),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -451,7 +597,10 @@ mod tests {
         let (state, _) = web();
         let restored = restore(&state, &Owned::default());
         assert_eq!(restored.weight("web", "everyone", "canary"), 0.0);
-        assert_eq!(restored.to_config()["weights"]["web"]["everyone"], json!({"canary": 0}));
+        assert_eq!(
+            restored.to_config()["weights"]["web"]["everyone"],
+            json!({"canary": 0})
+        );
     }
 
     #[test]
@@ -460,6 +609,9 @@ mod tests {
             config: json!({"weights": {"web": {"everyone": {"canary": 10, "blue": 3}}}}),
             owned: Owned::of_config(&json!({"weights": {"web": {"everyone": {"canary": 10}}}})),
         };
-        assert_eq!(state.with(&Owned::default()), json!({"weights": {"web": {"everyone": {"blue": 3}}}}));
+        assert_eq!(
+            state.with(&Owned::default()),
+            json!({"weights": {"web": {"everyone": {"blue": 3}}}})
+        );
     }
 }

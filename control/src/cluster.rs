@@ -45,7 +45,11 @@ pub struct Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Cluster").field("url", &self.url).field("namespace", &self.namespace).finish()
+        formatter
+            .debug_struct("Cluster")
+            .field("url", &self.url)
+            .field("namespace", &self.namespace)
+            .finish()
     }
 }
 
@@ -57,18 +61,30 @@ impl Cluster {
     pub fn connect(address: &Address) -> anyhow::Result<Self> {
         // Another part of the program may have chosen the same one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         let mut config = runtime.block_on(config(address))?;
         config.connect_timeout = Some(CONNECT_PATIENCE);
         config.read_timeout = Some(ANSWER_PATIENCE);
         config.reset_reader_on_write = true;
         let url = config.cluster_url.to_string();
-        let namespace = address.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = address
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
         let client = {
             let _inside = runtime.enter();
-            connection::client(config).with_context(|| format!("{url}: no connection can be made"))?
+            connection::client(config)
+                .with_context(|| format!("{url}: no connection can be made"))?
         };
-        Ok(Self { runtime: Arc::new(runtime), client, url, namespace })
+        Ok(Self {
+            runtime: Arc::new(runtime),
+            client,
+            url,
+            namespace,
+        })
     }
 
     /// The namespace that is meant.
@@ -93,9 +109,13 @@ impl Cluster {
 }
 
 async fn config(address: &Address) -> anyhow::Result<Config> {
-    let options = KubeConfigOptions { context: address.context.clone(), ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions {
+        context: address.context.clone(),
+        ..KubeConfigOptions::default()
+    };
     if let Some(path) = &address.kubeconfig {
-        let found = Kubeconfig::read_from(path).with_context(|| format!("{}: no kubeconfig", path.display()))?;
+        let found = Kubeconfig::read_from(path)
+            .with_context(|| format!("{}: no kubeconfig", path.display()))?;
         return Config::from_custom_kubeconfig(found, &options)
             .await
             .with_context(|| format!("{}: no cluster can be read from it", path.display()));
@@ -114,7 +134,9 @@ async fn config(address: &Address) -> anyhow::Result<Config> {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// No answer, or none in time.
-    #[error("{doing}: the API server at {url} cannot be reached; check --context, --kubeconfig and the network")]
+    #[error(
+        "{doing}: the API server at {url} cannot be reached; check --context, --kubeconfig and the network"
+    )]
     Unreachable {
         /// What was being done.
         doing: String,
@@ -124,7 +146,9 @@ pub enum ClusterError {
         source: Box<kube::Error>,
     },
     /// The credentials are no good.
-    #[error("{doing}: the cluster at {url} does not accept these credentials; log in again, or name another --context")]
+    #[error(
+        "{doing}: the cluster at {url} does not accept these credentials; log in again, or name another --context"
+    )]
     Unauthorized {
         /// What was being done.
         doing: String,
@@ -132,7 +156,9 @@ pub enum ClusterError {
         url: String,
     },
     /// The account may not.
-    #[error("{doing}: not allowed: {message}; the Role in wasmplugin/base/rbac.yaml has what sluice needs")]
+    #[error(
+        "{doing}: not allowed: {message}; the Role in wasmplugin/base/rbac.yaml has what sluice needs"
+    )]
     Forbidden {
         /// What was being done.
         doing: String,
@@ -188,20 +214,38 @@ impl ClusterError {
             kube::Error::Api(status) => match status.code {
                 401 => Self::Unauthorized { doing, url },
                 // A policy that denies says so in its message; anything else is a missing right.
-                403 if is_denied_by_admission(&status.message) => {
-                    Self::Refused { doing, message: status.message.clone() }
-                }
-                403 => Self::Forbidden { doing, message: status.message.clone() },
-                500.. if status.message.contains("failed calling webhook") => {
-                    Self::NoWebhook { doing, message: status.message.clone() }
-                }
-                400 | 409 | 422 => Self::Refused { doing, message: status.message.clone() },
-                _ => Self::Other { doing, url, source: Box::new(kube::Error::Api(status)) },
+                403 if is_denied_by_admission(&status.message) => Self::Refused {
+                    doing,
+                    message: status.message.clone(),
+                },
+                403 => Self::Forbidden {
+                    doing,
+                    message: status.message.clone(),
+                },
+                500.. if status.message.contains("failed calling webhook") => Self::NoWebhook {
+                    doing,
+                    message: status.message.clone(),
+                },
+                400 | 409 | 422 => Self::Refused {
+                    doing,
+                    message: status.message.clone(),
+                },
+                _ => Self::Other {
+                    doing,
+                    url,
+                    source: Box::new(kube::Error::Api(status)),
+                },
             },
-            error @ (kube::Error::Service(_) | kube::Error::HyperError(_)) => {
-                Self::Unreachable { doing, url, source: Box::new(error) }
-            }
-            error => Self::Other { doing, url, source: Box::new(error) },
+            error @ (kube::Error::Service(_) | kube::Error::HyperError(_)) => Self::Unreachable {
+                doing,
+                url,
+                source: Box::new(error),
+            },
+            error => Self::Other {
+                doing,
+                url,
+                source: Box::new(error),
+            },
         }
     }
 }

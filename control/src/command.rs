@@ -88,7 +88,11 @@ enum Mode {
 
 impl Mode {
     fn of(is_dry_run: bool) -> Self {
-        if is_dry_run { Self::DryRun } else { Self::Write }
+        if is_dry_run {
+            Self::DryRun
+        } else {
+            Self::Write
+        }
     }
 }
 
@@ -111,18 +115,33 @@ impl Change<'_> {
         decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<Owned>,
     ) -> anyhow::Result<String> {
         let mut report = String::new();
-        let others_fields = if self.force.force { OthersFields::TakeOver } else { OthersFields::Respect };
-        let updated = store.update(Manner { others_fields, ..Manner::IN_TURN }, &mut |snapshot| {
-            let plan = snapshot.plugin.plan(&Node::default())?;
-            let owned = decide(snapshot, &plan)?;
-            let after = plan_with(&snapshot.state(), &owned)?;
-            change::check(&plan, &after, self.split)?;
-            report = describe(snapshot, &owned, &plan, &after, self.mode);
-            let splits = change::differing_splits(&snapshot.owned, &owned);
-            let is_written = self.mode == Mode::Write && !splits.is_empty();
-            let (command, reason) = (self.command.clone(), self.reason.reason.clone());
-            Ok(is_written.then_some(Write { owned, splits, command, reason }))
-        })?;
+        let others_fields = if self.force.force {
+            OthersFields::TakeOver
+        } else {
+            OthersFields::Respect
+        };
+        let updated = store.update(
+            Manner {
+                others_fields,
+                ..Manner::IN_TURN
+            },
+            &mut |snapshot| {
+                let plan = snapshot.plugin.plan(&Node::default())?;
+                let owned = decide(snapshot, &plan)?;
+                let after = plan_with(&snapshot.state(), &owned)?;
+                change::check(&plan, &after, self.split)?;
+                report = describe(snapshot, &owned, &plan, &after, self.mode);
+                let splits = change::differing_splits(&snapshot.owned, &owned);
+                let is_written = self.mode == Mode::Write && !splits.is_empty();
+                let (command, reason) = (self.command.clone(), self.reason.reason.clone());
+                Ok(is_written.then_some(Write {
+                    owned,
+                    splits,
+                    command,
+                    reason,
+                }))
+            },
+        )?;
         for note in updated.notes {
             output::note(format!("note: {note}"));
         }
@@ -160,12 +179,23 @@ fn plan_with(state: &State, owned: &Owned) -> anyhow::Result<Plan> {
 }
 
 fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mode: Mode) -> String {
-    let suffix = if mode == Mode::DryRun { " (dry run: nothing was written)" } else { "" };
+    let suffix = if mode == Mode::DryRun {
+        " (dry run: nothing was written)"
+    } else {
+        ""
+    };
     let effective = Owned::of_config(&snapshot.plugin.config);
     let wanted = Owned::of_config(&snapshot.state().with(owned));
     let changes = change::differences(&effective, &wanted);
-    let mut lines: Vec<String> = changes.iter().map(|change| format!("{change}{suffix}")).collect();
-    lines.extend(redraws(&effective, &wanted).into_iter().map(|redraw| redraw + suffix));
+    let mut lines: Vec<String> = changes
+        .iter()
+        .map(|change| format!("{change}{suffix}"))
+        .collect();
+    lines.extend(
+        redraws(&effective, &wanted)
+            .into_iter()
+            .map(|redraw| redraw + suffix),
+    );
     if lines.is_empty() {
         return format!("nothing to change: the weights are already so{suffix}");
     }
@@ -178,9 +208,16 @@ fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mod
 
 /// `web draw: none -> 2026-11-20`, for every draw that differs.
 fn redraws(before: &Owned, after: &Owned) -> Vec<String> {
-    let splits: std::collections::BTreeSet<&String> = before.draws.keys().chain(after.draws.keys()).collect();
+    let splits: std::collections::BTreeSet<&String> =
+        before.draws.keys().chain(after.draws.keys()).collect();
     let redraw = |split: &String| {
-        let draw = |owned: &Owned| owned.draws.get(split).cloned().unwrap_or_else(|| "none".to_owned());
+        let draw = |owned: &Owned| {
+            owned
+                .draws
+                .get(split)
+                .cloned()
+                .unwrap_or_else(|| "none".to_owned())
+        };
         let (from, to) = (draw(before), draw(after));
         (from != to).then(|| format!("{split} draw: {from} -> {to}"))
     };
@@ -190,5 +227,8 @@ fn redraws(before: &Owned, after: &Owned) -> Vec<String> {
 /// `moves 5 % of web's everyone from stable to canary`.
 fn sentence(found: &Move) -> String {
     let percent = (found.percent * 1_000.0).round() / 1_000.0;
-    format!("moves {percent} % of {}'s {} from {} to {}", found.split, found.audience, found.from, found.to)
+    format!(
+        "moves {percent} % of {}'s {} from {} to {}",
+        found.split, found.audience, found.from, found.to
+    )
 }

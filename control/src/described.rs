@@ -39,15 +39,21 @@ impl Request for Described {
     }
 
     fn header(&self, name: &str) -> Option<Bytes<'_>> {
-        self.headers.get(name).map(|value| Cow::Borrowed(value.as_slice()))
+        self.headers
+            .get(name)
+            .map(|value| Cow::Borrowed(value.as_slice()))
     }
 
     fn claim(&self, name: &str) -> Option<Bytes<'_>> {
-        self.claims.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
+        self.claims
+            .get(name)
+            .map(|value| Cow::Borrowed(value.as_bytes()))
     }
 
     fn source_address(&self) -> Option<Bytes<'_>> {
-        self.source.as_ref().map(|address| Cow::Borrowed(address.as_bytes()))
+        self.source
+            .as_ref()
+            .map(|address| Cow::Borrowed(address.as_bytes()))
     }
 
     fn random(&self) -> Option<[u8; 16]> {
@@ -69,28 +75,44 @@ pub fn sentences(plan: &Plan, request: &Described, decision: &Decision) -> Vec<S
     let mut lines = Vec::new();
     let outcome = match (decision.variant, is_open(decision)) {
         (_, true) => "open until a user is drawn".to_owned(),
-        (Some(place), false) => format!("{}, in header {}", variant(split, place), definition.header),
+        (Some(place), false) => {
+            format!("{}, in header {}", variant(split, place), definition.header)
+        }
         (None, _) => format!("header {} is removed", definition.header),
     };
     lines.push(format!("{}: {outcome}", definition.name));
     match decision.reason {
-        Reason::OffPath => {
-            lines.push(format!("  the split applies to this host, but not to the path {}", request.path))
-        }
+        Reason::OffPath => lines.push(format!(
+            "  the split applies to this host, but not to the path {}",
+            request.path
+        )),
         Reason::Broken => {
             lines.push("  the split has a problem, so everybody gets the fallback:".to_owned());
-            lines.extend(definition.problems.iter().map(|problem| format!("    {problem}")));
+            lines.extend(
+                definition
+                    .problems
+                    .iter()
+                    .map(|problem| format!("    {problem}")),
+            );
         }
-        Reason::Forced => lines.push("  the request names its variant itself (override)".to_owned()),
-        Reason::Inherited => {
-            lines.push("  an earlier proxy decided; this sidecar inherits what the header says".to_owned())
+        Reason::Forced => {
+            lines.push("  the request names its variant itself (override)".to_owned())
         }
+        Reason::Inherited => lines.push(
+            "  an earlier proxy decided; this sidecar inherits what the header says".to_owned(),
+        ),
         _ => drawn(plan, split, request, decision, &mut lines),
     }
     lines
 }
 
-fn drawn(plan: &Plan, split: &Split, request: &Described, decision: &Decision, lines: &mut Vec<String>) {
+fn drawn(
+    plan: &Plan,
+    split: &Split,
+    request: &Described,
+    decision: &Decision,
+    lines: &mut Vec<String>,
+) {
     let seen = Seen::new(request);
     let matched = match decision.audience {
         Audience::Rule(place) => Some(usize::from(place)),
@@ -98,10 +120,17 @@ fn drawn(plan: &Plan, split: &Split, request: &Described, decision: &Decision, l
     };
     let earlier = matched.unwrap_or(split.definition.rules.len());
     for rule in split.definition.rules.iter().take(earlier) {
-        lines.push(format!("  rule {} does not match: {}", rule.name, why_not(rule, &seen)));
+        lines.push(format!(
+            "  rule {} does not match: {}",
+            rule.name,
+            why_not(rule, &seen)
+        ));
     }
     match matched.and_then(|place| split.definition.rules.get(place)) {
-        Some(rule) => lines.push(format!("  rule {} matches: audience {}", rule.name, rule.name)),
+        Some(rule) => lines.push(format!(
+            "  rule {} matches: audience {}",
+            rule.name, rule.name
+        )),
         None => lines.push("  no rule matches: audience everyone".to_owned()),
     }
     let allocation = split.allocation(matched);
@@ -120,12 +149,19 @@ fn identity_lines(
     let seen = Seen::new(request);
     let mut lines = Vec::new();
     for (place, source) in definition.identity.iter().enumerate() {
-        let name = source.name().map(|name| format!(" {name}")).unwrap_or_default();
+        let name = source
+            .name()
+            .map(|name| format!(" {name}"))
+            .unwrap_or_default();
         let is_used = decision.identity.map(usize::from) == Some(place);
         let value = source.value(&seen, &plan.cookie().name);
         match value {
             Some(value) if is_used => {
-                lines.push(format!("  identity: {}{name} = {}", source.kind(), String::from_utf8_lossy(&value)));
+                lines.push(format!(
+                    "  identity: {}{name} = {}",
+                    source.kind(),
+                    String::from_utf8_lossy(&value)
+                ));
                 break;
             }
             _ => lines.push(format!("  identity: {}{name} is not there", source.kind())),
@@ -154,9 +190,12 @@ fn identity_lines(
 
 /// `of 100 users 5 get canary and 95 stable`.
 fn shares(split: &Split, allocation: &Allocation) -> String {
-    let places = (1..split.definition.variants.len()).chain([0]).filter_map(|place| u8::try_from(place).ok());
-    let shares: Vec<String> =
-        places.map(|place| format!("{} {}", allocation.share(place), variant(split, place))).collect();
+    let places = (1..split.definition.variants.len())
+        .chain([0])
+        .filter_map(|place| u8::try_from(place).ok());
+    let shares: Vec<String> = places
+        .map(|place| format!("{} {}", allocation.share(place), variant(split, place)))
+        .collect();
     format!("shares in percent: {}", shares.join(", "))
 }
 
@@ -168,7 +207,12 @@ fn why_not(rule: &Rule, seen: &Seen<'_, Described>) -> String {
         .filter_map(|alternative| alternative.iter().find(|condition| !condition.holds(seen)))
         .map(|condition| match condition.subject.value(seen) {
             Some(value) => {
-                format!("{} is {:?}, not {}", condition.subject, String::from_utf8_lossy(&value), condition.matcher)
+                format!(
+                    "{} is {:?}, not {}",
+                    condition.subject,
+                    String::from_utf8_lossy(&value),
+                    condition.matcher
+                )
             }
             None => format!("{} is not there", condition.subject),
         })
@@ -177,5 +221,9 @@ fn why_not(rule: &Rule, seen: &Seen<'_, Described>) -> String {
 }
 
 fn variant(split: &Split, place: u8) -> &str {
-    split.definition.variants.get(usize::from(place)).map_or("the fallback", AsRef::as_ref)
+    split
+        .definition
+        .variants
+        .get(usize::from(place))
+        .map_or("the fallback", AsRef::as_ref)
 }

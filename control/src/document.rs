@@ -82,7 +82,9 @@ impl Plugin {
     /// Everything that is wrong, whether or not the document is readable as a whole.
     pub fn problems(&self) -> Vec<Problem> {
         match Document::from_value(self.config.clone()) {
-            Ok(document) => Plan::build(&document, &Node::default(), None).problems().to_vec(),
+            Ok(document) => Plan::build(&document, &Node::default(), None)
+                .problems()
+                .to_vec(),
             Err(unreadable) => vec![unreadable.0],
         }
     }
@@ -97,8 +99,16 @@ impl Plugin {
             return wrapped;
         }
         let mut metadata = Map::new();
-        metadata.extend(self.name.clone().map(|name| ("name".to_owned(), Value::String(name))));
-        metadata.extend(self.namespace.clone().map(|namespace| ("namespace".to_owned(), Value::String(namespace))));
+        metadata.extend(
+            self.name
+                .clone()
+                .map(|name| ("name".to_owned(), Value::String(name))),
+        );
+        metadata.extend(
+            self.namespace
+                .clone()
+                .map(|namespace| ("namespace".to_owned(), Value::String(namespace))),
+        );
         serde_json::json!({
             "apiVersion": API_VERSION, "kind": self.kind.name(), "metadata": metadata, "spec": wrapped["spec"],
         })
@@ -119,9 +129,16 @@ pub fn plugin(path: &Path) -> anyhow::Result<Plugin> {
             path.display()
         ),
         _ => {
-            let names: Vec<_> =
-                plugins.iter().map(|plugin| plugin.name.as_deref().unwrap_or("without a name")).collect();
-            bail!("{}: {} plugins ({}); accepted: one", path.display(), plugins.len(), names.join(", "))
+            let names: Vec<_> = plugins
+                .iter()
+                .map(|plugin| plugin.name.as_deref().unwrap_or("without a name"))
+                .collect();
+            bail!(
+                "{}: {} plugins ({}); accepted: one",
+                path.display(),
+                plugins.len(),
+                names.join(", ")
+            )
         }
     }
 }
@@ -137,7 +154,9 @@ pub fn plugins(inputs: Vec<Input>) -> anyhow::Result<Vec<Plugin>> {
             continue;
         };
         let same = |known: &&mut Plugin| {
-            known.kind == plugin.kind && known.name == plugin.name && known.namespace == plugin.namespace
+            known.kind == plugin.kind
+                && known.name == plugin.name
+                && known.namespace == plugin.namespace
         };
         match plugins.iter_mut().find(same) {
             Some(known) => {
@@ -173,7 +192,10 @@ pub fn merge(into: &mut Value, over: Value) {
 fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
     let Input { source, value } = input;
     let Value::Object(fields) = &value else {
-        bail!("{source}: {}; accepted: a resource or a plugin configuration", sluice_filter::config::kind_of(&value));
+        bail!(
+            "{source}: {}; accepted: a resource or a plugin configuration",
+            sluice_filter::config::kind_of(&value)
+        );
     };
     let kind = match fields.get("kind").and_then(Value::as_str) {
         Some("WasmPlugin") => Kind::WasmPlugin,
@@ -194,7 +216,13 @@ fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
         Value::Null => Value::Object(Map::new()),
         other => other.clone(),
     };
-    Ok(Some(Plugin { source, kind, name, namespace, config }))
+    Ok(Some(Plugin {
+        source,
+        kind,
+        name,
+        namespace,
+        config,
+    }))
 }
 
 #[cfg(test)]
@@ -209,11 +237,12 @@ mod tests {
     #[test]
     fn a_configuration_is_found_in_every_wrapping() {
         let wasm = "kind: WasmPlugin\nmetadata: {name: s, namespace: a}\nspec: {pluginConfig: {splits: {web: {}}}}";
-        let extension =
-            "kind: TrafficExtension\nmetadata: {name: s}\nspec: {wasm: {pluginConfig: {splits: {web: {}}}}}";
-        for (text, kind) in
-            [(wasm, Kind::WasmPlugin), (extension, Kind::TrafficExtension), ("splits: {web: {}}", Kind::Bare)]
-        {
+        let extension = "kind: TrafficExtension\nmetadata: {name: s}\nspec: {wasm: {pluginConfig: {splits: {web: {}}}}}";
+        for (text, kind) in [
+            (wasm, Kind::WasmPlugin),
+            (extension, Kind::TrafficExtension),
+            ("splits: {web: {}}", Kind::Bare),
+        ] {
             let plugins = read_all(text);
             assert_eq!(
                 (plugins.len(), plugins[0].kind, &plugins[0].config),
@@ -238,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_patch_is_wrapped_as_its_plugin() {
-        let plugin = &read_all("kind: TrafficExtension\nmetadata: {name: s, namespace: a}\nspec: {}")[0];
+        let plugin =
+            &read_all("kind: TrafficExtension\nmetadata: {name: s, namespace: a}\nspec: {}")[0];
         let expected = json!({
             "apiVersion": API_VERSION, "kind": "TrafficExtension", "metadata": {"name": "s", "namespace": "a"},
             "spec": {"wasm": {"pluginConfig": {"weights": {}}}},

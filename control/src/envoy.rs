@@ -22,7 +22,10 @@ pub struct Upstream {
 impl Upstream {
     /// Its cluster's name in Envoy.
     pub fn cluster(&self) -> String {
-        self.serves.as_ref().map_or_else(|| "default".to_owned(), |(split, variant)| format!("{split}/{variant}"))
+        self.serves.as_ref().map_or_else(
+            || "default".to_owned(),
+            |(split, variant)| format!("{split}/{variant}"),
+        )
     }
 }
 
@@ -32,15 +35,16 @@ impl FromStr for Upstream {
     fn from_str(text: &str) -> Result<Self, String> {
         let (serves, address) = match text.split_once('=') {
             Some((target, address)) => {
-                let (split, variant) =
-                    target.split_once('/').ok_or("write SPLIT/VARIANT=ADDRESS, such as web/canary=127.0.0.1:8082")?;
+                let (split, variant) = target
+                    .split_once('/')
+                    .ok_or("write SPLIT/VARIANT=ADDRESS, such as web/canary=127.0.0.1:8082")?;
                 (Some((split.to_owned(), variant.to_owned())), address)
             }
             None => (None, text),
         };
-        let address = address
-            .parse()
-            .map_err(|_| format!("{address:?} is not an address; write IP:PORT, such as 127.0.0.1:8082"))?;
+        let address = address.parse().map_err(|_| {
+            format!("{address:?} is not an address; write IP:PORT, such as 127.0.0.1:8082")
+        })?;
         Ok(Self { serves, address })
     }
 }

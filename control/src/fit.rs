@@ -43,7 +43,10 @@ struct Resource<'d> {
 /// `root_namespace` is Istio's: a plugin in it runs in every namespace.
 pub fn check(plugins: &[Plugin], documents: &[Input], root_namespace: &str) -> Findings {
     let mut findings = Findings::default();
-    let resources: Vec<Resource<'_>> = plugins.iter().filter_map(|plugin| resource(plugin, documents)).collect();
+    let resources: Vec<Resource<'_>> = plugins
+        .iter()
+        .filter_map(|plugin| resource(plugin, documents))
+        .collect();
     for resource in &resources {
         plugins::alone(resource, &mut findings);
     }
@@ -53,7 +56,12 @@ pub fn check(plugins: &[Plugin], documents: &[Input], root_namespace: &str) -> F
 }
 
 fn resource<'d>(plugin: &'d Plugin, documents: &[Input]) -> Option<Resource<'d>> {
-    let plan = plugin.plan(&Node { namespace: plugin.namespace.clone(), ..Node::default() }).ok()?;
+    let plan = plugin
+        .plan(&Node {
+            namespace: plugin.namespace.clone(),
+            ..Node::default()
+        })
+        .ok()?;
     let is_part = |document: &&Value| {
         document["kind"] == plugin.kind.name()
             && document["metadata"]["name"].as_str() == plugin.name.as_deref()
@@ -67,10 +75,21 @@ fn resource<'d>(plugin: &'d Plugin, documents: &[Input]) -> Option<Resource<'d>>
     }
     let title = match (&plugin.kind, &plugin.namespace, &plugin.name) {
         (Kind::Bare, ..) => plugin.source.clone(),
-        (kind, Some(namespace), Some(name)) => crate::cluster::plugins::title(*kind, namespace, name),
-        (kind, _, name) => format!("{} {}", kind.name(), name.as_deref().unwrap_or("without a name")),
+        (kind, Some(namespace), Some(name)) => {
+            crate::cluster::plugins::title(*kind, namespace, name)
+        }
+        (kind, _, name) => format!(
+            "{} {}",
+            kind.name(),
+            name.as_deref().unwrap_or("without a name")
+        ),
     };
-    Some(Resource { title, plugin, document, plan })
+    Some(Resource {
+        title,
+        plugin,
+        document,
+        plan,
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
 use oci_client::manifest::{
-    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest,
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor,
+    OciImageManifest,
 };
 use serde_json::json;
 use sha2::Digest as _;
@@ -45,7 +46,9 @@ impl Image {
     pub fn of(module: &[u8], labels: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         check(module)?;
         let tar = tar(module)?;
-        let mut gzip = flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::best());
+        let mut gzip = flate2::GzBuilder::new()
+            .mtime(0)
+            .write(Vec::new(), flate2::Compression::best());
         gzip.write_all(&tar)?;
         let layer = gzip.finish()?;
         let config = serde_json::to_vec(&json!({
@@ -67,7 +70,11 @@ impl Image {
             subject: None,
             artifact_type: None,
         };
-        Ok(Self { layer, config, manifest: serde_json::to_vec(&manifest)? })
+        Ok(Self {
+            layer,
+            config,
+            manifest: serde_json::to_vec(&manifest)?,
+        })
     }
 
     /// What a WasmPlugin pins: `sha256:…` of the manifest.
@@ -80,9 +87,12 @@ impl Image {
 /// failStrategy (measured on Istio 1.31).
 fn check(module: &[u8]) -> anyhow::Result<()> {
     if !module.starts_with(MAGIC) {
-        bail!("not a WebAssembly module (it does not begin with \\0asm); accepted: what `make wasm` writes");
+        bail!(
+            "not a WebAssembly module (it does not begin with \\0asm); accepted: what `make wasm` writes"
+        );
     }
-    wasmparser::validate(module).context("not a valid WebAssembly module; accepted: what `make wasm` writes")?;
+    wasmparser::validate(module)
+        .context("not a valid WebAssembly module; accepted: what `make wasm` writes")?;
     let mut exports = Vec::new();
     for payload in wasmparser::Parser::new(0).parse_all(module) {
         if let wasmparser::Payload::ExportSection(section) = payload? {
@@ -93,8 +103,14 @@ fn check(module: &[u8]) -> anyhow::Result<()> {
     }
     let needed = [
         ("memory", exports.contains(&"memory")),
-        ("proxy_abi_version_*", exports.iter().any(|name| name.starts_with(ABI))),
-        ("proxy_on_memory_allocate", exports.iter().any(|name| ALLOCATORS.contains(name))),
+        (
+            "proxy_abi_version_*",
+            exports.iter().any(|name| name.starts_with(ABI)),
+        ),
+        (
+            "proxy_on_memory_allocate",
+            exports.iter().any(|name| ALLOCATORS.contains(name)),
+        ),
     ];
     if let Some((missing, _)) = needed.iter().find(|(_, is_there)| !is_there) {
         bail!("a WebAssembly module, but not one for Envoy: it exports no {missing}");
@@ -104,7 +120,10 @@ fn check(module: &[u8]) -> anyhow::Result<()> {
 
 /// `sha256:…`
 pub fn digest(bytes: &[u8]) -> String {
-    let hex: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }
 
@@ -129,9 +148,11 @@ mod tests {
     /// A module that Envoy runs and that does nothing.
     fn idle() -> Vec<u8> {
         let mut exports = vec![3];
-        for (name, kind, index) in
-            [("memory", 2, 0), ("proxy_abi_version_0_2_1", 0, 0), ("proxy_on_memory_allocate", 0, 1)]
-        {
+        for (name, kind, index) in [
+            ("memory", 2, 0),
+            ("proxy_abi_version_0_2_1", 0, 0),
+            ("proxy_on_memory_allocate", 0, 1),
+        ] {
             exports.push(name.len() as u8);
             exports.extend(name.as_bytes());
             exports.extend([kind, index]);
@@ -147,15 +168,24 @@ mod tests {
     #[test]
     fn the_same_module_gives_the_same_digest() {
         let module = &idle();
-        let labels = BTreeMap::from([("org.opencontainers.image.version".to_owned(), "1".to_owned())]);
+        let labels = BTreeMap::from([(
+            "org.opencontainers.image.version".to_owned(),
+            "1".to_owned(),
+        )]);
         let image = Image::of(module, &labels).unwrap();
         assert_eq!(image.digest(), Image::of(module, &labels).unwrap().digest());
-        assert_ne!(image.digest(), Image::of(module, &BTreeMap::new()).unwrap().digest());
+        assert_ne!(
+            image.digest(),
+            Image::of(module, &BTreeMap::new()).unwrap().digest()
+        );
         let mut unpacked = tar::Archive::new(flate2::read::GzDecoder::new(image.layer.as_slice()));
         let mut entry = unpacked.entries().unwrap().next().unwrap().unwrap();
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
-        assert_eq!((entry.path().unwrap().to_str(), content.as_slice()), (Some(FILE), module.as_slice()));
+        assert_eq!(
+            (entry.path().unwrap().to_str(), content.as_slice()),
+            (Some(FILE), module.as_slice())
+        );
     }
 
     #[test]
@@ -167,6 +197,9 @@ mod tests {
         );
         let no_envoy = "a WebAssembly module, but not one for Envoy: it exports no memory";
         assert_eq!(refused(b"\0asm\x01\0\0\0"), no_envoy);
-        assert_eq!(refused(&idle()[..40]), "not a valid WebAssembly module; accepted: what `make wasm` writes");
+        assert_eq!(
+            refused(&idle()[..40]),
+            "not a valid WebAssembly module; accepted: what `make wasm` writes"
+        );
     }
 }

@@ -54,10 +54,15 @@ pub enum InputError {
 /// # Errors
 /// When it cannot be read.
 pub fn text(path: &Path) -> Result<String, InputError> {
-    let unreadable = |source| InputError::Unreadable { path: name(path), source };
+    let unreadable = |source| InputError::Unreadable {
+        path: name(path),
+        source,
+    };
     if path == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
         return Ok(text);
     }
     std::fs::read_to_string(path).map_err(unreadable)
@@ -79,12 +84,16 @@ pub fn documents(path: &Path) -> Result<Vec<Input>, InputError> {
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>, InputError> {
-    let unreadable = |source| InputError::Unreadable { path: name(directory), source };
+    let unreadable = |source| InputError::Unreadable {
+        path: name(directory),
+        source,
+    };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let is_document =
-            path.extension().is_some_and(|kind| ["yaml", "yml", "json"].iter().any(|known| kind == *known));
+        let is_document = path
+            .extension()
+            .is_some_and(|kind| ["yaml", "yml", "json"].iter().any(|known| kind == *known));
         if is_document && path.is_file() {
             files.push(path);
         }
@@ -100,11 +109,17 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, InputError> {
 pub fn parse(source: &str, text: &str) -> Result<Vec<Input>, InputError> {
     let mut all = Vec::new();
     for document in yaml_serde::Deserializer::from_str(text) {
-        let yaml = yaml_serde::Value::deserialize(document)
-            .map_err(|error| InputError::NotYaml { path: source.to_owned(), source: error })?;
+        let yaml =
+            yaml_serde::Value::deserialize(document).map_err(|error| InputError::NotYaml {
+                path: source.to_owned(),
+                source: error,
+            })?;
         let value = to_json(source, yaml)?;
         if !value.is_null() {
-            all.push(Input { source: source.to_owned(), value });
+            all.push(Input {
+                source: source.to_owned(),
+                value,
+            });
         }
     }
     Ok(all)
@@ -116,9 +131,12 @@ fn to_json(source: &str, yaml: yaml_serde::Value) -> Result<Value, InputError> {
         yaml_serde::Value::Bool(value) => Value::Bool(value),
         yaml_serde::Value::Number(number) => number_to_json(&number),
         yaml_serde::Value::String(text) => Value::String(text),
-        yaml_serde::Value::Sequence(items) => {
-            Value::Array(items.into_iter().map(|item| to_json(source, item)).collect::<Result<_, _>>()?)
-        }
+        yaml_serde::Value::Sequence(items) => Value::Array(
+            items
+                .into_iter()
+                .map(|item| to_json(source, item))
+                .collect::<Result<_, _>>()?,
+        ),
         yaml_serde::Value::Mapping(fields) => {
             let mut object = Map::new();
             for (key, value) in fields {
@@ -131,7 +149,10 @@ fn to_json(source: &str, yaml: yaml_serde::Value) -> Result<Value, InputError> {
 }
 
 fn number_to_json(number: &yaml_serde::Number) -> Value {
-    let whole = number.as_i64().map(Value::from).or_else(|| number.as_u64().map(Value::from));
+    let whole = number
+        .as_i64()
+        .map(Value::from)
+        .or_else(|| number.as_u64().map(Value::from));
     // What JSON has no number for (.nan, .inf) becomes text, which no field for numbers accepts.
     whole
         .or_else(|| serde_json::Number::from_f64(number.as_f64()?).map(Value::Number))
@@ -139,7 +160,13 @@ fn number_to_json(number: &yaml_serde::Number) -> Value {
 }
 
 fn key_text(source: &str, key: yaml_serde::Value) -> Result<String, InputError> {
-    let refuse = |key: String, kind| Err(InputError::KeyIsNoText { path: source.to_owned(), key, kind });
+    let refuse = |key: String, kind| {
+        Err(InputError::KeyIsNoText {
+            path: source.to_owned(),
+            key,
+            kind,
+        })
+    };
     match key {
         yaml_serde::Value::String(text) => Ok(text),
         yaml_serde::Value::Bool(value) => refuse(value.to_string(), "a boolean"),
@@ -150,7 +177,11 @@ fn key_text(source: &str, key: yaml_serde::Value) -> Result<String, InputError> 
 }
 
 fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
 }
 
 #[cfg(test)]
@@ -162,14 +193,23 @@ mod tests {
     fn a_stream_has_as_many_documents_as_it_has() {
         let inputs = parse("f", "a: 1\n---\n---\nb: [x, 2.5, true, null]\n").unwrap();
         let values: Vec<_> = inputs.into_iter().map(|input| input.value).collect();
-        assert_eq!(values, [json!({"a": 1}), json!({"b": ["x", 2.5, true, null]})]);
+        assert_eq!(
+            values,
+            [json!({"a": 1}), json!({"b": ["x", 2.5, true, null]})]
+        );
     }
 
     #[test]
     fn an_error_names_the_file_and_the_key() {
         let cases = [
-            ("true: 1", "f: the key true is not text; quote it (YAML reads it as a boolean)"),
-            ("1: 1", "f: the key 1 is not text; quote it (YAML reads it as a number)"),
+            (
+                "true: 1",
+                "f: the key true is not text; quote it (YAML reads it as a boolean)",
+            ),
+            (
+                "1: 1",
+                "f: the key 1 is not text; quote it (YAML reads it as a number)",
+            ),
             ("a: [", "f: not YAML or JSON"),
         ];
         for (text, expected) in cases {

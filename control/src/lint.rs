@@ -26,13 +26,18 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
 /// The rule that Istio's canary blog made popular, and its relatives: a regex over the whole cookie header.
 fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
     for (rule, condition) in conditions(split) {
-        let (Subject::Header(name), Matcher::Regex(pattern, _)) = (&condition.subject, &condition.matcher) else {
+        let (Subject::Header(name), Matcher::Regex(pattern, _)) =
+            (&condition.subject, &condition.matcher)
+        else {
             continue;
         };
         if name.as_ref() != "cookie" {
             continue;
         }
-        let place = format!("splits.{}.rules {rule}: headers.cookie", split.definition.name);
+        let place = format!(
+            "splits.{}.rules {rule}: headers.cookie",
+            split.definition.name
+        );
         let instead = match named_cookie(pattern) {
             Some((cookie, value)) => format!("write cookies: {{{cookie}: {{regex: '{value}'}}}}"),
             None => "match the cookie by its name under `cookies`".to_owned(),
@@ -53,16 +58,25 @@ fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
 /// The cookie's name and value in `^(.*?;)?(email=[^;]*@example.com)(;.*)?$`.
 pub fn named_cookie(pattern: &str) -> Option<(String, String)> {
     let body = pattern.trim_start_matches('^').trim_end_matches('$');
-    let body = body.strip_prefix("(.*?;)?").or_else(|| body.strip_prefix(r"(.*?;\s*)?"))?;
+    let body = body
+        .strip_prefix("(.*?;)?")
+        .or_else(|| body.strip_prefix(r"(.*?;\s*)?"))?;
     let body = body.strip_suffix("(;.*)?")?;
     let (name, value) = body.strip_prefix('(')?.strip_suffix(')')?.split_once('=')?;
-    let is_plain =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let is_plain = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if !is_plain {
         return None;
     }
     let value = escape_domain(value);
-    Some((name.to_owned(), value.strip_prefix("[^;]*@").map_or(value.clone(), |domain| format!("[^@]+@{domain}"))))
+    Some((
+        name.to_owned(),
+        value
+            .strip_prefix("[^;]*@")
+            .map_or(value.clone(), |domain| format!("[^@]+@{domain}")),
+    ))
 }
 
 /// Escapes the dots of the domain after an "@": unescaped they match any character, and were meant as dots.
@@ -80,14 +94,22 @@ fn escape_domain(pattern: &str) -> String {
 fn identities(split: &Split, warnings: &mut Vec<String>) {
     let name = &split.definition.name;
     let identity = &split.definition.identity;
-    let anonymous = identity.iter().position(|source| *source == Source::Anonymous);
-    if let (Some(address), Some(anonymous)) = (identity.iter().position(|source| *source == Source::Address), anonymous)
-        && address < anonymous
+    let anonymous = identity
+        .iter()
+        .position(|source| *source == Source::Anonymous);
+    if let (Some(address), Some(anonymous)) = (
+        identity
+            .iter()
+            .position(|source| *source == Source::Address),
+        anonymous,
+    ) && address < anonymous
         && anonymous + 1 == identity.len()
     {
         warnings.push(format!("splits.{name}.identity: every request has an address, so the anonymous cookie after it is never used; users behind one address share a variant"));
     }
-    let has_claim = identity.iter().any(|source| matches!(source, Source::Claim(_)))
+    let has_claim = identity
+        .iter()
+        .any(|source| matches!(source, Source::Claim(_)))
         || conditions(split).any(|(_, condition)| matches!(condition.subject, Subject::Claim(_)));
     if has_claim && split.definition.inherit {
         warnings.push(format!("splits.{name}: claims are read on gateways only (phase AUTHZ); sidecars that inherit rely on a gateway before them"));
@@ -101,7 +123,11 @@ fn unreachable_rules(split: &Split, warnings: &mut Vec<String>) {
             let text = |rule: &sluice_filter::matching::Rule| {
                 rule.alternatives
                     .iter()
-                    .map(|all| all.iter().map(|one| format!("{} {}", one.subject, one.matcher)).collect())
+                    .map(|all| {
+                        all.iter()
+                            .map(|one| format!("{} {}", one.subject, one.matcher))
+                            .collect()
+                    })
                     .collect::<Vec<Vec<_>>>()
             };
             text(other) == text(rule)
@@ -116,19 +142,33 @@ fn unreachable_rules(split: &Split, warnings: &mut Vec<String>) {
 }
 
 fn conditions(split: &Split) -> impl Iterator<Item = (&str, &sluice_filter::matching::Condition)> {
-    split
-        .definition
-        .rules
-        .iter()
-        .flat_map(|rule| rule.alternatives.iter().flatten().map(move |condition| (rule.name.as_ref(), condition)))
+    split.definition.rules.iter().flat_map(|rule| {
+        rule.alternatives
+            .iter()
+            .flatten()
+            .map(move |condition| (rule.name.as_ref(), condition))
+    })
 }
 
 /// Names that kubectl's YAML 1.1 reads as booleans when they are not quoted; this reader's YAML 1.2 does not.
 fn yaml_names(config: &Value, warnings: &mut Vec<String>) {
     let is_boolean = |name: &str| ["on", "off", "yes", "no", "y", "n"].contains(&name);
-    for (split, typed) in config.get("splits").and_then(Value::as_object).into_iter().flatten() {
-        let variants = typed.get("variants").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        for name in variants.chain([split.as_str()]).filter(|name| is_boolean(name)) {
+    for (split, typed) in config
+        .get("splits")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let variants = typed
+            .get("variants")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        for name in variants
+            .chain([split.as_str()])
+            .filter(|name| is_boolean(name))
+        {
             warnings.push(format!("splits.{split}: kubectl reads the name {name} as a boolean unless it is quoted everywhere; another name is safer"));
         }
     }
@@ -139,12 +179,17 @@ fn yaml_names(config: &Value, warnings: &mut Vec<String>) {
 /// # Errors
 /// When a document is unreadable as a whole.
 pub fn against(earlier: &Document, later: &Document) -> Vec<String> {
-    let (earlier, later) = (Plan::build(earlier, &Node::default(), None), Plan::build(later, &Node::default(), None));
+    let (earlier, later) = (
+        Plan::build(earlier, &Node::default(), None),
+        Plan::build(later, &Node::default(), None),
+    );
     let mut warnings = Vec::new();
     for old in earlier.splits() {
         let name = &old.definition.name;
         let Some(new) = later.split_named(name) else {
-            warnings.push(format!("splits.{name}: removed; its users get what the routes say without its header"));
+            warnings.push(format!(
+                "splits.{name}: removed; its users get what the routes say without its header"
+            ));
             continue;
         };
         let (before, after) = (&old.definition.variants, &new.definition.variants);
@@ -161,7 +206,9 @@ pub fn against(earlier: &Document, later: &Document) -> Vec<String> {
                 old.definition.salt, new.definition.salt
             ));
         } else if old.seed != new.seed {
-            warnings.push(format!("draws.{name}: changed, which draws every user again"));
+            warnings.push(format!(
+                "draws.{name}: changed, which draws every user again"
+            ));
         }
         if old.definition.header != new.definition.header {
             warnings.push(format!(
@@ -191,7 +238,11 @@ mod tests {
     use serde_json::json;
 
     fn warned(config: Value) -> Vec<String> {
-        let plan = Plan::build(&Document::from_value(config.clone()).unwrap(), &Node::default(), None);
+        let plan = Plan::build(
+            &Document::from_value(config.clone()).unwrap(),
+            &Node::default(),
+            None,
+        );
         assert_eq!(plan.problems(), []);
         warnings(&plan, &config)
     }
@@ -211,8 +262,12 @@ mod tests {
     #[test]
     fn changes_that_move_users_are_named() {
         let document = |config| Document::from_value(config).unwrap();
-        let before = document(json!({"splits": {"web": {"variants": ["stable", "canary", "blue"]}, "old": {}}}));
-        let after = document(json!({"splits": {"web": {"variants": ["stable", "blue", "canary"], "salt": "x"}}}));
+        let before = document(
+            json!({"splits": {"web": {"variants": ["stable", "canary", "blue"]}, "old": {}}}),
+        );
+        let after = document(
+            json!({"splits": {"web": {"variants": ["stable", "blue", "canary"], "salt": "x"}}}),
+        );
         assert_eq!(
             against(&before, &after),
             [

@@ -39,10 +39,18 @@ impl std::str::FromStr for Service {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let short = text.strip_suffix(".svc.cluster.local").or_else(|| text.strip_suffix(".svc")).unwrap_or(text);
+        let short = text
+            .strip_suffix(".svc.cluster.local")
+            .or_else(|| text.strip_suffix(".svc"))
+            .unwrap_or(text);
         match short.split_once('.') {
-            Some((name, namespace)) if !name.is_empty() && !namespace.is_empty() && !namespace.contains('.') => {
-                Ok(Self { name: name.to_owned(), namespace: namespace.to_owned() })
+            Some((name, namespace))
+                if !name.is_empty() && !namespace.is_empty() && !namespace.contains('.') =>
+            {
+                Ok(Self {
+                    name: name.to_owned(),
+                    namespace: namespace.to_owned(),
+                })
             }
             _ => Err("write SERVICE.NAMESPACE, such as web.shop".to_owned()),
         }
@@ -87,7 +95,11 @@ pub struct Rendering<'a> {
 /// The documents, in the order in which they are applied.
 pub fn documents(rendering: &Rendering<'_>) -> Vec<Value> {
     match rendering.routing {
-        Routing::Subsets => vec![destination_rule(rendering), virtual_service(rendering), plugin(rendering)],
+        Routing::Subsets => vec![
+            destination_rule(rendering),
+            virtual_service(rendering),
+            plugin(rendering),
+        ],
         Routing::Services => vec![virtual_service(rendering), plugin(rendering)],
         Routing::HttpRoute => vec![http_route(rendering), plugin(rendering)],
     }
@@ -95,9 +107,15 @@ pub fn documents(rendering: &Rendering<'_>) -> Vec<Value> {
 
 /// Whether a split asks for claims: then it needs a gateway, and a phase behind the JWT's check.
 pub fn needs_claims(definition: &Definition) -> bool {
-    let mut conditions = definition.rules.iter().flat_map(|rule| rule.alternatives.iter().flatten());
+    let mut conditions = definition
+        .rules
+        .iter()
+        .flat_map(|rule| rule.alternatives.iter().flatten());
     conditions.any(|condition| matches!(condition.subject, Subject::Claim(_)))
-        || definition.identity.iter().any(|source| matches!(source, Source::Claim(_)))
+        || definition
+            .identity
+            .iter()
+            .any(|source| matches!(source, Source::Claim(_)))
 }
 
 fn fallback(definition: &Definition) -> &str {
@@ -120,7 +138,8 @@ fn route_metadata(rendering: &Rendering<'_>) -> Value {
 
 fn destination_rule(rendering: &Rendering<'_>) -> Value {
     let subsets = rendering.split.variants.iter();
-    let subsets = subsets.map(|variant| json!({"name": **variant, "labels": {&rendering.subset_label: **variant}}));
+    let subsets = subsets
+        .map(|variant| json!({"name": **variant, "labels": {&rendering.subset_label: **variant}}));
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata(rendering),
         "spec": {"host": rendering.service.host(), "subsets": subsets.collect::<Vec<_>>()},
@@ -141,7 +160,9 @@ fn virtual_service(rendering: &Rendering<'_>) -> Value {
         })
         .collect();
     let fallback = fallback(rendering.split);
-    routes.push(json!({"name": fallback, "route": [{"destination": destination(rendering, fallback)}]}));
+    routes.push(
+        json!({"name": fallback, "route": [{"destination": destination(rendering, fallback)}]}),
+    );
     let mut spec = json!({"hosts": hosts(rendering), "http": routes});
     if let Some((namespace, name)) = &rendering.gateway {
         spec["gateways"] = json!([format!("{namespace}/{name}")]);
@@ -153,7 +174,9 @@ fn destination(rendering: &Rendering<'_>, variant: &str) -> Value {
     let service = &rendering.service;
     let mut destination = match rendering.routing {
         Routing::Subsets => json!({"host": service.host(), "subset": variant}),
-        _ => json!({"host": format!("{}-{variant}.{}.svc.cluster.local", service.name, service.namespace)}),
+        _ => {
+            json!({"host": format!("{}-{variant}.{}.svc.cluster.local", service.name, service.namespace)})
+        }
     };
     if let Some(port) = rendering.port {
         destination["port"] = json!({"number": port});
@@ -171,8 +194,7 @@ fn hosts(rendering: &Rendering<'_>) -> Vec<String> {
 
 fn http_route(rendering: &Rendering<'_>) -> Value {
     let header = rendering.split.header.to_string();
-    let backend =
-        |variant: &str| json!([{"name": format!("{}-{variant}", rendering.service.name), "port": rendering.port}]);
+    let backend = |variant: &str| json!([{"name": format!("{}-{variant}", rendering.service.name), "port": rendering.port}]);
     let mut rules: Vec<Value> = rendering
         .split
         .challengers()
@@ -186,7 +208,9 @@ fn http_route(rendering: &Rendering<'_>) -> Value {
         Some((namespace, name)) => {
             json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name, "namespace": namespace})
         }
-        None => json!({"group": "", "kind": "Service", "name": rendering.service.name, "port": rendering.port}),
+        None => {
+            json!({"group": "", "kind": "Service", "name": rendering.service.name, "port": rendering.port})
+        }
     };
     let mut spec = json!({"parentRefs": [parent], "rules": rules});
     if rendering.gateway.is_some() {
@@ -202,19 +226,29 @@ fn plugin(rendering: &Rendering<'_>) -> Value {
         "failStrategy": "FAIL_OPEN", "pluginConfig": rendering.config,
     });
     // Where the route is chosen: on the caller's side, and on gateways, which count as callers.
-    let phase = if rendering.asks_for_claims { "AUTHZ" } else { "AUTHN" };
-    let mut spec =
-        Map::from_iter([("match".to_owned(), json!([{"mode": "CLIENT"}])), ("phase".to_owned(), Value::from(phase))]);
+    let phase = if rendering.asks_for_claims {
+        "AUTHZ"
+    } else {
+        "AUTHN"
+    };
+    let mut spec = Map::from_iter([
+        ("match".to_owned(), json!([{"mode": "CLIENT"}])),
+        ("phase".to_owned(), Value::from(phase)),
+    ]);
     let is_api_gateway = rendering.routing == Routing::HttpRoute && rendering.selector.is_empty();
     match &rendering.gateway {
         Some((_, name)) if is_api_gateway => {
-            let target = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name});
+            let target =
+                json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name});
             spec.insert("targetRefs".to_owned(), json!([target]));
         }
         _ if rendering.selector.is_empty() => {}
         _ => {
-            let labels: Map<String, Value> =
-                rendering.selector.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+            let labels: Map<String, Value> = rendering
+                .selector
+                .iter()
+                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                .collect();
             spec.insert("selector".to_owned(), json!({"matchLabels": labels}));
         }
     }
@@ -236,12 +270,18 @@ mod tests {
 
     #[test]
     fn a_service_is_named_by_any_of_its_names() {
-        let web = Ok(Service { name: "web".to_owned(), namespace: "shop".to_owned() });
+        let web = Ok(Service {
+            name: "web".to_owned(),
+            namespace: "shop".to_owned(),
+        });
         for name in ["web.shop", "web.shop.svc", "web.shop.svc.cluster.local"] {
             assert_eq!(name.parse(), web);
         }
         for name in ["web", "web.", "web.shop.example.com"] {
-            assert_eq!(name.parse::<Service>(), Err("write SERVICE.NAMESPACE, such as web.shop".to_owned()));
+            assert_eq!(
+                name.parse::<Service>(),
+                Err("write SERVICE.NAMESPACE, such as web.shop".to_owned())
+            );
         }
     }
 }

@@ -28,11 +28,21 @@ pub fn moves(before: &Plan, after: &Plan) -> Vec<Move> {
             continue;
         };
         for (audience, rule) in audiences(later) {
-            let earlier_rule = earlier.definition.rules.iter().position(|rule| *rule.name == *audience);
+            let earlier_rule = earlier
+                .definition
+                .rules
+                .iter()
+                .position(|rule| *rule.name == *audience);
             if audience != EVERYONE && earlier_rule.is_none() {
                 continue;
             }
-            moves.extend(moves_of(earlier, earlier.allocation(earlier_rule), later, later.allocation(rule), &audience));
+            moves.extend(moves_of(
+                earlier,
+                earlier.allocation(earlier_rule),
+                later,
+                later.allocation(rule),
+                &audience,
+            ));
         }
     }
     moves
@@ -40,18 +50,37 @@ pub fn moves(before: &Plan, after: &Plan) -> Vec<Move> {
 
 /// The audiences of a split: its rules in order, then everyone.
 pub fn audiences(split: &Split) -> Vec<(String, Option<usize>)> {
-    let rules = split.definition.rules.iter().enumerate().map(|(place, rule)| (rule.name.to_string(), Some(place)));
+    let rules = split
+        .definition
+        .rules
+        .iter()
+        .enumerate()
+        .map(|(place, rule)| (rule.name.to_string(), Some(place)));
     rules.chain([(EVERYONE.to_owned(), None)]).collect()
 }
 
-fn moves_of(earlier: &Split, old: &Allocation, later: &Split, new: &Allocation, audience: &str) -> Vec<Move> {
+fn moves_of(
+    earlier: &Split,
+    old: &Allocation,
+    later: &Split,
+    new: &Allocation,
+    audience: &str,
+) -> Vec<Move> {
     let same_draw = earlier.seed == later.seed;
     let mut shares: Vec<(String, String, f64)> = Vec::new();
     for before in old.ranges() {
         for after in new.ranges() {
-            let (from, to) = (variant(earlier, before.variant), variant(later, after.variant));
+            let (from, to) = (
+                variant(earlier, before.variant),
+                variant(later, after.variant),
+            );
             let overlap = if same_draw {
-                f64::from(before.end.min(after.end).saturating_sub(before.start.max(after.start)))
+                f64::from(
+                    before
+                        .end
+                        .min(after.end)
+                        .saturating_sub(before.start.max(after.start)),
+                )
             } else {
                 // Other letters draw independently: every pair of ranges shares its product of users.
                 f64::from(before.end - before.start) * f64::from(after.end - after.start)
@@ -60,7 +89,10 @@ fn moves_of(earlier: &Split, old: &Allocation, later: &Split, new: &Allocation, 
             if from == to || overlap == 0.0 {
                 continue;
             }
-            match shares.iter_mut().find(|share| share.0 == from && share.1 == to) {
+            match shares
+                .iter_mut()
+                .find(|share| share.0 == from && share.1 == to)
+            {
                 Some(share) => share.2 += overlap,
                 None => shares.push((from, to, overlap)),
             }
@@ -77,7 +109,12 @@ fn moves_of(earlier: &Split, old: &Allocation, later: &Split, new: &Allocation, 
 }
 
 fn variant(split: &Split, place: u8) -> String {
-    split.definition.variants.get(usize::from(place)).map_or("fallback", AsRef::as_ref).to_owned()
+    split
+        .definition
+        .variants
+        .get(usize::from(place))
+        .map_or("fallback", AsRef::as_ref)
+        .to_owned()
 }
 
 /// The challengers between which a split's ranges meet in some audience: a ramp may then move users between them.
@@ -86,13 +123,20 @@ pub fn meeting_challengers(plan: &Plan) -> Vec<(String, String, String, String)>
     for split in plan.splits() {
         for (audience, rule) in audiences(split) {
             let ranges = split.allocation(rule).ranges();
-            let touching = ranges.windows(2).filter(|pair| pair[0].variant != 0 && pair[1].variant != 0);
+            let touching = ranges
+                .windows(2)
+                .filter(|pair| pair[0].variant != 0 && pair[1].variant != 0);
             // Up to two challengers meet only when nothing is left to the fallback, and then nobody moves between them
             // unless both weights change: DESIGN section 3 promises it only for more than two.
             let is_at_risk = split.definition.challengers().len() > 2;
             meeting.extend(touching.filter(|_| is_at_risk).map(|pair| {
                 let name = |place| variant(split, place);
-                (split.definition.name.to_string(), audience.clone(), name(pair[0].variant), name(pair[1].variant))
+                (
+                    split.definition.name.to_string(),
+                    audience.clone(),
+                    name(pair[0].variant),
+                    name(pair[1].variant),
+                )
             }));
         }
     }
@@ -107,11 +151,18 @@ mod tests {
     use sluice_filter::plan::Node;
 
     fn plan(config: serde_json::Value) -> Plan {
-        Plan::build(&Document::from_value(config).unwrap(), &Node::default(), None)
+        Plan::build(
+            &Document::from_value(config).unwrap(),
+            &Node::default(),
+            None,
+        )
     }
 
     fn found(before: serde_json::Value, after: serde_json::Value) -> Vec<(String, String, f64)> {
-        moves(&plan(before), &plan(after)).into_iter().map(|found| (found.from, found.to, found.percent)).collect()
+        moves(&plan(before), &plan(after))
+            .into_iter()
+            .map(|found| (found.from, found.to, found.percent))
+            .collect()
     }
 
     #[test]
@@ -130,7 +181,10 @@ mod tests {
         let moves = found(at("a"), at("b"));
         assert_eq!(
             moves,
-            [("canary".to_owned(), "stable".to_owned(), 9.0), ("stable".to_owned(), "canary".to_owned(), 9.0)]
+            [
+                ("canary".to_owned(), "stable".to_owned(), 9.0),
+                ("stable".to_owned(), "canary".to_owned(), 9.0)
+            ]
         );
     }
 }

@@ -3,11 +3,22 @@
 /// `; did you mean "canary"?`, or the list of what there is; empty when there is nothing.
 pub fn hint<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
-    let nearest = known.iter().map(|name| (distance(typed, name), *name)).min();
+    let nearest = known
+        .iter()
+        .map(|name| (distance(typed, name), *name))
+        .min();
     match nearest {
         Some((far, name)) if far <= typed.len().max(3) / 3 => format!("did you mean {name:?}?"),
         _ if known.is_empty() => "there are none".to_owned(),
-        _ => format!("accepted: {}", known.iter().take(10).copied().collect::<Vec<_>>().join(", ")),
+        _ => format!(
+            "accepted: {}",
+            known
+                .iter()
+                .take(10)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 

@@ -18,7 +18,10 @@ pub fn note(text: impl std::fmt::Display) {
 
 /// Says why nothing came of it: the error, and below it its causes.
 pub fn error(error: &anyhow::Error) {
-    let mut text = format!("{} {error}", painted("error:", "31;1", std::io::stderr().is_terminal()));
+    let mut text = format!(
+        "{} {error}",
+        painted("error:", "31;1", std::io::stderr().is_terminal())
+    );
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some libraries repeat the cause in their own text.
         if !text.contains(&cause) {
@@ -32,7 +35,11 @@ pub fn error(error: &anyhow::Error) {
 ///
 /// # Errors
 /// When the value cannot be written in the format.
-pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+pub fn print<T: Serialize>(
+    format: Format,
+    value: &T,
+    table: impl FnOnce(&T) -> String,
+) -> anyhow::Result<()> {
     let text = match format {
         Format::Table => table(value),
         Format::Json => serde_json::to_string_pretty(value)?,
@@ -43,7 +50,10 @@ pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> 
 }
 
 /// Columns in kubectl's manner: a header in capitals, three spaces between.
-pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let rows: Vec<[String; N]> = rows.into_iter().collect();
     let mut widths = header.map(str::len);
     for row in &rows {
@@ -76,7 +86,11 @@ pub fn is_terminal() -> bool {
 /// The text in a colour (an SGR code), where colours are wanted.
 pub fn painted(text: &str, code: &str, is_seen: bool) -> String {
     let wants_colour = is_seen && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wants_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if wants_colour {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +101,10 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let text = table(
             ["SPLIT", "PERCENT"],
-            [["web".to_owned(), "5".to_owned()], ["checkout".to_owned(), "12.5".to_owned()]],
+            [
+                ["web".to_owned(), "5".to_owned()],
+                ["checkout".to_owned(), "12.5".to_owned()],
+            ],
         );
         assert_eq!(text, "SPLIT      PERCENT\nweb        5\ncheckout   12.5\n");
     }

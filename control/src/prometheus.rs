@@ -35,7 +35,8 @@ impl Series {
     /// Its samples.
     pub fn samples(&self) -> Vec<(f64, f64)> {
         let all = self.values.iter().chain(&self.value);
-        all.filter_map(|(at, value)| Some((*at, value.parse().ok()?))).collect()
+        all.filter_map(|(at, value)| Some((*at, value.parse().ok()?)))
+            .collect()
     }
 
     /// Its last sample.
@@ -66,11 +67,16 @@ impl Prometheus {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let parsed = reqwest::Url::parse(url).ok().filter(|url| url.has_host());
         let Some(mut parsed) = parsed else {
-            bail!("--prometheus {url:?}: not a URL; accepted: one such as http://prometheus.monitoring:9090");
+            bail!(
+                "--prometheus {url:?}: not a URL; accepted: one such as http://prometheus.monitoring:9090"
+            );
         };
         // Joining a path replaces the last one, unless the URL ends in a slash.
         parsed.set_path(&format!("{}/", parsed.path().trim_end_matches('/')));
-        Ok(Self { url: parsed, client: reqwest::Client::builder().timeout(PATIENCE).build()? })
+        Ok(Self {
+            url: parsed,
+            client: reqwest::Client::builder().timeout(PATIENCE).build()?,
+        })
     }
 
     /// What a query gives now.
@@ -80,13 +86,20 @@ impl Prometheus {
     pub async fn query(&self, query: &str) -> anyhow::Result<Vec<Series>> {
         let url = self.url.join("api/v1/query")?;
         let sent = self.client.get(url).query(&[("query", query)]).send().await;
-        let answer = sent.with_context(|| format!("Prometheus at {} cannot be reached", self.url))?;
+        let answer =
+            sent.with_context(|| format!("Prometheus at {} cannot be reached", self.url))?;
         let status = answer.status();
-        let answer: Answer =
-            answer.json().await.with_context(|| format!("{} answered {status}: not Prometheus' API", self.url))?;
+        let answer: Answer = answer
+            .json()
+            .await
+            .with_context(|| format!("{} answered {status}: not Prometheus' API", self.url))?;
         match (answer.data, answer.error) {
             (Some(data), None) => Ok(data.result),
-            (_, error) => bail!("Prometheus at {} refused {query}: {}", self.url, error.unwrap_or_default()),
+            (_, error) => bail!(
+                "Prometheus at {} refused {query}: {}",
+                self.url,
+                error.unwrap_or_default()
+            ),
         }
     }
 }

@@ -37,6 +37,8 @@ struct Share(#[schemars(range(min = 0, max = 100))] f64);
 
 /// The schema (JSON Schema draft 2020-12).
 pub fn schema() -> Value {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Configuration>();
+    let schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<Configuration>();
     schema.to_value()
 }

@@ -17,7 +17,10 @@ pub fn wilson_99(hits: u64, users: u64) -> (f64, f64) {
     let share = hits as f64 / n;
     let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z_99 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
-    (((centre - half) * 100.0).max(0.0), ((centre + half) * 100.0).min(100.0))
+    (
+        ((centre - half) * 100.0).max(0.0),
+        ((centre + half) * 100.0).min(100.0),
+    )
 }
 
 /// Cramér's V of a contingency table, 0 (independent) to 1; `None` where a margin is empty.
@@ -30,10 +33,15 @@ pub fn wilson_99(hits: u64, users: u64) -> (f64, f64) {
 /// ```
 pub fn cramers_v(table: &[Vec<u64>]) -> Option<f64> {
     let rows: Vec<u64> = table.iter().map(|row| row.iter().sum()).collect();
-    let columns: Vec<u64> =
-        (0..table.first()?.len()).map(|column| table.iter().filter_map(|row| row.get(column)).sum()).collect();
+    let columns: Vec<u64> = (0..table.first()?.len())
+        .map(|column| table.iter().filter_map(|row| row.get(column)).sum())
+        .collect();
     let total = rows.iter().sum::<u64>() as f64;
-    let degrees = rows.iter().filter(|&&sum| sum > 0).count().min(columns.iter().filter(|&&sum| sum > 0).count());
+    let degrees = rows
+        .iter()
+        .filter(|&&sum| sum > 0)
+        .count()
+        .min(columns.iter().filter(|&&sum| sum > 0).count());
     if degrees < 2 {
         return None;
     }

@@ -26,7 +26,10 @@ pub struct Snapshot {
 impl Snapshot {
     /// What a change is based on.
     pub fn state(&self) -> State {
-        State { config: self.plugin.config.clone(), owned: self.owned.clone() }
+        State {
+            config: self.plugin.config.clone(),
+            owned: self.owned.clone(),
+        }
     }
 }
 
@@ -72,9 +75,15 @@ pub struct Manner {
 
 impl Manner {
     /// An abort's: it neither waits nor respects.
-    pub const NOW: Self = Self { urgency: Urgency::Now, others_fields: OthersFields::TakeOver };
+    pub const NOW: Self = Self {
+        urgency: Urgency::Now,
+        others_fields: OthersFields::TakeOver,
+    };
     /// Any other command's.
-    pub const IN_TURN: Self = Self { urgency: Urgency::InTurn, others_fields: OthersFields::Respect };
+    pub const IN_TURN: Self = Self {
+        urgency: Urgency::InTurn,
+        others_fields: OthersFields::Respect,
+    };
 }
 
 /// What became of an update.

@@ -6,19 +6,36 @@ use std::path::Path;
 use std::process::Command;
 
 /// Overlays replace image and digest by what `sluice push` printed.
-const IMAGE: [&str; 4] = ["--image", "oci://registry.example.com/sluice:0.1.0", "--digest", NO_DIGEST];
+const IMAGE: [&str; 4] = [
+    "--image",
+    "oci://registry.example.com/sluice:0.1.0",
+    "--digest",
+    NO_DIGEST,
+];
 const NO_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 fn sluice(arguments: &[&str]) -> (i32, String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasmplugin/base");
-    let output = Command::new(env!("CARGO_BIN_EXE_sluice")).args(arguments).current_dir(folder).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap(), text)
 }
 
 #[test]
 fn the_committed_manifests_are_the_rendered_ones() {
-    let arguments = ["render", "web", "-f", "config.yaml", "--service", "web.shop"];
+    let arguments = [
+        "render",
+        "web",
+        "-f",
+        "config.yaml",
+        "--service",
+        "web.shop",
+    ];
     let (code, rendered) = sluice(&[&arguments[..], &IMAGE[..]].concat());
     assert_eq!(code, 0, "{rendered}");
     let text = format!("# Rendered from config.yaml by `make manifests`; do not edit.\n{rendered}");
@@ -26,10 +43,17 @@ fn the_committed_manifests_are_the_rendered_ones() {
     if std::env::var_os("GOLDEN").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), text, "`make manifests` rewrites");
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        text,
+        "`make manifests` rewrites"
+    );
 }
 
 #[test]
 fn the_committed_manifests_fit_together() {
-    assert_eq!(sluice(&["validate", "-f", "web.yaml"]), (0, "web.yaml: good\n".to_owned()));
+    assert_eq!(
+        sluice(&["validate", "-f", "web.yaml"]),
+        (0, "web.yaml: good\n".to_owned())
+    );
 }

@@ -9,7 +9,11 @@ const README: &str = include_str!("../../README.md");
 
 #[test]
 fn every_configuration_in_the_readme_is_good() {
-    let blocks: Vec<&str> = README.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks: Vec<&str> = README
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
     assert_eq!(blocks.len(), 2);
     for block in blocks {
         let inputs = sluice::input::parse("README.md", block).unwrap();

@@ -12,15 +12,21 @@ fn replay(transcript: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_sluice")).parent().unwrap();
     let path = std::env::join_paths(
-        std::iter::once(program.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        std::iter::once(program.to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     )
     .unwrap();
     let mut text = String::new();
     let lines: Vec<&str> = transcript.lines().collect();
     // A remark stands before a command; other such lines are what a command printed.
-    let is_remark =
-        |at: usize| lines[at].starts_with("# ") && lines.get(at + 1).is_some_and(|next| next.starts_with("$ "));
-    for (_, line) in lines.iter().enumerate().filter(|(at, line)| line.starts_with("$ ") || is_remark(*at)) {
+    let is_remark = |at: usize| {
+        lines[at].starts_with("# ") && lines.get(at + 1).is_some_and(|next| next.starts_with("$ "))
+    };
+    for (_, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(at, line)| line.starts_with("$ ") || is_remark(*at))
+    {
         text += &format!("{line}\n");
         let Some(command) = line.strip_prefix("$ ") else {
             continue;
@@ -50,8 +56,10 @@ fn replay(transcript: &str) -> String {
 fn masked(text: &str) -> String {
     let mask = |word: &str| {
         let is_time = word.len() == 20 && word.ends_with('Z') && word.as_bytes()[10] == b'T';
-        let is_date =
-            word.len() == 10 && word.starts_with("20") && word.as_bytes()[4] == b'-' && word.as_bytes()[7] == b'-';
+        let is_date = word.len() == 10
+            && word.starts_with("20")
+            && word.as_bytes()[4] == b'-'
+            && word.as_bytes()[7] == b'-';
         if is_time {
             "TIME"
         } else if is_date {
@@ -72,7 +80,10 @@ fn masked(text: &str) -> String {
 #[test]
 fn commands_print_what_their_transcripts_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 5);
     for file in files {
@@ -81,7 +92,12 @@ fn commands_print_what_their_transcripts_say() {
         if std::env::var_os("GOLDEN").is_some() {
             std::fs::write(&file, &found).unwrap();
         } else {
-            assert_eq!(found, expected, "{}; `make golden` rewrites", file.display());
+            assert_eq!(
+                found,
+                expected,
+                "{}; `make golden` rewrites",
+                file.display()
+            );
         }
     }
 }

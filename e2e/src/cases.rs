@@ -78,7 +78,10 @@ fn root() -> String {
 /// Every case, by name.
 pub fn all() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/tests/cases");
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     folders.into_iter().map(|folder| read(&folder)).collect()
 }
@@ -92,7 +95,10 @@ fn read(folder: &Path) -> Case {
     let node = if folder.join("node.yaml").exists() {
         serde_json::from_value(yaml("node.yaml")).unwrap()
     } else {
-        CaseNode { id: "test".to_owned(), namespace: None }
+        CaseNode {
+            id: "test".to_owned(),
+            namespace: None,
+        }
     };
     Case {
         name: folder.file_name().unwrap().to_string_lossy().into_owned(),
@@ -106,14 +112,25 @@ fn read(folder: &Path) -> Case {
 impl Case {
     /// The plan of its configuration for its proxy.
     pub fn plan(&self) -> Plan {
-        let node = Node { kind: NodeKind::of_node_id(self.node.id.as_bytes()), namespace: self.node.namespace.clone() };
-        Plan::build(&Document::from_value(self.config.clone()).unwrap(), &node, None)
+        let node = Node {
+            kind: NodeKind::of_node_id(self.node.id.as_bytes()),
+            namespace: self.node.namespace.clone(),
+        };
+        Plan::build(
+            &Document::from_value(self.config.clone()).unwrap(),
+            &node,
+            None,
+        )
     }
 
     /// What is decided, as decisions.txt has it: problems first, then each request.
     pub fn decisions(&self) -> String {
         let plan = self.plan();
-        let mut text: String = plan.problems().iter().map(|problem| format!("problem: {problem}\n")).collect();
+        let mut text: String = plan
+            .problems()
+            .iter()
+            .map(|problem| format!("problem: {problem}\n"))
+            .collect();
         for request in &self.requests {
             text += &format!("{}\n", request.name);
             for line in request.decisions(&plan) {
@@ -145,36 +162,58 @@ impl CaseRequest {
                     let source = &definition.identity[usize::from(place)];
                     rest += &format!(
                         " {bucket} by {}",
-                        [Some(source.kind()), source.name()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+                        [Some(source.kind()), source.name()]
+                            .into_iter()
+                            .flatten()
+                            .collect::<Vec<_>>()
+                            .join(" ")
                     );
                 }
                 format!("{}: {value}  {} {rest}", definition.header, definition.name)
             })
             .collect();
-        lines.extend(decisions.issued.map(|_| format!("set-cookie: {}  issued", plan.cookie().name)));
+        lines.extend(
+            decisions
+                .issued
+                .map(|_| format!("set-cookie: {}  issued", plan.cookie().name)),
+        );
         lines
     }
 
     /// The request as the core takes it.
     pub fn described(&self) -> Described {
-        let mut headers: BTreeMap<String, Vec<u8>> =
-            self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect();
+        let mut headers: BTreeMap<String, Vec<u8>> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+            .collect();
         headers.insert(":method".to_owned(), self.method.clone().into_bytes());
         Described {
             host: self.host.clone(),
             path: self.path.clone(),
             headers,
             claims: self.claims.clone(),
-            source: Some(self.source.clone().unwrap_or_else(|| "127.0.0.1".to_owned())),
+            source: Some(
+                self.source
+                    .clone()
+                    .unwrap_or_else(|| "127.0.0.1".to_owned()),
+            ),
         }
     }
 
     /// The request's bytes for a real Envoy that takes claims from a header and the address from X-Forwarded-For.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut lines: Vec<Vec<u8>> =
-            self.headers.iter().map(|(name, value)| format!("{name}: {value}").into_bytes()).collect();
+        let mut lines: Vec<Vec<u8>> = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}").into_bytes())
+            .collect();
         if !self.claims.is_empty() {
-            let claims: Vec<String> = self.claims.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let claims: Vec<String> = self
+                .claims
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             lines.push(format!("x-test-claims: {}", claims.join(",")).into_bytes());
         }
         let source = self.source.as_deref().unwrap_or("127.0.0.1");

@@ -66,7 +66,10 @@ impl Connection {
     pub async fn open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::new() })
+        Ok(Self {
+            stream,
+            buffer: Vec::new(),
+        })
     }
 
     /// Sends bytes as they are and reads one answer. `None`: the peer closed the connection without one.
@@ -77,7 +80,10 @@ impl Connection {
 
     /// Sends bytes as they are.
     pub async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("the connection takes bytes");
+        self.stream
+            .write_all(bytes)
+            .await
+            .expect("the connection takes bytes");
     }
 
     /// Reads one answer.
@@ -85,8 +91,11 @@ impl Connection {
         let end = read_until_head(&mut self.stream, &mut self.buffer).await?;
         let head: Vec<u8> = self.buffer.drain(..end).collect();
         let status = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
-        let body =
-            if status == 101 { Vec::new() } else { read_body(&mut self.stream, &mut self.buffer, &head).await? };
+        let body = if status == 101 {
+            Vec::new()
+        } else {
+            read_body(&mut self.stream, &mut self.buffer, &head).await?
+        };
         Some(Answer { status, head, body })
     }
 
@@ -94,7 +103,10 @@ impl Connection {
     pub async fn read_exact(&mut self, length: usize) -> Vec<u8> {
         use tokio::io::AsyncReadExt as _;
         while self.buffer.len() < length {
-            assert!(self.stream.read_buf(&mut self.buffer).await.unwrap() > 0, "the connection was closed");
+            assert!(
+                self.stream.read_buf(&mut self.buffer).await.unwrap() > 0,
+                "the connection was closed"
+            );
         }
         self.buffer.drain(..length).collect()
     }
@@ -117,10 +129,15 @@ pub fn request(method: &str, path: &str, host: &str, lines: &[&[u8]]) -> Vec<u8>
 }
 
 /// One HTTP/2 request with prior knowledge on a connection of its own.
-pub async fn http2(address: SocketAddr, request: hyper::Request<Full<Bytes>>) -> hyper::Response<Bytes> {
+pub async fn http2(
+    address: SocketAddr,
+    request: hyper::Request<Full<Bytes>>,
+) -> hyper::Response<Bytes> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
     let driver = tokio::spawn(connection);
     let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();

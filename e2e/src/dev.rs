@@ -44,15 +44,30 @@ impl Dev {
                 let _ = sender.send(line);
             }
         });
-        let first = lines.recv_timeout(PATIENCE).expect("sluice dev says where it listens");
-        let address = first.split_whitespace().next().unwrap().trim_start_matches("http://").parse().unwrap();
-        Self { child, address, lines }
+        let first = lines
+            .recv_timeout(PATIENCE)
+            .expect("sluice dev says where it listens");
+        let address = first
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .trim_start_matches("http://")
+            .parse()
+            .unwrap();
+        Self {
+            child,
+            address,
+            lines,
+        }
     }
 
     /// The next line with `part` in it; fails when none comes.
     pub fn wait_for_line(&self, part: &str) -> String {
         let began = Instant::now();
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(began.elapsed())) {
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(PATIENCE.saturating_sub(began.elapsed()))
+        {
             if line.contains(part) {
                 return line;
             }
@@ -62,8 +77,10 @@ impl Dev {
 
     /// Ctrl-C, as a terminal sends it; whether it ended well.
     pub fn interrupt(&mut self) -> bool {
-        let is_sent =
-            Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().is_ok_and(|kill| kill.success());
+        let is_sent = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status()
+            .is_ok_and(|kill| kill.success());
         is_sent && self.child.wait().is_ok_and(|status| status.success())
     }
 }

@@ -33,7 +33,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { node_id: "test".to_owned(), namespace: None, workers: 1, filters_before: Vec::new(), trusted_hops: 0 }
+        Self {
+            node_id: "test".to_owned(),
+            namespace: None,
+            workers: 1,
+            filters_before: Vec::new(),
+            trusted_hops: 0,
+        }
     }
 }
 
@@ -74,7 +80,10 @@ impl Mesh {
     pub async fn start_with(document: &str, routes: &Value, options: Options) -> Self {
         let plan = plan(routes);
         let mut upstreams = vec![("default".to_owned(), Upstream::start("").await)];
-        let mut targets = vec![Target { serves: None, address: upstreams[0].1.address }];
+        let mut targets = vec![Target {
+            serves: None,
+            address: upstreams[0].1.address,
+        }];
         for split in plan.splits() {
             for variant in &split.definition.variants {
                 let upstream = Upstream::start(variant).await;
@@ -86,7 +95,10 @@ impl Mesh {
                 targets.push(target);
             }
         }
-        let folder = tempfile::Builder::new().prefix("sluice-e2e-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("sluice-e2e-")
+            .tempdir()
+            .unwrap();
         let settings = Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             node_id: options.node_id,
@@ -94,14 +106,28 @@ impl Mesh {
             upstreams: targets,
             filters_before: options.filters_before,
             trusted_hops: options.trusted_hops,
-            module: find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new)).unwrap(),
+            module: find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new))
+                .unwrap(),
         };
         let files = Files::new(folder.path(), settings).unwrap();
         files.deliver_routes(&plan).unwrap();
         files.deliver_plugin(document).unwrap();
-        let envoy = Envoy::start(&sluice(), &envoy_binary(), &files.bootstrap_path(), options.workers).await.unwrap();
+        let envoy = Envoy::start(
+            &sluice(),
+            &envoy_binary(),
+            &files.bootstrap_path(),
+            options.workers,
+        )
+        .await
+        .unwrap();
         let address = envoy.admin().listener().await.unwrap();
-        Self { envoy, files, address, upstreams, _folder: folder }
+        Self {
+            envoy,
+            files,
+            address,
+            upstreams,
+            _folder: folder,
+        }
     }
 
     /// Where Envoy listens.
@@ -121,7 +147,11 @@ impl Mesh {
 
     /// How many requests an upstream (`split/variant`, `default`) answered.
     pub fn answered(&self, upstream: &str) -> u64 {
-        let (_, found) = self.upstreams.iter().find(|(name, _)| name == upstream).unwrap();
+        let (_, found) = self
+            .upstreams
+            .iter()
+            .find(|(name, _)| name == upstream)
+            .unwrap();
         found.requests.load(std::sync::atomic::Ordering::Relaxed)
     }
 
@@ -147,7 +177,8 @@ impl Mesh {
         self.deliver(&canonical(config));
         self.wait_for("the configuration to be in force", async || {
             let samples = self.samples().await;
-            self.updates().await > before && sum(&samples, "sluice_config_revision", &[]) == revision.as_gauge() as f64
+            self.updates().await > before
+                && sum(&samples, "sluice_config_revision", &[]) == revision.as_gauge() as f64
         })
         .await;
     }
@@ -159,8 +190,15 @@ impl Mesh {
 
     /// How many plugin configurations Envoy has taken; it counts one when every worker has it.
     pub async fn updates(&self) -> u64 {
-        let text = self.envoy.admin().get("/stats?filter=extension_config_discovery.*config_reload$").await.unwrap();
-        text.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
+        let text = self
+            .envoy
+            .admin()
+            .get("/stats?filter=extension_config_discovery.*config_reload$")
+            .await
+            .unwrap();
+        text.lines()
+            .filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok())
+            .sum()
     }
 
     /// The filter's metrics now.
@@ -184,14 +222,21 @@ impl Mesh {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{name} {labels:?} is {seen}, expected {expected}; all: {:#?}", self.samples().await);
+        panic!(
+            "{name} {labels:?} is {seen}, expected {expected}; all: {:#?}",
+            self.samples().await
+        );
     }
 
     /// Waits until something holds, at most 20 s.
     pub async fn wait_for(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let began = Instant::now();
         while !holds().await {
-            assert!(began.elapsed() < Duration::from_secs(20), "waited 20 s for {what}; the log:\n{}", self.log());
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "waited 20 s for {what}; the log:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -199,14 +244,26 @@ impl Mesh {
     /// Envoy's resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.envoy_id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            * 1024
     }
 }
 
 /// The plan of a configuration, on the default node.
 pub fn plan(config: &Value) -> Plan {
-    Plan::build(&Document::from_value(config.clone()).unwrap(), &Node::default(), None)
+    Plan::build(
+        &Document::from_value(config.clone()).unwrap(),
+        &Node::default(),
+        None,
+    )
 }
 
 /// The `sluice` binary: `SLUICE`, or the one built beside this test.
@@ -215,7 +272,11 @@ pub fn sluice() -> PathBuf {
         return path.into();
     }
     let program = std::env::current_exe().unwrap();
-    let found = program.ancestors().take(3).map(|folder| folder.join("sluice")).find(|path| path.is_file());
+    let found = program
+        .ancestors()
+        .take(3)
+        .map(|folder| folder.join("sluice"))
+        .find(|path| path.is_file());
     found.expect("the sluice binary: run `cargo build -p sluice` first, or set SLUICE")
 }
 

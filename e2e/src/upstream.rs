@@ -33,7 +33,10 @@ impl Upstream {
     /// The same at an address.
     pub async fn start_at(address: SocketAddr, variant: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        let upstream = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            requests: Arc::default(),
+        };
         let (variant, requests) = (variant.to_owned(), Arc::clone(&upstream.requests));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -57,7 +60,11 @@ async fn connection(mut stream: TcpStream, variant: String, requests: Arc<Atomic
         };
         let head: Vec<u8> = buffer.drain(..head_end).collect();
         requests.fetch_add(1, Ordering::Relaxed);
-        let path = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default().to_vec();
+        let path = head
+            .split(|&byte| byte == b' ')
+            .nth(1)
+            .unwrap_or_default()
+            .to_vec();
         if header(&head, b"upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
             return echo(stream, &variant).await;
         }
@@ -73,22 +80,30 @@ async fn connection(mut stream: TcpStream, variant: String, requests: Arc<Atomic
 
 fn response(variant: &str, path: &[u8], head: &[u8], body: &[u8]) -> Vec<u8> {
     let path = String::from_utf8_lossy(path).into_owned();
-    let status = path.strip_prefix("/status/").and_then(|code| code.parse::<u16>().ok()).unwrap_or(200);
+    let status = path
+        .strip_prefix("/status/")
+        .and_then(|code| code.parse::<u16>().ok())
+        .unwrap_or(200);
     let answer = if path == "/count" {
         let mut hash = fnv::FnvHasher::default();
         std::hash::Hasher::write(&mut hash, body);
         format!("{} {:x}", body.len(), std::hash::Hasher::finish(&hash)).into_bytes()
     } else {
-        head.splitn(2, |&byte| byte == b'\n').nth(1).unwrap_or_default().to_vec()
+        head.splitn(2, |&byte| byte == b'\n')
+            .nth(1)
+            .unwrap_or_default()
+            .to_vec()
     };
     let extra = match path.as_str() {
         "/public" => "cache-control: public, max-age=60\r\n",
         "/no-store" => "cache-control: no-store\r\n",
         _ => "",
     };
-    let mut response =
-        format!("HTTP/1.1 {status} X\r\nx-variant: {variant}\r\n{extra}content-length: {}\r\n\r\n", answer.len())
-            .into_bytes();
+    let mut response = format!(
+        "HTTP/1.1 {status} X\r\nx-variant: {variant}\r\n{extra}content-length: {}\r\n\r\n",
+        answer.len()
+    )
+    .into_bytes();
     response.extend(answer);
     response
 }
@@ -100,7 +115,11 @@ async fn http2(stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
         let response = hyper::Response::builder().header("x-variant", &variant);
         async move {
             let length = request.into_body().collect().await?.to_bytes().len();
-            Ok::<_, hyper::Error>(response.body(Full::new(Bytes::from(format!("{length} bytes")))).expect("a response"))
+            Ok::<_, hyper::Error>(
+                response
+                    .body(Full::new(Bytes::from(format!("{length} bytes"))))
+                    .expect("a response"),
+            )
         }
     });
     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -136,7 +155,11 @@ pub(crate) async fn read_until_head(stream: &mut TcpStream, buffer: &mut Vec<u8>
 }
 
 /// Reads a body by content-length or chunks; none without either.
-pub(crate) async fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &[u8]) -> Option<Vec<u8>> {
+pub(crate) async fn read_body(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    head: &[u8],
+) -> Option<Vec<u8>> {
     if let Some(length) = header(head, b"content-length") {
         let length = std::str::from_utf8(length).ok()?.parse::<usize>().ok()?;
         fill(stream, buffer, length).await?;
@@ -183,8 +206,13 @@ pub fn header<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
 pub fn headers<'h>(head: &'h [u8], name: &[u8]) -> Vec<&'h [u8]> {
     let lines = head.split(|&byte| byte == b'\n');
     let fields = lines.filter_map(|line| {
-        let colon = line.iter().position(|&byte| byte == b':').filter(|&at| at > 0)?;
-        line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
+        let colon = line
+            .iter()
+            .position(|&byte| byte == b':')
+            .filter(|&at| at > 0)?;
+        line[..colon]
+            .eq_ignore_ascii_case(name)
+            .then(|| line[colon + 1..].trim_ascii())
     });
     fields.collect()
 }

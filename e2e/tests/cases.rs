@@ -13,7 +13,11 @@ fn expected(case: &Case) -> String {
 /// What a request's block in decisions.txt says, without its indentation.
 fn expected_lines(case: &Case, request: &str) -> Vec<String> {
     let text = expected(case);
-    let block = text.lines().skip_while(|line| *line != request).skip(1).take_while(|line| line.starts_with("  "));
+    let block = text
+        .lines()
+        .skip_while(|line| *line != request)
+        .skip(1)
+        .take_while(|line| line.starts_with("  "));
     block.map(|line| line.trim_start().to_owned()).collect()
 }
 
@@ -24,7 +28,12 @@ fn decide_answers_as_the_case_files_say() {
         if std::env::var_os("GOLDEN").is_some() {
             std::fs::write(case.folder.join("decisions.txt"), &decisions).unwrap();
         }
-        assert_eq!(decisions, expected(&case), "{}; `make golden` rewrites", case.name);
+        assert_eq!(
+            decisions,
+            expected(&case),
+            "{}; `make golden` rewrites",
+            case.name
+        );
     }
 }
 
@@ -33,8 +42,19 @@ fn sluice_explain_answers_as_the_case_files_say() {
     for case in cases::all() {
         for request in &case.requests {
             let mut command = std::process::Command::new(sluice());
-            command.arg("explain").arg("-f").arg(case.folder.join("config.yaml")).args(["-o", "json"]);
-            command.args(["--host", &request.host, "--path", &request.path, "--method", &request.method]);
+            command
+                .arg("explain")
+                .arg("-f")
+                .arg(case.folder.join("config.yaml"))
+                .args(["-o", "json"]);
+            command.args([
+                "--host",
+                &request.host,
+                "--path",
+                &request.path,
+                "--method",
+                &request.method,
+            ]);
             command.args(["--source", request.source.as_deref().unwrap_or("127.0.0.1")]);
             let kind = case
                 .node
@@ -54,9 +74,21 @@ fn sluice_explain_answers_as_the_case_files_say() {
                 command.args(["--claim", &format!("{name}={value}")]);
             }
             let output = command.output().unwrap();
-            assert_eq!(output.status.code(), Some(0), "{}: {}", case.name, String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{}: {}",
+                case.name,
+                String::from_utf8_lossy(&output.stderr)
+            );
             let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!(lines(&explained), expected_lines(&case, &request.name), "{}: {}", case.name, request.name);
+            assert_eq!(
+                lines(&explained),
+                expected_lines(&case, &request.name),
+                "{}: {}",
+                case.name,
+                request.name
+            );
         }
     }
 }
@@ -80,7 +112,11 @@ fn lines(explained: &Value) -> Vec<String> {
             words.extend(text(&split["identity"]["source"]));
             words.extend(text(&split["identity"]["name"]));
         }
-        lines.push(format!("{}: {variant}  {}", split["header"].as_str().unwrap(), words.join(" ")));
+        lines.push(format!(
+            "{}: {variant}  {}",
+            split["header"].as_str().unwrap(),
+            words.join(" ")
+        ));
     }
     lines.extend(text(&explained["setCookie"]).map(|name| format!("set-cookie: {name}  issued")));
     lines
@@ -97,7 +133,12 @@ async fn a_real_envoy_answers_as_the_case_files_say() {
             ..Options::default()
         };
         // Everything goes to the default upstream, which answers with the headers it received.
-        let mesh = Mesh::start_with(&sluice_filter::revision::canonical(&case.config), &Value::Null, options).await;
+        let mesh = Mesh::start_with(
+            &sluice_filter::revision::canonical(&case.config),
+            &Value::Null,
+            options,
+        )
+        .await;
         for request in &case.requests {
             let answer = mesh.send(&request.bytes()).await;
             assert_eq!(answer.status, 200, "{}: {}", case.name, request.name);
@@ -114,14 +155,38 @@ async fn a_real_envoy_answers_as_the_case_files_say() {
                     [] => "-",
                     [cookie] if header == "set-cookie" => cookie.split('=').next().unwrap(),
                     [one] => one,
-                    _ => panic!("{}: {}: {header} occurs {} times", case.name, request.name, seen.len()),
+                    _ => panic!(
+                        "{}: {}: {header} occurs {} times",
+                        case.name,
+                        request.name,
+                        seen.len()
+                    ),
                 };
-                let is_variant = plan.splits().iter().any(|split| split.definition.variant(seen.as_bytes()).is_some());
-                let agrees = if value == "?" { is_variant } else { seen == value };
-                assert!(agrees, "{}: {}: {header} is {seen}, expected {value}", case.name, request.name);
+                let is_variant = plan
+                    .splits()
+                    .iter()
+                    .any(|split| split.definition.variant(seen.as_bytes()).is_some());
+                let agrees = if value == "?" {
+                    is_variant
+                } else {
+                    seen == value
+                };
+                assert!(
+                    agrees,
+                    "{}: {}: {header} is {seen}, expected {value}",
+                    case.name, request.name
+                );
             }
-            let is_issued = expected_lines(&case, &request.name).iter().any(|line| line.starts_with("set-cookie"));
-            assert_eq!(answer.header("set-cookie").is_some(), is_issued, "{}: {}", case.name, request.name);
+            let is_issued = expected_lines(&case, &request.name)
+                .iter()
+                .any(|line| line.starts_with("set-cookie"));
+            assert_eq!(
+                answer.header("set-cookie").is_some(),
+                is_issued,
+                "{}: {}",
+                case.name,
+                request.name
+            );
         }
     }
 }

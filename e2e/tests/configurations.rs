@@ -30,13 +30,32 @@ async fn an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force()
         ("{\"version\":2}", "version: 2; this filter reads version 1"),
     ] {
         mesh.deliver(document);
-        mesh.wait_for("the gauge to say so", async || mesh.metric("sluice_config_valid", &[PLUGIN]).await == 0.0).await;
-        mesh.wait_for("the log to say why", async || mesh.log().contains(reason)).await;
-        assert!(mesh.log().contains("unreadable configuration, the last good one stays"), "{}", mesh.log());
-        assert_eq!(mesh.metric("sluice_config_revision", &[PLUGIN]).await, Revision::of(&good).as_gauge() as f64);
-        assert_eq!(mesh.get("/", HOST, &[b"x-user-id: bob"]).await.variant(), "canary");
+        mesh.wait_for("the gauge to say so", async || {
+            mesh.metric("sluice_config_valid", &[PLUGIN]).await == 0.0
+        })
+        .await;
+        mesh.wait_for("the log to say why", async || mesh.log().contains(reason))
+            .await;
+        assert!(
+            mesh.log()
+                .contains("unreadable configuration, the last good one stays"),
+            "{}",
+            mesh.log()
+        );
+        assert_eq!(
+            mesh.metric("sluice_config_revision", &[PLUGIN]).await,
+            Revision::of(&good).as_gauge() as f64
+        );
+        assert_eq!(
+            mesh.get("/", HOST, &[b"x-user-id: bob"]).await.variant(),
+            "canary"
+        );
         mesh.configure(&good).await;
-        assert_eq!(mesh.metric("sluice_config_valid", &[PLUGIN]).await, 1.0, "and a good one is taken again");
+        assert_eq!(
+            mesh.metric("sluice_config_valid", &[PLUGIN]).await,
+            1.0,
+            "and a good one is taken again"
+        );
     }
     assert_eq!(
         mesh.metric("sluice_problems_total", &[PLUGIN]).await,
@@ -48,15 +67,29 @@ async fn an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_document_on_a_fresh_envoy_lets_traffic_pass_untouched() {
     let mesh = Mesh::start_with("{\"splits\":", &config(50.0), Options::default()).await;
-    let answer = mesh.get("/", HOST, &[b"x-user-id: bob", b"x-other: kept"]).await;
+    let answer = mesh
+        .get("/", HOST, &[b"x-user-id: bob", b"x-other: kept"])
+        .await;
     assert_eq!(
-        (answer.status, answer.received("x-sluice-web"), answer.received("x-other")),
+        (
+            answer.status,
+            answer.received("x-sluice-web"),
+            answer.received("x-other")
+        ),
         (200, vec![], vec!["kept".to_owned()])
     );
     assert_eq!(mesh.metric("sluice_config_valid", &[PLUGIN]).await, 0.0);
-    assert!(mesh.log().contains("unreadable configuration, traffic passes untouched: document: EOF"), "{}", mesh.log());
+    assert!(
+        mesh.log()
+            .contains("unreadable configuration, traffic passes untouched: document: EOF"),
+        "{}",
+        mesh.log()
+    );
     mesh.configure(&config(50.0)).await;
-    assert_eq!(mesh.get("/", HOST, &[b"x-user-id: bob"]).await.variant(), "canary");
+    assert_eq!(
+        mesh.get("/", HOST, &[b"x-user-id: bob"]).await.variant(),
+        "canary"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +100,15 @@ async fn a_document_beyond_the_limit_is_unreadable_and_one_within_it_is_not() {
     mesh.configure(&within).await;
     within["splits"]["web"]["salt"] = json!("x".repeat(530_000));
     mesh.deliver(&canonical(&within));
-    mesh.wait_for("the refusal", async || mesh.metric("sluice_config_valid", &[PLUGIN]).await == 0.0).await;
-    assert!(mesh.log().contains("at most 524288 bytes"), "{}", mesh.log());
+    mesh.wait_for("the refusal", async || {
+        mesh.metric("sluice_config_valid", &[PLUGIN]).await == 0.0
+    })
+    .await;
+    assert!(
+        mesh.log().contains("at most 524288 bytes"),
+        "{}",
+        mesh.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,28 +125,53 @@ async fn one_broken_split_and_orphaned_weights_leave_the_others_alone() {
     config["weights"]["broken"] = json!({"everyone": {"new": 100}});
     config["weights"]["gone"] = json!({"everyone": {"canary": 100}});
     let mesh = Mesh::start(&config, Options::default()).await;
-    let answer = mesh.get("/", HOST, &[b"x-user-id: bob", b"x-sluice-broken: new"]).await;
+    let answer = mesh
+        .get("/", HOST, &[b"x-user-id: bob", b"x-sluice-broken: new"])
+        .await;
     assert_eq!(answer.received("x-sluice-web"), ["canary"]);
-    assert_eq!(answer.received("x-sluice-broken"), ["old"], "as if its weights were 0");
+    assert_eq!(
+        answer.received("x-sluice-broken"),
+        ["old"],
+        "as if its weights were 0"
+    );
     assert_eq!(mesh.metric("sluice_config_valid", &[PLUGIN]).await, 1.0);
     assert_eq!(mesh.metric("sluice_problems_total", &[PLUGIN]).await, 2.0);
     let log = mesh.log();
-    assert!(log.contains("splits.broken.colour: unknown field; accepted: hosts"), "{log}");
-    assert!(log.contains("weights.gone: there is no split \"gone\", ignored"), "{log}");
+    assert!(
+        log.contains("splits.broken.colour: unknown field; accepted: hosts"),
+        "{log}"
+    );
+    assert!(
+        log.contains("weights.gone: there is no split \"gone\", ignored"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_keep_memory_flat() {
     let mesh = Arc::new(Mesh::start(&config(0.0), Options::default()).await);
     let split = plan(&config(0.0));
-    let buckets: Vec<u32> =
-        (0..500).map(|user| split.splits()[0].seed.bucket(format!("user-{user}").as_bytes())).collect();
+    let buckets: Vec<u32> = (0..500)
+        .map(|user| {
+            split.splits()[0]
+                .seed
+                .bucket(format!("user-{user}").as_bytes())
+        })
+        .collect();
     // The weight only grows, so whoever was on the canary must stay; `floor` has been in force everywhere.
-    let (ended, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (ended, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let (floor, ceiling) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let mut users = Vec::new();
     for worker in 0..4 {
-        let (mesh, ended, sent, buckets) = (Arc::clone(&mesh), Arc::clone(&ended), Arc::clone(&sent), buckets.clone());
+        let (mesh, ended, sent, buckets) = (
+            Arc::clone(&mesh),
+            Arc::clone(&ended),
+            Arc::clone(&sent),
+            buckets.clone(),
+        );
         let (floor, ceiling) = (Arc::clone(&floor), Arc::clone(&ceiling));
         users.push(tokio::spawn(async move {
             let mut connection = Connection::open(mesh.address()).await.unwrap();
@@ -125,7 +190,10 @@ async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_k
                 sent.fetch_add(1, Ordering::Relaxed);
                 let is_canary = answer.variant() == "canary";
                 let bucket = buckets[user];
-                if answer.status != 200 || (bucket < certain && !is_canary) || (bucket >= possible && is_canary) {
+                if answer.status != 200
+                    || (bucket < certain && !is_canary)
+                    || (bucket >= possible && is_canary)
+                {
                     wrong.push((user, bucket, certain, possible, answer.status, is_canary));
                 }
             }
@@ -143,11 +211,19 @@ async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_k
     }
     ended.store(true, Ordering::Release);
     for user in users {
-        assert_eq!(user.await.unwrap(), [], "(user, bucket, certain, possible, status, is canary)");
+        assert_eq!(
+            user.await.unwrap(),
+            [],
+            "(user, bucket, certain, possible, status, is canary)"
+        );
     }
     let grown = mesh.resident_bytes().saturating_sub(resident_after_warm_up);
-    assert!(grown < 12 << 20, "800 changes grew Envoy by {grown} bytes, from {resident_after_warm_up}");
+    assert!(
+        grown < 12 << 20,
+        "800 changes grew Envoy by {grown} bytes, from {resident_after_warm_up}"
+    );
     let requests = sent.load(Ordering::Relaxed);
     assert!(requests > 2_000, "only {requests} requests");
-    mesh.wait_for_metric("sluice_decisions_total", &[], requests as f64).await;
+    mesh.wait_for_metric("sluice_decisions_total", &[], requests as f64)
+        .await;
 }

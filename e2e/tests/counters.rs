@@ -22,7 +22,14 @@ fn config(percent: u32) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_agree_on_every_user() {
-    let mesh = Mesh::start(&config(50), Options { workers: 2, ..Options::default() }).await;
+    let mesh = Mesh::start(
+        &config(50),
+        Options {
+            workers: 2,
+            ..Options::default()
+        },
+    )
+    .await;
     for user in 0..40 {
         let line = format!("x-user-id: user-{user}");
         let mut variants = std::collections::BTreeSet::new();
@@ -32,12 +39,20 @@ async fn two_workers_agree_on_every_user() {
         }
         assert_eq!(variants.len(), 1, "user-{user}");
     }
-    mesh.wait_for_metric("sluice_decisions_total", &[], 240.0).await;
+    mesh.wait_for_metric("sluice_decisions_total", &[], 240.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_equal_what_was_sent_over_configuration_changes_too() {
-    let mesh = Mesh::start(&config(50), Options { workers: 2, ..Options::default() }).await;
+    let mesh = Mesh::start(
+        &config(50),
+        Options {
+            workers: 2,
+            ..Options::default()
+        },
+    )
+    .await;
     let (mut canary, mut everyone, mut staff, mut forced, mut issued) = (0, 0, 0, 0, 0);
     for round in 0..5 {
         mesh.configure(&config(51 + round)).await;
@@ -61,14 +76,44 @@ async fn counters_equal_what_was_sent_over_configuration_changes_too() {
         }
     }
     let audience = |name| [("sluice_split", "web"), ("sluice_audience", name)];
-    mesh.wait_for_metric("sluice_decisions_total", &audience("everyone"), f64::from(everyone)).await;
-    mesh.wait_for_metric("sluice_decisions_total", &audience("staff"), f64::from(staff)).await;
-    mesh.wait_for_metric("sluice_decisions_total", &audience("forced"), f64::from(forced)).await;
-    mesh.wait_for_metric("sluice_decisions_total", &[("sluice_variant", "canary")], f64::from(canary)).await;
-    mesh.wait_for_metric("sluice_assignments_total", &[], f64::from(issued)).await;
-    mesh.wait_for_metric("sluice_identity_total", &[("sluice_source", "header")], f64::from(staff + everyone - issued))
+    mesh.wait_for_metric(
+        "sluice_decisions_total",
+        &audience("everyone"),
+        f64::from(everyone),
+    )
+    .await;
+    mesh.wait_for_metric(
+        "sluice_decisions_total",
+        &audience("staff"),
+        f64::from(staff),
+    )
+    .await;
+    mesh.wait_for_metric(
+        "sluice_decisions_total",
+        &audience("forced"),
+        f64::from(forced),
+    )
+    .await;
+    mesh.wait_for_metric(
+        "sluice_decisions_total",
+        &[("sluice_variant", "canary")],
+        f64::from(canary),
+    )
+    .await;
+    mesh.wait_for_metric("sluice_assignments_total", &[], f64::from(issued))
         .await;
-    mesh.wait_for_metric("sluice_identity_total", &[("sluice_source", "issued")], f64::from(issued)).await;
+    mesh.wait_for_metric(
+        "sluice_identity_total",
+        &[("sluice_source", "header")],
+        f64::from(staff + everyone - issued),
+    )
+    .await;
+    mesh.wait_for_metric(
+        "sluice_identity_total",
+        &[("sluice_source", "issued")],
+        f64::from(issued),
+    )
+    .await;
     assert_eq!(issued, 75);
     assert_eq!(mesh.answered("web/canary"), u64::from(canary));
 }
@@ -77,13 +122,26 @@ async fn counters_equal_what_was_sent_over_configuration_changes_too() {
 async fn what_a_former_configuration_counted_does_not_wait_for_its_longest_request() {
     let mesh = Mesh::start(&config(50), Options::default()).await;
     let mut connection = mesh.connect().await;
-    let lines: [&[u8]; 4] = [b"connection: Upgrade", b"upgrade: websocket", b"sec-websocket-key: a", b"x-user-id: bob"];
-    assert_eq!(connection.send(&get("/chat", HOST, &lines)).await.unwrap().status, 101);
+    let lines: [&[u8]; 4] = [
+        b"connection: Upgrade",
+        b"upgrade: websocket",
+        b"sec-websocket-key: a",
+        b"x-user-id: bob",
+    ];
+    assert_eq!(
+        connection
+            .send(&get("/chat", HOST, &lines))
+            .await
+            .unwrap()
+            .status,
+        101
+    );
     for percent in 51..56 {
         mesh.get("/", HOST, &[b"x-user-id: bob"]).await;
         mesh.configure(&config(percent)).await;
     }
-    mesh.wait_for_metric("sluice_decisions_total", &[], 6.0).await;
+    mesh.wait_for_metric("sluice_decisions_total", &[], 6.0)
+        .await;
     connection.write(b"still open").await;
     assert_eq!(connection.read_exact(10).await, b"still open");
 }
@@ -97,18 +155,31 @@ async fn response_metrics_equal_what_the_upstreams_answered() {
     for user in 0..90 {
         let path = ["/", "/status/404", "/status/503"][user % 3];
         let line = format!("x-user-id: user-{user}");
-        connection.send(&get(path, HOST, &[line.as_bytes()])).await.unwrap();
+        connection
+            .send(&get(path, HOST, &[line.as_bytes()]))
+            .await
+            .unwrap();
     }
     for class in ["2xx", "4xx", "5xx"] {
-        mesh.wait_for_metric("sluice_responses_total", &[("sluice_class", class)], 30.0).await;
+        mesh.wait_for_metric("sluice_responses_total", &[("sluice_class", class)], 30.0)
+            .await;
     }
     let canary = mesh.answered("web/canary");
     assert!(canary > 0 && canary < 90);
-    assert_eq!(mesh.metric("sluice_responses_total", &[("sluice_variant", "canary")]).await, canary as f64);
-    // Envoy merges histograms each 5 s.
-    mesh.wait_for_metric("sluice_response_time_milliseconds_count", &[], 90.0).await;
     assert_eq!(
-        mesh.metric("sluice_response_time_milliseconds_count", &[("sluice_variant", "canary")]).await,
+        mesh.metric("sluice_responses_total", &[("sluice_variant", "canary")])
+            .await,
+        canary as f64
+    );
+    // Envoy merges histograms each 5 s.
+    mesh.wait_for_metric("sluice_response_time_milliseconds_count", &[], 90.0)
+        .await;
+    assert_eq!(
+        mesh.metric(
+            "sluice_response_time_milliseconds_count",
+            &[("sluice_variant", "canary")]
+        )
+        .await,
         canary as f64
     );
 }
@@ -118,8 +189,15 @@ async fn a_filter_that_lives_ticks_and_without_response_metrics_counts_no_respon
     let mesh = Mesh::start(&config(50), Options::default()).await;
     mesh.get("/", HOST, &[]).await;
     mesh.wait_for("two ticks", async || {
-        mesh.metric("sluice_ticks_total", &[("sluice_plugin", "dev.sluice")]).await >= 2.0
+        mesh.metric("sluice_ticks_total", &[("sluice_plugin", "dev.sluice")])
+            .await
+            >= 2.0
     })
     .await;
-    assert!(mesh.samples().await.iter().all(|sample| sample.name != "sluice_responses_total"));
+    assert!(
+        mesh.samples()
+            .await
+            .iter()
+            .all(|sample| sample.name != "sluice_responses_total")
+    );
 }

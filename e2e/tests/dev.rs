@@ -12,25 +12,43 @@ use sluice_e2e::mesh::{envoy_binary, sluice};
 
 /// The Envoy that a `sluice dev` started.
 fn envoy_of(dev: &Dev) -> i32 {
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", dev.child.id())).unwrap();
-    children.split_whitespace().next().expect("a child").parse().unwrap()
+    let children =
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", dev.child.id())).unwrap();
+    children
+        .split_whitespace()
+        .next()
+        .expect("a child")
+        .parse()
+        .unwrap()
 }
 
 async fn variant(dev: &Dev, line: &str) -> String {
     let mut connection = Connection::open(dev.address).await.unwrap();
-    connection.send(&get("/", "localhost", &[line.as_bytes()])).await.expect("an answer").variant()
+    connection
+        .send(&get("/", "localhost", &[line.as_bytes()]))
+        .await
+        .expect("an answer")
+        .variant()
 }
 
 async fn wait_for_variant(dev: &Dev, line: &str, expected: &str) {
     let began = Instant::now();
     while variant(dev, line).await != expected {
-        assert!(began.elapsed() < Duration::from_secs(20), "{line} never became {expected}");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{line} never became {expected}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(sluice()).args(arguments).arg("--dir").arg(folder).output().unwrap()
+    Command::new(sluice())
+        .args(arguments)
+        .arg("--dir")
+        .arg(folder)
+        .output()
+        .unwrap()
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -41,7 +59,10 @@ fn is_alive(pid: i32) -> bool {
 fn wait_for_end(pid: i32) {
     let began = Instant::now();
     while is_alive(pid) {
-        assert!(began.elapsed() < Duration::from_secs(10), "process {pid} outlives its parent");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "process {pid} outlives its parent"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -54,12 +75,19 @@ async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones(
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path());
     assert_eq!(variant(&dev, BOB).await, "stable");
-    assert!(run(folder.path(), &["set", "web", "canary=50"]).status.success());
+    assert!(
+        run(folder.path(), &["set", "web", "canary=50"])
+            .status
+            .success()
+    );
     wait_for_variant(&dev, BOB, "canary").await;
 
     let status = run(folder.path(), &["status"]);
     let text = String::from_utf8(status.stdout).unwrap();
-    assert!(status.status.success() && text.contains(": wanted and in force"), "{text}");
+    assert!(
+        status.status.success() && text.contains(": wanted and in force"),
+        "{text}"
+    );
 
     let plugin = folder.path().join("plugin.yaml");
     let good = std::fs::read_to_string(&plugin).unwrap();
@@ -67,7 +95,10 @@ async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones(
     dev.wait_for_line("not delivered, the last good configuration stays");
     assert_eq!(variant(&dev, BOB).await, "canary");
 
-    let second = good.replace("      web:\n", "      api: {identity: [{header: x-user-id}]}\n      web:\n");
+    let second = good.replace(
+        "      web:\n",
+        "      api: {identity: [{header: x-user-id}]}\n      web:\n",
+    );
     std::fs::write(&plugin, second).unwrap();
     dev.wait_for_line("envoy runs revision");
     assert!(run(folder.path(), &["abort", "--all"]).status.success());
@@ -96,7 +127,10 @@ fn the_death_of_sluice_ends_envoy_too() {
     dev.child.wait().unwrap();
     wait_for_end(envoy);
     let text = String::from_utf8(run(folder.path(), &["status"]).stdout).unwrap();
-    assert!(text.contains("no `sluice dev` serves this directory"), "{text}");
+    assert!(
+        text.contains("no `sluice dev` serves this directory"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -106,20 +140,30 @@ fn an_address_in_use_is_said_to_be_so() {
     let output = Command::new(sluice())
         .arg("dev")
         .arg(folder.path())
-        .args(["--demo", "--listen", &taken.local_addr().unwrap().to_string()])
+        .args([
+            "--demo",
+            "--listen",
+            &taken.local_addr().unwrap().to_string(),
+        ])
         .env("ENVOY", envoy_binary())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("listening on 127.0.0.1:") && text.contains("Address already in use"), "{text}");
+    assert!(
+        text.contains("listening on 127.0.0.1:") && text.contains("Address already in use"),
+        "{text}"
+    );
 }
 
 /// A directory with one split of seven challengers.
 fn directory() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("plugin.yaml"), "splits: {web: {variants: [v0, v1, v2, v3, v4, v5, v6, v7]}}\n")
-        .unwrap();
+    std::fs::write(
+        folder.path().join("plugin.yaml"),
+        "splits: {web: {variants: [v0, v1, v2, v3, v4, v5, v6, v7]}}\n",
+    )
+    .unwrap();
     folder
 }
 
@@ -140,8 +184,12 @@ fn writers_at_once_lose_nothing() {
     }
     let weights = run(folder.path(), &["get", "-o", "json"]);
     let weights: serde_json::Value = serde_json::from_slice(&weights.stdout).unwrap();
-    let percents: Vec<f64> =
-        weights.as_array().unwrap().iter().map(|weight| weight["percent"].as_f64().unwrap()).collect();
+    let percents: Vec<f64> = weights
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|weight| weight["percent"].as_f64().unwrap())
+        .collect();
     assert_eq!(percents, [72.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     let history = run(folder.path(), &["history", "-o", "json"]);
     let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
@@ -164,8 +212,17 @@ fn a_writer_killed_half_way_leaves_the_old_weights_or_the_new_ones() {
         let _ = child.kill();
         child.wait().unwrap();
         let output = run(folder.path(), &["get", "web", "-o", "json"]);
-        assert!(output.status.success(), "after round {round}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "after round {round}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    assert!(run(folder.path(), &["set", "web", "v1=99"]).status.success(), "no lock is left behind");
+    assert!(
+        run(folder.path(), &["set", "web", "v1=99"])
+            .status
+            .success(),
+        "no lock is left behind"
+    );
     assert!(run(folder.path(), &["history"]).status.success());
 }

@@ -46,24 +46,67 @@ async fn bytes_that_are_no_text_are_values_like_any_other() {
     for line in lines {
         let first = mesh.get("/", HOST, &[line]).await;
         assert_eq!(first.status, 200, "{line:?}");
-        assert!(["stable", "canary"].contains(&first.variant().as_str()), "{line:?}");
+        assert!(
+            ["stable", "canary"].contains(&first.variant().as_str()),
+            "{line:?}"
+        );
     }
     // The bucket of (web, ff fe) is 30126.
-    assert_eq!(mesh.get("/", HOST, &[b"cookie: uid=\xff\xfe"]).await.variant(), "canary");
-    assert_eq!(mesh.metric("sluice_config_valid", &[]).await, 1.0, "the VM lives");
+    assert_eq!(
+        mesh.get("/", HOST, &[b"cookie: uid=\xff\xfe"])
+            .await
+            .variant(),
+        "canary"
+    );
+    assert_eq!(
+        mesh.metric("sluice_config_valid", &[]).await,
+        1.0,
+        "the VM lives"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cookies_without_measure_are_survived_and_cut_where_the_design_says() {
     let mesh = mesh().await;
-    let long = |before: usize| [b"cookie: a=".to_vec(), vec![b'x'; before], b"; uid=bob".to_vec()].concat();
-    assert_eq!(mesh.get("/", HOST, &[&long(20_000)]).await.variant(), "canary", "within 32 KiB");
+    let long = |before: usize| {
+        [
+            b"cookie: a=".to_vec(),
+            vec![b'x'; before],
+            b"; uid=bob".to_vec(),
+        ]
+        .concat()
+    };
+    assert_eq!(
+        mesh.get("/", HOST, &[&long(20_000)]).await.variant(),
+        "canary",
+        "within 32 KiB"
+    );
     let beyond = mesh.get("/", HOST, &[&long(50_000)]).await;
     assert_eq!(beyond.status, 200);
-    assert!(beyond.set_cookie().is_some(), "beyond 32 KiB uid is absent, so an identity is issued");
-    let many = |before: usize| [b"cookie: ".to_vec(), b"a=1; ".repeat(before), b"uid=bob".to_vec()].concat();
-    assert_eq!(mesh.get("/", HOST, &[&many(179)]).await.set_cookie(), None, "the 180th cookie is read");
-    assert!(mesh.get("/", HOST, &[&many(499)]).await.set_cookie().is_some(), "of 500 the last is not");
+    assert!(
+        beyond.set_cookie().is_some(),
+        "beyond 32 KiB uid is absent, so an identity is issued"
+    );
+    let many = |before: usize| {
+        [
+            b"cookie: ".to_vec(),
+            b"a=1; ".repeat(before),
+            b"uid=bob".to_vec(),
+        ]
+        .concat()
+    };
+    assert_eq!(
+        mesh.get("/", HOST, &[&many(179)]).await.set_cookie(),
+        None,
+        "the 180th cookie is read"
+    );
+    assert!(
+        mesh.get("/", HOST, &[&many(499)])
+            .await
+            .set_cookie()
+            .is_some(),
+        "of 500 the last is not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,8 +114,9 @@ async fn of_several_cookie_lines_the_first_is_read_and_crumbs_arrive_joined() {
     let mesh = mesh().await;
     assert_eq!(mesh.get("/", HOST, &[BOB, ALICE]).await.variant(), "canary");
     assert_eq!(mesh.get("/", HOST, &[ALICE, BOB]).await.variant(), "stable");
-    let crumbs =
-        hyper::Request::get(format!("http://{HOST}/")).header("cookie", "theme=dark").header("cookie", "uid=bob");
+    let crumbs = hyper::Request::get(format!("http://{HOST}/"))
+        .header("cookie", "theme=dark")
+        .header("cookie", "uid=bob");
     let answer = http2(mesh.address(), crumbs.body(Full::default()).unwrap()).await;
     assert_eq!(answer.headers()["x-variant"], "canary");
     assert!(answer.headers().get("set-cookie").is_none());
@@ -97,7 +141,11 @@ async fn a_client_s_own_header_never_survives() {
             "on the split's path"
         );
         let beside = mesh.get("/other", HOST, &lines).await;
-        assert_eq!((beside.variant().as_str(), beside.received("x-sluice-web")), ("", vec![]), "beside it");
+        assert_eq!(
+            (beside.variant().as_str(), beside.received("x-sluice-web")),
+            ("", vec![]),
+            "beside it"
+        );
     }
 }
 
@@ -109,10 +157,21 @@ async fn a_newcomer_keeps_on_the_second_page_what_the_first_page_drew() {
         let first = mesh.get("/", HOST, &[]).await;
         let cookie = first.set_cookie().expect("a cookie");
         let attributes = first.header("set-cookie").unwrap();
-        assert!(attributes.ends_with("; Path=/; Max-Age=15552000; HttpOnly; SameSite=Lax"), "{attributes}");
-        assert_eq!((first.headers("set-cookie").len(), cookie.len()), (1, "visitor=".len() + 22));
-        let second = mesh.get("/", HOST, &[format!("cookie: {cookie}").as_bytes()]).await;
-        assert_eq!((second.variant(), second.set_cookie()), (first.variant(), None));
+        assert!(
+            attributes.ends_with("; Path=/; Max-Age=15552000; HttpOnly; SameSite=Lax"),
+            "{attributes}"
+        );
+        assert_eq!(
+            (first.headers("set-cookie").len(), cookie.len()),
+            (1, "visitor=".len() + 22)
+        );
+        let second = mesh
+            .get("/", HOST, &[format!("cookie: {cookie}").as_bytes()])
+            .await;
+        assert_eq!(
+            (second.variant(), second.set_cookie()),
+            (first.variant(), None)
+        );
         seen.insert(cookie);
     }
     assert_eq!(seen.len(), 40, "every newcomer is another user");
@@ -121,32 +180,91 @@ async fn a_newcomer_keeps_on_the_second_page_what_the_first_page_drew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issued_cookie_makes_the_response_private() {
     let mesh = mesh().await;
-    let control = async |path: &str, lines: &[&[u8]]| mesh.get(path, HOST, lines).await.headers("cache-control");
+    let control = async |path: &str, lines: &[&[u8]]| {
+        mesh.get(path, HOST, lines).await.headers("cache-control")
+    };
     assert_eq!(control("/", &[]).await, ["private"]);
     assert_eq!(control("/public", &[]).await, ["private, max-age=60"]);
     assert_eq!(control("/no-store", &[]).await, ["private, no-store"]);
-    assert_eq!(control("/public", &[ALICE]).await, ["public, max-age=60"], "without a new cookie it stays");
+    assert_eq!(
+        control("/public", &[ALICE]).await,
+        ["public, max-age=60"],
+        "without a new cookie it stays"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_is_not_issued_where_it_would_do_harm() {
     let mesh = mesh().await;
     let quiet: [(&str, Vec<u8>); 4] = [
-        ("preflight", request("OPTIONS", "/", HOST, &[b"access-control-request-method: PUT"])),
-        ("gRPC", request("POST", "/", HOST, &[b"content-type: application/grpc", b"content-length: 0"])),
-        ("sub-resource", get("/", HOST, &[b"sec-fetch-mode: no-cors"])),
-        ("everybody gets the same", get("/", HOST, &[b"cookie: email=joe@some-company-name.com"])),
+        (
+            "preflight",
+            request(
+                "OPTIONS",
+                "/",
+                HOST,
+                &[b"access-control-request-method: PUT"],
+            ),
+        ),
+        (
+            "gRPC",
+            request(
+                "POST",
+                "/",
+                HOST,
+                &[b"content-type: application/grpc", b"content-length: 0"],
+            ),
+        ),
+        (
+            "sub-resource",
+            get("/", HOST, &[b"sec-fetch-mode: no-cors"]),
+        ),
+        (
+            "everybody gets the same",
+            get("/", HOST, &[b"cookie: email=joe@some-company-name.com"]),
+        ),
     ];
     for (label, bytes) in quiet {
         let answer = mesh.send(&bytes).await;
-        assert_eq!((answer.header("set-cookie"), answer.header("cache-control")), (None, None), "{label}");
-        assert_eq!(answer.variant(), if label == "everybody gets the same" { "canary" } else { "stable" }, "{label}");
+        assert_eq!(
+            (answer.header("set-cookie"), answer.header("cache-control")),
+            (None, None),
+            "{label}"
+        );
+        assert_eq!(
+            answer.variant(),
+            if label == "everybody gets the same" {
+                "canary"
+            } else {
+                "stable"
+            },
+            "{label}"
+        );
     }
-    assert!(mesh.get("/", HOST, &[b"sec-fetch-mode: navigate"]).await.set_cookie().is_some());
-    for node in ["sidecar~10.0.0.1~a.b~b.svc.cluster.local", "waypoint~10.0.0.1~a.b~b.svc.cluster.local"] {
-        let mesh = Mesh::start(&config(), Options { node_id: node.to_owned(), ..Options::default() }).await;
+    assert!(
+        mesh.get("/", HOST, &[b"sec-fetch-mode: navigate"])
+            .await
+            .set_cookie()
+            .is_some()
+    );
+    for node in [
+        "sidecar~10.0.0.1~a.b~b.svc.cluster.local",
+        "waypoint~10.0.0.1~a.b~b.svc.cluster.local",
+    ] {
+        let mesh = Mesh::start(
+            &config(),
+            Options {
+                node_id: node.to_owned(),
+                ..Options::default()
+            },
+        )
+        .await;
         let answer = mesh.get("/", HOST, &[]).await;
-        assert_eq!((answer.variant().as_str(), answer.set_cookie()), ("stable", None), "{node}");
+        assert_eq!(
+            (answer.variant().as_str(), answer.set_cookie()),
+            ("stable", None),
+            "{node}"
+        );
     }
 }
 
@@ -160,13 +278,40 @@ async fn override_and_inherit_depend_on_where_the_filter_runs() {
         ("sidecar~10.0.0.1~a.b~b.svc.cluster.local", "canary"),
     ];
     for (node, with_header) in nodes {
-        let mesh = Mesh::start(&config, Options { node_id: node.to_owned(), ..Options::default() }).await;
+        let mesh = Mesh::start(
+            &config,
+            Options {
+                node_id: node.to_owned(),
+                ..Options::default()
+            },
+        )
+        .await;
         let variant = async |lines: &[&[u8]]| mesh.get("/", HOST, lines).await.variant();
-        assert_eq!(variant(&[ALICE, b"x-sluice-web: canary"]).await, with_header, "{node}");
-        assert_eq!(variant(&[ALICE, b"x-sluice-web: nonsense"]).await, "stable", "{node}");
-        assert_eq!(variant(&[ALICE, b"x-force: canary"]).await, "canary", "{node}");
-        assert_eq!(variant(&[b"cookie: uid=alice; force=canary"]).await, "canary", "{node}");
-        assert_eq!(variant(&[BOB, b"x-force: stable"]).await, "stable", "{node}");
+        assert_eq!(
+            variant(&[ALICE, b"x-sluice-web: canary"]).await,
+            with_header,
+            "{node}"
+        );
+        assert_eq!(
+            variant(&[ALICE, b"x-sluice-web: nonsense"]).await,
+            "stable",
+            "{node}"
+        );
+        assert_eq!(
+            variant(&[ALICE, b"x-force: canary"]).await,
+            "canary",
+            "{node}"
+        );
+        assert_eq!(
+            variant(&[b"cookie: uid=alice; force=canary"]).await,
+            "canary",
+            "{node}"
+        );
+        assert_eq!(
+            variant(&[BOB, b"x-force: stable"]).await,
+            "stable",
+            "{node}"
+        );
     }
 }
 
@@ -178,9 +323,19 @@ async fn the_email_rule_works_for_cookies_as_browsers_join_them() {
         "cookie: _ga=GA1.2.3; email=joe@some-company-name.com; theme=dark",
         "cookie: theme=dark;email=\"joe@some-company-name.com\"",
     ] {
-        assert_eq!(mesh.get("/", HOST, &[line.as_bytes()]).await.variant(), "canary", "{line}");
+        assert_eq!(
+            mesh.get("/", HOST, &[line.as_bytes()]).await.variant(),
+            "canary",
+            "{line}"
+        );
     }
-    let answer = mesh.get("/", HOST, &[b"cookie: uid=alice; notemail=joe@some-company-name.com"]).await;
+    let answer = mesh
+        .get(
+            "/",
+            HOST,
+            &[b"cookie: uid=alice; notemail=joe@some-company-name.com"],
+        )
+        .await;
     assert_eq!(answer.variant(), "stable");
 }
 
@@ -213,7 +368,14 @@ async fn claims_are_those_that_the_jwt_filter_verified_and_only_strings() {
         },
         "weights": {"list": {"everyone": {"canary": 50}}, "number": {"everyone": {"canary": 50}}, "web": {"gold": {"canary": 50}}},
     });
-    let mesh = Mesh::start(&config, Options { filters_before: vec![jwt_filter()], ..Options::default() }).await;
+    let mesh = Mesh::start(
+        &config,
+        Options {
+            filters_before: vec![jwt_filter()],
+            ..Options::default()
+        },
+    )
+    .await;
     let authorization = format!("authorization: Bearer {}", TOKEN.trim());
     let answer = mesh.get("/", HOST, &[authorization.as_bytes()]).await;
     assert_eq!(
@@ -221,14 +383,27 @@ async fn claims_are_those_that_the_jwt_filter_verified_and_only_strings() {
         (200, vec!["canary".to_owned()]),
         "bob's bucket is 45061"
     );
-    mesh.wait_for_metric("sluice_identity_total", &[("sluice_split", "web"), ("sluice_source", "claim")], 1.0).await;
+    mesh.wait_for_metric(
+        "sluice_identity_total",
+        &[("sluice_split", "web"), ("sluice_source", "claim")],
+        1.0,
+    )
+    .await;
     assert_eq!(
-        mesh.metric("sluice_decisions_total", &[("sluice_split", "web"), ("sluice_audience", "gold")]).await,
+        mesh.metric(
+            "sluice_decisions_total",
+            &[("sluice_split", "web"), ("sluice_audience", "gold")]
+        )
+        .await,
         1.0
     );
     for split in ["list", "number"] {
         assert_eq!(
-            mesh.metric("sluice_identity_total", &[("sluice_split", split), ("sluice_source", "issued")]).await,
+            mesh.metric(
+                "sluice_identity_total",
+                &[("sluice_split", split), ("sluice_source", "issued")]
+            )
+            .await,
             1.0,
             "{split}"
         );
@@ -244,10 +419,23 @@ async fn the_namespace_is_envoy_s_and_names_services_by_their_bare_name() {
         "weights": {"web": {"everyone": {"canary": 50}}},
     });
     for (namespace, expected) in [("shop", "canary"), ("other", "")] {
-        let options = Options { namespace: Some(namespace.to_owned()), ..Options::default() };
+        let options = Options {
+            namespace: Some(namespace.to_owned()),
+            ..Options::default()
+        };
         let mesh = Mesh::start(&config, options).await;
-        assert_eq!(mesh.get("/", "web", &[BOB]).await.variant(), expected, "{namespace}");
-        assert_eq!(mesh.get("/", "web.shop.svc.cluster.local:8080", &[BOB]).await.variant(), "canary", "{namespace}");
+        assert_eq!(
+            mesh.get("/", "web", &[BOB]).await.variant(),
+            expected,
+            "{namespace}"
+        );
+        assert_eq!(
+            mesh.get("/", "web.shop.svc.cluster.local:8080", &[BOB])
+                .await
+                .variant(),
+            "canary",
+            "{namespace}"
+        );
     }
 }
 
@@ -258,11 +446,30 @@ async fn the_address_is_the_one_envoy_trusts_without_the_port() {
         "weights": {"web": {"everyone": {"canary": 50}}},
     });
     let plan = sluice_e2e::mesh::plan(&config);
-    let mesh = Mesh::start(&config, Options { trusted_hops: 1, ..Options::default() }).await;
+    let mesh = Mesh::start(
+        &config,
+        Options {
+            trusted_hops: 1,
+            ..Options::default()
+        },
+    )
+    .await;
     for address in ["203.0.113.9", "203.0.113.10", "2001:db8::1", "2001:db8::2"] {
-        let expected = plan.splits()[0].allocation(None).variant(plan.splits()[0].seed.bucket(address.as_bytes()));
-        let answer = mesh.get("/", HOST, &[format!("x-forwarded-for: {address}").as_bytes()]).await;
-        assert_eq!(answer.variant(), ["stable", "canary"][usize::from(expected)], "{address}");
+        let expected = plan.splits()[0]
+            .allocation(None)
+            .variant(plan.splits()[0].seed.bucket(address.as_bytes()));
+        let answer = mesh
+            .get(
+                "/",
+                HOST,
+                &[format!("x-forwarded-for: {address}").as_bytes()],
+            )
+            .await;
+        assert_eq!(
+            answer.variant(),
+            ["stable", "canary"][usize::from(expected)],
+            "{address}"
+        );
         assert_eq!(answer.set_cookie(), None, "{address}");
     }
 }
@@ -271,8 +478,12 @@ async fn the_address_is_the_one_envoy_trusts_without_the_port() {
 async fn grpc_requests_are_split_and_keep_their_body() {
     let mesh = mesh().await;
     let body = Bytes::from_static(b"\0\0\0\0\x05hello");
-    let call = hyper::Request::post(format!("http://{HOST}/count")).header("content-type", "application/grpc");
-    let call = call.header("x-user-id", "bob").body(Full::new(body)).unwrap();
+    let call = hyper::Request::post(format!("http://{HOST}/count"))
+        .header("content-type", "application/grpc");
+    let call = call
+        .header("x-user-id", "bob")
+        .body(Full::new(body))
+        .unwrap();
     let answer = http2(mesh.address(), call).await;
     assert_eq!(answer.headers()["x-variant"], "canary");
     assert!(answer.body().starts_with(b"10 "), "{:?}", answer.body());
@@ -282,8 +493,12 @@ async fn grpc_requests_are_split_and_keep_their_body() {
 async fn websockets_are_split_and_pass_bytes() {
     let mesh = mesh().await;
     let mut connection = mesh.connect().await;
-    let lines: [&[u8]; 4] =
-        [b"connection: Upgrade", b"upgrade: websocket", b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", BOB];
+    let lines: [&[u8]; 4] = [
+        b"connection: Upgrade",
+        b"upgrade: websocket",
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        BOB,
+    ];
     let answer = connection.send(&get("/chat", HOST, &lines)).await.unwrap();
     assert_eq!((answer.status, answer.variant().as_str()), (101, "canary"));
     connection.write(b"\x81\x05hello\xff\x00").await;
@@ -294,11 +509,20 @@ async fn websockets_are_split_and_pass_bytes() {
 async fn a_streamed_megabyte_passes_untouched() {
     let mesh = mesh().await;
     let mut connection = mesh.connect().await;
-    let body: Vec<u8> = (0..1_000_000_u32).map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let head = request("POST", "/count", HOST, &[b"transfer-encoding: chunked", BOB]);
+    let body: Vec<u8> = (0..1_000_000_u32)
+        .map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let head = request(
+        "POST",
+        "/count",
+        HOST,
+        &[b"transfer-encoding: chunked", BOB],
+    );
     connection.write(&head).await;
     for chunk in body.chunks(7_777) {
-        connection.write(format!("{:x}\r\n", chunk.len()).as_bytes()).await;
+        connection
+            .write(format!("{:x}\r\n", chunk.len()).as_bytes())
+            .await;
         connection.write(chunk).await;
         connection.write(b"\r\n").await;
     }
@@ -307,5 +531,8 @@ async fn a_streamed_megabyte_passes_untouched() {
     let mut hash = fnv::FnvHasher::default();
     std::hash::Hasher::write(&mut hash, &body);
     let expected = format!("1000000 {:x}", std::hash::Hasher::finish(&hash));
-    assert_eq!((answer.variant(), String::from_utf8(answer.body).unwrap()), ("canary".to_owned(), expected));
+    assert_eq!(
+        (answer.variant(), String::from_utf8(answer.body).unwrap()),
+        ("canary".to_owned(), expected)
+    );
 }

@@ -37,8 +37,7 @@ impl Request for Fixed {
     }
 }
 
-const COOKIES: &str =
-    "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; __Host-sluice=AAECAwQFBgcICQoLDA0ODw; lang=en";
+const COOKIES: &str = "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; __Host-sluice=AAECAwQFBgcICQoLDA0ODw; lang=en";
 
 fn split(number: usize) -> Value {
     let regex = format!("[^@]+@some-company-name{}\\.com", number % 10);
@@ -50,27 +49,54 @@ fn split(number: usize) -> Value {
 
 fn config(splits: usize) -> Value {
     let name = |number: usize| format!("s{number}");
-    let typed: serde_json::Map<_, _> = (0..splits).map(|number| (name(number), split(number))).collect();
-    let weights: serde_json::Map<_, _> =
-        (0..splits).map(|number| (name(number), json!({"staff": {"canary": 50}, "everyone": {"canary": 5}}))).collect();
+    let typed: serde_json::Map<_, _> = (0..splits)
+        .map(|number| (name(number), split(number)))
+        .collect();
+    let weights: serde_json::Map<_, _> = (0..splits)
+        .map(|number| {
+            (
+                name(number),
+                json!({"staff": {"canary": 50}, "everyone": {"canary": 5}}),
+            )
+        })
+        .collect();
     json!({"splits": typed, "weights": weights})
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     let [scenario, iterations] = arguments.as_slice() else {
-        println!("usage: decide {{email-rule|thousand-splits|newcomer|classic-rule|other-host}} ITERATIONS");
+        println!(
+            "usage: decide {{email-rule|thousand-splits|newcomer|classic-rule|other-host}} ITERATIONS"
+        );
         return;
     };
-    let mut config = config(if scenario == "thousand-splits" { 1_000 } else { 1 });
+    let mut config = config(if scenario == "thousand-splits" {
+        1_000
+    } else {
+        1
+    });
     if scenario == "classic-rule" {
         let regex = r"^(.*?;\s*)?(email=[^;]*@some-company-name\.com)(;.*)?$";
-        config["splits"]["s0"]["rules"][0]["match"] = json!([{"headers": {"cookie": {"regex": regex}}}]);
+        config["splits"]["s0"]["rules"][0]["match"] =
+            json!([{"headers": {"cookie": {"regex": regex}}}]);
     }
     let request = match scenario.as_str() {
-        "newcomer" => Fixed { host: "host0.example.com", cookie: "theme=dark" },
-        "other-host" => Fixed { host: "other.example.com", cookie: COOKIES },
-        _ => Fixed { host: "host0.example.com:8443", cookie: COOKIES },
+        "newcomer" => Fixed {
+            host: "host0.example.com",
+            cookie: "theme=dark",
+        },
+        "other-host" => Fixed {
+            host: "other.example.com",
+            cookie: COOKIES,
+        },
+        _ => Fixed {
+            host: "host0.example.com:8443",
+            cookie: COOKIES,
+        },
     };
     let document = Document::from_value(config).unwrap_or_default();
     let plan = Plan::build(&document, &Node::default(), None);

@@ -92,7 +92,9 @@ pub struct Allocation {
 impl Allocation {
     /// Everything is the fallback's.
     pub fn fallback_only() -> Self {
-        Self { ranges: Box::default() }
+        Self {
+            ranges: Box::default(),
+        }
     }
 
     /// The allocation for the challengers' shares, in the order of `variants` without its first.
@@ -103,15 +105,25 @@ impl Allocation {
         let mut ranges = Vec::new();
         for ((place, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
             for (start, end) in take(&mut free, anchor, share.buckets()) {
-                ranges.push(Range { start, end, variant: place });
+                ranges.push(Range {
+                    start,
+                    end,
+                    variant: place,
+                });
             }
         }
         if ranges.is_empty() {
             return Self::fallback_only();
         }
-        ranges.extend(free.into_iter().map(|(start, end)| Range { start, end, variant: 0 }));
+        ranges.extend(free.into_iter().map(|(start, end)| Range {
+            start,
+            end,
+            variant: 0,
+        }));
         ranges.sort_by_key(|range| range.start);
-        Self { ranges: merge(ranges) }
+        Self {
+            ranges: merge(ranges),
+        }
     }
 
     /// The owner of a bucket, as a place in `variants`.
@@ -121,16 +133,24 @@ impl Allocation {
 
     /// The range that a bucket lies in.
     pub fn range(&self, bucket: u32) -> Range {
-        self.ranges.iter().find(|range| bucket < range.end).copied().unwrap_or(Range {
-            start: 0,
-            end: BUCKETS,
-            variant: 0,
-        })
+        self.ranges
+            .iter()
+            .find(|range| bucket < range.end)
+            .copied()
+            .unwrap_or(Range {
+                start: 0,
+                end: BUCKETS,
+                variant: 0,
+            })
     }
 
     /// Every range, in order; one for the fallback when nobody else owns anything.
     pub fn ranges(&self) -> Vec<Range> {
-        if self.ranges.is_empty() { vec![self.range(0)] } else { self.ranges.to_vec() }
+        if self.ranges.is_empty() {
+            vec![self.range(0)]
+        } else {
+            self.ranges.to_vec()
+        }
     }
 
     /// The variant that gets everybody, if one does: then identity does not matter.
@@ -145,7 +165,11 @@ impl Allocation {
     /// The share of a variant.
     pub fn share(&self, variant: u8) -> Percent {
         Percent(
-            self.ranges().iter().filter(|range| range.variant == variant).map(|range| range.end - range.start).sum(),
+            self.ranges()
+                .iter()
+                .filter(|range| range.variant == variant)
+                .map(|range| range.end - range.start)
+                .sum(),
         )
     }
 }
@@ -159,7 +183,11 @@ fn take(free: &mut Vec<(u32, u32)>, anchor: &Growth, wanted: u32) -> Vec<(u32, u
         }
         Growth::DownFrom(from) => {
             let (below, above) = cut(free, from);
-            below.into_iter().rev().chain(above.into_iter().rev()).collect()
+            below
+                .into_iter()
+                .rev()
+                .chain(above.into_iter().rev())
+                .collect()
         }
     };
     let mut left = wanted;
@@ -193,7 +221,9 @@ fn merge(ranges: Vec<Range>) -> Box<[Range]> {
     let mut merged: Vec<Range> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
-            Some(last) if last.variant == range.variant && last.end == range.start => last.end = range.end,
+            Some(last) if last.variant == range.variant && last.end == range.start => {
+                last.end = range.end
+            }
             _ => merged.push(range),
         }
     }
@@ -208,8 +238,15 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn ranges(percents: &[f64]) -> Vec<(u32, u32, u8)> {
-        let shares: Vec<_> = percents.iter().map(|&percent| Percent::new(percent).unwrap()).collect();
-        Allocation::new(&shares).ranges().iter().map(|range| (range.start, range.end, range.variant)).collect()
+        let shares: Vec<_> = percents
+            .iter()
+            .map(|&percent| Percent::new(percent).unwrap())
+            .collect();
+        Allocation::new(&shares)
+            .ranges()
+            .iter()
+            .map(|range| (range.start, range.end, range.variant))
+            .collect()
     }
 
     #[test]
@@ -217,8 +254,16 @@ mod tests {
         let cases: &[(&str, &[f64], &[(u32, u32, u8)])] = &[
             ("nobody", &[0.0], &[(0, 100_000, 0)]),
             ("everybody", &[100.0], &[(0, 100_000, 1)]),
-            ("first goes up from 0", &[5.0], &[(0, 5_000, 1), (5_000, 100_000, 0)]),
-            ("second goes down from the top", &[5.0, 10.0], &[(0, 5_000, 1), (5_000, 90_000, 0), (90_000, 100_000, 2)]),
+            (
+                "first goes up from 0",
+                &[5.0],
+                &[(0, 5_000, 1), (5_000, 100_000, 0)],
+            ),
+            (
+                "second goes down from the top",
+                &[5.0, 10.0],
+                &[(0, 5_000, 1), (5_000, 90_000, 0), (90_000, 100_000, 2)],
+            ),
             ("the smallest step", &[0.001], &[(0, 1, 1), (1, 100_000, 0)]),
             (
                 "third goes up from the middle",
@@ -233,7 +278,13 @@ mod tests {
             (
                 "and the search wraps around",
                 &[10.0, 45.0, 10.0],
-                &[(0, 10_000, 1), (10_000, 15_000, 3), (15_000, 50_000, 0), (50_000, 55_000, 3), (55_000, 100_000, 2)],
+                &[
+                    (0, 10_000, 1),
+                    (10_000, 15_000, 3),
+                    (15_000, 50_000, 0),
+                    (50_000, 55_000, 3),
+                    (55_000, 100_000, 2),
+                ],
             ),
             (
                 "seven challengers keep apart",
@@ -275,7 +326,11 @@ mod tests {
             (f64::INFINITY, None),
         ];
         for (percent, expected) in cases {
-            assert_eq!(Percent::new(percent).map(Percent::buckets), expected, "{percent}");
+            assert_eq!(
+                Percent::new(percent).map(Percent::buckets),
+                expected,
+                "{percent}"
+            );
         }
     }
 }

@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn a_draw_is_part_of_the_salt() {
-        assert_eq!(bucket("web", Some("2026"), b"alice"), bucket("web\x002026", None, b"alice"));
+        assert_eq!(
+            bucket("web", Some("2026"), b"alice"),
+            bucket("web\x002026", None, b"alice")
+        );
     }
 
     #[test]

@@ -70,8 +70,9 @@ impl Document {
                 format!("at most {MAX_DOCUMENT_BYTES} bytes"),
             ));
         }
-        let value: Value = serde_json::from_slice(json)
-            .map_err(|error| unreadable("document", error.to_string(), "accepted: a JSON object"))?;
+        let value: Value = serde_json::from_slice(json).map_err(|error| {
+            unreadable("document", error.to_string(), "accepted: a JSON object")
+        })?;
         Self::from_value(value)
     }
 
@@ -83,7 +84,11 @@ impl Document {
         match without_nulls(value) {
             Some(Value::Object(fields)) => Self::from_fields(fields),
             None => Self::from_fields(Map::new()),
-            Some(other) => Err(unreadable("document", kind_of(&other), "accepted: an object")),
+            Some(other) => Err(unreadable(
+                "document",
+                kind_of(&other),
+                "accepted: an object",
+            )),
         }
     }
 
@@ -93,12 +98,20 @@ impl Document {
             None => {}
             Some(version) if version.as_f64() == Some(1.0) => {}
             Some(other) => {
-                return Err(unreadable("version", other.to_string(), "this filter reads version 1"));
+                return Err(unreadable(
+                    "version",
+                    other.to_string(),
+                    "this filter reads version 1",
+                ));
             }
         }
         let splits = object(&mut fields, "splits")?;
         if splits.len() > MAX_SPLITS {
-            return Err(unreadable("splits", format!("{} splits", splits.len()), format!("at most {MAX_SPLITS}")));
+            return Err(unreadable(
+                "splits",
+                format!("{} splits", splits.len()),
+                format!("at most {MAX_SPLITS}"),
+            ));
         }
         let weights = object(&mut fields, "weights")?;
         let draws = object(&mut fields, "draws")?;
@@ -106,16 +119,34 @@ impl Document {
         let response_metrics = match fields.remove("responseMetrics") {
             None => false,
             Some(Value::Bool(on)) => on,
-            Some(other) => return Err(unreadable("responseMetrics", kind_of(&other), "accepted: true or false")),
+            Some(other) => {
+                return Err(unreadable(
+                    "responseMetrics",
+                    kind_of(&other),
+                    "accepted: true or false",
+                ));
+            }
         };
         let unknown_fields = fields.keys().cloned().collect();
-        Ok(Self { splits, weights, draws, cookie, response_metrics, unknown_fields, revision })
+        Ok(Self {
+            splits,
+            weights,
+            draws,
+            cookie,
+            response_metrics,
+            unknown_fields,
+            revision,
+        })
     }
 
     /// The problem of having top-level fields that this version does not know; each is ignored.
     pub fn unknown_field_problems(&self) -> impl Iterator<Item = Problem> + '_ {
         self.unknown_fields.iter().map(|field| {
-            Problem::new(field.as_str(), "unknown field, ignored", format!("accepted: {TOP_LEVEL_FIELDS}"))
+            Problem::new(
+                field.as_str(),
+                "unknown field, ignored",
+                format!("accepted: {TOP_LEVEL_FIELDS}"),
+            )
         })
     }
 }
@@ -128,7 +159,11 @@ fn object(fields: &mut Map<String, Value>, name: &str) -> Result<Map<String, Val
     match fields.remove(name) {
         None => Ok(Map::new()),
         Some(Value::Object(map)) => Ok(map),
-        Some(other) => Err(unreadable(name, kind_of(&other), "accepted: a map from split names")),
+        Some(other) => Err(unreadable(
+            name,
+            kind_of(&other),
+            "accepted: a map from split names",
+        )),
     }
 }
 
@@ -147,7 +182,10 @@ pub fn kind_of(value: &Value) -> String {
 /// One split, as typed.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase", default)
+)]
 pub struct Split {
     /// Hosts that the split applies to, such as `shop.example.com` or `*.example.com`. With neither hosts nor services: every host.
     pub hosts: Vec<String>,
@@ -177,7 +215,10 @@ pub struct Split {
 /// One source of identity, as typed: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase", default)
+)]
 pub struct Source {
     /// A cookie's name.
     pub cookie: Option<String>,
@@ -219,7 +260,10 @@ pub enum Anonymous {
 /// Where a request may name its variant outright, as typed.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase", default)
+)]
 pub struct Override {
     /// A request header's name; asked first.
     pub header: Option<String>,
@@ -230,7 +274,10 @@ pub struct Override {
 /// One rule, as typed.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase"))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase")
+)]
 pub struct Rule {
     /// The audience that the rule names.
     pub name: String,
@@ -242,7 +289,10 @@ pub struct Rule {
 /// One alternative of a rule, as typed: everything in it must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase", default)
+)]
 pub struct Match {
     /// Cookies by name.
     pub cookies: BTreeMap<String, StringMatch>,
@@ -257,7 +307,10 @@ pub struct Match {
 /// How a value is compared, as typed: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase", default)
+)]
 pub struct StringMatch {
     /// The whole value.
     pub exact: Option<String>,
@@ -277,7 +330,10 @@ pub struct StringMatch {
 /// The anonymous cookie, as typed.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[cfg_attr(feature = "schema", serde(deny_unknown_fields, rename_all = "camelCase", default))]
+#[cfg_attr(
+    feature = "schema",
+    serde(deny_unknown_fields, rename_all = "camelCase", default)
+)]
 pub struct Cookie {
     /// Its name.
     pub name: String,
@@ -329,10 +385,26 @@ mod tests {
     #[test]
     fn a_document_is_refused_only_when_it_is_unreadable_as_a_whole() {
         let cases: &[(&str, &[u8], &str)] = &[
-            ("no JSON", b"{", "document: EOF while parsing an object at line 1 column 1; accepted: a JSON object"),
-            ("a list", b"[]", "document: a list of 0; accepted: an object"),
-            ("a later version", br#"{"version": 2}"#, "version: 2; this filter reads version 1"),
-            ("splits is a list", br#"{"splits": [1]}"#, "splits: a list of 1; accepted: a map from split names"),
+            (
+                "no JSON",
+                b"{",
+                "document: EOF while parsing an object at line 1 column 1; accepted: a JSON object",
+            ),
+            (
+                "a list",
+                b"[]",
+                "document: a list of 0; accepted: an object",
+            ),
+            (
+                "a later version",
+                br#"{"version": 2}"#,
+                "version: 2; this filter reads version 1",
+            ),
+            (
+                "splits is a list",
+                br#"{"splits": [1]}"#,
+                "splits: a list of 1; accepted: a map from split names",
+            ),
             (
                 "not a switch",
                 br#"{"responseMetrics": "on"}"#,
@@ -340,7 +412,11 @@ mod tests {
             ),
         ];
         for (label, json, expected) in cases {
-            assert_eq!(Document::read(json).unwrap_err().to_string(), *expected, "{label}");
+            assert_eq!(
+                Document::read(json).unwrap_err().to_string(),
+                *expected,
+                "{label}"
+            );
         }
     }
 
@@ -352,7 +428,10 @@ mod tests {
             ("a split that is a number", br#"{"splits": {"web": 5}}"#),
             ("version as protobuf's double", br#"{"version": 1.0}"#),
             ("an unknown field", br#"{"mirrors": {}}"#),
-            ("nulls are absent", br#"{"version": null, "splits": null, "cookie": null}"#),
+            (
+                "nulls are absent",
+                br#"{"version": null, "splits": null, "cookie": null}"#,
+            ),
         ];
         for (label, json) in cases {
             assert!(Document::read(json).is_ok(), "{label}");
@@ -363,6 +442,9 @@ mod tests {
     fn a_document_beyond_the_size_limit_is_unreadable() {
         let mut json = vec![b' '; MAX_DOCUMENT_BYTES];
         json.extend(b"{}");
-        assert_eq!(Document::read(&json).unwrap_err().to_string(), "document: 524290 bytes; at most 524288 bytes");
+        assert_eq!(
+            Document::read(&json).unwrap_err().to_string(),
+            "document: 524290 bytes; at most 524288 bytes"
+        );
     }
 }

@@ -48,13 +48,19 @@ fn semicolon(bytes: &[u8]) -> Option<usize> {
         }
         at += 8;
     }
-    rest.iter().position(|&byte| byte == b';').map(|place| at + place)
+    rest.iter()
+        .position(|&byte| byte == b';')
+        .map(|place| at + place)
 }
 
 /// The header within the byte limit, without the pair that the limit cuts.
 fn scanned(header: &[u8]) -> &[u8] {
     match header.get(..MAX_SCANNED_BYTES) {
-        Some(scanned) if header.get(MAX_SCANNED_BYTES).is_some_and(|&next| next != b';') => {
+        Some(scanned)
+            if header
+                .get(MAX_SCANNED_BYTES)
+                .is_some_and(|&next| next != b';') =>
+        {
             let last_end = scanned.iter().rposition(|&byte| byte == b';').unwrap_or(0);
             scanned.get(..last_end).unwrap_or_default()
         }
@@ -106,7 +112,11 @@ mod tests {
             ("a lone quote stays", b"uid=\"", Some(b"\"")),
             ("empty is present", b"uid=", Some(b"")),
             ("value keeps its equals signs", b"uid=a=b==", Some(b"a=b==")),
-            ("without equals sign it is no cookie", b"uid; uid=7", Some(b"7")),
+            (
+                "without equals sign it is no cookie",
+                b"uid; uid=7",
+                Some(b"7"),
+            ),
             ("names are case-sensitive", b"UID=7", None),
             ("names are whole", b"xuid=7; uidx=8", None),
             ("bytes that are no text", b"uid=\xff\xfe", Some(b"\xff\xfe")),
@@ -128,7 +138,11 @@ mod tests {
                 assert_eq!(semicolon(&bytes), Some(place), "{place} of {length}");
             }
         }
-        assert_eq!(semicolon(b"\x3a\x3c\xbb;;"), Some(3), "neighbours of the byte are not taken for it");
+        assert_eq!(
+            semicolon(b"\x3a\x3c\xbb;;"),
+            Some(3),
+            "neighbours of the byte are not taken for it"
+        );
     }
 
     #[test]
@@ -138,12 +152,26 @@ mod tests {
         assert_eq!(value(&many(MAX_COOKIES), b"uid"), None);
 
         let long = |filler: usize, tail: &[u8]| {
-            [b"a=".to_vec(), vec![b'x'; filler], b";uid=7".to_vec(), tail.to_vec()].concat()
+            [
+                b"a=".to_vec(),
+                vec![b'x'; filler],
+                b";uid=7".to_vec(),
+                tail.to_vec(),
+            ]
+            .concat()
         };
         let to_the_brim = MAX_SCANNED_BYTES - 8;
         assert_eq!(value(&long(to_the_brim, b""), b"uid"), Some(&b"7"[..]));
-        assert_eq!(value(&long(to_the_brim, b"; b=2"), b"uid"), Some(&b"7"[..]), "ends exactly at the limit");
-        assert_eq!(value(&long(to_the_brim, b"8"), b"uid"), None, "cut, not shortened");
+        assert_eq!(
+            value(&long(to_the_brim, b"; b=2"), b"uid"),
+            Some(&b"7"[..]),
+            "ends exactly at the limit"
+        );
+        assert_eq!(
+            value(&long(to_the_brim, b"8"), b"uid"),
+            None,
+            "cut, not shortened"
+        );
         assert_eq!(value(&long(MAX_SCANNED_BYTES, b""), b"uid"), None);
     }
 }

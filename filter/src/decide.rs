@@ -34,7 +34,10 @@ impl Audience {
     pub fn name(self, definition: &Definition) -> &str {
         match self {
             Self::Everyone => crate::plan::EVERYONE,
-            Self::Rule(place) => definition.rules.get(usize::from(place)).map_or("", |rule| &rule.name),
+            Self::Rule(place) => definition
+                .rules
+                .get(usize::from(place))
+                .map_or("", |rule| &rule.name),
             Self::Forced => "forced",
             Self::Inherited => "inherited",
         }
@@ -154,14 +157,27 @@ impl std::ops::Deref for Decisions {
 /// assert_eq!((decision.variant, decision.bucket, decision.reason), (Some(1), Some(56_066), Reason::Bucket));
 /// ```
 pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
-    let authority = if plan.hosts().needs_authority() { request.authority() } else { None };
+    let authority = if plan.hosts().needs_authority() {
+        request.authority()
+    } else {
+        None
+    };
     let newcomer = Newcomer::default();
     let seen = Seen::new(request);
     let mut decisions = Decisions::default();
     for &place in plan.hosts().splits(authority.as_deref()) {
         if let Some(split) = plan.split(place) {
-            let decision = Turn { plan, split, seen: &seen, newcomer: &newcomer }.decide();
-            decisions.push(Decision { split: place, ..decision });
+            let decision = Turn {
+                plan,
+                split,
+                seen: &seen,
+                newcomer: &newcomer,
+            }
+            .decide();
+            decisions.push(Decision {
+                split: place,
+                ..decision
+            });
         }
     }
     decisions.issued = newcomer.identity.get();
@@ -201,7 +217,11 @@ impl<R: Request> Turn<'_, '_, R> {
         }
         if definition.is_broken() {
             let fallback = (!definition.variants.is_empty()).then_some(0);
-            return Decision { variant: fallback, reason: Reason::Broken, ..Decision::default() };
+            return Decision {
+                variant: fallback,
+                reason: Reason::Broken,
+                ..Decision::default()
+            };
         }
         if let Some(variant) = self.forced(definition) {
             return Decision {
@@ -223,11 +243,16 @@ impl<R: Request> Turn<'_, '_, R> {
     }
 
     fn forced(&self, definition: &Definition) -> Option<u8> {
-        let by_header = definition.override_header.as_deref().and_then(|name| self.seen.header(name));
-        by_header.and_then(|value| definition.variant(&value)).or_else(|| {
-            let name = definition.override_cookie.as_deref()?;
-            definition.variant(self.seen.cookie(name.as_bytes())?)
-        })
+        let by_header = definition
+            .override_header
+            .as_deref()
+            .and_then(|name| self.seen.header(name));
+        by_header
+            .and_then(|value| definition.variant(&value))
+            .or_else(|| {
+                let name = definition.override_cookie.as_deref()?;
+                definition.variant(self.seen.cookie(name.as_bytes())?)
+            })
     }
 
     fn inherited(&self, definition: &Definition) -> Option<u8> {
@@ -239,13 +264,27 @@ impl<R: Request> Turn<'_, '_, R> {
     }
 
     fn draw(&self, definition: &Definition) -> Decision {
-        let rule = definition.rules.iter().position(|rule| rule.matches(self.seen));
+        let rule = definition
+            .rules
+            .iter()
+            .position(|rule| rule.matches(self.seen));
         let allocation = self.split.allocation(rule);
-        let audience = rule.and_then(|place| u8::try_from(place).ok()).map_or(Audience::Everyone, Audience::Rule);
+        let audience = rule
+            .and_then(|place| u8::try_from(place).ok())
+            .map_or(Audience::Everyone, Audience::Rule);
         let anonymous_cookie = &self.plan.cookie().name;
-        let identity = definition.identity.iter().zip(0_u8..).find_map(|(source, place)| {
-            Some((place, self.split.seed.bucket(&source.value(self.seen, anonymous_cookie)?)))
-        });
+        let identity = definition
+            .identity
+            .iter()
+            .zip(0_u8..)
+            .find_map(|(source, place)| {
+                Some((
+                    place,
+                    self.split
+                        .seed
+                        .bucket(&source.value(self.seen, anonymous_cookie)?),
+                ))
+            });
         match identity {
             Some((place, bucket)) => Decision {
                 variant: Some(allocation.variant(bucket)),
@@ -255,24 +294,39 @@ impl<R: Request> Turn<'_, '_, R> {
                 reason: Reason::Bucket,
                 ..Decision::default()
             },
-            None => Decision { audience, ..self.draw_without_identity(definition.anonymous, allocation) },
+            None => Decision {
+                audience,
+                ..self.draw_without_identity(definition.anonymous, allocation)
+            },
         }
     }
 
     fn draw_without_identity(&self, anonymous: Anonymous, allocation: &Allocation) -> Decision {
         if let Some(variant) = allocation.only_outcome() {
-            return Decision { variant: Some(variant), reason: Reason::OneOutcome, ..Decision::default() };
+            return Decision {
+                variant: Some(variant),
+                reason: Reason::OneOutcome,
+                ..Decision::default()
+            };
         }
         let drawn = match anonymous {
             Anonymous::Fallback => Err(Reason::NoIdentity),
             Anonymous::PerRequest => {
-                let random = self.seen.request.random().map(|bits| u128::from_be_bytes(bits) as u32);
-                random.map(|random| (scale(random), Reason::PerRequest)).ok_or(Reason::NoIdentity)
+                let random = self
+                    .seen
+                    .request
+                    .random()
+                    .map(|bits| u128::from_be_bytes(bits) as u32);
+                random
+                    .map(|random| (scale(random), Reason::PerRequest))
+                    .ok_or(Reason::NoIdentity)
             }
             Anonymous::IssueCookie if self.may_issue() => {
                 let identity = self.newcomer.identity(self.seen.request);
                 let bucket = identity.map(|identity| self.split.seed.bucket(identity.as_bytes()));
-                bucket.map(|bucket| (bucket, Reason::Issued)).ok_or(Reason::NotIssued)
+                bucket
+                    .map(|bucket| (bucket, Reason::Issued))
+                    .ok_or(Reason::NotIssued)
             }
             Anonymous::IssueCookie => Err(Reason::NotIssued),
         };
@@ -283,24 +337,40 @@ impl<R: Request> Turn<'_, '_, R> {
                 reason,
                 ..Decision::default()
             },
-            Err(reason) => Decision { variant: Some(0), reason, ..Decision::default() },
+            Err(reason) => Decision {
+                variant: Some(0),
+                reason,
+                ..Decision::default()
+            },
         }
     }
 
     fn may_issue(&self) -> bool {
-        let is_issuer = self.plan.node().kind == NodeKind::Gateway && self.plan.cookie().attributes.is_some();
-        is_issuer && *self.newcomer.may_be_issued.get_or_init(|| may_carry_cookie(self.seen))
+        let is_issuer =
+            self.plan.node().kind == NodeKind::Gateway && self.plan.cookie().attributes.is_some();
+        is_issuer
+            && *self
+                .newcomer
+                .may_be_issued
+                .get_or_init(|| may_carry_cookie(self.seen))
     }
 }
 
 /// Whether the response to this request may set a cookie: no CORS preflight (whose response sets none), no gRPC (whose
 /// clients keep none), no sub-resource fetch (many at once would race for different identities).
 fn may_carry_cookie<R: Request>(seen: &Seen<'_, R>) -> bool {
-    let is_fetch = || seen.header("sec-fetch-mode").is_some_and(|mode| mode.as_ref() != b"navigate");
-    let is_preflight = || {
-        seen.header(":method").as_deref() == Some(b"OPTIONS") && seen.header("access-control-request-method").is_some()
+    let is_fetch = || {
+        seen.header("sec-fetch-mode")
+            .is_some_and(|mode| mode.as_ref() != b"navigate")
     };
-    let is_grpc = || seen.header("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"));
+    let is_preflight = || {
+        seen.header(":method").as_deref() == Some(b"OPTIONS")
+            && seen.header("access-control-request-method").is_some()
+    };
+    let is_grpc = || {
+        seen.header("content-type")
+            .is_some_and(|kind| kind.starts_with(b"application/grpc"))
+    };
     !is_fetch() && !is_preflight() && !is_grpc()
 }
 

@@ -24,7 +24,8 @@ pub const RESERVED: [&str; 5] = ["everyone", "forced", "holdout", "layer", "inhe
 /// What names of headers (RFC 9110) and cookies (RFC 6265) are made of.
 pub(crate) const TOKEN: &str = "accepted: letters, digits and !#$%&'*+-.^_`|~";
 
-const NAME: &str = "accepted: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
+const NAME: &str =
+    "accepted: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
 
 /// One split without its weights.
 #[derive(Clone, Debug)]
@@ -59,9 +60,17 @@ pub struct Definition {
 
 impl Definition {
     /// Reads and compiles the split `name`.
-    pub fn compile(name: &str, typed: &Value, caller_namespace: Option<&str>, patterns: &mut Patterns) -> Self {
+    pub fn compile(
+        name: &str,
+        typed: &Value,
+        caller_namespace: Option<&str>,
+        patterns: &mut Patterns,
+    ) -> Self {
         let path = format!("splits.{name}");
-        let mut reader = Reader { problems: Vec::new(), patterns };
+        let mut reader = Reader {
+            problems: Vec::new(),
+            patterns,
+        };
         if !is_name(name) {
             reader.report(&path, format!("{name:?} is not a name"), NAME);
         }
@@ -76,7 +85,10 @@ impl Definition {
 
     /// The place of a variant by its name.
     pub fn variant(&self, name: &[u8]) -> Option<u8> {
-        self.variants.iter().position(|variant| variant.as_bytes() == name).and_then(|place| u8::try_from(place).ok())
+        self.variants
+            .iter()
+            .position(|variant| variant.as_bytes() == name)
+            .and_then(|place| u8::try_from(place).ok())
     }
 
     /// The challengers' names, in order.
@@ -88,7 +100,11 @@ impl Definition {
 /// Whether `text` fits the grammar of split, variant and rule names.
 pub fn is_name(text: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    text.len() <= 63 && !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
+    text.len() <= 63
+        && !text.is_empty()
+        && text.bytes().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 struct Reader<'p> {
@@ -97,11 +113,22 @@ struct Reader<'p> {
 }
 
 impl Reader<'_> {
-    fn report(&mut self, path: impl Into<String>, found: impl Into<String>, accepted: impl Into<String>) {
+    fn report(
+        &mut self,
+        path: impl Into<String>,
+        found: impl Into<String>,
+        accepted: impl Into<String>,
+    ) {
         self.problems.push(Problem::new(path, found, accepted));
     }
 
-    fn definition(mut self, name: &str, path: &str, split: config::Split, namespace: Option<&str>) -> Definition {
+    fn definition(
+        mut self,
+        name: &str,
+        path: &str,
+        split: config::Split,
+        namespace: Option<&str>,
+    ) -> Definition {
         let hosts = self.hosts(path, &split, namespace);
         let paths = self.matchers(&format!("{path}.paths"), &split.paths);
         let variants = self.variants(&format!("{path}.variants"), split.variants);
@@ -109,10 +136,12 @@ impl Reader<'_> {
         let salt = self.salt(&format!("{path}.salt"), split.salt, name);
         let identity = self.identity(&format!("{path}.identity"), split.identity);
         let override_by = split.override_by.unwrap_or_default();
-        let override_header =
-            override_by.header.map(|typed| self.header_name(&format!("{path}.override.header"), &typed));
-        let override_cookie =
-            override_by.cookie.map(|typed| self.cookie_name(&format!("{path}.override.cookie"), typed));
+        let override_header = override_by
+            .header
+            .map(|typed| self.header_name(&format!("{path}.override.header"), &typed));
+        let override_cookie = override_by
+            .cookie
+            .map(|typed| self.cookie_name(&format!("{path}.override.cookie"), typed));
         let rules = self.rules(&format!("{path}.rules"), split.rules);
         Definition {
             name: name.into(),
@@ -131,18 +160,31 @@ impl Reader<'_> {
         }
     }
 
-    fn hosts(&mut self, path: &str, split: &config::Split, namespace: Option<&str>) -> Box<[HostPattern]> {
+    fn hosts(
+        &mut self,
+        path: &str,
+        split: &config::Split,
+        namespace: Option<&str>,
+    ) -> Box<[HostPattern]> {
         let mut all = Vec::new();
         for (index, host) in split.hosts.iter().enumerate() {
             match hosts::parse(host) {
                 Ok(host) => all.push(host),
-                Err(accepted) => self.report(format!("{path}.hosts[{index}]"), format!("{host:?}"), accepted),
+                Err(accepted) => self.report(
+                    format!("{path}.hosts[{index}]"),
+                    format!("{host:?}"),
+                    accepted,
+                ),
             }
         }
         for (index, service) in split.services.iter().enumerate() {
             match hosts::service_names(service, namespace) {
                 Ok(names) => all.extend(names),
-                Err(accepted) => self.report(format!("{path}.services[{index}]"), format!("{service:?}"), accepted),
+                Err(accepted) => self.report(
+                    format!("{path}.services[{index}]"),
+                    format!("{service:?}"),
+                    accepted,
+                ),
             }
         }
         all.into_boxed_slice()
@@ -151,17 +193,38 @@ impl Reader<'_> {
     fn variants(&mut self, path: &str, typed: Option<Vec<String>>) -> Box<[Box<str>]> {
         let variants = typed.unwrap_or_else(|| vec!["stable".to_owned(), "canary".to_owned()]);
         if !(2..=MAX_VARIANTS).contains(&variants.len()) {
-            self.report(path, format!("{} variants", variants.len()), "2 to 8: the fallback, then the challengers");
+            self.report(
+                path,
+                format!("{} variants", variants.len()),
+                "2 to 8: the fallback, then the challengers",
+            );
         }
         for (index, variant) in variants.iter().enumerate() {
             if !is_name(variant) {
-                self.report(format!("{path}[{index}]"), format!("{variant:?} is not a name"), NAME);
+                self.report(
+                    format!("{path}[{index}]"),
+                    format!("{variant:?} is not a name"),
+                    NAME,
+                );
             }
-            if variants.iter().take(index).any(|earlier| earlier == variant) {
-                self.report(format!("{path}[{index}]"), format!("{variant:?} occurs twice"), "each variant once");
+            if variants
+                .iter()
+                .take(index)
+                .any(|earlier| earlier == variant)
+            {
+                self.report(
+                    format!("{path}[{index}]"),
+                    format!("{variant:?} occurs twice"),
+                    "each variant once",
+                );
             }
         }
-        variants.into_iter().take(MAX_VARIANTS).filter(|variant| is_name(variant)).map(Into::into).collect()
+        variants
+            .into_iter()
+            .take(MAX_VARIANTS)
+            .filter(|variant| is_name(variant))
+            .map(Into::into)
+            .collect()
     }
 
     fn header(&mut self, path: &str, name: &str, typed: Option<&str>) -> Box<str> {
@@ -181,9 +244,17 @@ impl Reader<'_> {
             "upgrade",
         ];
         if TAKEN.contains(&header.as_ref()) {
-            self.report(header_path, format!("{header:?} has a meaning of its own"), "another, such as x-sluice-web");
+            self.report(
+                header_path,
+                format!("{header:?} has a meaning of its own"),
+                "another, such as x-sluice-web",
+            );
         }
-        if self.problems.is_empty() || is_header_name(&header) { header } else { default.into() }
+        if self.problems.is_empty() || is_header_name(&header) {
+            header
+        } else {
+            default.into()
+        }
     }
 
     fn salt(&mut self, path: &str, typed: Option<String>, name: &str) -> Box<str> {
@@ -199,7 +270,11 @@ impl Reader<'_> {
         for (index, source) in typed.into_iter().enumerate() {
             if let Some(source) = self.source(&format!("{path}[{index}]"), source) {
                 if sources.contains(&source) {
-                    self.report(format!("{path}[{index}]"), "the same source again", "each source once");
+                    self.report(
+                        format!("{path}[{index}]"),
+                        "the same source again",
+                        "each source once",
+                    );
                 }
                 sources.push(source);
             }
@@ -211,12 +286,26 @@ impl Reader<'_> {
     }
 
     fn source(&mut self, path: &str, typed: config::Source) -> Option<Source> {
-        let config::Source { cookie, header, query, claim, source } = typed;
+        let config::Source {
+            cookie,
+            header,
+            query,
+            claim,
+            source,
+        } = typed;
         let mut found = Vec::new();
-        found.extend(cookie.map(|name| Source::Cookie(self.cookie_name(&format!("{path}.cookie"), name))));
-        found.extend(header.map(|name| Source::Header(self.header_name(&format!("{path}.header"), &name))));
-        found.extend(query.map(|name| Source::Query(self.parameter_name(&format!("{path}.query"), name))));
-        found.extend(claim.map(|name| Source::Claim(self.claim_name(&format!("{path}.claim"), name))));
+        found.extend(
+            cookie.map(|name| Source::Cookie(self.cookie_name(&format!("{path}.cookie"), name))),
+        );
+        found.extend(
+            header.map(|name| Source::Header(self.header_name(&format!("{path}.header"), &name))),
+        );
+        found.extend(
+            query.map(|name| Source::Query(self.parameter_name(&format!("{path}.query"), name))),
+        );
+        found.extend(
+            claim.map(|name| Source::Claim(self.claim_name(&format!("{path}.claim"), name))),
+        );
         found.extend(source.map(|source| match source {
             config::NamelessSource::Address => Source::Address,
             config::NamelessSource::Anonymous => Source::Anonymous,
@@ -233,7 +322,11 @@ impl Reader<'_> {
 
     fn rules(&mut self, path: &str, typed: Vec<config::Rule>) -> Box<[Rule]> {
         if typed.len() > MAX_RULES {
-            self.report(path, format!("{} rules", typed.len()), format!("at most {MAX_RULES}"));
+            self.report(
+                path,
+                format!("{} rules", typed.len()),
+                format!("at most {MAX_RULES}"),
+            );
         }
         let mut rules: Vec<Rule> = Vec::with_capacity(typed.len());
         for (index, rule) in typed.into_iter().take(MAX_RULES).enumerate() {
@@ -249,7 +342,11 @@ impl Reader<'_> {
                 self.report(&name_path, format!("{:?} is not a name", rule.name), NAME);
             }
             if rules.iter().any(|earlier| *earlier.name == *rule.name) {
-                self.report(&name_path, format!("{:?} occurs twice", rule.name), "each rule once");
+                self.report(
+                    &name_path,
+                    format!("{:?} occurs twice", rule.name),
+                    "each rule once",
+                );
             }
             if rule.alternatives.is_empty() {
                 self.report(format!("{path}.match"), "no alternative", "at least one");
@@ -258,9 +355,14 @@ impl Reader<'_> {
                 .alternatives
                 .into_iter()
                 .enumerate()
-                .map(|(place, alternative)| self.alternative(&format!("{path}.match[{place}]"), alternative))
+                .map(|(place, alternative)| {
+                    self.alternative(&format!("{path}.match[{place}]"), alternative)
+                })
                 .collect();
-            rules.push(Rule { name: rule.name.into(), alternatives });
+            rules.push(Rule {
+                name: rule.name.into(),
+                alternatives,
+            });
         }
         rules.into_boxed_slice()
     }
@@ -288,28 +390,51 @@ impl Reader<'_> {
             conditions.extend(self.condition(&path, subject, &typed));
         }
         if conditions.is_empty() && self.problems.is_empty() {
-            self.report(path, "nothing to match", "at least one of cookies, headers, query, claims");
+            self.report(
+                path,
+                "nothing to match",
+                "at least one of cookies, headers, query, claims",
+            );
         }
         conditions.into_boxed_slice()
     }
 
-    fn condition(&mut self, path: &str, subject: Subject, typed: &config::StringMatch) -> Option<Condition> {
-        Some(Condition { subject, matcher: self.matcher(path, typed)? })
+    fn condition(
+        &mut self,
+        path: &str,
+        subject: Subject,
+        typed: &config::StringMatch,
+    ) -> Option<Condition> {
+        Some(Condition {
+            subject,
+            matcher: self.matcher(path, typed)?,
+        })
     }
 
     fn matchers(&mut self, path: &str, typed: &[config::StringMatch]) -> Box<[Matcher]> {
-        typed.iter().enumerate().filter_map(|(index, typed)| self.matcher(&format!("{path}[{index}]"), typed)).collect()
+        typed
+            .iter()
+            .enumerate()
+            .filter_map(|(index, typed)| self.matcher(&format!("{path}[{index}]"), typed))
+            .collect()
     }
 
     fn matcher(&mut self, path: &str, typed: &config::StringMatch) -> Option<Matcher> {
-        let config::StringMatch { exact, prefix, suffix, regex, one_of, present } = typed;
+        let config::StringMatch {
+            exact,
+            prefix,
+            suffix,
+            regex,
+            one_of,
+            present,
+        } = typed;
         let mut found = Vec::new();
         found.extend(exact.as_deref().map(|text| Matcher::Exact(text.into())));
         found.extend(prefix.as_deref().map(|text| Matcher::Prefix(text.into())));
         found.extend(suffix.as_deref().map(|text| Matcher::Suffix(text.into())));
-        found.extend(
-            one_of.as_ref().map(|values| Matcher::OneOf(values.iter().map(|value| value.as_str().into()).collect())),
-        );
+        found.extend(one_of.as_ref().map(|values| {
+            Matcher::OneOf(values.iter().map(|value| value.as_str().into()).collect())
+        }));
         found.extend(present.map(Matcher::Present));
         let number = found.len() + usize::from(regex.is_some());
         if let Some(pattern) = regex {
@@ -326,7 +451,11 @@ impl Reader<'_> {
             );
         }
         if one_of.as_ref().is_some_and(Vec::is_empty) {
-            self.report(format!("{path}.in"), "an empty list, which matches nobody", "at least one value");
+            self.report(
+                format!("{path}.in"),
+                "an empty list, which matches nobody",
+                "at least one value",
+            );
         }
         found.pop()
     }
@@ -347,7 +476,11 @@ impl Reader<'_> {
     }
 
     fn parameter_name(&mut self, path: &str, name: String) -> Box<str> {
-        if name.is_empty() || name.bytes().any(|byte| matches!(byte, b'&' | b'=' | b'#' | 0..=32)) {
+        if name.is_empty()
+            || name
+                .bytes()
+                .any(|byte| matches!(byte, b'&' | b'=' | b'#' | 0..=32))
+        {
             self.report(
                 path,
                 format!("{name:?} can never be a parameter's name"),
@@ -359,7 +492,11 @@ impl Reader<'_> {
 
     fn claim_name(&mut self, path: &str, name: String) -> Box<str> {
         if name.is_empty() || name.contains('\0') {
-            self.report(path, format!("{name:?} is not a claim's name"), "accepted: a name without NUL");
+            self.report(
+                path,
+                format!("{name:?} is not a claim's name"),
+                "accepted: a name without NUL",
+            );
         }
         name.into()
     }
@@ -378,7 +515,20 @@ const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 

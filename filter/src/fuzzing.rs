@@ -19,19 +19,40 @@ pub fn config(bytes: &[u8]) {
     };
     let plan = Plan::build(&document, &Node::default(), None);
     let again = Plan::build(&document, &Node::default(), Some(&plan));
-    assert_eq!(plan.problems(), again.problems(), "what is kept decides as what is compiled");
-    let request =
-        Raw { host: b"shop.example.com", path: b"/shop?uid=1", cookie: b"uid=1; email=a@b", header: b"canary" };
+    assert_eq!(
+        plan.problems(),
+        again.problems(),
+        "what is kept decides as what is compiled"
+    );
+    let request = Raw {
+        host: b"shop.example.com",
+        path: b"/shop?uid=1",
+        cookie: b"uid=1; email=a@b",
+        header: b"canary",
+    };
     let (one, other) = (decide(&plan, &request), decide(&again, &request));
-    assert_eq!(one.iter().collect::<Vec<_>>(), other.iter().collect::<Vec<_>>());
+    assert_eq!(
+        one.iter().collect::<Vec<_>>(),
+        other.iter().collect::<Vec<_>>()
+    );
 }
 
 /// Any bytes as a cookie header and as a path.
 pub fn values(bytes: &[u8]) {
     let _ = cookies::value(bytes, b"uid");
-    let request = Raw { host: bytes, path: bytes, cookie: bytes, header: bytes };
+    let request = Raw {
+        host: bytes,
+        path: bytes,
+        cookie: bytes,
+        header: bytes,
+    };
     let seen = Seen::new(&request);
-    let _ = (seen.path_without_query(), seen.query(b"uid"), seen.cookie(b"uid"), seen.header("cookie"));
+    let _ = (
+        seen.path_without_query(),
+        seen.query(b"uid"),
+        seen.cookie(b"uid"),
+        seen.header("cookie"),
+    );
 }
 
 /// Any bytes as a request to a configuration that uses everything.
@@ -53,7 +74,12 @@ pub fn request(bytes: &[u8]) {
     }));
     let mut parts = bytes.split(|&byte| byte == 0);
     let mut part = || parts.next().unwrap_or_default();
-    let request = Raw { host: part(), path: part(), cookie: part(), header: part() };
+    let request = Raw {
+        host: part(),
+        path: part(),
+        cookie: part(),
+        header: part(),
+    };
     PLANS.with(|plans| {
         for plan in plans {
             let Some(plan) = plan else {
@@ -61,10 +87,20 @@ pub fn request(bytes: &[u8]) {
             };
             assert!(plan.problems().is_empty(), "{:?}", plan.problems());
             let (one, other) = (decide(plan, &request), decide(plan, &request));
-            assert_eq!(one.iter().collect::<Vec<_>>(), other.iter().collect::<Vec<_>>(), "the same request twice");
+            assert_eq!(
+                one.iter().collect::<Vec<_>>(),
+                other.iter().collect::<Vec<_>>(),
+                "the same request twice"
+            );
             for decision in one.iter() {
-                let variants = plan.split(decision.split).map_or(0, |split| split.definition.variants.len());
-                assert!(decision.variant.is_none_or(|place| usize::from(place) < variants));
+                let variants = plan
+                    .split(decision.split)
+                    .map_or(0, |split| split.definition.variants.len());
+                assert!(
+                    decision
+                        .variant
+                        .is_none_or(|place| usize::from(place) < variants)
+                );
             }
         }
     });
@@ -85,7 +121,11 @@ impl Request for Raw<'_> {
         Some(Cow::Borrowed(self.path))
     }
     fn header(&self, name: &str) -> Option<Bytes<'_>> {
-        Some(Cow::Borrowed(if name == "cookie" { self.cookie } else { self.header }))
+        Some(Cow::Borrowed(if name == "cookie" {
+            self.cookie
+        } else {
+            self.header
+        }))
     }
     fn claim(&self, _: &str) -> Option<Bytes<'_>> {
         Some(Cow::Borrowed(self.header))
@@ -131,7 +171,19 @@ mod tests {
         let mut bytes = seed.to_vec();
         for _ in 0..next(state) % 6 {
             let at = (next(state) as usize) % (bytes.len() + 1);
-            let with = [b'{', b'}', b'"', b';', b'=', 0, 0xff, b'.', b'9', b'-', (next(state) & 0xff) as u8];
+            let with = [
+                b'{',
+                b'}',
+                b'"',
+                b';',
+                b'=',
+                0,
+                0xff,
+                b'.',
+                b'9',
+                b'-',
+                (next(state) & 0xff) as u8,
+            ];
             let byte = with[(next(state) as usize) % with.len()];
             match next(state) % 4 {
                 0 if at < bytes.len() => bytes[at] = byte,

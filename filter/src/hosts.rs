@@ -34,27 +34,41 @@ pub fn parse(text: &str) -> Result<HostPattern, &'static str> {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if name.len() > MAX_HOST_BYTES || !(is_literal || labels.split('.').all(is_label)) {
-        return Err("accepted: a host name without port, or *. and a host name (international: xn--…)");
+        return Err(
+            "accepted: a host name without port, or *. and a host name (international: xn--…)",
+        );
     }
-    Ok(if is_wildcard { format!(".{labels}").into() } else { name.into() })
+    Ok(if is_wildcard {
+        format!(".{labels}").into()
+    } else {
+        name.into()
+    })
 }
 
 /// The names by which a caller may reach the service `name.namespace`; `web` alone only from its own namespace.
 ///
 /// # Errors
 /// What is accepted instead.
-pub fn service_names(service: &str, caller_namespace: Option<&str>) -> Result<Vec<HostPattern>, &'static str> {
+pub fn service_names(
+    service: &str,
+    caller_namespace: Option<&str>,
+) -> Result<Vec<HostPattern>, &'static str> {
     const ACCEPTED: &str = "accepted: a service and its namespace, such as web.shop";
     let (name, namespace) = service.split_once('.').ok_or(ACCEPTED)?;
     if namespace.contains('.') || namespace.is_empty() || parse(service).is_err() {
         return Err(ACCEPTED);
     }
     let service = service.to_ascii_lowercase();
-    let mut names =
-        vec![format!("{service}.svc.cluster.local").into(), format!("{service}.svc").into(), service.as_str().into()];
+    let mut names = vec![
+        format!("{service}.svc.cluster.local").into(),
+        format!("{service}.svc").into(),
+        service.as_str().into(),
+    ];
     if caller_namespace == Some(namespace) {
         names.push(name.to_ascii_lowercase().into());
     }
@@ -103,9 +117,16 @@ impl HostIndex {
             all.dedup();
             let mut kept: Vec<u16> = Vec::with_capacity(all.len().min(MAX_SPLITS_PER_HOST));
             for split in all {
-                let clashes_with = kept.iter().copied().find(|&other| header(other) == header(split));
+                let clashes_with = kept
+                    .iter()
+                    .copied()
+                    .find(|&other| header(other) == header(split));
                 if clashes_with.is_some() || kept.len() == MAX_SPLITS_PER_HOST {
-                    crowded.push(Crowded { host: host.to_owned(), split, clashes_with });
+                    crowded.push(Crowded {
+                        host: host.to_owned(),
+                        split,
+                        clashes_with,
+                    });
                 } else {
                     kept.push(split);
                 }
@@ -115,13 +136,19 @@ impl HostIndex {
         let by_name = named
             .iter()
             .map(|(host, own)| {
-                let above = suffixes(host).filter_map(|suffix| named.get(suffix)).flatten();
+                let above = suffixes(host)
+                    .filter_map(|suffix| named.get(suffix))
+                    .flatten();
                 let all = own.iter().chain(above).chain(&hostless).copied().collect();
                 (host.as_bytes().into(), fit(host, all))
             })
             .collect();
         let has_wildcards = named.keys().any(|host| host.starts_with('.'));
-        let index = Self { by_name, hostless: fit("", hostless.clone()), has_wildcards };
+        let index = Self {
+            by_name,
+            hostless: fit("", hostless.clone()),
+            has_wildcards,
+        };
         (index, crowded)
     }
 
@@ -146,14 +173,23 @@ impl HostIndex {
         if !self.has_wildcards {
             return None;
         }
-        let dots = host.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'.');
-        dots.filter_map(|(at, _)| self.by_name.get(host.get(at..)?)).next().map(AsRef::as_ref)
+        let dots = host
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, byte)| **byte == b'.');
+        dots.filter_map(|(at, _)| self.by_name.get(host.get(at..)?))
+            .next()
+            .map(AsRef::as_ref)
     }
 }
 
 /// The wildcards above a host or wildcard, longest first, itself excluded: `.b.c` and `.c` for `a.b.c`.
 fn suffixes(host: &str) -> impl Iterator<Item = &str> {
-    host.char_indices().skip(1).filter(|(_, char)| *char == '.').filter_map(move |(at, _)| host.get(at..))
+    host.char_indices()
+        .skip(1)
+        .filter(|(_, char)| *char == '.')
+        .filter_map(move |(at, _)| host.get(at..))
 }
 
 /// Without port and trailing dot, in lower case; `None` when it is too long to be a host.
@@ -177,21 +213,41 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn index(splits: &[&[&str]]) -> (HostIndex, Vec<Crowded>) {
-        let parsed: Vec<Vec<HostPattern>> =
-            splits.iter().map(|hosts| hosts.iter().map(|host| parse(host).unwrap()).collect()).collect();
-        let headers: Vec<String> = (0..splits.len()).map(|place| format!("x-{place}")).collect();
-        let pairs = parsed.iter().enumerate().map(|(place, hosts)| (place as u16, hosts.as_slice()));
+        let parsed: Vec<Vec<HostPattern>> = splits
+            .iter()
+            .map(|hosts| hosts.iter().map(|host| parse(host).unwrap()).collect())
+            .collect();
+        let headers: Vec<String> = (0..splits.len())
+            .map(|place| format!("x-{place}"))
+            .collect();
+        let pairs = parsed
+            .iter()
+            .enumerate()
+            .map(|(place, hosts)| (place as u16, hosts.as_slice()));
         HostIndex::build(pairs, |split| headers[usize::from(split)].as_str())
     }
 
     #[test]
     fn exact_wildcard_and_hostless_splits_all_apply() {
-        let (index, crowded) =
-            index(&[&["shop.example.com"], &["*.example.com"], &[], &["*.shop.example.com"], &["[::1]"]]);
+        let (index, crowded) = index(&[
+            &["shop.example.com"],
+            &["*.example.com"],
+            &[],
+            &["*.shop.example.com"],
+            &["[::1]"],
+        ]);
         assert_eq!(crowded, []);
         let cases: &[(&str, &[u8], &[u16])] = &[
-            ("exact, its wildcard and the hostless", b"shop.example.com", &[0, 1, 2]),
-            ("port, case and trailing dot are dropped", b"SHOP.example.com.:8080", &[0, 1, 2]),
+            (
+                "exact, its wildcard and the hostless",
+                b"shop.example.com",
+                &[0, 1, 2],
+            ),
+            (
+                "port, case and trailing dot are dropped",
+                b"SHOP.example.com.:8080",
+                &[0, 1, 2],
+            ),
             ("any depth", b"a.b.example.com", &[1, 2]),
             ("two wildcards", b"a.shop.example.com", &[1, 2, 3]),
             ("but not the name itself", b"example.com", &[2]),
@@ -212,16 +268,32 @@ mod tests {
     fn a_seventeenth_split_finds_no_place() {
         let (index, crowded) = index(&[["a.org"].as_slice(); 17]);
         assert_eq!(index.splits(Some(b"a.org")).len(), 16);
-        assert_eq!(crowded, [Crowded { host: "a.org".to_owned(), split: 16, clashes_with: None }]);
+        assert_eq!(
+            crowded,
+            [Crowded {
+                host: "a.org".to_owned(),
+                split: 16,
+                clashes_with: None
+            }]
+        );
     }
 
     #[test]
     fn two_splits_cannot_share_a_header_on_one_host() {
         let hosts = [parse("a.org").unwrap()];
-        let (index, crowded) =
-            HostIndex::build([(0, hosts.as_slice()), (1, hosts.as_slice())].into_iter(), |_| "x-same");
+        let (index, crowded) = HostIndex::build(
+            [(0, hosts.as_slice()), (1, hosts.as_slice())].into_iter(),
+            |_| "x-same",
+        );
         assert_eq!(index.splits(Some(b"a.org")), [0]);
-        assert_eq!(crowded, [Crowded { host: "a.org".to_owned(), split: 1, clashes_with: Some(0) }]);
+        assert_eq!(
+            crowded,
+            [Crowded {
+                host: "a.org".to_owned(),
+                split: 1,
+                clashes_with: Some(0)
+            }]
+        );
     }
 
     #[test]
@@ -235,7 +307,17 @@ mod tests {
         for (text, expected) in ok {
             assert_eq!(parse(text).as_deref(), Ok(expected));
         }
-        for text in ["", "*", "a.org:80", "a..org", "*.*.org", "a.*.org", "http://a.org", "bücher.example", "a b"] {
+        for text in [
+            "",
+            "*",
+            "a.org:80",
+            "a..org",
+            "*.*.org",
+            "a.*.org",
+            "http://a.org",
+            "bücher.example",
+            "a b",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
@@ -243,8 +325,17 @@ mod tests {
     #[test]
     fn a_service_has_every_name_a_caller_may_use() {
         let long = ["web.shop.svc.cluster.local", "web.shop.svc", "web.shop"];
-        assert_eq!(service_names("web.shop", Some("team-a")).unwrap(), long.map(HostPattern::from));
-        assert_eq!(service_names("web.shop", Some("shop")).unwrap().last().map(AsRef::as_ref), Some("web"));
+        assert_eq!(
+            service_names("web.shop", Some("team-a")).unwrap(),
+            long.map(HostPattern::from)
+        );
+        assert_eq!(
+            service_names("web.shop", Some("shop"))
+                .unwrap()
+                .last()
+                .map(AsRef::as_ref),
+            Some("web")
+        );
         for service in ["web", "web.shop.svc", "web.", ".shop", "we b.shop"] {
             assert!(service_names(service, None).is_err(), "{service}");
         }

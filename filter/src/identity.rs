@@ -26,7 +26,11 @@ pub enum Source {
 
 impl Source {
     /// The identity in a request; an empty value is none.
-    pub fn value<'a, R: Request>(&self, seen: &'a Seen<'_, R>, anonymous_cookie: &str) -> Option<Bytes<'a>> {
+    pub fn value<'a, R: Request>(
+        &self,
+        seen: &'a Seen<'_, R>,
+        anonymous_cookie: &str,
+    ) -> Option<Bytes<'a>> {
         let value = match self {
             Self::Cookie(name) => seen.cookie(name.as_bytes()).map(Cow::Borrowed),
             Self::Header(name) => seen.header(name),
@@ -53,7 +57,9 @@ impl Source {
     /// Its name, where it has one of its own.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Cookie(name) | Self::Header(name) | Self::Query(name) | Self::Claim(name) => Some(name),
+            Self::Cookie(name) | Self::Header(name) | Self::Query(name) | Self::Claim(name) => {
+                Some(name)
+            }
             Self::Address | Self::Anonymous => None,
         }
     }
@@ -85,7 +91,11 @@ impl NewIdentity {
         Self(std::array::from_fn(|place| {
             // 21 characters of 6 bits and a last one of 2 bits, padded with zeros on the right.
             let shift = 122_i32 - 6 * place as i32;
-            let six = if shift >= 0 { bits >> shift } else { bits << -shift } & 63;
+            let six = if shift >= 0 {
+                bits >> shift
+            } else {
+                bits << -shift
+            } & 63;
             base64url(six as u8)
         }))
     }
@@ -134,6 +144,9 @@ mod tests {
         assert_eq!(text([0; 16]), "AAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(text([0xff; 16]), "_____________________w");
         // python3: base64.urlsafe_b64encode(bytes(range(16)))
-        assert_eq!(text(std::array::from_fn(|place| place as u8)), "AAECAwQFBgcICQoLDA0ODw");
+        assert_eq!(
+            text(std::array::from_fn(|place| place as u8)),
+            "AAECAwQFBgcICQoLDA0ODw"
+        );
     }
 }

@@ -118,7 +118,9 @@ pub struct Rule {
 impl Rule {
     /// Whether some alternative holds as a whole.
     pub fn matches<R: Request>(&self, seen: &Seen<'_, R>) -> bool {
-        self.alternatives.iter().any(|alternative| alternative.iter().all(|condition| condition.holds(seen)))
+        self.alternatives
+            .iter()
+            .any(|alternative| alternative.iter().all(|condition| condition.holds(seen)))
     }
 }
 
@@ -144,20 +146,60 @@ mod tests {
         let one_of = Matcher::OneOf(["gold".into(), "platinum".into()].into());
         let cases: &[(&str, Matcher, Option<&[u8]>, bool)] = &[
             ("exact", Matcher::Exact("ios".into()), Some(b"ios"), true),
-            ("exact is the whole value", Matcher::Exact("ios".into()), Some(b"ios17"), false),
-            ("exact has case", Matcher::Exact("ios".into()), Some(b"iOS"), false),
-            ("prefix", Matcher::Prefix("ios".into()), Some(b"ios17"), true),
-            ("prefix of something shorter", Matcher::Prefix("ios".into()), Some(b"io"), false),
-            ("suffix", Matcher::Suffix(".com".into()), Some(b"x.com"), true),
+            (
+                "exact is the whole value",
+                Matcher::Exact("ios".into()),
+                Some(b"ios17"),
+                false,
+            ),
+            (
+                "exact has case",
+                Matcher::Exact("ios".into()),
+                Some(b"iOS"),
+                false,
+            ),
+            (
+                "prefix",
+                Matcher::Prefix("ios".into()),
+                Some(b"ios17"),
+                true,
+            ),
+            (
+                "prefix of something shorter",
+                Matcher::Prefix("ios".into()),
+                Some(b"io"),
+                false,
+            ),
+            (
+                "suffix",
+                Matcher::Suffix(".com".into()),
+                Some(b"x.com"),
+                true,
+            ),
             ("regex", regex.clone(), Some(b"a\xffc"), true),
-            ("regex is the whole value", regex.clone(), Some(b"xabc"), false),
+            (
+                "regex is the whole value",
+                regex.clone(),
+                Some(b"xabc"),
+                false,
+            ),
             ("in", one_of.clone(), Some(b"platinum"), true),
             ("not in", one_of.clone(), Some(b"silver"), false),
             ("empty is present", Matcher::Present(true), Some(b""), true),
-            ("empty is not absent", Matcher::Present(false), Some(b""), false),
+            (
+                "empty is not absent",
+                Matcher::Present(false),
+                Some(b""),
+                false,
+            ),
             ("absent", Matcher::Present(false), None, true),
             ("absent is not present", Matcher::Present(true), None, false),
-            ("absent matches no prefix", Matcher::Prefix("".into()), None, false),
+            (
+                "absent matches no prefix",
+                Matcher::Prefix("".into()),
+                None,
+                false,
+            ),
             ("absent matches no regex", regex, None, false),
             ("absent is in nothing", one_of, None, false),
         ];

@@ -62,14 +62,27 @@ impl Patterns {
             return Ok(known);
         }
         check(pattern)?;
-        let refused = |error: String| (format!("{pattern:?} does not compile: {error}"), ACCEPTED.to_owned());
-        let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
-        let parsed = parser.parse(pattern).map_err(|error| refused(last_line(&error.to_string())))?;
+        let refused = |error: String| {
+            (
+                format!("{pattern:?} does not compile: {error}"),
+                ACCEPTED.to_owned(),
+            )
+        };
+        let mut parser = regex_syntax::ParserBuilder::new()
+            .unicode(false)
+            .utf8(false)
+            .build();
+        let parsed = parser
+            .parse(pattern)
+            .map_err(|error| refused(last_line(&error.to_string())))?;
         let program = match Scanner::new(&parsed) {
             Some(scanner) => Program::Scanner(scanner),
             None if self.engines >= MAX_PROGRAMS => {
                 let found = format!("more than {MAX_PROGRAMS} distinct expressions");
-                return Err((found, "share expressions, or use exact, prefix, suffix, in".to_owned()));
+                return Err((
+                    found,
+                    "share expressions, or use exact, prefix, suffix, in".to_owned(),
+                ));
             }
             None => {
                 let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
@@ -81,15 +94,20 @@ impl Patterns {
         };
         self.engines += usize::from(matches!(program, Program::Regex(_)));
         let program = Arc::new(program);
-        self.programs.insert(pattern.to_owned(), Arc::downgrade(&program));
+        self.programs
+            .insert(pattern.to_owned(), Arc::downgrade(&program));
         Ok(program)
     }
 
     /// Keeps only the expressions that somebody still uses.
     pub fn forget_unused(&mut self) {
-        self.programs.retain(|_, program| program.strong_count() > 0);
-        let engines =
-            self.programs.values().filter_map(Weak::upgrade).filter(|program| matches!(**program, Program::Regex(_)));
+        self.programs
+            .retain(|_, program| program.strong_count() > 0);
+        let engines = self
+            .programs
+            .values()
+            .filter_map(Weak::upgrade)
+            .filter(|program| matches!(**program, Program::Regex(_)));
         self.engines = engines.count();
     }
 
@@ -108,16 +126,25 @@ const ACCEPTED: &str = "accepted: the syntax that RE2 and Rust share";
 
 /// The regex crate draws its syntax errors over several lines; the last one says what is wrong.
 fn last_line(error: &str) -> String {
-    error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    error
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned()
 }
 
 /// Refuses what RE2 and Rust read differently.
 fn check(pattern: &str) -> Result<(), (String, String)> {
     let length = pattern.chars().count();
     if length > MAX_PATTERN_CHARS {
-        return Err((format!("{length} characters"), format!("at most {MAX_PATTERN_CHARS}, as in Istio")));
+        return Err((
+            format!("{length} characters"),
+            format!("at most {MAX_PATTERN_CHARS}, as in Istio"),
+        ));
     }
-    let refuse = |what: &str, instead: &str| Err((format!("{pattern:?} has {what}"), instead.to_owned()));
+    let refuse =
+        |what: &str, instead: &str| Err((format!("{pattern:?} has {what}"), instead.to_owned()));
     match disagreement(pattern.as_bytes()) {
         None => Ok(()),
         Some((what, instead)) => refuse(what, instead),
@@ -143,12 +170,17 @@ fn disagreement(pattern: &[u8]) -> Option<Disagreement> {
                 Ok(after) => after,
                 Err(found) => return Some(found),
             },
-            b'(' if after.starts_with(b"?") => match flags_disagreement(after.get(1..).unwrap_or_default()) {
-                Some(found) => return Some(found),
-                None => after,
-            },
+            b'(' if after.starts_with(b"?") => {
+                match flags_disagreement(after.get(1..).unwrap_or_default()) {
+                    Some(found) => return Some(found),
+                    None => after,
+                }
+            }
             b'*' | b'+' | b'{' if was_quantifier => {
-                return Some(("a repetition of a repetition, which RE2 refuses", "put the inner one in (?:…)"));
+                return Some((
+                    "a repetition of a repetition, which RE2 refuses",
+                    "put the inner one in (?:…)",
+                ));
             }
             b'?' if was_quantifier => after,
             b'*' | b'+' | b'?' => {
@@ -156,14 +188,20 @@ fn disagreement(pattern: &[u8]) -> Option<Disagreement> {
                 after
             }
             b'{' => {
-                let end = after.iter().position(|&byte| byte == b'}').unwrap_or(after.len());
+                let end = after
+                    .iter()
+                    .position(|&byte| byte == b'}')
+                    .unwrap_or(after.len());
                 let (counts, after) = after.split_at(end);
                 let is_too_many = counts
                     .split(|&byte| byte == b',')
                     .filter_map(|count| std::str::from_utf8(count).ok()?.trim().parse::<u32>().ok())
                     .any(|count| count > MAX_REPEAT);
                 if is_too_many {
-                    return Some(("more than 1000 repetitions, which RE2 refuses", "at most 1000"));
+                    return Some((
+                        "more than 1000 repetitions, which RE2 refuses",
+                        "at most 1000",
+                    ));
                 }
                 after_quantifier = true;
                 after.get(1..).unwrap_or_default()
@@ -176,10 +214,13 @@ fn disagreement(pattern: &[u8]) -> Option<Disagreement> {
 
 fn escape_disagreement(escaped: u8, after: &[u8]) -> Option<Disagreement> {
     match escaped {
-        b'<' | b'>' => {
-            Some((r"\< or \>, a literal in RE2 and a word boundary in Rust", "write < or > without the backslash"))
+        b'<' | b'>' => Some((
+            r"\< or \>, a literal in RE2 and a word boundary in Rust",
+            "write < or > without the backslash",
+        )),
+        b'b' | b'B' if after.starts_with(b"{") => {
+            Some((r"\b{…}, which RE2 reads as a repetition", r"\b alone"))
         }
-        b'b' | b'B' if after.starts_with(b"{") => Some((r"\b{…}, which RE2 reads as a repetition", r"\b alone")),
         b'Q' | b'E' => Some((r"\Q or \E, which only RE2 knows", "escape each character")),
         b'C' => Some((r"\C, which only RE2 knows", ".")),
         b'u' | b'U' => Some((r"\u, which only Rust knows", r"\x{…}")),
@@ -239,16 +280,33 @@ mod tests {
             ("alternation is anchored on both sides", "a|b", b"ab", false),
             ("bytes that are no text", "a.b", b"a\xffb", true),
             ("digits are ASCII", r"\d+", "٣".as_bytes(), false),
-            ("case folding is ASCII", "(?i)straße", "STRAßE".as_bytes(), true),
-            ("the email rule", r"[^@]+@some-company-name\.com", b"joe@some-company-name.com", true),
-            ("its dot is a dot", r"[^@]+@some-company-name\.com", b"joe@some-company-nameXcom", false),
+            (
+                "case folding is ASCII",
+                "(?i)straße",
+                "STRAßE".as_bytes(),
+                true,
+            ),
+            (
+                "the email rule",
+                r"[^@]+@some-company-name\.com",
+                b"joe@some-company-name.com",
+                true,
+            ),
+            (
+                "its dot is a dot",
+                r"[^@]+@some-company-name\.com",
+                b"joe@some-company-nameXcom",
+                false,
+            ),
             ("POSIX classes", "[[:alpha:]]+", b"abc", true),
             ("a literal ] first in a class", "[]a]+", b"]a", true),
             ("lazy repetition", "a+?b", b"aab", true),
             ("named groups", "(?P<x>a)(?<y>b)", b"ab", true),
         ];
         for (label, pattern, value, expected) in cases {
-            let compiled = Patterns::default().compile(pattern).unwrap_or_else(|error| panic!("{label}: {error:?}"));
+            let compiled = Patterns::default()
+                .compile(pattern)
+                .unwrap_or_else(|error| panic!("{label}: {error:?}"));
             assert_eq!(compiled.is_match(value), *expected, "{label}");
         }
     }
@@ -275,14 +333,20 @@ mod tests {
             ("too large a program", "(a{1000}){1000}"),
         ];
         for (label, pattern) in cases {
-            assert!(Patterns::default().compile(pattern).is_err(), "{label}: {pattern}");
+            assert!(
+                Patterns::default().compile(pattern).is_err(),
+                "{label}: {pattern}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_says_what_was_found_and_what_is_accepted() {
         let (found, accepted) = Patterns::default().compile("[^;&&]").unwrap_err();
-        assert_eq!(found, r#""[^;&&]" has &&, -- or ~~ inside a character class, set operations in Rust"#);
+        assert_eq!(
+            found,
+            r#""[^;&&]" has &&, -- or ~~ inside a character class, set operations in Rust"#
+        );
         assert_eq!(accepted, "write the character once, or escape it");
         let (found, _) = Patterns::default().compile("(a").unwrap_err();
         assert_eq!(found, r#""(a" does not compile: unclosed group"#);
@@ -293,20 +357,33 @@ mod tests {
         let classic = r"^(.*?;\s*)?(email=[^;]*@some-company-name\.com)(;.*)?$";
         assert!(Patterns::default().compile(classic).is_ok());
         let mut patterns = Patterns::default();
-        let used: Vec<_> =
-            (0..MAX_PROGRAMS).map(|number| patterns.compile(&format!("a|b{number}c")).unwrap()).collect();
-        assert_eq!(patterns.compile("a|bc").unwrap_err().0, "more than 1000 distinct expressions");
+        let used: Vec<_> = (0..MAX_PROGRAMS)
+            .map(|number| patterns.compile(&format!("a|b{number}c")).unwrap())
+            .collect();
+        assert_eq!(
+            patterns.compile("a|bc").unwrap_err().0,
+            "more than 1000 distinct expressions"
+        );
         assert!(patterns.compile("a|b1c").is_ok(), "a known one is free");
-        assert!(patterns.compile("[^@]+@c").is_ok(), "so is one that needs no engine");
+        assert!(
+            patterns.compile("[^@]+@c").is_ok(),
+            "so is one that needs no engine"
+        );
         drop(used);
         patterns.forget_unused();
-        assert!(patterns.compile("a|bc").is_ok(), "and what nobody uses does not count");
+        assert!(
+            patterns.compile("a|bc").is_ok(),
+            "and what nobody uses does not count"
+        );
     }
 
     #[test]
     fn identical_expressions_are_compiled_once() {
         let mut patterns = Patterns::default();
-        let (one, other) = (patterns.compile("a+").unwrap(), patterns.compile("a+").unwrap());
+        let (one, other) = (
+            patterns.compile("a+").unwrap(),
+            patterns.compile("a+").unwrap(),
+        );
         assert!(Arc::ptr_eq(&one, &other));
         drop((one, other));
         patterns.forget_unused();

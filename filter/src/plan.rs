@@ -75,7 +75,8 @@ pub struct Split {
 impl Split {
     /// The allocation of the audience of rule number `rule`, or of everyone.
     pub fn allocation(&self, rule: Option<usize>) -> &Allocation {
-        rule.and_then(|rule| self.allocations.get(rule)).unwrap_or(&self.everyone)
+        rule.and_then(|rule| self.allocations.get(rule))
+            .unwrap_or(&self.everyone)
     }
 }
 
@@ -96,20 +97,35 @@ pub struct Plan {
 impl Plan {
     /// The plan of a document for a proxy. Whatever `previous` already compiled and is unchanged is kept.
     pub fn build(document: &Document, node: &Node, previous: Option<&Self>) -> Self {
-        let mut patterns = previous.map(|plan| plan.patterns.clone()).unwrap_or_default();
+        let mut patterns = previous
+            .map(|plan| plan.patterns.clone())
+            .unwrap_or_default();
         let mut problems: Vec<Problem> = document.unknown_field_problems().collect();
         let mut splits = Vec::with_capacity(document.splits.len());
-        let mut compiled = HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
+        let mut compiled =
+            HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
         for (name, typed) in &document.splits {
             let text = canonical(typed);
-            let kept = previous.filter(|plan| plan.node == *node).and_then(|plan| plan.compiled.get(name.as_str()));
+            let kept = previous
+                .filter(|plan| plan.node == *node)
+                .and_then(|plan| plan.compiled.get(name.as_str()));
             let definition = match kept {
                 Some((earlier, definition)) if *earlier == text => Arc::clone(definition),
-                _ => Arc::new(Definition::compile(name, typed, node.namespace.as_deref(), &mut patterns)),
+                _ => Arc::new(Definition::compile(
+                    name,
+                    typed,
+                    node.namespace.as_deref(),
+                    &mut patterns,
+                )),
             };
             problems.extend(definition.problems.iter().cloned());
             compiled.insert(name.as_str().into(), (text, Arc::clone(&definition)));
-            splits.push(split(definition, document.weights.get(name), document.draws.get(name), &mut problems));
+            splits.push(split(
+                definition,
+                document.weights.get(name),
+                document.draws.get(name),
+                &mut problems,
+            ));
         }
         orphans("weights", &document.weights, document, &mut problems);
         orphans("draws", &document.draws, document, &mut problems);
@@ -141,7 +157,9 @@ impl Plan {
 
     /// A split by its name.
     pub fn split_named(&self, name: &str) -> Option<&Split> {
-        self.splits.iter().find(|split| *split.definition.name == *name)
+        self.splits
+            .iter()
+            .find(|split| *split.definition.name == *name)
     }
 
     /// Which splits apply to which host.
@@ -191,7 +209,8 @@ fn split(
     let draw = draw.map(|typed| read_draw(&definition.name, typed, problems));
     is_served &= draw != Some(None);
     let draw = draw.flatten();
-    let (by_rule, everyone) = match weights.map(|typed| read_weights(&definition, typed, problems)) {
+    let (by_rule, everyone) = match weights.map(|typed| read_weights(&definition, typed, problems))
+    {
         Some(Some(allocations)) => allocations,
         Some(None) => {
             is_served = false;
@@ -199,26 +218,45 @@ fn split(
         }
         None => Default::default(),
     };
-    debug_assert!(is_served || definition.is_broken() || problems.len() > before, "what is not served has a problem");
+    debug_assert!(
+        is_served || definition.is_broken() || problems.len() > before,
+        "what is not served has a problem"
+    );
     let seed = Seed::new(&definition.salt, draw.as_deref());
     let (allocations, everyone) = if is_served {
-        (by_rule.into_boxed_slice(), everyone.unwrap_or_else(Allocation::fallback_only))
+        (
+            by_rule.into_boxed_slice(),
+            everyone.unwrap_or_else(Allocation::fallback_only),
+        )
     } else {
         (Box::default(), Allocation::fallback_only())
     };
     let allocations = if allocations.is_empty() {
-        definition.rules.iter().map(|_| Allocation::fallback_only()).collect()
+        definition
+            .rules
+            .iter()
+            .map(|_| Allocation::fallback_only())
+            .collect()
     } else {
         allocations
     };
-    Split { definition, seed, allocations, everyone }
+    Split {
+        definition,
+        seed,
+        allocations,
+        everyone,
+    }
 }
 
 fn read_draw(split: &str, typed: &Value, problems: &mut Vec<Problem>) -> Option<String> {
     let path = format!("draws.{split}");
     let draw = String::read(&path, typed, problems)?;
     if draw.is_empty() || draw.len() > 63 || draw.contains('\0') {
-        problems.push(Problem::new(path, format!("{draw:?}"), "accepted: 1 to 63 bytes without NUL"));
+        problems.push(Problem::new(
+            path,
+            format!("{draw:?}"),
+            "accepted: 1 to 63 bytes without NUL",
+        ));
         return None;
     }
     Some(draw)
@@ -227,16 +265,27 @@ fn read_draw(split: &str, typed: &Value, problems: &mut Vec<Problem>) -> Option<
 type ByAudience = (Vec<Allocation>, Option<Allocation>);
 
 /// The allocations by audience; `None` when the weights are wrong, so that the split must be served without any.
-fn read_weights(definition: &Definition, typed: &Value, problems: &mut Vec<Problem>) -> Option<ByAudience> {
+fn read_weights(
+    definition: &Definition,
+    typed: &Value,
+    problems: &mut Vec<Problem>,
+) -> Option<ByAudience> {
     let path = format!("weights.{}", definition.name);
     let before = problems.len();
     let weights = config::Weights::read(&path, typed, problems)?;
     let mut is_good = problems.len() == before;
-    let mut by_rule: Vec<_> = definition.rules.iter().map(|_| Allocation::fallback_only()).collect();
+    let mut by_rule: Vec<_> = definition
+        .rules
+        .iter()
+        .map(|_| Allocation::fallback_only())
+        .collect();
     let mut everyone = None;
     for (audience, by_challenger) in weights {
         let path = format!("{path}.{audience}");
-        let rule = definition.rules.iter().position(|rule| *rule.name == *audience);
+        let rule = definition
+            .rules
+            .iter()
+            .position(|rule| *rule.name == *audience);
         if rule.is_none() && audience != EVERYONE {
             // A broken split's rules may not have been read: no orphan then.
             if !definition.is_broken() {
@@ -256,10 +305,18 @@ fn read_weights(definition: &Definition, typed: &Value, problems: &mut Vec<Probl
 }
 
 fn orphan_audience(definition: &Definition, path: &str, audience: &str) -> Problem {
-    let known: Vec<&str> = definition.rules.iter().map(|rule| rule.name.as_ref()).chain([EVERYONE]).collect();
+    let known: Vec<&str> = definition
+        .rules
+        .iter()
+        .map(|rule| rule.name.as_ref())
+        .chain([EVERYONE])
+        .collect();
     Problem::new(
         path,
-        format!("split {} has no audience {audience:?}, ignored", definition.name),
+        format!(
+            "split {} has no audience {audience:?}, ignored",
+            definition.name
+        ),
         format!("accepted: {}", known.join(", ")),
     )
 }
@@ -278,7 +335,11 @@ fn read_shares(
         let place = definition.variant(challenger.as_bytes()).map(usize::from);
         match (place, Percent::new(percent)) {
             (Some(0), _) => {
-                problems.push(Problem::new(path, "the fallback is never named", "it gets what the challengers leave"));
+                problems.push(Problem::new(
+                    path,
+                    "the fallback is never named",
+                    "it gets what the challengers leave",
+                ));
                 is_good = false;
             }
             (None, _) => {
@@ -304,25 +365,41 @@ fn read_shares(
     }
     if sum > Percent::HUNDRED.buckets() {
         let found = format!("the challengers add up to {}", f64::from(sum) / 1_000.0);
-        problems.push(Problem::new(path, found, "at most 100; the fallback gets the rest"));
+        problems.push(Problem::new(
+            path,
+            found,
+            "at most 100; the fallback gets the rest",
+        ));
         is_good = false;
     }
     is_good.then_some(shares)
 }
 
 fn orphan_challenger(definition: &Definition, path: String, challenger: &str) -> Problem {
-    let is_yaml_s =
-        matches!(challenger, "true" | "false") || challenger.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_yaml_s = matches!(challenger, "true" | "false")
+        || challenger
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let hint = if is_yaml_s { YAML_HINT } else { "" };
     Problem::new(
         path,
-        format!("split {} has no challenger {challenger:?}, ignored", definition.name),
+        format!(
+            "split {} has no challenger {challenger:?}, ignored",
+            definition.name
+        ),
         format!("accepted: {}{hint}", definition.challengers().join(", ")),
     )
 }
 
-fn orphans(field: &str, named: &serde_json::Map<String, Value>, document: &Document, problems: &mut Vec<Problem>) {
-    let orphaned = named.keys().filter(|name| !document.splits.contains_key(*name));
+fn orphans(
+    field: &str,
+    named: &serde_json::Map<String, Value>,
+    document: &Document,
+    problems: &mut Vec<Problem>,
+) {
+    let orphaned = named
+        .keys()
+        .filter(|name| !document.splits.contains_key(*name));
     problems.extend(orphaned.map(|name| {
         Problem::new(
             format!("{field}.{name}"),
@@ -333,9 +410,19 @@ fn orphans(field: &str, named: &serde_json::Map<String, Value>, document: &Docum
 }
 
 fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
-    let name = |place: u16| splits.get(usize::from(place)).map_or("", |split| &split.definition.name);
-    let header = |place: u16| splits.get(usize::from(place)).map_or("", |split| split.definition.header.as_ref());
-    let patterns = (0_u16..).zip(splits).map(|(place, split)| (place, split.definition.hosts.as_ref()));
+    let name = |place: u16| {
+        splits
+            .get(usize::from(place))
+            .map_or("", |split| &split.definition.name)
+    };
+    let header = |place: u16| {
+        splits
+            .get(usize::from(place))
+            .map_or("", |split| split.definition.header.as_ref())
+    };
+    let patterns = (0_u16..)
+        .zip(splits)
+        .map(|(place, split)| (place, split.definition.hosts.as_ref()));
     let (index, crowded) = HostIndex::build(patterns, header);
     problems.extend(crowded.into_iter().map(|crowded| {
         let host = match crowded.host.strip_prefix('.') {
@@ -347,7 +434,11 @@ fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
         match crowded.clashes_with {
             Some(other) => Problem::new(
                 format!("{path}.header"),
-                format!("{:?} is also the header of split {} on {host}", header(crowded.split), name(other)),
+                format!(
+                    "{:?} is also the header of split {} on {host}",
+                    header(crowded.split),
+                    name(other)
+                ),
                 "one split a header on each host; left out there",
             ),
             None => Problem::new(

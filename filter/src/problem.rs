@@ -18,8 +18,16 @@ pub struct Problem {
 
 impl Problem {
     /// A problem at `path`: `found` stands there, `accepted` would be right.
-    pub fn new(path: impl Into<String>, found: impl Into<String>, accepted: impl Into<String>) -> Self {
-        Self { path: path.into(), found: found.into(), accepted: accepted.into() }
+    pub fn new(
+        path: impl Into<String>,
+        found: impl Into<String>,
+        accepted: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            found: found.into(),
+            accepted: accepted.into(),
+        }
     }
 }
 

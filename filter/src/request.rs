@@ -41,20 +41,31 @@ pub struct Seen<'r, R> {
 impl<'r, R: Request> Seen<'r, R> {
     /// Nothing asked yet.
     pub fn new(request: &'r R) -> Self {
-        Self { request, cookie_header: OnceCell::new(), path: OnceCell::new() }
+        Self {
+            request,
+            cookie_header: OnceCell::new(),
+            path: OnceCell::new(),
+        }
     }
 
     /// A cookie's value.
     pub fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
-        let header = self.cookie_header.get_or_init(|| self.request.header("cookie"));
+        let header = self
+            .cookie_header
+            .get_or_init(|| self.request.header("cookie"));
         cookies::value(header.as_deref()?, name)
     }
 
     /// A header's value. The cookie header beyond the limit is absent, as its cookies are.
     pub fn header(&self, name: &str) -> Option<Bytes<'_>> {
         if name == "cookie" {
-            let header = self.cookie_header.get_or_init(|| self.request.header("cookie"));
-            return header.as_deref().filter(|header| header.len() <= MAX_SCANNED_BYTES).map(Cow::Borrowed);
+            let header = self
+                .cookie_header
+                .get_or_init(|| self.request.header("cookie"));
+            return header
+                .as_deref()
+                .filter(|header| header.len() <= MAX_SCANNED_BYTES)
+                .map(Cow::Borrowed);
         }
         self.request.header(name)
     }
@@ -62,7 +73,10 @@ impl<'r, R: Request> Seen<'r, R> {
     /// The path without the query; absent beyond the limit.
     pub fn path_without_query(&self) -> Option<&[u8]> {
         let path = self.path()?;
-        let end = path.iter().take(MAX_SCANNED_BYTES).position(|&byte| byte == b'?');
+        let end = path
+            .iter()
+            .take(MAX_SCANNED_BYTES)
+            .position(|&byte| byte == b'?');
         match end {
             Some(end) => path.get(..end),
             None => (path.len() <= MAX_SCANNED_BYTES).then_some(path),
@@ -72,7 +86,11 @@ impl<'r, R: Request> Seen<'r, R> {
     /// A query parameter's value, not percent-decoded; the first duplicate. `a` and `a=` are present and empty.
     pub fn query(&self, name: &[u8]) -> Option<&[u8]> {
         let path = self.path()?;
-        let query_at = path.iter().take(MAX_SCANNED_BYTES).position(|&byte| byte == b'?')? + 1;
+        let query_at = path
+            .iter()
+            .take(MAX_SCANNED_BYTES)
+            .position(|&byte| byte == b'?')?
+            + 1;
         let (scanned, is_cut) = match path.get(query_at..MAX_SCANNED_BYTES) {
             Some(scanned) => (scanned, path.len() > MAX_SCANNED_BYTES),
             None => (path.get(query_at..)?, false),
@@ -98,7 +116,10 @@ impl<'r, R: Request> Seen<'r, R> {
 
 fn split_at_equals(pair: &[u8]) -> (&[u8], &[u8]) {
     match pair.iter().position(|&byte| byte == b'=') {
-        Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
+        Some(at) => (
+            pair.get(..at).unwrap_or_default(),
+            pair.get(at + 1..).unwrap_or_default(),
+        ),
         None => (pair, &[]),
     }
 }
@@ -172,10 +193,21 @@ mod tests {
         let mut whole = b"/?".to_vec();
         whole.resize(MAX_SCANNED_BYTES - 6, b'x');
         whole.extend(b"&uid=7");
-        assert_eq!(Seen::new(&Path(whole.clone())).query(b"uid"), Some(&b"7"[..]));
+        assert_eq!(
+            Seen::new(&Path(whole.clone())).query(b"uid"),
+            Some(&b"7"[..])
+        );
         whole.extend(b"&b=1");
-        assert_eq!(Seen::new(&Path(whole.clone())).query(b"uid"), Some(&b"7"[..]), "ends exactly at the limit");
+        assert_eq!(
+            Seen::new(&Path(whole.clone())).query(b"uid"),
+            Some(&b"7"[..]),
+            "ends exactly at the limit"
+        );
         whole.insert(2, b'x');
-        assert_eq!(Seen::new(&Path(whole)).query(b"uid"), None, "one byte is beyond");
+        assert_eq!(
+            Seen::new(&Path(whole)).query(b"uid"),
+            None,
+            "one byte is beyond"
+        );
     }
 }

@@ -70,9 +70,14 @@ pub fn canonical(value: &Value) -> String {
 pub fn without_nulls(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_nulls).collect())),
+        Value::Array(items) => Some(Value::Array(
+            items.into_iter().filter_map(without_nulls).collect(),
+        )),
         Value::Object(fields) => Some(Value::Object(
-            fields.into_iter().filter_map(|(name, value)| Some((name, without_nulls(value)?))).collect(),
+            fields
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, without_nulls(value)?)))
+                .collect(),
         )),
         other => Some(other),
     }
@@ -109,7 +114,11 @@ fn write_canonical(value: &Value, out: &mut impl fmt::Write) {
 // is the shortest form that reads back the same, and prints whole numbers without a point.
 fn write_number(number: &serde_json::Number, out: &mut impl fmt::Write) -> fmt::Result {
     let value = number.as_f64().unwrap_or(0.0);
-    if value == 0.0 { out.write_str("0") } else { write!(out, "{value}") }
+    if value == 0.0 {
+        out.write_str("0")
+    } else {
+        write!(out, "{value}")
+    }
 }
 
 fn write_array(items: &[Value], out: &mut impl fmt::Write) {
@@ -148,10 +157,26 @@ mod tests {
     #[test]
     fn canonical_json_has_one_form_for_one_meaning() {
         let cases = [
-            ("nulls dropped", json!({"a": null, "b": [null, 1]}), r#"{"b":[1]}"#),
-            ("keys in byte order", json!({"b": 1, "B": 2, "ä": 3, "a": 4}), r#"{"B":2,"a":4,"b":1,"ä":3}"#),
-            ("whole numbers as integers", json!([5.0, 5, -0.0, 1e20]), "[5,5,0,100000000000000000000]"),
-            ("others in shortest form", json!([0.001, 12.5, 1e-7]), "[0.001,12.5,0.0000001]"),
+            (
+                "nulls dropped",
+                json!({"a": null, "b": [null, 1]}),
+                r#"{"b":[1]}"#,
+            ),
+            (
+                "keys in byte order",
+                json!({"b": 1, "B": 2, "ä": 3, "a": 4}),
+                r#"{"B":2,"a":4,"b":1,"ä":3}"#,
+            ),
+            (
+                "whole numbers as integers",
+                json!([5.0, 5, -0.0, 1e20]),
+                "[5,5,0,100000000000000000000]",
+            ),
+            (
+                "others in shortest form",
+                json!([0.001, 12.5, 1e-7]),
+                "[0.001,12.5,0.0000001]",
+            ),
             ("strings as JSON", json!("a\"\n"), r#""a\"\n""#),
         ];
         for (label, value, expected) in cases {
@@ -167,6 +192,9 @@ mod tests {
         let revision = Revision::of(&json!({}));
         assert_eq!(revision.as_gauge(), hash.finish() >> 16);
         assert_eq!(Revision::from_gauge(revision.as_gauge()), revision);
-        assert_eq!(revision.to_string(), format!("{:012x}", hash.finish() >> 16));
+        assert_eq!(
+            revision.to_string(),
+            format!("{:012x}", hash.finish() >> 16)
+        );
     }
 }

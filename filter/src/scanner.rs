@@ -13,7 +13,11 @@ enum Step {
     /// These bytes.
     Literal(Box<[u8]>),
     /// As many bytes of the set as there are: at least `min`, at most `max`.
-    Run { set: Box<ByteSet>, min: u32, max: u32 },
+    Run {
+        set: Box<ByteSet>,
+        min: u32,
+        max: u32,
+    },
 }
 
 /// A set of bytes, one bit each.
@@ -29,7 +33,9 @@ impl ByteSet {
 
     #[inline(always)]
     fn contains(&self, byte: u8) -> bool {
-        self.0.get(usize::from(byte >> 5)).is_some_and(|word| word & (1 << (byte & 31)) != 0)
+        self.0
+            .get(usize::from(byte >> 5))
+            .is_some_and(|word| word & (1 << (byte & 31)) != 0)
     }
 }
 
@@ -87,7 +93,11 @@ impl Scanner {
 fn may_begin_in(step: &Step, set: &ByteSet) -> bool {
     match step {
         Step::Literal(literal) => literal.first().is_some_and(|&byte| set.contains(byte)),
-        Step::Run { set: other, .. } => set.0.iter().zip(other.0).any(|(one, other)| one & other != 0),
+        Step::Run { set: other, .. } => set
+            .0
+            .iter()
+            .zip(other.0)
+            .any(|(one, other)| one & other != 0),
     }
 }
 
@@ -95,10 +105,16 @@ fn flatten(expression: &Hir, steps: &mut Vec<Step>) -> Option<()> {
     match expression.kind() {
         HirKind::Empty => {}
         HirKind::Literal(literal) => match steps.last_mut() {
-            Some(Step::Literal(before)) => *before = [before.as_ref(), literal.0.as_ref()].concat().into(),
+            Some(Step::Literal(before)) => {
+                *before = [before.as_ref(), literal.0.as_ref()].concat().into()
+            }
             _ => steps.push(Step::Literal(literal.0.as_ref().into())),
         },
-        HirKind::Class(class) => steps.push(Step::Run { set: set_of(class)?, min: 1, max: 1 }),
+        HirKind::Class(class) => steps.push(Step::Run {
+            set: set_of(class)?,
+            min: 1,
+            max: 1,
+        }),
         HirKind::Capture(group) => flatten(&group.sub, steps)?,
         HirKind::Concat(parts) => parts.iter().try_for_each(|part| flatten(part, steps))?,
         HirKind::Repetition(repetition) => {
@@ -114,7 +130,11 @@ fn flatten(expression: &Hir, steps: &mut Vec<Step>) -> Option<()> {
                 },
                 _ => return None,
             };
-            steps.push(Step::Run { set, min: repetition.min, max: repetition.max.unwrap_or(u32::MAX) });
+            steps.push(Step::Run {
+                set,
+                min: repetition.min,
+                max: repetition.max.unwrap_or(u32::MAX),
+            });
         }
         HirKind::Look(_) | HirKind::Alternation(_) => return None,
     }
@@ -132,7 +152,10 @@ fn set_of(class: &Class) -> Option<Box<ByteSet>> {
         // Beyond ASCII a character is several bytes, which a set of bytes cannot say.
         Class::Unicode(class) => {
             for range in class.iter() {
-                let (start, end) = (u8::try_from(range.start()).ok()?, u8::try_from(range.end()).ok()?);
+                let (start, end) = (
+                    u8::try_from(range.start()).ok()?,
+                    u8::try_from(range.end()).ok()?,
+                );
                 if !end.is_ascii() {
                     return None;
                 }
@@ -151,7 +174,12 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn scanner(pattern: &str) -> Option<Scanner> {
-        let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).unwrap();
+        let hir = regex_syntax::ParserBuilder::new()
+            .unicode(false)
+            .utf8(false)
+            .build()
+            .parse(pattern)
+            .unwrap();
         Scanner::new(&hir)
     }
 
@@ -179,9 +207,19 @@ mod tests {
 
     #[test]
     fn what_needs_more_is_left_to_the_regex_crate() {
-        for pattern in
-            ["a|bc", ".*@a", "[^;]*a", "(ab)+", "a+a", "a*b*", "^a$", r"\ba", "a?a", "[a-z]{1,3}[a-c]", "a+b?a"]
-        {
+        for pattern in [
+            "a|bc",
+            ".*@a",
+            "[^;]*a",
+            "(ab)+",
+            "a+a",
+            "a*b*",
+            "^a$",
+            r"\ba",
+            "a?a",
+            "[a-z]{1,3}[a-c]",
+            "a+b?a",
+        ] {
             assert!(scanner(pattern).is_none(), "{pattern}");
         }
     }

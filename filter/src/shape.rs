@@ -25,7 +25,11 @@ pub trait Shape: Sized {
 
 /// Reports that `value` has another shape.
 pub fn mismatch(path: &str, value: &Value, accepted: &str, problems: &mut Vec<Problem>) {
-    problems.push(Problem::new(path, kind_of(value), format!("accepted: {accepted}")));
+    problems.push(Problem::new(
+        path,
+        kind_of(value),
+        format!("accepted: {accepted}"),
+    ));
 }
 
 impl Shape for String {
@@ -112,11 +116,21 @@ impl<T: Shape> Shape for BTreeMap<String, T> {
 }
 
 /// The one of several names that a value is.
-pub fn one_of<T: Copy>(path: &str, value: &Value, names: &[(&str, T)], problems: &mut Vec<Problem>) -> Option<T> {
+pub fn one_of<T: Copy>(
+    path: &str,
+    value: &Value,
+    names: &[(&str, T)],
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
     let found = names.iter().find(|(name, _)| value.as_str() == Some(name));
     if found.is_none() {
         let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        mismatch(path, value, &format!("one of {}", known.join(", ")), problems);
+        mismatch(
+            path,
+            value,
+            &format!("one of {}", known.join(", ")),
+            problems,
+        );
     }
     found.map(|(_, value)| *value)
 }
@@ -136,7 +150,12 @@ impl<'v, 'p> Fields<'v, 'p> {
         if fields.is_none() {
             mismatch(path, value, "a map", problems);
         }
-        Self { path, fields, known: Vec::new(), problems }
+        Self {
+            path,
+            fields,
+            known: Vec::new(),
+            problems,
+        }
     }
 
     /// The field `name`; `None` when it is absent or has another shape.
@@ -148,8 +167,17 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     /// Reports every field that nobody asked for.
     pub fn end(self) {
-        let Self { path, fields, known, problems } = self;
-        for name in fields.into_iter().flat_map(Map::keys).filter(|name| !known.contains(&name.as_str())) {
+        let Self {
+            path,
+            fields,
+            known,
+            problems,
+        } = self;
+        for name in fields
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|name| !known.contains(&name.as_str()))
+        {
             problems.push(Problem::new(
                 format!("{path}.{name}"),
                 "unknown field",

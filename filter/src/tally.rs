@@ -62,16 +62,34 @@ impl Hash for Count {
             Audience::Inherited => 258,
         };
         let (split, kind, rest) = match *self {
-            Self::Decisions { split, audience, variant } => {
-                (split, 0_u32, audience_word(audience) << 8 | u32::from(variant))
-            }
-            Self::Assignments { split, audience, variant } => {
-                (split, 1, audience_word(audience) << 8 | u32::from(variant))
-            }
-            Self::Identity { split, source, is_issued } => {
-                (split, 2, source.map_or(256, u32::from) << 1 | u32::from(is_issued))
-            }
-            Self::Responses { split, variant, class } => (split, 3, u32::from(variant) << 8 | u32::from(class)),
+            Self::Decisions {
+                split,
+                audience,
+                variant,
+            } => (
+                split,
+                0_u32,
+                audience_word(audience) << 8 | u32::from(variant),
+            ),
+            Self::Assignments {
+                split,
+                audience,
+                variant,
+            } => (split, 1, audience_word(audience) << 8 | u32::from(variant)),
+            Self::Identity {
+                split,
+                source,
+                is_issued,
+            } => (
+                split,
+                2,
+                source.map_or(256, u32::from) << 1 | u32::from(is_issued),
+            ),
+            Self::Responses {
+                split,
+                variant,
+                class,
+            } => (split, 3, u32::from(variant) << 8 | u32::from(class)),
         };
         // 9 + 8 bits of the rest below 3 of the kind; the split makes the difference between most.
         state.write_u32(u32::from(split) << 20 ^ kind << 17 ^ rest);
@@ -80,14 +98,35 @@ impl Hash for Count {
 
 impl Count {
     /// The metric's name and its labels, in order, without the prefix `sluice_`.
-    pub fn labels<'p>(&self, plan: &'p Plan) -> Option<(&'static str, Vec<(&'static str, &'p str)>)> {
+    pub fn labels<'p>(
+        &self,
+        plan: &'p Plan,
+    ) -> Option<(&'static str, Vec<(&'static str, &'p str)>)> {
         let definition = |split: u16| plan.split(split).map(|split| &*split.definition);
         let variant_name = |split: u16, variant: u8| {
-            Some(definition(split)?.variants.get(usize::from(variant)).map_or("", AsRef::as_ref))
+            Some(
+                definition(split)?
+                    .variants
+                    .get(usize::from(variant))
+                    .map_or("", AsRef::as_ref),
+            )
         };
         Some(match *self {
-            Self::Decisions { split, audience, variant } | Self::Assignments { split, audience, variant } => {
-                let name = if matches!(self, Self::Decisions { .. }) { "decisions_total" } else { "assignments_total" };
+            Self::Decisions {
+                split,
+                audience,
+                variant,
+            }
+            | Self::Assignments {
+                split,
+                audience,
+                variant,
+            } => {
+                let name = if matches!(self, Self::Decisions { .. }) {
+                    "decisions_total"
+                } else {
+                    "assignments_total"
+                };
                 let audience = audience.name(definition(split)?);
                 let labels = vec![
                     ("split", definition(split)?.name.as_ref()),
@@ -96,17 +135,32 @@ impl Count {
                 ];
                 (name, labels)
             }
-            Self::Identity { split, source, is_issued } => {
+            Self::Identity {
+                split,
+                source,
+                is_issued,
+            } => {
                 let source = match source {
-                    Some(place) => {
-                        definition(split)?.identity.get(usize::from(place)).map_or("none", |source| source.kind())
-                    }
+                    Some(place) => definition(split)?
+                        .identity
+                        .get(usize::from(place))
+                        .map_or("none", |source| source.kind()),
                     None if is_issued => "issued",
                     None => "none",
                 };
-                ("identity_total", vec![("split", definition(split)?.name.as_ref()), ("source", source)])
+                (
+                    "identity_total",
+                    vec![
+                        ("split", definition(split)?.name.as_ref()),
+                        ("source", source),
+                    ],
+                )
             }
-            Self::Responses { split, variant, class } => {
+            Self::Responses {
+                split,
+                variant,
+                class,
+            } => {
                 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
                 let class = CLASSES.get(usize::from(class)).copied().unwrap_or("other");
                 let labels = vec![
@@ -133,17 +187,34 @@ impl Tally {
     }
 
     fn add_one(&mut self, decision: &Decision) {
-        let Decision { split, audience, .. } = *decision;
+        let Decision {
+            split, audience, ..
+        } = *decision;
         let Some(variant) = decision.variant else {
             return;
         };
-        self.increment(Count::Decisions { split, audience, variant });
+        self.increment(Count::Decisions {
+            split,
+            audience,
+            variant,
+        });
         let is_issued = decision.reason == Reason::Issued;
         if is_issued {
-            self.increment(Count::Assignments { split, audience, variant });
+            self.increment(Count::Assignments {
+                split,
+                audience,
+                variant,
+            });
         }
-        if !matches!(decision.reason, Reason::Forced | Reason::Inherited | Reason::Broken) {
-            self.increment(Count::Identity { split, source: decision.identity, is_issued });
+        if !matches!(
+            decision.reason,
+            Reason::Forced | Reason::Inherited | Reason::Broken
+        ) {
+            self.increment(Count::Identity {
+                split,
+                source: decision.identity,
+                is_issued,
+            });
         }
     }
 
@@ -171,7 +242,11 @@ mod tests {
     #[test]
     fn numbers_add_up_and_begin_again_after_a_flush() {
         let mut tally = Tally::default();
-        let count = Count::Responses { split: 0, variant: 1, class: 2 };
+        let count = Count::Responses {
+            split: 0,
+            variant: 1,
+            class: 2,
+        };
         tally.increment(count);
         tally.increment(count);
         let mut flushed = Vec::new();

@@ -11,13 +11,20 @@ use sluice_filter::bucket::{BUCKETS, Seed};
 const USERS: u32 = 1_000_000;
 
 fn check<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let config =
-        Config { cases: 512, rng_seed: RngSeed::Fixed(20_261_120), failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 512,
+        rng_seed: RngSeed::Fixed(20_261_120),
+        failure_persistence: None,
+        ..Config::default()
+    };
     TestRunner::new(config).run(&strategy, test).unwrap();
 }
 
 fn percents(buckets: &[u32]) -> Vec<Percent> {
-    buckets.iter().map(|&buckets| Percent::of_buckets(buckets).unwrap()).collect()
+    buckets
+        .iter()
+        .map(|&buckets| Percent::of_buckets(buckets).unwrap())
+        .collect()
 }
 
 /// Shares of up to seven challengers, at most 100 percent in sum.
@@ -52,7 +59,10 @@ fn every_bucket_has_one_owner_and_every_share_is_exact() {
 #[test]
 fn the_same_id_and_audience_always_get_the_same_variant() {
     check((shares(), ".{0,12}", ".{0,40}"), |(shares, salt, id)| {
-        let decide = || Allocation::new(&percents(&shares)).variant(Seed::new(&salt, None).bucket(id.as_bytes()));
+        let decide = || {
+            Allocation::new(&percents(&shares))
+                .variant(Seed::new(&salt, None).bucket(id.as_bytes()))
+        };
         prop_assert_eq!(decide(), decide());
         Ok(())
     });
@@ -81,25 +91,41 @@ fn a_ramp_of_one_or_two_challengers_moves_users_only_to_and_from_the_fallback() 
 #[test]
 fn a_ramp_of_seven_challengers_moves_users_only_to_and_from_the_fallback_while_no_ranges_meet() {
     let seven = proptest::collection::vec(0..12_500_u32, 7);
-    check((seven, 0..7_usize, 0..12_500_u32), |(before, place, later)| {
-        let mut after = before.clone();
-        after[place] = later;
-        if later < before[place] {
-            moves_nobody_else(&after, &before, place)
-        } else {
-            moves_nobody_else(&before, &after, place)
-        }
-    });
+    check(
+        (seven, 0..7_usize, 0..12_500_u32),
+        |(before, place, later)| {
+            let mut after = before.clone();
+            after[place] = later;
+            if later < before[place] {
+                moves_nobody_else(&after, &before, place)
+            } else {
+                moves_nobody_else(&before, &after, place)
+            }
+        },
+    );
 }
 
 /// Whoever had the grown challenger keeps it; whoever changes goes from the fallback to it.
 fn moves_nobody_else(before: &[u32], after: &[u32], grown: usize) -> Result<(), TestCaseError> {
-    let (before, after) = (Allocation::new(&percents(before)), Allocation::new(&percents(after)));
+    let (before, after) = (
+        Allocation::new(&percents(before)),
+        Allocation::new(&percents(after)),
+    );
     let grown = u8::try_from(grown + 1).unwrap();
-    let borders = before.ranges().into_iter().chain(after.ranges()).flat_map(|range| [range.start, range.end - 1]);
+    let borders = before
+        .ranges()
+        .into_iter()
+        .chain(after.ranges())
+        .flat_map(|range| [range.start, range.end - 1]);
     for bucket in borders {
         let (from, to) = (before.variant(bucket), after.variant(bucket));
-        prop_assert!(from == to || (from == 0 && to == grown), "bucket {} went from {} to {}", bucket, from, to);
+        prop_assert!(
+            from == to || (from == 0 && to == grown),
+            "bucket {} went from {} to {}",
+            bucket,
+            from,
+            to
+        );
     }
     Ok(())
 }
@@ -107,13 +133,24 @@ fn moves_nobody_else(before: &[u32], after: &[u32], grown: usize) -> Result<(), 
 #[test]
 fn no_ramp_moves_any_of_a_million_users_wrongly() {
     let seed = Seed::new("web", None);
-    let buckets: Vec<u32> = (0..USERS).map(|user| seed.bucket(format!("user-{user}").as_bytes())).collect();
+    let buckets: Vec<u32> = (0..USERS)
+        .map(|user| seed.bucket(format!("user-{user}").as_bytes()))
+        .collect();
     let ramp = [1, 10, 100, 1_000, 5_000, 25_000, 50_000, 99_999, 100_000];
-    let allocations: Vec<Allocation> = ramp.iter().map(|&share| Allocation::new(&percents(&[share, 0]))).collect();
+    let allocations: Vec<Allocation> = ramp
+        .iter()
+        .map(|&share| Allocation::new(&percents(&[share, 0])))
+        .collect();
     let mut moved_wrongly = 0;
     for &bucket in &buckets {
-        let variants: Vec<u8> = allocations.iter().map(|allocation| allocation.variant(bucket)).collect();
-        moved_wrongly += variants.windows(2).filter(|pair| pair[0] == 1 && pair[1] != 1).count();
+        let variants: Vec<u8> = allocations
+            .iter()
+            .map(|allocation| allocation.variant(bucket))
+            .collect();
+        moved_wrongly += variants
+            .windows(2)
+            .filter(|pair| pair[0] == 1 && pair[1] != 1)
+            .count();
     }
     assert_eq!(moved_wrongly, 0);
 }
@@ -125,7 +162,10 @@ fn weight_0_gets_nobody_and_weight_100_everybody() {
         assert_eq!(Allocation::new(&percents(&shares)).only_outcome(), Some(0));
         shares[challenger] = BUCKETS;
         let place = u8::try_from(challenger + 1).unwrap();
-        assert_eq!(Allocation::new(&percents(&shares)).only_outcome(), Some(place));
+        assert_eq!(
+            Allocation::new(&percents(&shares)).only_outcome(),
+            Some(place)
+        );
     }
 }
 
@@ -143,12 +183,17 @@ fn id(kind: usize, number: u32) -> String {
 fn the_share_over_a_million_ids_is_within_4_sigma_of_the_weight() {
     for kind in 0..4 {
         let seed = Seed::new("web", None);
-        let buckets: Vec<u32> = (0..USERS).map(|number| seed.bucket(id(kind, number).as_bytes())).collect();
+        let buckets: Vec<u32> = (0..USERS)
+            .map(|number| seed.bucket(id(kind, number).as_bytes()))
+            .collect();
         for weight in [10, 1_000, 5_000, 25_000, 50_000] {
             let hits = buckets.iter().filter(|&&bucket| bucket < weight).count() as f64;
             let share = f64::from(weight) / f64::from(BUCKETS);
             let sigma = (share * (1.0 - share) * f64::from(USERS)).sqrt();
-            assert!((hits - share * f64::from(USERS)).abs() < 4.0 * sigma, "kind {kind}, weight {weight}: {hits}");
+            assert!(
+                (hits - share * f64::from(USERS)).abs() < 4.0 * sigma,
+                "kind {kind}, weight {weight}: {hits}"
+            );
         }
     }
 }
@@ -169,15 +214,25 @@ fn splits_with_different_salts_and_draws_are_independent() {
         let halves: Vec<Vec<bool>> = seeds
             .iter()
             .map(|seed| {
-                (0..PAIRED_USERS).map(|number| seed.bucket(id(kind, number).as_bytes()) < BUCKETS / 2).collect()
+                (0..PAIRED_USERS)
+                    .map(|number| seed.bucket(id(kind, number).as_bytes()) < BUCKETS / 2)
+                    .collect()
             })
             .collect();
         for (place, one) in halves.iter().enumerate() {
             for other in halves.iter().skip(place + 1) {
-                let agree = one.iter().zip(other).filter(|(one, other)| one == other).count() as f64;
+                let agree = one
+                    .iter()
+                    .zip(other)
+                    .filter(|(one, other)| one == other)
+                    .count() as f64;
                 // Agreement of two fair and independent coins: half, with a deviation of sqrt(n)/2.
-                let deviation = (agree - f64::from(PAIRED_USERS) / 2.0) / (f64::from(PAIRED_USERS).sqrt() / 2.0);
-                assert!(deviation.abs() < 4.5, "kind {kind}, {place}: {deviation} sigma");
+                let deviation = (agree - f64::from(PAIRED_USERS) / 2.0)
+                    / (f64::from(PAIRED_USERS).sqrt() / 2.0);
+                assert!(
+                    deviation.abs() < 4.5,
+                    "kind {kind}, {place}: {deviation} sigma"
+                );
             }
         }
     }
@@ -185,13 +240,19 @@ fn splits_with_different_salts_and_draws_are_independent() {
 
 #[test]
 fn filter_and_control_agree_on_the_revision_of_any_number() {
-    check(any::<f64>().prop_filter("JSON has no other", |number| number.is_finite()), |number| {
-        let value = serde_json::json!({"weights": {"web": {"everyone": {"canary": number}}}});
-        let sent = sluice_filter::revision::canonical(&value);
-        let received = sluice_filter::config::Document::read(sent.as_bytes()).unwrap();
-        prop_assert_eq!(received.revision, sluice_filter::revision::Revision::of(&value));
-        Ok(())
-    });
+    check(
+        any::<f64>().prop_filter("JSON has no other", |number| number.is_finite()),
+        |number| {
+            let value = serde_json::json!({"weights": {"web": {"everyone": {"canary": number}}}});
+            let sent = sluice_filter::revision::canonical(&value);
+            let received = sluice_filter::config::Document::read(sent.as_bytes()).unwrap();
+            prop_assert_eq!(
+                received.revision,
+                sluice_filter::revision::Revision::of(&value)
+            );
+            Ok(())
+        },
+    );
 }
 
 /// Expressions of the kind that a scanner may take: classes, literals and repetitions over a small alphabet.
@@ -208,34 +269,74 @@ fn expressions() -> impl Strategy<Value = String> {
         Just("ab"),
         Just("(?i:a)")
     ];
-    let times =
-        prop_oneof![Just(""), Just("+"), Just("*"), Just("?"), Just("{2}"), Just("{1,2}"), Just("+?"), Just("{0}")];
-    proptest::collection::vec((atom, times), 0..5)
-        .prop_map(|parts| parts.into_iter().map(|(atom, times)| format!("(?:{atom}){times}")).collect())
+    let times = prop_oneof![
+        Just(""),
+        Just("+"),
+        Just("*"),
+        Just("?"),
+        Just("{2}"),
+        Just("{1,2}"),
+        Just("+?"),
+        Just("{0}")
+    ];
+    proptest::collection::vec((atom, times), 0..5).prop_map(|parts| {
+        parts
+            .into_iter()
+            .map(|(atom, times)| format!("(?:{atom}){times}"))
+            .collect()
+    })
 }
 
 #[test]
 fn scanners_and_the_regex_crate_agree() {
     let values = proptest::collection::vec(
-        prop_oneof![Just(b'a'), Just(b'A'), Just(b'b'), Just(b'@'), Just(b'\n'), Just(0xff)],
+        prop_oneof![
+            Just(b'a'),
+            Just(b'A'),
+            Just(b'b'),
+            Just(b'@'),
+            Just(b'\n'),
+            Just(0xff)
+        ],
         0..8,
     );
-    let config =
-        Config { cases: 20_000, rng_seed: RngSeed::Fixed(20_261_120), failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 20_000,
+        rng_seed: RngSeed::Fixed(20_261_120),
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut scanned = 0;
     let counter = std::cell::Cell::new(0);
     TestRunner::new(config)
         .run(&(expressions(), values), |(pattern, value)| {
-            let parsed = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(&pattern).unwrap();
+            let parsed = regex_syntax::ParserBuilder::new()
+                .unicode(false)
+                .utf8(false)
+                .build()
+                .parse(&pattern)
+                .unwrap();
             let Some(scanner) = sluice_filter::scanner::Scanner::new(&parsed) else {
                 return Ok(());
             };
             counter.set(counter.get() + 1);
-            let regex = regex::bytes::RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).unicode(false).build().unwrap();
-            prop_assert_eq!(scanner.is_match(&value), regex.is_match(&value), "{} on {:?}", pattern, value);
+            let regex = regex::bytes::RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+                .unicode(false)
+                .build()
+                .unwrap();
+            prop_assert_eq!(
+                scanner.is_match(&value),
+                regex.is_match(&value),
+                "{} on {:?}",
+                pattern,
+                value
+            );
             Ok(())
         })
         .unwrap();
     scanned += counter.get();
-    assert!(scanned > 2_000, "only {scanned} expressions were scanned: the test would prove little");
+    assert!(
+        scanned > 2_000,
+        "only {scanned} expressions were scanned: the test would prove little"
+    );
 }

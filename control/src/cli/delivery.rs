@@ -53,16 +53,23 @@ impl std::str::FromStr for Environment {
             None => (text, None),
         };
         if namespace.is_empty() || context == Some("") {
-            return Err("write NAMESPACE or NAMESPACE@CONTEXT, such as qa or prod@europe".to_owned());
+            return Err(
+                "write NAMESPACE or NAMESPACE@CONTEXT, such as qa or prod@europe".to_owned(),
+            );
         }
-        Ok(Self { namespace: namespace.to_owned(), context: context.map(str::to_owned) })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            context: context.map(str::to_owned),
+        })
     }
 }
 
 impl std::fmt::Display for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.namespace)?;
-        self.context.iter().try_for_each(|context| write!(formatter, "@{context}"))
+        self.context
+            .iter()
+            .try_for_each(|context| write!(formatter, "@{context}"))
     }
 }
 
@@ -135,7 +142,10 @@ pub enum PluginKind {
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write LABEL=VALUE")?;
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("write LABEL=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -16,18 +16,27 @@ pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> Owned {
     let effective = Owned::of_config(config);
     let mut owned = Owned::default();
     for entry in metadata.managed_fields.iter().flatten() {
-        let is_ours = entry.manager.as_deref().is_some_and(|manager| manager.starts_with(MANAGER));
+        let is_ours = entry
+            .manager
+            .as_deref()
+            .is_some_and(|manager| manager.starts_with(MANAGER));
         let Some(fields) = entry.fields_v1.as_ref().filter(|_| is_ours) else {
             continue;
         };
-        let fields = kind.config_path().iter().try_fold(&fields.0, |fields, name| fields.get(format!("f:{name}")));
+        let fields = kind
+            .config_path()
+            .iter()
+            .try_fold(&fields.0, |fields, name| fields.get(format!("f:{name}")));
         let Some(fields) = fields else {
             continue;
         };
         for (split, audiences) in children(fields.get("f:weights")) {
             for (audience, challengers) in children(Some(audiences)) {
                 for (challenger, _) in children(Some(challengers)) {
-                    let percent = effective.weights.get(split).and_then(|split| split.get(audience)?.get(challenger));
+                    let percent = effective
+                        .weights
+                        .get(split)
+                        .and_then(|split| split.get(audience)?.get(challenger));
                     if let Some(percent) = percent {
                         owned.set(split, audience, challenger, *percent);
                     }
@@ -45,7 +54,11 @@ pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> Owned {
 
 /// Whether `sluice` ever wrote to the object.
 pub fn is_touched(metadata: &ObjectMeta) -> bool {
-    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+    let mut managers = metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter_map(|entry| entry.manager.as_deref());
     managers.any(|manager| manager.starts_with(MANAGER))
 }
 
@@ -68,11 +81,17 @@ mod tests {
                 "f:weights": {"f:web": {"f:everyone": {"f:canary": {}, "f:gone": {}}}}, "f:draws": {"f:web": {}}}}}},
         ]}))
         .unwrap();
-        let config =
-            json!({"weights": {"web": {"staff": {"canary": 50}, "everyone": {"canary": 5}}}, "draws": {"web": "x"}});
-        let expected = json!({"weights": {"web": {"everyone": {"canary": 5}}}, "draws": {"web": "x"}});
-        assert_eq!(owned(&metadata, Kind::WasmPlugin, &config).to_config(), expected);
-        assert_eq!(owned(&metadata, Kind::TrafficExtension, &config), Owned::default());
+        let config = json!({"weights": {"web": {"staff": {"canary": 50}, "everyone": {"canary": 5}}}, "draws": {"web": "x"}});
+        let expected =
+            json!({"weights": {"web": {"everyone": {"canary": 5}}}, "draws": {"web": "x"}});
+        assert_eq!(
+            owned(&metadata, Kind::WasmPlugin, &config).to_config(),
+            expected
+        );
+        assert_eq!(
+            owned(&metadata, Kind::TrafficExtension, &config),
+            Owned::default()
+        );
         assert!(is_touched(&metadata));
         assert!(!is_touched(&ObjectMeta::default()));
     }

@@ -34,9 +34,20 @@ pub struct Found {
 ///
 /// The kinds are those of [`document::API_VERSION`]; a bare configuration is none and gets WasmPlugin's.
 pub fn resource(kind: Kind) -> ApiResource {
-    let name = if kind == Kind::TrafficExtension { "TrafficExtension" } else { "WasmPlugin" };
+    let name = if kind == Kind::TrafficExtension {
+        "TrafficExtension"
+    } else {
+        "WasmPlugin"
+    };
     let kind = GroupVersionKind::gvk("extensions.istio.io", "v1alpha1", name);
-    ApiResource::from_gvk_with_plural(&kind, if name == "WasmPlugin" { "wasmplugins" } else { "trafficextensions" })
+    ApiResource::from_gvk_with_plural(
+        &kind,
+        if name == "WasmPlugin" {
+            "wasmplugins"
+        } else {
+            "trafficextensions"
+        },
+    )
 }
 
 /// `WasmPlugin a/sluice`.
@@ -51,16 +62,29 @@ impl Found {
     /// When it is no plugin.
     pub fn of(object: DynamicObject, kind: Kind) -> anyhow::Result<Self> {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let source = title(kind, &namespace, object.metadata.name.as_deref().unwrap_or_default());
+        let source = title(
+            kind,
+            &namespace,
+            object.metadata.name.as_deref().unwrap_or_default(),
+        );
         let value = serde_json::json!({"kind": kind.name(), "metadata": {"name": object.metadata.name, "namespace": namespace}, "spec": object.data.get("spec")});
-        let mut plugins = document::plugins(vec![Input { source: source.clone(), value }])?;
-        let plugin = plugins.pop().with_context(|| format!("{source}: no plugin"))?;
+        let mut plugins = document::plugins(vec![Input {
+            source: source.clone(),
+            value,
+        }])?;
+        let plugin = plugins
+            .pop()
+            .with_context(|| format!("{source}: no plugin"))?;
         Ok(Self { object, plugin })
     }
 
     /// Whether it is a plugin of ours: it has splits, or `sluice` has written to it.
     pub fn is_ours(&self) -> bool {
-        self.plugin.config.get("splits").is_some_and(Value::is_object) || owned::is_touched(&self.object.metadata)
+        self.plugin
+            .config
+            .get("splits")
+            .is_some_and(Value::is_object)
+            || owned::is_touched(&self.object.metadata)
     }
 
     /// The resource as a document of Git's half: without the weights that `sluice` keeps in it.
@@ -70,11 +94,19 @@ impl Found {
     pub fn resource(&self) -> anyhow::Result<Input> {
         let mut value = serde_json::to_value(&self.object)?;
         value["kind"] = Value::from(self.plugin.kind.name());
-        let config = self.plugin.kind.config_path().iter().try_fold(&mut value, |value, field| value.get_mut(field));
+        let config = self
+            .plugin
+            .kind
+            .config_path()
+            .iter()
+            .try_fold(&mut value, |value, field| value.get_mut(field));
         if let Some(config) = config.and_then(Value::as_object_mut) {
             config.remove("weights");
         }
-        Ok(Input { source: self.plugin.source.clone(), value })
+        Ok(Input {
+            source: self.plugin.source.clone(),
+            value,
+        })
     }
 
     /// `a/sluice`.
@@ -93,8 +125,10 @@ impl Found {
 /// # Errors
 /// When neither kind can be listed; says why.
 pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<Found>> {
-    let (wasm, extension) =
-        tokio::join!(list(cluster, scope, Kind::WasmPlugin), list(cluster, scope, Kind::TrafficExtension));
+    let (wasm, extension) = tokio::join!(
+        list(cluster, scope, Kind::WasmPlugin),
+        list(cluster, scope, Kind::TrafficExtension)
+    );
     let mut found = match (wasm, extension) {
         (Ok(mut wasm), Ok(extension)) => {
             wasm.extend(extension);
@@ -103,9 +137,15 @@ pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<Found>
         // A cluster may know, or an account may see, only one of the kinds.
         (Ok(one), Err(error)) | (Err(error), Ok(one)) if is_absent_or_hidden(&error) => one,
         (Err(one), Err(other)) if code(&one) == Some(404) && code(&other) == Some(404) => {
-            return Err(ClusterError::NoKinds { doing: "plugins".to_owned(), url: cluster.url.clone() }.into());
+            return Err(ClusterError::NoKinds {
+                doing: "plugins".to_owned(),
+                url: cluster.url.clone(),
+            }
+            .into());
         }
-        (Err(error), _) | (_, Err(error)) => return Err(cluster.explain(doing(scope), error).into()),
+        (Err(error), _) | (_, Err(error)) => {
+            return Err(cluster.explain(doing(scope), error).into());
+        }
     };
     found.retain(Found::is_ours);
     found.sort_by_key(Found::place);
@@ -126,11 +166,16 @@ fn is_absent_or_hidden(error: &kube::Error) -> bool {
 async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<Found>> {
     let resource = resource(kind);
     let api: Api<DynamicObject> = match scope {
-        Scope::Namespace(namespace) => Api::namespaced_with(cluster.client().clone(), namespace, &resource),
+        Scope::Namespace(namespace) => {
+            Api::namespaced_with(cluster.client().clone(), namespace, &resource)
+        }
         Scope::Everywhere => Api::all_with(cluster.client().clone(), &resource),
     };
     let objects = api.list(&ListParams::default()).await?;
-    Ok(objects.into_iter().filter_map(|object| Found::of(object, kind).ok()).collect())
+    Ok(objects
+        .into_iter()
+        .filter_map(|object| Found::of(object, kind).ok())
+        .collect())
 }
 
 /// The one plugin that is meant: by name (`NAME` or `KIND/NAME`), or the only one of ours in the namespace.
@@ -144,27 +189,46 @@ pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<F
         return only(ours(cluster, &scope).await?, namespace);
     };
     let (kinds, name) = parse(named)?;
-    let reads = kinds.iter().map(|kind| read(cluster, namespace, *kind, name));
-    let (found, errors): (Vec<_>, Vec<_>) = futures::future::join_all(reads).await.into_iter().partition(Result::is_ok);
+    let reads = kinds
+        .iter()
+        .map(|kind| read(cluster, namespace, *kind, name));
+    let (found, errors): (Vec<_>, Vec<_>) = futures::future::join_all(reads)
+        .await
+        .into_iter()
+        .partition(Result::is_ok);
     let found: Vec<Found> = found.into_iter().flatten().collect();
     if !found.is_empty() {
         return only(found, namespace);
     }
     let errors: Vec<kube::Error> = errors.into_iter().filter_map(Result::err).collect();
     if let Some(error) = errors.into_iter().find(|error| code(error) != Some(404)) {
-        return Err(cluster.explain(format!("plugin {namespace}/{name}"), error).into());
+        return Err(cluster
+            .explain(format!("plugin {namespace}/{name}"), error)
+            .into());
     }
     let others = ours(cluster, &scope).await?;
-    let names: Vec<&str> = others.iter().filter_map(|found| found.plugin.name.as_deref()).collect();
-    bail!("namespace {namespace} has no plugin {name:?}; {}", near::hint(name, names.into_iter()))
+    let names: Vec<&str> = others
+        .iter()
+        .filter_map(|found| found.plugin.name.as_deref())
+        .collect();
+    bail!(
+        "namespace {namespace} has no plugin {name:?}; {}",
+        near::hint(name, names.into_iter())
+    )
 }
 
 /// One plugin, ours or not.
 ///
 /// # Errors
 /// The API server's.
-pub async fn read(cluster: &Cluster, namespace: &str, kind: Kind, name: &str) -> kube::Result<Found> {
-    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), namespace, &resource(kind));
+pub async fn read(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+    name: &str,
+) -> kube::Result<Found> {
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(cluster.client().clone(), namespace, &resource(kind));
     let object = api.get(name).await?;
     Found::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
 }
@@ -176,14 +240,25 @@ pub async fn routes(cluster: &Cluster, found: &Found) -> Vec<Input> {
         ("networking.istio.io", "v1", "DestinationRule"),
         ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
     ];
-    let namespace = found.object.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = found
+        .object
+        .metadata
+        .namespace
+        .as_deref()
+        .unwrap_or_default();
     let mut routes = Vec::new();
     for (group, version, kind) in kinds {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), namespace, &resource);
-        let Ok(objects) = api.list(&ListParams::default()).await else { continue };
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(cluster.client().clone(), namespace, &resource);
+        let Ok(objects) = api.list(&ListParams::default()).await else {
+            continue;
+        };
         for object in objects {
-            let source = format!("{kind} {namespace}/{}", object.metadata.name.as_deref().unwrap_or_default());
+            let source = format!(
+                "{kind} {namespace}/{}",
+                object.metadata.name.as_deref().unwrap_or_default()
+            );
             if let Ok(mut value) = serde_json::to_value(&object) {
                 value["kind"] = Value::from(kind);
                 routes.push(Input { source, value });
@@ -199,7 +274,9 @@ fn parse(named: &str) -> anyhow::Result<(Vec<Kind>, &str)> {
         Some((kind, name)) => match kind.to_ascii_lowercase().as_str() {
             "wasmplugin" | "wasmplugins" => Ok((vec![Kind::WasmPlugin], name)),
             "trafficextension" | "trafficextensions" => Ok((vec![Kind::TrafficExtension], name)),
-            _ => bail!("--plugin {named:?}: accepted: NAME, wasmplugin/NAME or trafficextension/NAME"),
+            _ => bail!(
+                "--plugin {named:?}: accepted: NAME, wasmplugin/NAME or trafficextension/NAME"
+            ),
         },
     }
 }
@@ -237,8 +314,14 @@ mod tests {
 
     #[test]
     fn a_plugin_is_named_with_or_without_its_kind() {
-        assert_eq!(parse("sluice").unwrap(), (vec![Kind::WasmPlugin, Kind::TrafficExtension], "sluice"));
-        assert_eq!(parse("TrafficExtension/s").unwrap(), (vec![Kind::TrafficExtension], "s"));
+        assert_eq!(
+            parse("sluice").unwrap(),
+            (vec![Kind::WasmPlugin, Kind::TrafficExtension], "sluice")
+        );
+        assert_eq!(
+            parse("TrafficExtension/s").unwrap(),
+            (vec![Kind::TrafficExtension], "s")
+        );
         assert_eq!(
             parse("pod/s").unwrap_err().to_string(),
             "--plugin \"pod/s\": accepted: NAME, wasmplugin/NAME or trafficextension/NAME"

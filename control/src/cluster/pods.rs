@@ -37,18 +37,32 @@ pub fn selection(found: &Found) -> Selection {
     let spec = &found.object.data["spec"];
     let refs = target_refs(spec);
     let labels = |labels: &serde_json::Map<String, Value>| {
-        let pairs = labels.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
+        let pairs = labels
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
         pairs.collect::<Vec<_>>().join(",")
     };
     match refs.as_slice() {
-        [] => Selection::Labels(spec["selector"]["matchLabels"].as_object().map(labels).unwrap_or_default()),
+        [] => Selection::Labels(
+            spec["selector"]["matchLabels"]
+                .as_object()
+                .map(labels)
+                .unwrap_or_default(),
+        ),
         refs if refs.iter().all(|target| target["kind"] == "Gateway") => {
-            let names: Vec<&str> = refs.iter().filter_map(|target| target["name"].as_str()).collect();
+            let names: Vec<&str> = refs
+                .iter()
+                .filter_map(|target| target["name"].as_str())
+                .collect();
             Selection::Labels(format!("{GATEWAY_NAME} in ({})", names.join(",")))
         }
         refs => {
             let named = refs.iter().map(|target| {
-                format!("{} {}", target["kind"].as_str().unwrap_or("?"), target["name"].as_str().unwrap_or("?"))
+                format!(
+                    "{} {}",
+                    target["kind"].as_str().unwrap_or("?"),
+                    target["name"].as_str().unwrap_or("?")
+                )
             });
             Selection::Other(named.collect::<Vec<_>>().join(", "))
         }
@@ -65,13 +79,24 @@ pub async fn selected(
     labels: &str,
     root_namespace: &str,
 ) -> kube::Result<Vec<Proxy>> {
-    let namespace = found.object.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = found
+        .object
+        .metadata
+        .namespace
+        .as_deref()
+        .unwrap_or_default();
     let api: Api<Pod> = if namespace == root_namespace {
         Api::all(cluster.client().clone())
     } else {
         Api::namespaced(cluster.client().clone(), namespace)
     };
-    let pods = api.list(&ListParams::default().labels(labels).fields("status.phase=Running")).await?;
+    let pods = api
+        .list(
+            &ListParams::default()
+                .labels(labels)
+                .fields("status.phase=Running"),
+        )
+        .await?;
     let mut proxies: Vec<Proxy> = pods.into_iter().filter(has_proxy).map(proxy).collect();
     proxies.sort();
     Ok(proxies)
@@ -80,12 +105,19 @@ pub async fn selected(
 fn has_proxy(pod: &Pod) -> bool {
     let Some(spec) = &pod.spec else { return false };
     // Native sidecars are init containers that keep running.
-    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none() && containers.any(|container| container.name == PROXY_CONTAINER)
+    let mut containers = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && containers.any(|container| container.name == PROXY_CONTAINER)
 }
 
 fn proxy(pod: Pod) -> Proxy {
-    Proxy { namespace: pod.metadata.namespace.unwrap_or_default(), pod: pod.metadata.name.unwrap_or_default() }
+    Proxy {
+        namespace: pod.metadata.namespace.unwrap_or_default(),
+        pod: pod.metadata.name.unwrap_or_default(),
+    }
 }
 
 /// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30 and newer translate
@@ -93,7 +125,11 @@ fn proxy(pod: Pod) -> Proxy {
 pub fn plugin_names(found: &Found) -> [String; 2] {
     let metadata = &found.object.metadata;
     let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
-    let plain = format!("{}.{}", namespace.unwrap_or_default(), name.unwrap_or_default());
+    let plain = format!(
+        "{}.{}",
+        namespace.unwrap_or_default(),
+        name.unwrap_or_default()
+    );
     match found.plugin.kind {
         Kind::WasmPlugin => [format!("{plain}~istio-translated-wasmplugin"), plain],
         _ => [plain.clone(), plain],

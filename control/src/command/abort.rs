@@ -30,7 +30,10 @@ pub(super) fn run(arguments: &Abort) -> anyhow::Result<Outcome> {
             }
         }
     }
-    if results.iter().all(|(_, result)| result.as_ref().is_err_and(lacks_split)) {
+    if results
+        .iter()
+        .all(|(_, result)| result.as_ref().is_err_and(lacks_split))
+    {
         anyhow::bail!(
             "no plugin has a split {:?}; nothing was aborted",
             arguments.split.as_deref().unwrap_or_default()
@@ -70,12 +73,25 @@ fn everywhere(stores: Vec<(Option<String>, Box<dyn Store + Send>)>, arguments: &
 
 fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
     let split = arguments.split.as_deref();
-    let command = split.map_or_else(|| "abort --all".to_owned(), |split| format!("abort {split}"));
+    let command = split.map_or_else(
+        || "abort --all".to_owned(),
+        |split| format!("abort {split}"),
+    );
     let updated = store.update(Manner::NOW, &mut |snapshot| {
         let plan = snapshot.plugin.plan(&Node::default()).ok();
         let owned = change::abort(&snapshot.state(), plan.as_ref(), split)?;
-        let splits = owned.weights.keys().filter(|name| split.is_none_or(|split| split == *name)).cloned().collect();
-        Ok(Some(Write { owned, splits, command: command.clone(), reason: arguments.reason.reason.clone() }))
+        let splits = owned
+            .weights
+            .keys()
+            .filter(|name| split.is_none_or(|split| split == *name))
+            .cloned()
+            .collect();
+        Ok(Some(Write {
+            owned,
+            splits,
+            command: command.clone(),
+            reason: arguments.reason.reason.clone(),
+        }))
     })?;
     for note in &updated.notes {
         output::note(format!("note: {note}"));
@@ -86,5 +102,9 @@ fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
     if changes.is_empty() {
         return Ok("every weight was zero already; the zeros are now explicit".to_owned());
     }
-    Ok(changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    Ok(changes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n"))
 }

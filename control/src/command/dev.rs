@@ -38,7 +38,10 @@ pub(super) const RUNNING: &str = "dev.json";
 
 pub(super) fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     // The kernel ties Envoy to the thread that starts it: this one, which block_on keeps.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(arguments))
 }
 
@@ -47,7 +50,10 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
         demo::write_plugin(&arguments.dir)?;
     }
     let directory = Directory::open(&arguments.dir)?;
-    let (envoy, module) = (find_envoy(arguments.envoy.as_deref())?, find_module(arguments.module.as_deref())?);
+    let (envoy, module) = (
+        find_envoy(arguments.envoy.as_deref())?,
+        find_module(arguments.module.as_deref())?,
+    );
     // Looked at before it is read: a change in between is then seen as one.
     let mut stamps = stamps(&directory);
     let first = Delivery::read(&directory)?;
@@ -72,14 +78,18 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     let mut envoy = Envoy::start(&leash, &envoy, &files.bootstrap_path(), arguments.workers)
         .await
         .with_context(|| format!("listening on {}", arguments.listen))?;
-    let running = Running { pid: std::process::id().cast_signed(), admin: envoy.admin().address() };
+    let running = Running {
+        pid: std::process::id().cast_signed(),
+        admin: envoy.admin().address(),
+    };
     let running_path = directory.runtime()?.join(RUNNING);
     replace(&running_path, serde_json::to_string(&running)?.as_bytes())?;
     let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
     view.delivered(&first);
     let mut changes = tokio::time::interval(POLL);
     let mut refresh = tokio::time::interval(view.period());
-    let mut interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut interrupted =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut hung_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let outcome = loop {
@@ -117,8 +127,14 @@ pub(super) struct Delivery {
 impl Delivery {
     fn read(directory: &Directory) -> anyhow::Result<Self> {
         let plugin = directory.snapshot()?.plugin;
-        let plan = plugin.plan(&Node { namespace: plugin.namespace.clone(), ..Node::default() })?;
-        Ok(Self { json: canonical(&plugin.config), plan })
+        let plan = plugin.plan(&Node {
+            namespace: plugin.namespace.clone(),
+            ..Node::default()
+        })?;
+        Ok(Self {
+            json: canonical(&plugin.config),
+            plan,
+        })
     }
 
     fn deliver(&self, files: &Files) -> anyhow::Result<()> {
@@ -133,13 +149,24 @@ type Stamp = Option<(SystemTime, u64, u64)>;
 fn stamps(directory: &Directory) -> [Stamp; 2] {
     directory.watched().map(|path: PathBuf| {
         let found = std::fs::metadata(path).ok()?;
-        Some((found.modified().ok()?, found.len(), std::os::unix::fs::MetadataExt::ino(&found)))
+        Some((
+            found.modified().ok()?,
+            found.len(),
+            std::os::unix::fs::MetadataExt::ino(&found),
+        ))
     })
 }
 
 fn check_upstreams(upstreams: &[Upstream], plan: &Plan) -> anyhow::Result<()> {
-    for (split, variant) in upstreams.iter().filter_map(|upstream| upstream.serves.as_ref()) {
-        let names = || plan.splits().iter().map(|split| split.definition.name.as_ref());
+    for (split, variant) in upstreams
+        .iter()
+        .filter_map(|upstream| upstream.serves.as_ref())
+    {
+        let names = || {
+            plan.splits()
+                .iter()
+                .map(|split| split.definition.name.as_ref())
+        };
         let Some(found) = plan.split_named(split) else {
             anyhow::bail!(
                 "--upstream {split}/{variant}: there is no split {split:?}; {}",
@@ -157,7 +184,10 @@ fn check_upstreams(upstreams: &[Upstream], plan: &Plan) -> anyhow::Result<()> {
     let mut clusters: Vec<String> = upstreams.iter().map(Upstream::cluster).collect();
     clusters.sort();
     if let Some(pair) = clusters.windows(2).find(|pair| pair[0] == pair[1]) {
-        anyhow::bail!("--upstream {}: given twice; accepted: one address each", pair[0]);
+        anyhow::bail!(
+            "--upstream {}: given twice; accepted: one address each",
+            pair[0]
+        );
     }
     Ok(())
 }

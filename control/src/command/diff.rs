@@ -13,16 +13,28 @@ pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
     let after = match (&arguments.file, &arguments.split) {
         (Some(file), _) => document::plugin(file)?.plan(&Node::default())?,
         (None, Some(split)) => {
-            let owned = change::set(&snapshot.state(), &before, split, &arguments.audience, &arguments.shares)?;
+            let owned = change::set(
+                &snapshot.state(),
+                &before,
+                split,
+                &arguments.audience,
+                &arguments.shares,
+            )?;
             let after = plan_with(&snapshot.state(), &owned)?;
             change::check(&before, &after, Some(split))?;
             after
         }
-        (None, None) => anyhow::bail!("name a split and its new shares, or another configuration with -f"),
+        (None, None) => {
+            anyhow::bail!("name a split and its new shares, or another configuration with -f")
+        }
     };
-    output::print(arguments.output.output, &moves(&before, &after), |moves| match moves.as_slice() {
-        [] => "nobody would move".to_owned(),
-        moves => moves.iter().map(sentence).collect::<Vec<_>>().join("\n"),
-    })?;
+    output::print(
+        arguments.output.output,
+        &moves(&before, &after),
+        |moves| match moves.as_slice() {
+            [] => "nobody would move".to_owned(),
+            moves => moves.iter().map(sentence).collect::<Vec<_>>().join("\n"),
+        },
+    )?;
     Ok(Outcome::Good)
 }

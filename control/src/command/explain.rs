@@ -41,20 +41,35 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
         ProxyKind::Sidecar => NodeKind::Sidecar,
         ProxyKind::Waypoint => NodeKind::Waypoint,
     };
-    let plan = plugin
-        .plan(&Node { kind, namespace: arguments.proxy_namespace.clone().or_else(|| plugin.namespace.clone()) })?;
+    let plan = plugin.plan(&Node {
+        kind,
+        namespace: arguments
+            .proxy_namespace
+            .clone()
+            .or_else(|| plugin.namespace.clone()),
+    })?;
     for problem in plan.problems() {
         output::note(format!("{}: {problem}", plugin.source));
     }
     let request = described(arguments)?;
     let decisions = decide(&plan, &request);
-    output::print(arguments.output.output, &explanation(&plan, &decisions), |_| text(&plan, &request, &decisions))?;
+    output::print(
+        arguments.output.output,
+        &explanation(&plan, &decisions),
+        |_| text(&plan, &request, &decisions),
+    )?;
     Ok(Outcome::Good)
 }
 
 fn explanation(plan: &Plan, decisions: &Decisions) -> Explanation {
-    let splits = decisions.iter().filter_map(|decision| explained(plan, decision)).collect();
-    Explanation { splits, set_cookie: decisions.issued.map(|_| plan.cookie().name.to_string()) }
+    let splits = decisions
+        .iter()
+        .filter_map(|decision| explained(plan, decision))
+        .collect();
+    Explanation {
+        splits,
+        set_cookie: decisions.issued.map(|_| plan.cookie().name.to_string()),
+    }
 }
 
 fn explained(plan: &Plan, decision: &Decision) -> Option<ExplainedSplit> {
@@ -64,12 +79,17 @@ fn explained(plan: &Plan, decision: &Decision) -> Option<ExplainedSplit> {
     Some(ExplainedSplit {
         split: definition.name.to_string(),
         header: definition.header.to_string(),
-        variant: known_variant.and_then(|place| definition.variants.get(usize::from(place))).map(ToString::to_string),
+        variant: known_variant
+            .and_then(|place| definition.variants.get(usize::from(place)))
+            .map(ToString::to_string),
         audience: is_audience_known.then(|| decision.audience.name(definition).to_owned()),
         identity: decision
             .identity
             .and_then(|place| definition.identity.get(usize::from(place)))
-            .map(|source| ExplainedIdentity { source: source.kind(), name: source.name().map(str::to_owned) }),
+            .map(|source| ExplainedIdentity {
+                source: source.kind(),
+                name: source.name().map(str::to_owned),
+            }),
         bucket: decision.bucket.filter(|_| !is_open(decision)),
         reason: decision.reason.name(),
     })
@@ -84,7 +104,11 @@ fn text(plan: &Plan, request: &Described, decisions: &Decisions) -> String {
         };
         return format!("no split applies to {host}; the request passes untouched");
     }
-    decisions.iter().flat_map(|decision| sentences(plan, request, decision)).collect::<Vec<_>>().join("\n")
+    decisions
+        .iter()
+        .flat_map(|decision| sentences(plan, request, decision))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn described(arguments: &Explain) -> anyhow::Result<Described> {
@@ -95,14 +119,23 @@ fn described(arguments: &Explain) -> anyhow::Result<Described> {
         ..Described::default()
     };
     if !arguments.path.starts_with('/') {
-        bail!("--path {:?}: accepted: a path that begins with /", arguments.path);
+        bail!(
+            "--path {:?}: accepted: a path that begins with /",
+            arguments.path
+        );
     }
-    request.headers.insert(":method".to_owned(), arguments.method.clone().into_bytes());
+    request
+        .headers
+        .insert(":method".to_owned(), arguments.method.clone().into_bytes());
     for header in &arguments.header {
-        let (name, value) =
-            header.split_once(':').with_context(|| format!("--header {header:?}: accepted: 'NAME: VALUE'"))?;
+        let (name, value) = header
+            .split_once(':')
+            .with_context(|| format!("--header {header:?}: accepted: 'NAME: VALUE'"))?;
         // The first of several values, as the filter reads them.
-        request.headers.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| value.trim().as_bytes().to_vec());
+        request
+            .headers
+            .entry(name.trim().to_ascii_lowercase())
+            .or_insert_with(|| value.trim().as_bytes().to_vec());
     }
     for cookie in &arguments.cookie {
         if !cookie.contains('=') {
@@ -113,11 +146,15 @@ fn described(arguments: &Explain) -> anyhow::Result<Described> {
         if request.headers.contains_key("cookie") {
             bail!("--cookie together with --header 'cookie: …': accepted: one of them");
         }
-        request.headers.insert("cookie".to_owned(), arguments.cookie.join("; ").into_bytes());
+        request.headers.insert(
+            "cookie".to_owned(),
+            arguments.cookie.join("; ").into_bytes(),
+        );
     }
     for claim in &arguments.claim {
-        let (name, value) =
-            claim.split_once('=').with_context(|| format!("--claim {claim:?}: accepted: NAME=VALUE"))?;
+        let (name, value) = claim
+            .split_once('=')
+            .with_context(|| format!("--claim {claim:?}: accepted: NAME=VALUE"))?;
         request.claims.insert(name.to_owned(), value.to_owned());
     }
     Ok(request)

@@ -31,7 +31,10 @@ pub(super) fn run(arguments: &Get) -> anyhow::Result<Outcome> {
             // Of several plugins, some may lack the split.
             (Err(_), Some(_)) => {}
             (Ok(found), Some(title)) => {
-                all.extend(found.into_iter().map(|weight| Weight { plugin: Some(title.clone()), ..weight }));
+                all.extend(found.into_iter().map(|weight| Weight {
+                    plugin: Some(title.clone()),
+                    ..weight
+                }));
             }
         }
     }
@@ -44,28 +47,56 @@ pub(super) fn run(arguments: &Get) -> anyhow::Result<Outcome> {
 
 fn text(weights: &[Weight]) -> String {
     let cells = |weight: &Weight| {
-        [weight.split.clone(), weight.audience.clone(), weight.variant.clone(), weight.percent.to_string()]
+        [
+            weight.split.clone(),
+            weight.audience.clone(),
+            weight.variant.clone(),
+            weight.percent.to_string(),
+        ]
     };
     if weights.iter().all(|weight| weight.plugin.is_none()) {
-        return output::table(["SPLIT", "AUDIENCE", "VARIANT", "PERCENT"], weights.iter().map(cells));
+        return output::table(
+            ["SPLIT", "AUDIENCE", "VARIANT", "PERCENT"],
+            weights.iter().map(cells),
+        );
     }
     let with_plugin = |weight: &Weight| {
         let [split, audience, variant, percent] = cells(weight);
-        [weight.plugin.clone().unwrap_or_default(), split, audience, variant, percent]
+        [
+            weight.plugin.clone().unwrap_or_default(),
+            split,
+            audience,
+            variant,
+            percent,
+        ]
     };
-    output::table(["PLUGIN", "SPLIT", "AUDIENCE", "VARIANT", "PERCENT"], weights.iter().map(with_plugin))
+    output::table(
+        ["PLUGIN", "SPLIT", "AUDIENCE", "VARIANT", "PERCENT"],
+        weights.iter().map(with_plugin),
+    )
 }
 
 /// The share of every variant, as the filter serves it.
 pub(super) fn weights(plan: &Plan, split: Option<&str>) -> anyhow::Result<Vec<Weight>> {
-    let names = || plan.splits().iter().map(|split| split.definition.name.as_ref());
+    let names = || {
+        plan.splits()
+            .iter()
+            .map(|split| split.definition.name.as_ref())
+    };
     if let Some(wanted) = split
         && names().all(|name| name != wanted)
     {
-        anyhow::bail!("there is no split {wanted:?}; {}", near::hint(wanted, names()));
+        anyhow::bail!(
+            "there is no split {wanted:?}; {}",
+            near::hint(wanted, names())
+        );
     }
     let mut weights = Vec::new();
-    for found in plan.splits().iter().filter(|found| split.is_none_or(|wanted| *found.definition.name == *wanted)) {
+    for found in plan
+        .splits()
+        .iter()
+        .filter(|found| split.is_none_or(|wanted| *found.definition.name == *wanted))
+    {
         for (audience, rule) in audiences(found) {
             for (variant, place) in found.definition.variants.iter().zip(0_u8..) {
                 weights.push(Weight {

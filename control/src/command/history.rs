@@ -18,10 +18,18 @@ struct Row {
 pub(super) fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let mut rows = Vec::new();
     for (plugin, store) in stores::some(&arguments.store, arguments.scope)? {
-        rows.extend(store.history()?.into_iter().map(|entry| Row { plugin: plugin.clone(), entry }));
+        rows.extend(store.history()?.into_iter().map(|entry| Row {
+            plugin: plugin.clone(),
+            entry,
+        }));
     }
     if let Some(split) = &arguments.split {
-        rows.retain(|row| row.entry.changes.iter().any(|change| change.split == *split));
+        rows.retain(|row| {
+            row.entry
+                .changes
+                .iter()
+                .any(|change| change.split == *split)
+        });
     }
     output::print(arguments.output.output, &rows, |rows| text(rows))?;
     Ok(Outcome::Good)
@@ -34,15 +42,28 @@ fn text(rows: &[Row]) -> String {
     }
     let with_plugin = |row: &Row| {
         let [revision, at, by, command, changes, reason] = cells(&row.entry);
-        [row.plugin.clone().unwrap_or_default(), revision, at, by, command, changes, reason]
+        [
+            row.plugin.clone().unwrap_or_default(),
+            revision,
+            at,
+            by,
+            command,
+            changes,
+            reason,
+        ]
     };
-    let header = ["PLUGIN", "REVISION", "AT", "BY", "COMMAND", "CHANGES", "REASON"];
+    let header = [
+        "PLUGIN", "REVISION", "AT", "BY", "COMMAND", "CHANGES", "REASON",
+    ];
     output::table(header, rows.iter().map(with_plugin))
 }
 
 fn cells(entry: &Entry) -> [String; 6] {
     let changes = entry.changes.iter().map(|change| {
-        format!("{}/{}/{} {}->{}", change.split, change.audience, change.challenger, change.from, change.to)
+        format!(
+            "{}/{}/{} {}->{}",
+            change.split, change.audience, change.challenger, change.from, change.to
+        )
     });
     [
         entry.revision.to_string(),

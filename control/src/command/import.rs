@@ -15,11 +15,20 @@ pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
         output::note(note);
     }
     if imported.splits.is_empty() {
-        bail!("{}: no split was found; nothing was written", arguments.file.display());
+        bail!(
+            "{}: no split was found; nothing was written",
+            arguments.file.display()
+        );
     }
     let config = imported.config();
     output::line(yaml_serde::to_string(&config)?.trim_end());
-    let plugin = Plugin { source: "the result".to_owned(), kind: Kind::Bare, name: None, namespace: None, config };
+    let plugin = Plugin {
+        source: "the result".to_owned(),
+        kind: Kind::Bare,
+        name: None,
+        namespace: None,
+        config,
+    };
     let problems = plugin.problems();
     for problem in &problems {
         output::note(format!("problem: {problem}"));
@@ -28,8 +37,18 @@ pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
         output::note("its weights, once the plugin is applied:");
     }
     for (split, audience, variant, percent) in &imported.weights {
-        let audience = if audience == "everyone" { String::new() } else { format!(" --audience {audience}") };
-        output::note(format!("  sluice set {split} {variant}={percent}{audience}"));
+        let audience = if audience == "everyone" {
+            String::new()
+        } else {
+            format!(" --audience {audience}")
+        };
+        output::note(format!(
+            "  sluice set {split} {variant}={percent}{audience}"
+        ));
     }
-    Ok(if problems.is_empty() { Outcome::Good } else { Outcome::Problems })
+    Ok(if problems.is_empty() {
+        Outcome::Good
+    } else {
+        Outcome::Problems
+    })
 }

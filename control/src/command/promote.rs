@@ -13,20 +13,31 @@ use sluice_filter::plan::Node;
 
 pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {
     let split = &arguments.split;
-    let (from, to) = (store(arguments, &arguments.from)?, store(arguments, &arguments.to)?);
-    let source = from.snapshot().with_context(|| format!("--from {}", arguments.from))?.plugin;
+    let (from, to) = (
+        store(arguments, &arguments.from)?,
+        store(arguments, &arguments.to)?,
+    );
+    let source = from
+        .snapshot()
+        .with_context(|| format!("--from {}", arguments.from))?
+        .plugin;
     let plan = source.plan(&Node::default())?;
     change::find_split(&plan, split).with_context(|| format!("--from {}", arguments.from))?;
     let weights = Owned::of_config(&source.config).only(split);
     let change = Change {
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
-        command: format!("promote {split} --from {} --to {}", arguments.from, arguments.to),
+        command: format!(
+            "promote {split} --from {} --to {}",
+            arguments.from, arguments.to
+        ),
         split: Some(split),
         reason: &arguments.reason,
     };
     let report = change
-        .make(&to, |snapshot, plan| Ok(change::promote(&snapshot.state(), plan, split, &weights)?))
+        .make(&to, |snapshot, plan| {
+            Ok(change::promote(&snapshot.state(), plan, split, &weights)?)
+        })
         .with_context(|| format!("--to {}", arguments.to))?;
     output::line(report);
     Ok(Outcome::Good)

@@ -26,22 +26,37 @@ struct Pushed {
 
 pub(super) fn run(arguments: &Push) -> anyhow::Result<Outcome> {
     let path = arguments.module.display();
-    let module = std::fs::read(&arguments.module).with_context(|| format!("{path}: cannot be read"))?;
+    let module =
+        std::fs::read(&arguments.module).with_context(|| format!("{path}: cannot be read"))?;
     let image = Image::of(&module, &labels(arguments)).with_context(|| path.to_string())?;
     let reference = reference(&arguments.image)?;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(push(&image, &reference, arguments.insecure))?;
-    let pushed = Pushed { image: format!("oci://{reference}"), digest: image.digest() };
-    output::print(arguments.output.output, &pushed, |pushed| format!("{}\n{}", pushed.image, pushed.digest))?;
+    let pushed = Pushed {
+        image: format!("oci://{reference}"),
+        digest: image.digest(),
+    };
+    output::print(arguments.output.output, &pushed, |pushed| {
+        format!("{}\n{}", pushed.image, pushed.digest)
+    })?;
     Ok(Outcome::Good)
 }
 
 fn labels(arguments: &Push) -> BTreeMap<String, String> {
     let label = |name: &str, value: &Option<String>| {
-        value.clone().map(|value| (format!("org.opencontainers.image.{name}"), value))
+        value
+            .clone()
+            .map(|value| (format!("org.opencontainers.image.{name}"), value))
     };
-    let version = Some(arguments.image_version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()));
+    let version = Some(
+        arguments
+            .image_version
+            .clone()
+            .unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
+    );
     let title = Some("sluice".to_owned());
     let licence = Some("Apache-2.0".to_owned());
     [
@@ -56,7 +71,8 @@ fn labels(arguments: &Push) -> BTreeMap<String, String> {
 }
 
 fn reference(image: &str) -> anyhow::Result<Reference> {
-    let accepted = "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
+    let accepted =
+        "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
     let Some(name) = image.strip_prefix("oci://") else {
         bail!("{image}: not an OCI image; {accepted}");
     };
@@ -64,7 +80,9 @@ fn reference(image: &str) -> anyhow::Result<Reference> {
         bail!("{image}: not an image name; {accepted}");
     };
     if reference.digest().is_some() {
-        bail!("{image}: an image is pushed by tag, and its digest follows from its bytes; {accepted}");
+        bail!(
+            "{image}: an image is pushed by tag, and its digest follows from its bytes; {accepted}"
+        );
     }
     if !name.rsplit('/').next().unwrap_or_default().contains(':') {
         bail!("{image}: no tag; {accepted}");
@@ -74,9 +92,18 @@ fn reference(image: &str) -> anyhow::Result<Reference> {
 
 async fn push(image: &Image, reference: &Reference, is_insecure: bool) -> anyhow::Result<()> {
     let registry = reference.registry();
-    let protocol = if is_insecure || is_loopback(registry) { ClientProtocol::Http } else { ClientProtocol::Https };
-    let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
-    client.store_auth_if_needed(reference.resolve_registry(), &login(registry)?).await;
+    let protocol = if is_insecure || is_loopback(registry) {
+        ClientProtocol::Http
+    } else {
+        ClientProtocol::Https
+    };
+    let client = Client::new(ClientConfig {
+        protocol,
+        ..ClientConfig::default()
+    });
+    client
+        .store_auth_if_needed(reference.resolve_registry(), &login(registry)?)
+        .await;
     let context = || {
         format!(
             "{reference}: the registry did not take it; log in with `docker login {registry}`, or use --insecure for \
@@ -84,24 +111,39 @@ async fn push(image: &Image, reference: &Reference, is_insecure: bool) -> anyhow
         )
     };
     for blob in [&image.layer, &image.config] {
-        client.push_blob(reference, blob.clone(), &digest(blob)).await.with_context(context)?;
+        client
+            .push_blob(reference, blob.clone(), &digest(blob))
+            .await
+            .with_context(context)?;
     }
     let media_type = OCI_IMAGE_MEDIA_TYPE.parse().context("a media type")?;
-    client.push_manifest_raw(reference, image.manifest.clone(), media_type).await.with_context(context)?;
+    client
+        .push_manifest_raw(reference, image.manifest.clone(), media_type)
+        .await
+        .with_context(context)?;
     Ok(())
 }
 
 /// Registries on this machine speak plain HTTP, as docker has it.
 fn is_loopback(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// What `docker login` left, by itself or with a credential helper.
 fn login(registry: &str) -> anyhow::Result<RegistryAuth> {
-    let server = if registry == "docker.io" { DOCKER_HUB } else { registry };
+    let server = if registry == "docker.io" {
+        DOCKER_HUB
+    } else {
+        registry
+    };
     match docker_credential::get_credential(server) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
+        Ok(DockerCredential::UsernamePassword(user, password)) => {
+            Ok(RegistryAuth::Basic(user, password))
+        }
         Ok(DockerCredential::IdentityToken(_)) => bail!(
             "docker's login to {registry} is an identity token, which sluice cannot use; log in with a user and a \
              password or access token"
@@ -111,7 +153,9 @@ fn login(registry: &str) -> anyhow::Result<RegistryAuth> {
             | CredentialRetrievalError::ConfigNotFound
             | CredentialRetrievalError::ConfigReadError,
         ) => Ok(RegistryAuth::Anonymous),
-        Err(error) => Err(error).with_context(|| format!("docker's login to {registry} cannot be read")),
+        Err(error) => {
+            Err(error).with_context(|| format!("docker's login to {registry} cannot be read"))
+        }
     }
 }
 
@@ -122,15 +166,32 @@ mod tests {
     #[test]
     fn an_image_is_named_with_its_tag() {
         assert!(reference("oci://127.0.0.1:5000/sluice:1").is_ok());
-        let accepted = "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
+        let accepted =
+            "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
         let cases = [
-            ("registry.example.com/sluice:1", "registry.example.com/sluice:1: not an OCI image"),
-            ("oci://127.0.0.1:5000/sluice", "oci://127.0.0.1:5000/sluice: no tag"),
-            ("oci://UPPER CASE:1", "oci://UPPER CASE:1: not an image name"),
+            (
+                "registry.example.com/sluice:1",
+                "registry.example.com/sluice:1: not an OCI image",
+            ),
+            (
+                "oci://127.0.0.1:5000/sluice",
+                "oci://127.0.0.1:5000/sluice: no tag",
+            ),
+            (
+                "oci://UPPER CASE:1",
+                "oci://UPPER CASE:1: not an image name",
+            ),
         ];
         for (image, expected) in cases {
-            assert_eq!(reference(image).unwrap_err().to_string(), format!("{expected}; {accepted}"));
+            assert_eq!(
+                reference(image).unwrap_err().to_string(),
+                format!("{expected}; {accepted}")
+            );
         }
-        assert!(is_loopback("localhost:5000") && is_loopback("127.0.0.1") && !is_loopback("registry.example.com"));
+        assert!(
+            is_loopback("localhost:5000")
+                && is_loopback("127.0.0.1")
+                && !is_loopback("registry.example.com")
+        );
     }
 }

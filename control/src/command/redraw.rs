@@ -13,11 +13,23 @@ pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
         split: Some(&arguments.split),
         reason: &arguments.reason,
     };
-    let today = jiff::Timestamp::now().to_string().chars().take(10).collect::<String>();
+    let today = jiff::Timestamp::now()
+        .to_string()
+        .chars()
+        .take(10)
+        .collect::<String>();
     change.make_in(&arguments.store, ScopeArgs::default(), |snapshot, plan| {
         let effective = Owned::of_config(&snapshot.plugin.config);
         let current = effective.draws.get(&arguments.split).map(String::as_str);
-        let letters = arguments.draw.clone().unwrap_or_else(|| change::letters(&today, current));
-        Ok(change::redraw(&snapshot.state(), plan, &arguments.split, &letters)?)
+        let letters = arguments
+            .draw
+            .clone()
+            .unwrap_or_else(|| change::letters(&today, current));
+        Ok(change::redraw(
+            &snapshot.state(),
+            plan,
+            &arguments.split,
+            &letters,
+        )?)
     })
 }

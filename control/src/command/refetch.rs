@@ -10,9 +10,17 @@ use crate::store::kubernetes::Kubernetes;
 
 pub(super) fn run(arguments: &Refetch) -> anyhow::Result<Outcome> {
     let now = jiff::Timestamp::now();
-    let say = |found: &Found| output::line(format!("{}: pushed again; see `sluice status`", found.plugin.source));
+    let say = |found: &Found| {
+        output::line(format!(
+            "{}: pushed again; see `sluice status`",
+            found.plugin.source
+        ))
+    };
     if !arguments.scope.all_namespaces {
-        let store = Kubernetes::new(stores::cluster(&arguments.cluster)?, arguments.cluster.plugin.clone());
+        let store = Kubernetes::new(
+            stores::cluster(&arguments.cluster)?,
+            arguments.cluster.plugin.clone(),
+        );
         say(&store.touch(now)?);
         return Ok(Outcome::Good);
     }

@@ -14,21 +14,39 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
     let plan = plugin.plan(&Node::default())?;
     if !plan.problems().is_empty() {
         let problems: Vec<String> = plan.problems().iter().map(ToString::to_string).collect();
-        bail!("{}: nothing was rendered\n{}", plugin.source, problems.join("\n"));
+        bail!(
+            "{}: nothing was rendered\n{}",
+            plugin.source,
+            problems.join("\n")
+        );
     }
     let split = &change::find_split(&plan, &arguments.split)?.definition;
     let sha256 = sha256(&arguments.digest)?;
     if !arguments.image.starts_with("oci://") {
-        bail!("--image {:?}: accepted: oci://HOST/REPOSITORY:TAG, as `sluice push` prints it", arguments.image);
+        bail!(
+            "--image {:?}: accepted: oci://HOST/REPOSITORY:TAG, as `sluice push` prints it",
+            arguments.image
+        );
     }
     let gateway = arguments.gateway.as_deref().map(gateway).transpose()?;
-    let hosts = plugin.config["splits"][&arguments.split]["hosts"].as_array().into_iter().flatten();
-    let hosts: Vec<String> = hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect();
+    let hosts = plugin.config["splits"][&arguments.split]["hosts"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let hosts: Vec<String> = hosts
+        .filter_map(|host| host.as_str().map(str::to_owned))
+        .collect();
     if gateway.is_some() && hosts.is_empty() {
-        bail!("splits.{}.hosts: none; accepted with --gateway: the hosts that the gateway serves", arguments.split);
+        bail!(
+            "splits.{}.hosts: none; accepted with --gateway: the hosts that the gateway serves",
+            arguments.split
+        );
     }
     if gateway.is_none() && needs_claims(split) {
-        bail!("splits.{} asks for claims, which only gateways know; accepted: --gateway", arguments.split);
+        bail!(
+            "splits.{} asks for claims, which only gateways know; accepted: --gateway",
+            arguments.split
+        );
     }
     let routing = match (arguments.gateway_api, arguments.service_per_variant) {
         (true, _) => Routing::HttpRoute,
@@ -42,15 +60,27 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
     if let Some(fields) = config.as_object_mut()
         && (fields.remove("weights").is_some() | fields.remove("draws").is_some())
     {
-        output::note("note: weights and draws are left out: in Git they would undo an abort; `sluice set` writes them");
+        output::note(
+            "note: weights and draws are left out: in Git they would undo an abort; `sluice set` writes them",
+        );
     }
-    let namespace = arguments.namespace.clone().or_else(|| gateway.as_ref().map(|gateway| gateway.0.clone()));
+    let namespace = arguments
+        .namespace
+        .clone()
+        .or_else(|| gateway.as_ref().map(|gateway| gateway.0.clone()));
     let rendering = Rendering {
         split,
-        asks_for_claims: plan.splits().iter().any(|split| needs_claims(&split.definition)),
+        asks_for_claims: plan
+            .splits()
+            .iter()
+            .any(|split| needs_claims(&split.definition)),
         hosts,
         config,
-        kind: if arguments.kind == PluginKind::TrafficExtension { Kind::TrafficExtension } else { Kind::WasmPlugin },
+        kind: if arguments.kind == PluginKind::TrafficExtension {
+            Kind::TrafficExtension
+        } else {
+            Kind::WasmPlugin
+        },
         name: arguments.name.clone(),
         namespace: namespace.unwrap_or_else(|| arguments.service.namespace.clone()),
         selector: arguments.selector.clone(),
@@ -62,7 +92,10 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
         routing,
         gateway,
     };
-    let texts = documents(&rendering).iter().map(yaml_serde::to_string).collect::<Result<Vec<String>, _>>()?;
+    let texts = documents(&rendering)
+        .iter()
+        .map(yaml_serde::to_string)
+        .collect::<Result<Vec<String>, _>>()?;
     output::line(joined(&texts, routing).trim_end());
     Ok(Outcome::Good)
 }
@@ -81,9 +114,14 @@ fn joined(texts: &[String], routing: Routing) -> String {
 
 fn sha256(digest: &str) -> anyhow::Result<String> {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-    let is_digest = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_digest = hex.len() == 64
+        && hex
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if !is_digest {
-        bail!("--digest {digest:?}: accepted: sha256: and 64 hex digits, as `sluice push` prints it");
+        bail!(
+            "--digest {digest:?}: accepted: sha256: and 64 hex digits, as `sluice push` prints it"
+        );
     }
     Ok(hex.to_owned())
 }

@@ -12,20 +12,27 @@ pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
     let change = Change {
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
-        command: arguments.to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
+        command: arguments
+            .to
+            .map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
         split: None,
         reason: &arguments.reason,
     };
     // What is remembered never changes, so it needs no turn.
     let earlier = earlier(&store.history()?, arguments.to)?;
-    output::line(change.make(&*store, |snapshot, _| Ok(change::restore(&snapshot.state(), &earlier)))?);
+    output::line(change.make(&*store, |snapshot, _| {
+        Ok(change::restore(&snapshot.state(), &earlier))
+    })?);
     Ok(Outcome::Good)
 }
 
 fn earlier(history: &[Entry], to: Option<u64>) -> Result<Owned, Refusal> {
     match to {
         Some(to) => {
-            let entry = history.iter().find(|entry| entry.revision == to).ok_or(Refusal::NoRevision(to))?;
+            let entry = history
+                .iter()
+                .find(|entry| entry.revision == to)
+                .ok_or(Refusal::NoRevision(to))?;
             Ok(entry.after.clone())
         }
         None => match history {

@@ -6,9 +6,16 @@ use crate::cli::Set;
 
 pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
     let typed = &arguments.change;
-    let shares: Vec<String> =
-        typed.shares.iter().map(|share| format!("{}={}", share.challenger, share.percent)).collect();
-    let audience = if typed.audience == "everyone" { String::new() } else { format!(" --audience {}", typed.audience) };
+    let shares: Vec<String> = typed
+        .shares
+        .iter()
+        .map(|share| format!("{}={}", share.challenger, share.percent))
+        .collect();
+    let audience = if typed.audience == "everyone" {
+        String::new()
+    } else {
+        format!(" --audience {}", typed.audience)
+    };
     let change = Change {
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
@@ -17,6 +24,12 @@ pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
         reason: &arguments.reason,
     };
     change.make_in(&arguments.store, arguments.scope, |snapshot, plan| {
-        Ok(change::set(&snapshot.state(), plan, &typed.split, &typed.audience, &typed.shares)?)
+        Ok(change::set(
+            &snapshot.state(),
+            plan,
+            &typed.split,
+            &typed.audience,
+            &typed.shares,
+        )?)
     })
 }

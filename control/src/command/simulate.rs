@@ -80,11 +80,26 @@ pub struct Correlation {
 
 pub(super) fn run(arguments: &Simulate) -> anyhow::Result<Outcome> {
     let plan = plugin(arguments.file.as_deref(), &arguments.store)?.plan(&Node::default())?;
-    let against = arguments.against.as_deref().map(document::plugin).transpose()?;
-    let against = against.map(|plugin| plugin.plan(&Node::default())).transpose()?;
+    let against = arguments
+        .against
+        .as_deref()
+        .map(document::plugin)
+        .transpose()?;
+    let against = against
+        .map(|plugin| plugin.plan(&Node::default()))
+        .transpose()?;
     let users = match &arguments.ids {
-        Some(file) => Users::Given(input::text(file)?.lines().filter(|id| !id.is_empty()).map(Into::into).collect()),
-        None => Users::MadeUp { number: arguments.users, seed: arguments.seed },
+        Some(file) => Users::Given(
+            input::text(file)?
+                .lines()
+                .filter(|id| !id.is_empty())
+                .map(Into::into)
+                .collect(),
+        ),
+        None => Users::MadeUp {
+            number: arguments.users,
+            seed: arguments.seed,
+        },
     };
     let simulation = simulate(&plan, against.as_ref(), &users);
     output::print(arguments.output.output, &simulation, text)?;
@@ -155,14 +170,20 @@ pub fn simulate(plan: &Plan, against: Option<&Plan>, users: &Users) -> Simulatio
         let buckets = users.buckets(split);
         for (audience, rule) in audiences(split) {
             let allocation = split.allocation(rule);
-            let drawn: Vec<u8> = buckets.iter().map(|&bucket| allocation.variant(bucket)).collect();
+            let drawn: Vec<u8> = buckets
+                .iter()
+                .map(|&bucket| allocation.variant(bucket))
+                .collect();
             shares.extend(shares_of(split, &audience, rule, &drawn));
-            if let (Some(churn), Some(later)) =
-                (&mut churn, against.and_then(|plan| plan.split_named(&split.definition.name)))
-            {
+            if let (Some(churn), Some(later)) = (
+                &mut churn,
+                against.and_then(|plan| plan.split_named(&split.definition.name)),
+            ) {
                 churn.extend(churn_of(split, later, &audience, &drawn, users));
             }
-            if rule.is_none() && variants_of_everyone.len() * variants_of_everyone.len() / 2 < MAX_PAIRS {
+            if rule.is_none()
+                && variants_of_everyone.len() * variants_of_everyone.len() / 2 < MAX_PAIRS
+            {
                 variants_of_everyone.push((split.definition.name.to_string(), drawn));
             }
         }
@@ -171,7 +192,13 @@ pub fn simulate(plan: &Plan, against: Option<&Plan>, users: &Users) -> Simulatio
     let all = plan.splits().len();
     let looked_at = variants_of_everyone.len();
     let pairs = |splits: usize| splits * splits.saturating_sub(1) / 2;
-    Simulation { users: number, shares, churn, correlations, correlations_left_out: pairs(all) - pairs(looked_at) }
+    Simulation {
+        users: number,
+        shares,
+        churn,
+        correlations,
+        correlations_left_out: pairs(all) - pairs(looked_at),
+    }
 }
 
 fn shares_of(split: &Split, audience: &str, rule: Option<usize>, drawn: &[u8]) -> Vec<Share> {
@@ -193,21 +220,46 @@ fn shares_of(split: &Split, audience: &str, rule: Option<usize>, drawn: &[u8]) -
             interval: [rounded(low), rounded(high)],
         }
     };
-    split.definition.variants.iter().map(AsRef::as_ref).zip(hits).zip(0_u8..).map(share).collect()
+    split
+        .definition
+        .variants
+        .iter()
+        .map(AsRef::as_ref)
+        .zip(hits)
+        .zip(0_u8..)
+        .map(share)
+        .collect()
 }
 
-fn churn_of(split: &Split, later: &Split, audience: &str, drawn: &[u8], users: &Users) -> Vec<Churn> {
-    let rule = later.definition.rules.iter().position(|rule| *rule.name == *audience);
+fn churn_of(
+    split: &Split,
+    later: &Split,
+    audience: &str,
+    drawn: &[u8],
+    users: &Users,
+) -> Vec<Churn> {
+    let rule = later
+        .definition
+        .rules
+        .iter()
+        .position(|rule| *rule.name == *audience);
     if rule.is_none() && audience != sluice_filter::plan::EVERYONE {
         return Vec::new();
     }
     let allocation = later.allocation(rule);
     let mut table: BTreeMap<(u8, u8), u64> = BTreeMap::new();
     for (&before, bucket) in drawn.iter().zip(users.buckets(later)) {
-        *table.entry((before, allocation.variant(bucket))).or_default() += 1;
+        *table
+            .entry((before, allocation.variant(bucket)))
+            .or_default() += 1;
     }
     let name = |split: &Split, place: u8| {
-        split.definition.variants.get(usize::from(place)).map_or("", AsRef::as_ref).to_owned()
+        split
+            .definition
+            .variants
+            .get(usize::from(place))
+            .map_or("", AsRef::as_ref)
+            .to_owned()
     };
     let row = |((from, to), number): ((u8, u8), u64)| Churn {
         split: split.definition.name.to_string(),
@@ -242,7 +294,11 @@ fn correlations(drawn: &[(String, Vec<u8>)], users: u64) -> Vec<Correlation> {
 }
 
 fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { rounded(part as f64 * 100.0 / whole as f64) }
+    if whole == 0 {
+        0.0
+    } else {
+        rounded(part as f64 * 100.0 / whole as f64)
+    }
 }
 
 fn rounded(percent: f64) -> f64 {
@@ -263,7 +319,14 @@ fn text(simulation: &Simulation) -> String {
     };
     let mut text = format!("{} users\n\n", simulation.users);
     text += &output::table(
-        ["SPLIT", "AUDIENCE", "VARIANT", "WANTED", "PERCENT", "99 % INTERVAL"],
+        [
+            "SPLIT",
+            "AUDIENCE",
+            "VARIANT",
+            "WANTED",
+            "PERCENT",
+            "99 % INTERVAL",
+        ],
         simulation.shares.iter().map(share),
     );
     if let Some(churn) = &simulation.churn {
@@ -278,18 +341,35 @@ fn text(simulation: &Simulation) -> String {
             ]
         };
         text += "\n";
-        text += &output::table(["SPLIT", "AUDIENCE", "FROM", "TO", "USERS", "PERCENT"], churn.iter().map(row));
+        text += &output::table(
+            ["SPLIT", "AUDIENCE", "FROM", "TO", "USERS", "PERCENT"],
+            churn.iter().map(row),
+        );
     }
     if !simulation.correlations.is_empty() {
         let row = |row: &Correlation| {
-            let verdict = if row.is_correlated { "correlated" } else { "independent" };
-            [row.splits.join(" ~ "), format!("{:.6}", row.cramers_v), verdict.to_owned()]
+            let verdict = if row.is_correlated {
+                "correlated"
+            } else {
+                "independent"
+            };
+            [
+                row.splits.join(" ~ "),
+                format!("{:.6}", row.cramers_v),
+                verdict.to_owned(),
+            ]
         };
         text += "\n";
-        text += &output::table(["SPLITS", "CRAMER'S V", "VERDICT"], simulation.correlations.iter().map(row));
+        text += &output::table(
+            ["SPLITS", "CRAMER'S V", "VERDICT"],
+            simulation.correlations.iter().map(row),
+        );
     }
     if simulation.correlations_left_out > 0 {
-        text += &format!("\n{} more pairs of splits were not correlated\n", simulation.correlations_left_out);
+        text += &format!(
+            "\n{} more pairs of splits were not correlated\n",
+            simulation.correlations_left_out
+        );
     }
     text
 }

@@ -54,9 +54,12 @@ pub(super) struct Measured(BTreeMap<(String, String, String), u64>);
 impl Measured {
     /// From the filter's metrics.
     pub(super) fn of(samples: &[Sample]) -> Self {
-        let decisions = samples.iter().filter(|sample| sample.name == "sluice_decisions_total");
+        let decisions = samples
+            .iter()
+            .filter(|sample| sample.name == "sluice_decisions_total");
         Self::counted(decisions.map(|sample| {
-            let [split, audience, variant] = DECISION_LABELS.map(|label| sample.label(label).to_owned());
+            let [split, audience, variant] =
+                DECISION_LABELS.map(|label| sample.label(label).to_owned());
             ((split, audience, variant), sample.value as u64)
         }))
     }
@@ -70,7 +73,9 @@ impl Measured {
     }
 
     /// From counts by split, audience and variant.
-    pub(super) fn counted(counts: impl IntoIterator<Item = ((String, String, String), u64)>) -> Self {
+    pub(super) fn counted(
+        counts: impl IntoIterator<Item = ((String, String, String), u64)>,
+    ) -> Self {
         let mut measured = BTreeMap::new();
         for (key, count) in counts {
             *measured.entry(key).or_default() += count;
@@ -79,19 +84,30 @@ impl Measured {
     }
 
     fn requests(&self, split: &str, audience: &str, variant: &str) -> u64 {
-        self.0.get(&(split.to_owned(), audience.to_owned(), variant.to_owned())).copied().unwrap_or(0)
+        self.0
+            .get(&(split.to_owned(), audience.to_owned(), variant.to_owned()))
+            .copied()
+            .unwrap_or(0)
     }
 }
 
 pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
-    let store = match (arguments.scope.all_namespaces, stores::place(&arguments.store)?) {
+    let store = match (
+        arguments.scope.all_namespaces,
+        stores::place(&arguments.store)?,
+    ) {
         (false, stores::Place::Directory(directory)) => directory,
         (true, stores::Place::Directory(directory)) => {
-            anyhow::bail!("-A and the directory {}; accepted: one of them", directory.path().display())
+            anyhow::bail!(
+                "-A and the directory {}; accepted: one of them",
+                directory.path().display()
+            )
         }
         (_, stores::Place::Cluster(found)) => return cluster::run(arguments, &found),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     loop {
         let report = runtime.block_on(report(&store))?;
         if arguments.watch && output::is_terminal() {
@@ -99,8 +115,14 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
         }
         output::print(arguments.output.output, &report, text)?;
         if !arguments.watch {
-            let is_good = report.problems.is_empty() && report.is_valid != Some(false) && report.is_converged();
-            return Ok(if is_good { Outcome::Good } else { Outcome::Problems });
+            let is_good = report.problems.is_empty()
+                && report.is_valid != Some(false)
+                && report.is_converged();
+            return Ok(if is_good {
+                Outcome::Good
+            } else {
+                Outcome::Problems
+            });
         }
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -108,13 +130,18 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
 
 impl Report {
     fn is_converged(&self) -> bool {
-        self.revision_in_force.as_ref().is_none_or(|revision| *revision == self.wanted_revision)
+        self.revision_in_force
+            .as_ref()
+            .is_none_or(|revision| *revision == self.wanted_revision)
     }
 }
 
 async fn report(store: &Directory) -> anyhow::Result<Report> {
     let plugin = store.snapshot()?.plugin;
-    let plan = plugin.plan(&Node { namespace: plugin.namespace.clone(), ..Node::default() })?;
+    let plan = plugin.plan(&Node {
+        namespace: plugin.namespace.clone(),
+        ..Node::default()
+    })?;
     let samples = match running(store) {
         Some(running) => Admin::new(running.admin).samples().await.ok(),
         None => None,
@@ -123,7 +150,8 @@ async fn report(store: &Directory) -> anyhow::Result<Report> {
     let gauge = |name: &str| samples.as_deref().map(|samples| sum(samples, name, &[]));
     Ok(Report {
         wanted_revision: plan.revision().to_string(),
-        revision_in_force: gauge("sluice_config_revision").map(|value| Revision::from_gauge(value as u64).to_string()),
+        revision_in_force: gauge("sluice_config_revision")
+            .map(|value| Revision::from_gauge(value as u64).to_string()),
         is_valid: gauge("sluice_config_valid").map(|value| value == 1.0),
         problems: plan.problems().iter().map(ToString::to_string).collect(),
         weights: rows(&plan, measured.as_ref()),
@@ -135,7 +163,9 @@ fn running(store: &Directory) -> Option<Running> {
     let text = std::fs::read_to_string(store.path().join(".sluice").join(RUNNING)).ok()?;
     let running: Running = serde_json::from_str(&text).ok()?;
     let pid = rustix::process::Pid::from_raw(running.pid)?;
-    rustix::process::test_kill_process(pid).is_ok().then_some(running)
+    rustix::process::test_kill_process(pid)
+        .is_ok()
+        .then_some(running)
 }
 
 fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
@@ -143,12 +173,21 @@ fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
     for split in plan.splits() {
         let name = &split.definition.name;
         for (audience, rule) in audiences(split) {
-            let requests = |variant: &str| measured.map(|measured| measured.requests(name, &audience, variant));
-            let all: Option<u64> = split.definition.variants.iter().map(|variant| requests(variant)).sum();
+            let requests = |variant: &str| {
+                measured.map(|measured| measured.requests(name, &audience, variant))
+            };
+            let all: Option<u64> = split
+                .definition
+                .variants
+                .iter()
+                .map(|variant| requests(variant))
+                .sum();
             for (variant, place) in split.definition.variants.iter().zip(0_u8..) {
                 let own = requests(variant);
-                let percent =
-                    own.zip(all).filter(|(_, all)| *all > 0).map(|(own, all)| own as f64 * 100.0 / all as f64);
+                let percent = own
+                    .zip(all)
+                    .filter(|(_, all)| *all > 0)
+                    .map(|(own, all)| own as f64 * 100.0 / all as f64);
                 let wanted = split.allocation(rule).share(place).as_f64();
                 let row = Row {
                     split: name.to_string(),
@@ -179,13 +218,25 @@ fn render(rows: &[Row]) -> String {
             row.variant.clone(),
             row.wanted.to_string(),
             row.percent.map_or_else(
-                || if row.requests.is_some() { "-".to_owned() } else { unknown() },
+                || {
+                    if row.requests.is_some() {
+                        "-".to_owned()
+                    } else {
+                        unknown()
+                    }
+                },
                 |percent| format!("{percent:.2}"),
             ),
-            row.requests.map_or_else(unknown, |requests| requests.to_string()),
+            row.requests
+                .map_or_else(unknown, |requests| requests.to_string()),
         ]
     };
-    output::table(["SPLIT", "AUDIENCE", "VARIANT", "WANTED", "MEASURED", "REQUESTS"], rows.iter().map(cells))
+    output::table(
+        [
+            "SPLIT", "AUDIENCE", "VARIANT", "WANTED", "MEASURED", "REQUESTS",
+        ],
+        rows.iter().map(cells),
+    )
 }
 
 fn text(report: &Report) -> String {
@@ -194,14 +245,23 @@ fn text(report: &Report) -> String {
             "revision wanted {}; unknown what Envoy runs: no `sluice dev` serves this directory",
             report.wanted_revision
         ),
-        Some(revision) if report.is_converged() => format!("revision {revision}: wanted and in force"),
-        Some(revision) => format!("revision wanted {}, in force {revision}", report.wanted_revision),
+        Some(revision) if report.is_converged() => {
+            format!("revision {revision}: wanted and in force")
+        }
+        Some(revision) => format!(
+            "revision wanted {}, in force {revision}",
+            report.wanted_revision
+        ),
     };
     let valid = if report.is_valid == Some(false) {
         "\nEnvoy refused the last configuration and kept an earlier one; its log says why"
     } else {
         ""
     };
-    let problems: String = report.problems.iter().map(|problem| format!("\nproblem: {problem}")).collect();
+    let problems: String = report
+        .problems
+        .iter()
+        .map(|problem| format!("\nproblem: {problem}"))
+        .collect();
     format!("{}\n{state}{valid}{problems}", render(&report.weights))
 }

@@ -51,7 +51,9 @@ pub(super) fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> {
 pub(super) fn one(arguments: &StoreArgs) -> anyhow::Result<Box<dyn Store + Send>> {
     Ok(match place(arguments)? {
         Place::Directory(directory) => Box::new(directory),
-        Place::Cluster(cluster) => Box::new(Kubernetes::new(cluster, arguments.cluster.plugin.clone())),
+        Place::Cluster(cluster) => {
+            Box::new(Kubernetes::new(cluster, arguments.cluster.plugin.clone()))
+        }
     })
 }
 
@@ -60,9 +62,19 @@ pub(super) fn everywhere(arguments: &ClusterArgs) -> anyhow::Result<Vec<(String,
     let cluster = cluster(arguments)?;
     let found = cluster.wait(plugins::ours(&cluster, &Scope::Everywhere))?;
     if found.is_empty() {
-        bail!("the cluster has no plugin of ours, that is no WasmPlugin or TrafficExtension with `splits`");
+        bail!(
+            "the cluster has no plugin of ours, that is no WasmPlugin or TrafficExtension with `splits`"
+        );
     }
-    Ok(found.iter().map(|found| (found.plugin.source.clone(), Kubernetes::of(cluster.clone(), found))).collect())
+    Ok(found
+        .iter()
+        .map(|found| {
+            (
+                found.plugin.source.clone(),
+                Kubernetes::of(cluster.clone(), found),
+            )
+        })
+        .collect())
 }
 
 /// The stores that the arguments name: one without a title, or with `-A` every plugin with its own.
@@ -74,14 +86,23 @@ pub(super) fn some(
         return Ok(vec![(None, one(arguments)?)]);
     }
     if let Some(dir) = &arguments.dir {
-        bail!("-A and the directory {} (by --dir or SLUICE_DIR); accepted: one of them", dir.display());
+        bail!(
+            "-A and the directory {} (by --dir or SLUICE_DIR); accepted: one of them",
+            dir.display()
+        );
     }
     let boxed = |(title, store)| (Some(title), Box::new(store) as Box<dyn Store + Send>);
-    Ok(everywhere(&arguments.cluster)?.into_iter().map(boxed).collect())
+    Ok(everywhere(&arguments.cluster)?
+        .into_iter()
+        .map(boxed)
+        .collect())
 }
 
 /// Every plugin of the cluster that has a split; all of them when none is named.
-pub(super) fn with_split(arguments: &StoreArgs, split: Option<&str>) -> anyhow::Result<Vec<(String, Kubernetes)>> {
+pub(super) fn with_split(
+    arguments: &StoreArgs,
+    split: Option<&str>,
+) -> anyhow::Result<Vec<(String, Kubernetes)>> {
     let mut known = std::collections::BTreeSet::new();
     let mut wanted = Vec::new();
     for (title, store) in everywhere(&arguments.cluster)? {
@@ -89,11 +110,18 @@ pub(super) fn with_split(arguments: &StoreArgs, split: Option<&str>) -> anyhow::
         if split.is_none_or(|split| plan.split_named(split).is_some()) {
             wanted.push((title, store));
         }
-        known.extend(plan.splits().iter().map(|split| split.definition.name.to_string()));
+        known.extend(
+            plan.splits()
+                .iter()
+                .map(|split| split.definition.name.to_string()),
+        );
     }
     match split {
         Some(split) if wanted.is_empty() => {
-            bail!("no plugin has a split {split:?}; {}", near::hint(split, known.iter().map(String::as_str)))
+            bail!(
+                "no plugin has a split {split:?}; {}",
+                near::hint(split, known.iter().map(String::as_str))
+            )
         }
         _ => Ok(wanted),
     }

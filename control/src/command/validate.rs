@@ -49,10 +49,24 @@ pub(super) fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
         against(earlier, &plugins, &mut reports)?;
     }
     let findings = fit::check(&plugins, &documents, &arguments.root_namespace);
-    let is_good = findings.problems.is_empty() && reports.iter().all(|report| report.problems.is_empty());
+    let is_good =
+        findings.problems.is_empty() && reports.iter().all(|report| report.problems.is_empty());
     let fit::Findings { problems, warnings } = findings;
-    output::print(arguments.output.output, &Whole { is_good, plugins: reports, problems, warnings }, text)?;
-    Ok(if is_good { Outcome::Good } else { Outcome::Problems })
+    output::print(
+        arguments.output.output,
+        &Whole {
+            is_good,
+            plugins: reports,
+            problems,
+            warnings,
+        },
+        text,
+    )?;
+    Ok(if is_good {
+        Outcome::Good
+    } else {
+        Outcome::Problems
+    })
 }
 
 /// Every plugin of a file, directory or stream, and everything beside them.
@@ -74,7 +88,10 @@ fn stored(arguments: &Validate) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
         return in_cluster(&stores);
     }
     match stores::place(&arguments.store)? {
-        Place::Cluster(cluster) => in_cluster(&[Kubernetes::new(cluster, arguments.store.cluster.plugin.clone())]),
+        Place::Cluster(cluster) => in_cluster(&[Kubernetes::new(
+            cluster,
+            arguments.store.cluster.plugin.clone(),
+        )]),
         Place::Directory(directory) => {
             // weights.yaml is ours: weights there are no warning.
             let mut documents = input::documents(directory.path())?;
@@ -105,14 +122,19 @@ fn report(plugin: &Plugin) -> Report {
         Ok(plan) => lint::warnings(&plan, &plugin.config),
         Err(_) => Vec::new(),
     };
-    Report { source: plugin.source.clone(), problems: plugin.problems().into_iter().map(reported).collect(), warnings }
+    Report {
+        source: plugin.source.clone(),
+        problems: plugin.problems().into_iter().map(reported).collect(),
+        warnings,
+    }
 }
 
 /// What moves users, against the plugin of the same name, or the only one.
 fn against(earlier: &Path, plugins: &[Plugin], reports: &mut [Report]) -> anyhow::Result<()> {
     let formers = document::plugins(input::documents(earlier)?)?;
     for (plugin, report) in plugins.iter().zip(reports) {
-        let same = |former: &&Plugin| former.name == plugin.name && former.namespace == plugin.namespace;
+        let same =
+            |former: &&Plugin| former.name == plugin.name && former.namespace == plugin.namespace;
         let former = match formers.as_slice() {
             [only] if plugins.len() == 1 => only,
             all => match all.iter().find(same) {
@@ -121,7 +143,9 @@ fn against(earlier: &Path, plugins: &[Plugin], reports: &mut [Report]) -> anyhow
             },
         };
         if let Ok(later) = plugin.document() {
-            report.warnings.extend(lint::against(&former.document()?, &later));
+            report
+                .warnings
+                .extend(lint::against(&former.document()?, &later));
         }
     }
     if formers.is_empty() {
@@ -134,12 +158,18 @@ fn text(whole: &Whole) -> String {
     let mut lines = Vec::new();
     for report in &whole.plugins {
         let source = &report.source;
+        lines.extend(report.problems.iter().map(|problem| {
+            format!(
+                "{source}: {}: {}; accepted: {}",
+                problem.path, problem.found, problem.accepted
+            )
+        }));
         lines.extend(
-            report.problems.iter().map(|problem| {
-                format!("{source}: {}: {}; accepted: {}", problem.path, problem.found, problem.accepted)
-            }),
+            report
+                .warnings
+                .iter()
+                .map(|warning| format!("{source}: warning: {warning}")),
         );
-        lines.extend(report.warnings.iter().map(|warning| format!("{source}: warning: {warning}")));
         let verdict = match (report.problems.len(), report.warnings.len()) {
             (0, 0) => "good".to_owned(),
             (0, warned) => format!("good, {warned} warnings"),
@@ -148,10 +178,17 @@ fn text(whole: &Whole) -> String {
         lines.push(format!("{source}: {verdict}"));
     }
     lines.extend(whole.problems.iter().cloned());
-    lines.extend(whole.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(
+        whole
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
     if !whole.problems.is_empty() || !whole.warnings.is_empty() {
         let (problems, warnings) = (whole.problems.len(), whole.warnings.len());
-        lines.push(format!("together: {problems} problems, {warnings} warnings"));
+        lines.push(format!(
+            "together: {problems} problems, {warnings} warnings"
+        ));
     }
     lines.join("\n")
 }

@@ -36,7 +36,9 @@ impl Admin {
     /// # Errors
     /// When Envoy does not answer.
     pub async fn samples(&self) -> anyhow::Result<Vec<Sample>> {
-        Ok(metrics::parse(&self.get("/stats/prometheus?filter=sluice").await?))
+        Ok(metrics::parse(
+            &self.get("/stats/prometheus?filter=sluice").await?,
+        ))
     }
 
     /// Where the listener really listens.
@@ -56,7 +58,9 @@ impl Admin {
 
     /// Whether it serves.
     pub async fn is_ready(&self) -> bool {
-        self.get("/ready").await.is_ok_and(|text| text.trim() == "LIVE")
+        self.get("/ready")
+            .await
+            .is_ok_and(|text| text.trim() == "LIVE")
     }
 
     /// The text at a path.
@@ -72,9 +76,12 @@ impl Admin {
 
     async fn ask(&self, path: &str) -> anyhow::Result<String> {
         let stream = tokio::net::TcpStream::connect(self.address).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
-        let request = Request::get(path).header("host", "admin").body(Empty::<Bytes>::new())?;
+        let request = Request::get(path)
+            .header("host", "admin")
+            .body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();

@@ -14,8 +14,14 @@ use super::Upstream;
 use crate::store::directory::replace;
 
 /// The labels of the filter's metrics, as Istio's extraStatTags would name them.
-const LABELS: [&str; 6] =
-    ["sluice_split", "sluice_audience", "sluice_variant", "sluice_source", "sluice_class", "sluice_plugin"];
+const LABELS: [&str; 6] = [
+    "sluice_split",
+    "sluice_audience",
+    "sluice_variant",
+    "sluice_source",
+    "sluice_class",
+    "sluice_plugin",
+];
 
 /// The plugin's name in a local Envoy: what `plugin_name` and the label `sluice_plugin` show.
 pub const PLUGIN: &str = "dev.sluice";
@@ -52,7 +58,10 @@ impl Files {
     /// # Errors
     /// When a file cannot be written.
     pub fn new(folder: &Path, settings: Settings) -> anyhow::Result<Self> {
-        let files = Self { folder: folder.to_owned(), settings };
+        let files = Self {
+            folder: folder.to_owned(),
+            settings,
+        };
         write(&files.bootstrap_path(), &files.bootstrap())?;
         Ok(files)
     }
@@ -72,7 +81,10 @@ impl Files {
             "name": "sluice",
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": self.routes(plan)}],
         });
-        write(&self.folder.join("rds.json"), &json!({"resources": [routes]}))
+        write(
+            &self.folder.join("rds.json"),
+            &json!({"resources": [routes]}),
+        )
     }
 
     /// Delivers a plugin configuration: any bytes, as istiod would.
@@ -80,21 +92,33 @@ impl Files {
     /// # Errors
     /// When the file cannot be written.
     pub fn deliver_plugin(&self, configuration: &str) -> anyhow::Result<()> {
-        write(&self.folder.join("ecds.json"), &json!({"resources": [self.plugin(configuration)]}))
+        write(
+            &self.folder.join("ecds.json"),
+            &json!({"resources": [self.plugin(configuration)]}),
+        )
     }
 
     /// The challengers' routes by their header, each split's fallback, and the default.
     fn routes(&self, plan: &Plan) -> Vec<Value> {
         let mut routes = Vec::new();
-        let served = self.settings.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.serves.as_ref()?)));
+        let served = self
+            .settings
+            .upstreams
+            .iter()
+            .filter_map(|upstream| Some((upstream, upstream.serves.as_ref()?)));
         for (upstream, (split, variant)) in served {
             let Some(split) = plan.split_named(split) else {
                 continue;
             };
-            let header = json!({"name": split.definition.header, "string_match": {"exact": variant}});
+            let header =
+                json!({"name": split.definition.header, "string_match": {"exact": variant}});
             routes.push(json!({"match": {"prefix": "/", "headers": [header]}, "route": {"cluster": upstream.cluster(), "timeout": "0s"}}));
         }
-        let has_default = self.settings.upstreams.iter().any(|upstream| upstream.serves.is_none());
+        let has_default = self
+            .settings
+            .upstreams
+            .iter()
+            .any(|upstream| upstream.serves.is_none());
         routes.push(if has_default {
             json!({"match": {"prefix": "/"}, "route": {"cluster": "default", "timeout": "0s"}})
         } else {
@@ -125,9 +149,13 @@ impl Files {
 
     fn bootstrap(&self) -> Value {
         let settings = &self.settings;
-        let namespace =
-            settings.namespace.as_ref().map(|namespace| json!({"NAMESPACE": namespace})).unwrap_or(json!({}));
-        let tag = |label: &&str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
+        let namespace = settings
+            .namespace
+            .as_ref()
+            .map(|namespace| json!({"NAMESPACE": namespace}))
+            .unwrap_or(json!({}));
+        let tag =
+            |label: &&str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
         json!({
             "node": {"id": settings.node_id, "cluster": "sluice", "metadata": namespace},
             "admin": {"address": socket(([127, 0, 0, 1], 0).into())},
@@ -197,5 +225,6 @@ fn cluster(upstream: &Upstream) -> Value {
 }
 
 fn write(path: &Path, value: &Value) -> anyhow::Result<()> {
-    replace(path, serde_json::to_string(value)?.as_bytes()).with_context(|| "Envoy's configuration".to_owned())
+    replace(path, serde_json::to_string(value)?.as_bytes())
+        .with_context(|| "Envoy's configuration".to_owned())
 }

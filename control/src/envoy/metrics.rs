@@ -28,13 +28,20 @@ impl Sample {
 /// assert_eq!((samples[1].name.as_str(), samples[1].value), ("plain", 2.5));
 /// ```
 pub fn parse(text: &str) -> Vec<Sample> {
-    text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect()
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(sample)
+        .collect()
 }
 
 /// The sum of a metric's samples whose labels are as wanted.
 pub fn sum(samples: &[Sample], name: &str, wanted: &[(&str, &str)]) -> f64 {
-    let fits =
-        |sample: &&Sample| sample.name == name && wanted.iter().all(|(label, value)| sample.label(label) == *value);
+    let fits = |sample: &&Sample| {
+        sample.name == name
+            && wanted
+                .iter()
+                .all(|(label, value)| sample.label(label) == *value)
+    };
     samples.iter().filter(fits).map(|sample| sample.value).sum()
 }
 
@@ -42,7 +49,11 @@ fn sample(line: &str) -> Option<Sample> {
     let (series, value) = line.trim().rsplit_once(' ')?;
     let value = value.parse().ok()?;
     let Some((name, labels)) = series.split_once('{') else {
-        return Some(Sample { name: series.to_owned(), labels: BTreeMap::new(), value });
+        return Some(Sample {
+            name: series.to_owned(),
+            labels: BTreeMap::new(),
+            value,
+        });
     };
     let mut rest = labels.strip_suffix('}')?;
     let mut found = BTreeMap::new();
@@ -51,7 +62,11 @@ fn sample(line: &str) -> Option<Sample> {
         found.insert(label.trim_start_matches(',').to_owned(), text);
         rest = after;
     }
-    Some(Sample { name: name.to_owned(), labels: found, value })
+    Some(Sample {
+        name: name.to_owned(),
+        labels: found,
+        value,
+    })
 }
 
 /// The text up to the closing quote, and what follows it.

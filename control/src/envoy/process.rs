@@ -30,8 +30,16 @@ impl Envoy {
     ///
     /// # Errors
     /// When it does not start; says what Envoy logged last.
-    pub async fn start(leash: &Path, envoy: &Path, bootstrap: &Path, workers: u32) -> anyhow::Result<Self> {
-        let (log, admin_path) = (bootstrap.with_file_name("envoy.log"), bootstrap.with_file_name("admin.txt"));
+    pub async fn start(
+        leash: &Path,
+        envoy: &Path,
+        bootstrap: &Path,
+        workers: u32,
+    ) -> anyhow::Result<Self> {
+        let (log, admin_path) = (
+            bootstrap.with_file_name("envoy.log"),
+            bootstrap.with_file_name("admin.txt"),
+        );
         let output = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
         let arguments: Vec<OsString> = vec![
             "leash".into(),
@@ -59,7 +67,11 @@ impl Envoy {
             .spawn()
             .with_context(|| format!("{} cannot be started", leash.display()))?;
         // Unused until the admin interface is known; the guard ends Envoy on every way out.
-        let mut starting = Self { child, admin: Admin::new(([127, 0, 0, 1], 0).into()), log };
+        let mut starting = Self {
+            child,
+            admin: Admin::new(([127, 0, 0, 1], 0).into()),
+            log,
+        };
         starting.admin = starting.wait_until_ready(envoy, &admin_path).await?;
         Ok(starting)
     }
@@ -76,7 +88,9 @@ impl Envoy {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Its end, if it ended by itself.
@@ -88,9 +102,15 @@ impl Envoy {
         let began = Instant::now();
         while began.elapsed() < START_PATIENCE {
             if let Some(status) = self.ended() {
-                bail!("{} ended with {status}; it said:\n{}", envoy.display(), self.last_lines());
+                bail!(
+                    "{} ended with {status}; it said:\n{}",
+                    envoy.display(),
+                    self.last_lines()
+                );
             }
-            let address = std::fs::read_to_string(admin_path).ok().and_then(|text| text.trim().parse().ok());
+            let address = std::fs::read_to_string(admin_path)
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
             if let Some(admin) = address.map(Admin::new)
                 && admin.is_ready().await
             {
@@ -138,11 +158,16 @@ impl Drop for Envoy {
 pub fn find_envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let in_path = || {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|folder| folder.join("envoy")).find(|envoy| envoy.is_file())
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("envoy"))
+            .find(|envoy| envoy.is_file())
     };
     match named {
         Some(envoy) if envoy.is_file() => Ok(envoy.to_owned()),
-        Some(envoy) => bail!("{}: no Envoy there; accepted: the path of an Envoy binary", envoy.display()),
+        Some(envoy) => bail!(
+            "{}: no Envoy there; accepted: the path of an Envoy binary",
+            envoy.display()
+        ),
         None => beside("tools/envoy")
             .or_else(in_path)
             .context("no Envoy found: run `make envoy`, or name one with --envoy or ENVOY"),
@@ -156,9 +181,13 @@ pub fn find_envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 pub fn find_module(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let found = match named {
         Some(module) if module.is_file() => module.to_owned(),
-        Some(module) => bail!("{}: no module there; accepted: the path of sluice.wasm", module.display()),
-        None => beside("wasm/sluice.wasm")
-            .context("no module found: run `make wasm`, or name one with --module or SLUICE_MODULE")?,
+        Some(module) => bail!(
+            "{}: no module there; accepted: the path of sluice.wasm",
+            module.display()
+        ),
+        None => beside("wasm/sluice.wasm").context(
+            "no module found: run `make wasm`, or name one with --module or SLUICE_MODULE",
+        )?,
     };
     Ok(std::path::absolute(found)?)
 }
@@ -167,7 +196,13 @@ pub fn find_module(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 fn beside(relative: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let folder = program.parent()?;
-    let target = folder.ancestors().take(3).map(|folder| folder.join(relative));
+    let target = folder
+        .ancestors()
+        .take(3)
+        .map(|folder| folder.join(relative));
     let here = folder.join(Path::new(relative).file_name()?);
-    std::iter::once(here).chain(target).chain([Path::new("target").join(relative)]).find(|path| path.is_file())
+    std::iter::once(here)
+        .chain(target)
+        .chain([Path::new("target").join(relative)])
+        .find(|path| path.is_file())
 }

@@ -15,9 +15,21 @@ fn wasm(resource: &Resource<'_>) -> Value {
 }
 
 fn modes(resource: &Resource<'_>) -> Vec<String> {
-    let matches = resource.document["spec"]["match"].as_array().cloned().unwrap_or_default();
-    let mode = |entry: &Value| entry["mode"].as_str().unwrap_or("CLIENT_AND_SERVER").to_owned();
-    if matches.is_empty() { vec!["CLIENT_AND_SERVER".to_owned()] } else { matches.iter().map(mode).collect() }
+    let matches = resource.document["spec"]["match"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let mode = |entry: &Value| {
+        entry["mode"]
+            .as_str()
+            .unwrap_or("CLIENT_AND_SERVER")
+            .to_owned()
+    };
+    if matches.is_empty() {
+        vec!["CLIENT_AND_SERVER".to_owned()]
+    } else {
+        matches.iter().map(mode).collect()
+    }
 }
 
 fn targets(resource: &Resource<'_>) -> Vec<Value> {
@@ -31,7 +43,10 @@ pub(super) fn alone(resource: &Resource<'_>, findings: &mut Findings) {
     module(resource, findings);
     scope(resource, findings);
     let path = resource.plugin.kind.config_path().iter();
-    let has_weights = path.chain(&["weights"]).try_fold(&resource.document, |value, field| value.get(field)).is_some();
+    let has_weights = path
+        .chain(&["weights"])
+        .try_fold(&resource.document, |value, field| value.get(field))
+        .is_some();
     let from_one_file = !resource.plugin.source.contains(" + ");
     if has_weights && from_one_file {
         findings.warning(
@@ -77,12 +92,19 @@ fn module(resource: &Resource<'_>, findings: &mut Findings) {
 fn scope(resource: &Resource<'_>, findings: &mut Findings) {
     let title = &resource.title;
     let (modes, targets) = (modes(resource), targets(resource));
-    let is_waypoint = targets.iter().any(|target| matches!(target["kind"].as_str(), Some("Service" | "ServiceEntry")));
-    let is_gateway = targets.iter().any(|target| matches!(target["kind"].as_str(), Some("Gateway" | "GatewayClass")));
+    let is_waypoint = targets
+        .iter()
+        .any(|target| matches!(target["kind"].as_str(), Some("Service" | "ServiceEntry")));
+    let is_gateway = targets
+        .iter()
+        .any(|target| matches!(target["kind"].as_str(), Some("Gateway" | "GatewayClass")));
     let is_client = modes.iter().any(|mode| mode != "SERVER");
     let is_server = modes.iter().any(|mode| mode != "CLIENT");
     if is_waypoint && !is_server {
-        findings.problem(title, "mode CLIENT never matches on a waypoint; accepted with such targetRefs: SERVER");
+        findings.problem(
+            title,
+            "mode CLIENT never matches on a waypoint; accepted with such targetRefs: SERVER",
+        );
     }
     if !is_waypoint && !is_client {
         findings.problem(
@@ -98,12 +120,19 @@ fn scope(resource: &Resource<'_>, findings: &mut Findings) {
         );
     }
     let phase = resource.document["spec"]["phase"].as_str();
-    for split in resource.plan.splits().iter().filter(|split| needs_claims(&split.definition)) {
+    for split in resource
+        .plan
+        .splits()
+        .iter()
+        .filter(|split| needs_claims(&split.definition))
+    {
         let name = &split.definition.name;
         if phase == Some("AUTHN") {
             findings.problem(
                 title,
-                format!("splits.{name} asks for claims, which phase AUTHN runs before; accepted: AUTHZ"),
+                format!(
+                    "splits.{name} asks for claims, which phase AUTHN runs before; accepted: AUTHZ"
+                ),
             );
         } else if !is_gateway && !is_waypoint {
             findings.warning(
@@ -119,10 +148,18 @@ fn scope(resource: &Resource<'_>, findings: &mut Findings) {
 /// Two plugins on the same proxies.
 pub(super) fn together(resources: &[Resource<'_>], root_namespace: &str, findings: &mut Findings) {
     for (at, one) in resources.iter().enumerate() {
-        for other in resources.iter().skip(at + 1).filter(|other| meet(one, other, root_namespace)) {
+        for other in resources
+            .iter()
+            .skip(at + 1)
+            .filter(|other| meet(one, other, root_namespace))
+        {
             shared_headers(one, other, findings);
             let priority = |resource: &Resource<'_>| resource.document["spec"]["priority"].as_i64();
-            let phase = |resource: &Resource<'_>| resource.document["spec"]["phase"].as_str().map(str::to_owned);
+            let phase = |resource: &Resource<'_>| {
+                resource.document["spec"]["phase"]
+                    .as_str()
+                    .map(str::to_owned)
+            };
             if phase(one) == phase(other) && priority(one) == priority(other) {
                 findings.warning(
                     &one.title,
@@ -139,7 +176,11 @@ pub(super) fn together(resources: &[Resource<'_>], root_namespace: &str, finding
 fn shared_headers(one: &Resource<'_>, other: &Resource<'_>, findings: &mut Findings) {
     for split in one.plan.splits() {
         let header = &split.definition.header;
-        let same = other.plan.splits().iter().find(|candidate| candidate.definition.header == *header);
+        let same = other
+            .plan
+            .splits()
+            .iter()
+            .find(|candidate| candidate.definition.header == *header);
         if let Some(same) = same {
             findings.problem(
                 &one.title,
@@ -161,14 +202,20 @@ fn meet(one: &Resource<'_>, other: &Resource<'_>, root_namespace: &str) -> bool 
     let namespace = |resource: &Resource<'_>| resource.plugin.namespace.clone().unwrap_or_default();
     let (here, there) = (namespace(one), namespace(other));
     let is_one_namespace = here == there || here == root_namespace || there == root_namespace;
-    is_one_namespace && targets(one) == targets(other) && !are_disjoint(&labels(one), &labels(other))
+    is_one_namespace
+        && targets(one) == targets(other)
+        && !are_disjoint(&labels(one), &labels(other))
 }
 
 fn labels(resource: &Resource<'_>) -> Map<String, Value> {
-    resource.document["spec"]["selector"]["matchLabels"].as_object().cloned().unwrap_or_default()
+    resource.document["spec"]["selector"]["matchLabels"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// No pod has two values of one label.
 fn are_disjoint(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
-    one.iter().any(|(label, value)| other.get(label).is_some_and(|found| found != value))
+    one.iter()
+        .any(|(label, value)| other.get(label).is_some_and(|found| found != value))
 }

@@ -17,12 +17,27 @@ pub(super) fn check(resources: &[Resource<'_>], documents: &[Input], findings: &
     }
     let splits: Vec<(&Resource<'_>, &Split)> = resources
         .iter()
-        .flat_map(|resource| resource.plan.splits().iter().map(move |split| (resource, split)))
+        .flat_map(|resource| {
+            resource
+                .plan
+                .splits()
+                .iter()
+                .map(move |split| (resource, split))
+        })
         .collect();
-    let of_kind =
-        |kind: &'static str| documents.iter().map(|input| &input.value).filter(move |value| value["kind"] == kind);
+    let of_kind = |kind: &'static str| {
+        documents
+            .iter()
+            .map(|input| &input.value)
+            .filter(move |value| value["kind"] == kind)
+    };
     for service in of_kind("VirtualService") {
-        virtual_service(service, &splits, &of_kind("DestinationRule").collect::<Vec<_>>(), findings);
+        virtual_service(
+            service,
+            &splits,
+            &of_kind("DestinationRule").collect::<Vec<_>>(),
+            findings,
+        );
     }
     for route in of_kind("HTTPRoute") {
         http_route(route, &splits, findings);
@@ -33,7 +48,11 @@ pub(super) fn check(resources: &[Resource<'_>], documents: &[Input], findings: &
 fn title(document: &Value) -> String {
     let text = |field: &str| document["metadata"][field].as_str();
     let kind = document["kind"].as_str().unwrap_or("?");
-    format!("{kind} {}/{}", text("namespace").unwrap_or("default"), text("name").unwrap_or("?"))
+    format!(
+        "{kind} {}/{}",
+        text("namespace").unwrap_or("default"),
+        text("name").unwrap_or("?")
+    )
 }
 
 /// A header match of ours, and the place of its route.
@@ -43,21 +62,51 @@ struct Match {
     value: Option<String>,
 }
 
-fn virtual_service(document: &Value, splits: &[(&Resource<'_>, &Split)], rules: &[&Value], findings: &mut Findings) {
+fn virtual_service(
+    document: &Value,
+    splits: &[(&Resource<'_>, &Split)],
+    rules: &[&Value],
+    findings: &mut Findings,
+) {
     let place = title(document);
     let splits = &at_its_gateways(document, splits);
-    let routes = document["spec"]["http"].as_array().cloned().unwrap_or_default();
+    let routes = document["spec"]["http"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let mut matched: Vec<&Split> = Vec::new();
-    for found in routes.iter().enumerate().flat_map(|(at, route)| header_matches(at, route)) {
-        let Some(split) = matched_split(&place, &found, splits, findings) else { continue };
-        if matched.iter().all(|known| known.definition.name != split.definition.name) {
+    for found in routes
+        .iter()
+        .enumerate()
+        .flat_map(|(at, route)| header_matches(at, route))
+    {
+        let Some(split) = matched_split(&place, &found, splits, findings) else {
+            continue;
+        };
+        if matched
+            .iter()
+            .all(|known| known.definition.name != split.definition.name)
+        {
             matched.push(split);
         }
     }
-    let namespace = document["metadata"]["namespace"].as_str().unwrap_or("default");
+    let namespace = document["metadata"]["namespace"]
+        .as_str()
+        .unwrap_or("default");
     for split in &matched {
-        for host in document["spec"]["hosts"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            within(&place, "spec.hosts", &full_name(host, namespace), split, findings);
+        for host in document["spec"]["hosts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
+            within(
+                &place,
+                "spec.hosts",
+                &full_name(host, namespace),
+                split,
+                findings,
+            );
         }
     }
     if !matched.is_empty() {
@@ -72,26 +121,49 @@ fn at_its_gateways<'r, 's>(
     document: &Value,
     splits: &[(&'r Resource<'r>, &'s Split)],
 ) -> Vec<(&'r Resource<'r>, &'s Split)> {
-    let gateways: Vec<&str> =
-        document["spec"]["gateways"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let gateways: Vec<&str> = document["spec"]["gateways"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     if gateways.is_empty() || gateways.contains(&"mesh") {
         return splits.to_vec();
     }
-    let own = document["metadata"]["namespace"].as_str().unwrap_or("default");
-    let namespaces: Vec<&str> =
-        gateways.iter().map(|gateway| gateway.split_once('/').map_or(own, |(namespace, _)| namespace)).collect();
+    let own = document["metadata"]["namespace"]
+        .as_str()
+        .unwrap_or("default");
+    let namespaces: Vec<&str> = gateways
+        .iter()
+        .map(|gateway| {
+            gateway
+                .split_once('/')
+                .map_or(own, |(namespace, _)| namespace)
+        })
+        .collect();
     let is_there = |resource: &Resource<'_>| {
         resource.plugin.kind == Kind::Bare
-            || resource.plugin.namespace.as_deref().is_none_or(|namespace| namespaces.contains(&namespace))
+            || resource
+                .plugin
+                .namespace
+                .as_deref()
+                .is_none_or(|namespace| namespaces.contains(&namespace))
     };
-    splits.iter().filter(|(resource, _)| is_there(resource)).copied().collect()
+    splits
+        .iter()
+        .filter(|(resource, _)| is_there(resource))
+        .copied()
+        .collect()
 }
 
 fn header_matches(at: usize, route: &Value) -> Vec<Match> {
     let alternatives = route["match"].as_array().into_iter().flatten().enumerate();
     alternatives
         .flat_map(|(number, alternative)| {
-            let headers = alternative["headers"].as_object().cloned().unwrap_or_default();
+            let headers = alternative["headers"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
             headers.into_iter().map(move |(header, matcher)| Match {
                 at: format!("spec.http[{at}].match[{number}].headers.{header}"),
                 header: header.to_ascii_lowercase(),
@@ -108,13 +180,22 @@ fn matched_split<'s>(
     splits: &[(&Resource<'_>, &'s Split)],
     findings: &mut Findings,
 ) -> Option<&'s Split> {
-    let split = splits.iter().map(|(_, split)| *split).find(|split| *split.definition.header == *found.header);
+    let split = splits
+        .iter()
+        .map(|(_, split)| *split)
+        .find(|split| *split.definition.header == *found.header);
     let Some(split) = split else {
         if found.header.starts_with(PREFIX) && !splits.is_empty() {
-            let headers = splits.iter().map(|(_, split)| split.definition.header.as_ref());
+            let headers = splits
+                .iter()
+                .map(|(_, split)| split.definition.header.as_ref());
             findings.problem(
                 place,
-                format!("{}: no split sets this header; {}", found.at, near::hint(&found.header, headers)),
+                format!(
+                    "{}: no split sets this header; {}",
+                    found.at,
+                    near::hint(&found.header, headers)
+                ),
             );
         }
         return None;
@@ -131,7 +212,10 @@ fn matched_split<'s>(
                 near::hint(value, variants())
             ),
         ),
-        None => findings.warning(place, format!("{}: not an exact match of a variant", found.at)),
+        None => findings.warning(
+            place,
+            format!("{}: not an exact match of a variant", found.at),
+        ),
     }
     Some(split)
 }
@@ -163,11 +247,16 @@ fn covers(pattern: &str, host: &str) -> bool {
 }
 
 fn full_name(host: &str, namespace: &str) -> String {
-    if host.contains('.') || host == "*" { host.to_owned() } else { format!("{host}.{namespace}.svc.cluster.local") }
+    if host.contains('.') || host == "*" {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}.svc.cluster.local")
+    }
 }
 
 fn same_cors_policy(place: &str, routes: &[Value], findings: &mut Findings) {
-    let policies: Vec<Option<&Value>> = routes.iter().map(|route| route.get("corsPolicy")).collect();
+    let policies: Vec<Option<&Value>> =
+        routes.iter().map(|route| route.get("corsPolicy")).collect();
     if policies.windows(2).any(|pair| pair[0] != pair[1]) {
         findings.problem(
             place,
@@ -177,16 +266,31 @@ fn same_cors_policy(place: &str, routes: &[Value], findings: &mut Findings) {
     }
 }
 
-fn subsets(place: &str, namespace: &str, routes: &[Value], rules: &[&Value], findings: &mut Findings) {
+fn subsets(
+    place: &str,
+    namespace: &str,
+    routes: &[Value],
+    rules: &[&Value],
+    findings: &mut Findings,
+) {
     for (at, route) in routes.iter().enumerate() {
-        for destination in route["route"].as_array().into_iter().flatten().map(|route| &route["destination"]) {
-            let (Some(host), Some(subset)) = (destination["host"].as_str(), destination["subset"].as_str()) else {
+        for destination in route["route"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|route| &route["destination"])
+        {
+            let (Some(host), Some(subset)) =
+                (destination["host"].as_str(), destination["subset"].as_str())
+            else {
                 continue;
             };
             let host = full_name(host, namespace);
             let of_host = |rule: &&&Value| {
                 let namespace = rule["metadata"]["namespace"].as_str().unwrap_or("default");
-                rule["spec"]["host"].as_str().is_some_and(|found| full_name(found, namespace) == host)
+                rule["spec"]["host"]
+                    .as_str()
+                    .is_some_and(|found| full_name(found, namespace) == host)
             };
             let rules: Vec<&&Value> = rules.iter().filter(of_host).collect();
             let names: Vec<&str> = rules
@@ -215,14 +319,25 @@ fn subsets(place: &str, namespace: &str, routes: &[Value], rules: &[&Value], fin
 fn http_route(document: &Value, splits: &[(&Resource<'_>, &Split)], findings: &mut Findings) {
     let place = title(document);
     let mut matched: Vec<&Split> = Vec::new();
-    for (at, rule) in document["spec"]["rules"].as_array().into_iter().flatten().enumerate() {
+    for (at, rule) in document["spec"]["rules"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         for (number, alternative) in rule["matches"].as_array().into_iter().flatten().enumerate() {
             for header in alternative["headers"].as_array().into_iter().flatten() {
-                let name = header["name"].as_str().unwrap_or_default().to_ascii_lowercase();
+                let name = header["name"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_ascii_lowercase();
                 let is_exact = header["type"].as_str().is_none_or(|kind| kind == "Exact");
                 let found = Match {
                     at: format!("spec.rules[{at}].matches[{number}].headers.{name}"),
-                    value: header["value"].as_str().filter(|_| is_exact).map(str::to_owned),
+                    value: header["value"]
+                        .as_str()
+                        .filter(|_| is_exact)
+                        .map(str::to_owned),
                     header: name,
                 };
                 matched.extend(matched_split(&place, &found, splits, findings));
@@ -230,7 +345,12 @@ fn http_route(document: &Value, splits: &[(&Resource<'_>, &Split)], findings: &m
         }
     }
     for split in matched {
-        for host in document["spec"]["hostnames"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for host in document["spec"]["hostnames"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             within(&place, "spec.hostnames", host, split, findings);
         }
     }
@@ -240,7 +360,9 @@ fn http_route(document: &Value, splits: &[(&Resource<'_>, &Split)], findings: &m
 fn unmatched(splits: &[(&Resource<'_>, &Split)], documents: &[Input], findings: &mut Findings) {
     let routes: Vec<String> = documents
         .iter()
-        .filter(|input| input.value["kind"] == "VirtualService" || input.value["kind"] == "HTTPRoute")
+        .filter(|input| {
+            input.value["kind"] == "VirtualService" || input.value["kind"] == "HTTPRoute"
+        })
         .map(|input| input.value["spec"].to_string().to_ascii_lowercase())
         .collect();
     for (resource, split) in splits {

@@ -80,7 +80,10 @@ fn what_does_not_fit_is_a_problem() {
         ),
         (
             "claims too early",
-            ("services: [web.shop]", "services: [web.shop], identity: [{claim: sub}]"),
+            (
+                "services: [web.shop]",
+                "services: [web.shop], identity: [{claim: sub}]",
+            ),
             "WasmPlugin shop/sluice: splits.web asks for claims, which phase AUTHN runs before; accepted: AUTHZ",
         ),
     ];
@@ -92,7 +95,10 @@ fn what_does_not_fit_is_a_problem() {
 
 #[test]
 fn a_gateways_routes_are_its_own_plugins() {
-    let gateway = ROUTES.replace("hosts: [web]", "hosts: [shop.example.com]\n  gateways: [ingress/main]");
+    let gateway = ROUTES.replace(
+        "hosts: [web]",
+        "hosts: [shop.example.com]\n  gateways: [ingress/main]",
+    );
     assert_eq!(found(&format!("{PLUGIN}{gateway}")), Findings::default());
     let there = PLUGIN.replace("namespace: shop", "namespace: ingress");
     assert_eq!(
@@ -109,10 +115,22 @@ fn a_second_plugin_on_the_same_proxies_is_a_problem() {
     let expected = "WasmPlugin shop/sluice: splits.web sets x-sluice-web, and so does splits.web of WasmPlugin istio-system/sluice, which runs on the same proxies: the one that runs last wins; accepted: one plugin, or headers of their own";
     let tie = "WasmPlugin shop/sluice: phase and priority are those of WasmPlugin istio-system/sluice, on the same proxies: which runs first depends on their age";
     let both = found(&format!("{PLUGIN}---{root}{ROUTES}"));
-    assert_eq!((both.problems, both.warnings), (vec![expected.to_owned()], vec![tie.to_owned()]));
-    let apart = |app: &str| PLUGIN.replace("spec:", &format!("spec:\n  selector: {{matchLabels: {{app: {app}}}}}"));
     assert_eq!(
-        found(&format!("{}---{}", apart("one"), apart("two").replace("name: sluice", "name: two"))),
+        (both.problems, both.warnings),
+        (vec![expected.to_owned()], vec![tie.to_owned()])
+    );
+    let apart = |app: &str| {
+        PLUGIN.replace(
+            "spec:",
+            &format!("spec:\n  selector: {{matchLabels: {{app: {app}}}}}"),
+        )
+    };
+    assert_eq!(
+        found(&format!(
+            "{}---{}",
+            apart("one"),
+            apart("two").replace("name: sluice", "name: two")
+        )),
         Findings::default()
     );
 }
@@ -137,12 +155,19 @@ fn what_works_but_bites_is_a_warning() {
         ),
         (
             "weights in Git",
-            ("{splits:", "{weights: {web: {everyone: {canary: 5}}}, splits:"),
+            (
+                "{splits:",
+                "{weights: {web: {everyone: {canary: 5}}}, splits:",
+            ),
             "WasmPlugin shop/sluice: weights beside the splits: whoever applies this again undoes what `sluice` did since, an abort too; leave weights to `sluice set`",
         ),
     ];
     for (label, (text, instead), expected) in cases {
         let found = found(&format!("{PLUGIN}{ROUTES}").replace(text, instead));
-        assert_eq!((found.problems, found.warnings), (vec![], vec![expected.to_owned()]), "{label}");
+        assert_eq!(
+            (found.problems, found.warnings),
+            (vec![], vec![expected.to_owned()]),
+            "{label}"
+        );
     }
 }

@@ -8,41 +8,95 @@ const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
 pub(super) fn read(document: &Value, imported: &mut Imported) {
     let place = title(document);
-    let annotations = document["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
-    let text = |name: &str| annotations.get(&format!("{PREFIX}{name}")).and_then(Value::as_str);
+    let annotations = document["metadata"]["annotations"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    let text = |name: &str| {
+        annotations
+            .get(&format!("{PREFIX}{name}"))
+            .and_then(Value::as_str)
+    };
     if text("canary") != Some("true") {
-        return imported.note(&place, format!("not carried over: no {PREFIX}canary: \"true\""));
+        return imported.note(
+            &place,
+            format!("not carried over: no {PREFIX}canary: \"true\""),
+        );
     }
-    let split = name_of(document["metadata"]["name"].as_str().unwrap_or("split").trim_end_matches("-canary"));
+    let split = name_of(
+        document["metadata"]["name"]
+            .as_str()
+            .unwrap_or("split")
+            .trim_end_matches("-canary"),
+    );
     let mut rules = Vec::new();
     let mut weights = Vec::new();
     let mut rule = |name: &str, condition: Value, percent: Option<f64>| {
         rules.push(json!({"name": name, "match": [condition]}));
-        weights.extend(percent.map(|percent| (split.clone(), name.to_owned(), "canary".to_owned(), percent)));
+        weights.extend(
+            percent.map(|percent| (split.clone(), name.to_owned(), "canary".to_owned(), percent)),
+        );
     };
     if let Some(header) = text("canary-by-header") {
         let header = header.to_ascii_lowercase();
-        match (text("canary-by-header-value"), text("canary-by-header-pattern")) {
-            (Some(value), _) => rule("header", json!({"headers": {header: {"exact": value}}}), Some(100.0)),
+        match (
+            text("canary-by-header-value"),
+            text("canary-by-header-pattern"),
+        ) {
+            (Some(value), _) => rule(
+                "header",
+                json!({"headers": {header: {"exact": value}}}),
+                Some(100.0),
+            ),
             (None, Some(pattern)) => {
-                rule("header", json!({"headers": {header: {"regex": pattern}}}), Some(100.0));
+                rule(
+                    "header",
+                    json!({"headers": {header: {"regex": pattern}}}),
+                    Some(100.0),
+                );
                 imported.note(
                     &place,
                     "canary-by-header-pattern is a whole value here; nginx looks for it anywhere in the value",
                 );
             }
             (None, None) => {
-                rule("header-always", json!({"headers": {&header: {"exact": "always"}}}), Some(100.0));
-                rule("header-never", json!({"headers": {&header: {"exact": "never"}}}), None);
+                rule(
+                    "header-always",
+                    json!({"headers": {&header: {"exact": "always"}}}),
+                    Some(100.0),
+                );
+                rule(
+                    "header-never",
+                    json!({"headers": {&header: {"exact": "never"}}}),
+                    None,
+                );
             }
         }
     }
     if let Some(cookie) = text("canary-by-cookie") {
-        rule("cookie-always", json!({"cookies": {cookie: {"exact": "always"}}}), Some(100.0));
-        rule("cookie-never", json!({"cookies": {cookie: {"exact": "never"}}}), None);
+        rule(
+            "cookie-always",
+            json!({"cookies": {cookie: {"exact": "always"}}}),
+            Some(100.0),
+        );
+        rule(
+            "cookie-never",
+            json!({"cookies": {cookie: {"exact": "never"}}}),
+            None,
+        );
     }
-    if let Some(percent) = weight(&place, text("canary-weight"), text("canary-weight-total"), imported) {
-        weights.push((split.clone(), "everyone".to_owned(), "canary".to_owned(), percent));
+    if let Some(percent) = weight(
+        &place,
+        text("canary-weight"),
+        text("canary-weight-total"),
+        imported,
+    ) {
+        weights.push((
+            split.clone(),
+            "everyone".to_owned(),
+            "canary".to_owned(),
+            percent,
+        ));
     }
     let mut definition = Map::new();
     let (hosts, paths) = routes(&document["spec"]);
@@ -63,8 +117,15 @@ pub(super) fn read(document: &Value, imported: &mut Imported) {
         "canary-weight",
         "canary-weight-total",
     ];
-    for name in annotations.keys().filter_map(|name| name.strip_prefix(PREFIX)).filter(|name| !known.contains(name)) {
-        imported.note(&place, format!("not carried over: annotation {PREFIX}{name}"));
+    for name in annotations
+        .keys()
+        .filter_map(|name| name.strip_prefix(PREFIX))
+        .filter(|name| !known.contains(name))
+    {
+        imported.note(
+            &place,
+            format!("not carried over: annotation {PREFIX}{name}"),
+        );
     }
     imported.note(
         &place,
@@ -74,15 +135,31 @@ pub(super) fn read(document: &Value, imported: &mut Imported) {
     imported.weights.extend(weights);
 }
 
-fn weight(place: &str, weight: Option<&str>, total: Option<&str>, imported: &mut Imported) -> Option<f64> {
+fn weight(
+    place: &str,
+    weight: Option<&str>,
+    total: Option<&str>,
+    imported: &mut Imported,
+) -> Option<f64> {
     let typed = weight?;
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
+    let number = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| *number >= 0.0)
+    };
     match (number(typed), number(total.unwrap_or("100"))) {
         (Some(weight), Some(total)) if total > 0.0 && weight <= total => {
             Some((weight * 100_000.0 / total).round() / 1_000.0)
         }
         _ => {
-            imported.note(place, format!("not carried over: canary-weight {typed:?} of {}", total.unwrap_or("100")));
+            imported.note(
+                place,
+                format!(
+                    "not carried over: canary-weight {typed:?} of {}",
+                    total.unwrap_or("100")
+                ),
+            );
             None
         }
     }
@@ -97,7 +174,11 @@ fn routes(spec: &Value) -> (Vec<Value>, Vec<Value>) {
         }
         for path in rule["http"]["paths"].as_array().into_iter().flatten() {
             let text = path["path"].as_str().unwrap_or("/");
-            let matcher = if path["pathType"] == "Exact" { json!({"exact": text}) } else { json!({"prefix": text}) };
+            let matcher = if path["pathType"] == "Exact" {
+                json!({"exact": text})
+            } else {
+                json!({"prefix": text})
+            };
             if !paths.contains(&matcher) {
                 paths.push(matcher);
             }

@@ -25,8 +25,18 @@ spec:
         "rules": [{"name": "route-0", "match": [{"cookies": {"email": {"regex": r"[^@]+@some-company-name\.com"}}}]}],
     }}});
     assert_eq!(found.config(), expected);
-    let weight = |audience: &str, percent| ("web".to_owned(), audience.to_owned(), "canary".to_owned(), percent);
-    assert_eq!(found.weights, [weight("everyone", 10.0), weight("route-0", 100.0)]);
+    let weight = |audience: &str, percent| {
+        (
+            "web".to_owned(),
+            audience.to_owned(),
+            "canary".to_owned(),
+            percent,
+        )
+    };
+    assert_eq!(
+        found.weights,
+        [weight("everyone", 10.0), weight("route-0", 100.0)]
+    );
     assert_eq!(
         found.notes,
         [
@@ -67,7 +77,10 @@ kind: Service
             "VirtualService web: its users are now drawn once and stay: splits.web.identity may name their cookie or header",
         ]
     );
-    assert_eq!(found.notes[4], "f: not carried over: kind Service; accepted: VirtualService, Ingress");
+    assert_eq!(
+        found.notes[4],
+        "f: not carried over: kind Service; accepted: VirtualService, Ingress"
+    );
 }
 
 #[test]

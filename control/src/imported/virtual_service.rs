@@ -10,18 +10,28 @@ const STAYS: [&str; 3] = ["match", "route", "name"];
 
 pub(super) fn read(document: &Value, imported: &mut Imported) {
     let place = title(document);
-    let namespace = document["metadata"]["namespace"].as_str().unwrap_or("default");
+    let namespace = document["metadata"]["namespace"]
+        .as_str()
+        .unwrap_or("default");
     let spec = &document["spec"];
     for other in ["tcp", "tls"] {
         if spec.get(other).is_some() {
-            imported.note(&place, format!("not carried over: spec.{other}; Sluice splits HTTP"));
+            imported.note(
+                &place,
+                format!("not carried over: spec.{other}; Sluice splits HTTP"),
+            );
         }
     }
     let routes = spec["http"].as_array().cloned().unwrap_or_default();
-    let Some((place_of_default, default)) =
-        routes.iter().enumerate().find(|(_, route)| route.get("match").is_none_or(|all| all == &json!([])))
+    let Some((place_of_default, default)) = routes
+        .iter()
+        .enumerate()
+        .find(|(_, route)| route.get("match").is_none_or(|all| all == &json!([])))
     else {
-        return imported.note(&place, "not carried over: no http route without a match, so there is no fallback");
+        return imported.note(
+            &place,
+            "not carried over: no http route without a match, so there is no fallback",
+        );
     };
     if place_of_default + 1 < routes.len() {
         imported.note(
@@ -30,7 +40,14 @@ pub(super) fn read(document: &Value, imported: &mut Imported) {
         );
     }
     let split = name_of(document["metadata"]["name"].as_str().unwrap_or("split"));
-    let mut reader = Reader { place, split, variants: Vec::new(), rules: Vec::new(), weights: Vec::new(), imported };
+    let mut reader = Reader {
+        place,
+        split,
+        variants: Vec::new(),
+        rules: Vec::new(),
+        weights: Vec::new(),
+        imported,
+    };
     reader.default_route(place_of_default, default);
     for (at, route) in routes.iter().enumerate().take(place_of_default) {
         reader.matched_route(at, route);
@@ -58,8 +75,12 @@ impl Reader<'_> {
         // The heaviest is the fallback: the others are what is tried.
         let mut ordered = shares.clone();
         ordered.sort_by(|one, other| other.1.total_cmp(&one.1));
-        self.variants.extend(ordered.iter().map(|(variant, _)| variant.clone()));
-        let shares = ordered.into_iter().skip(1).map(|(variant, percent)| ("everyone".to_owned(), variant, percent));
+        self.variants
+            .extend(ordered.iter().map(|(variant, _)| variant.clone()));
+        let shares = ordered
+            .into_iter()
+            .skip(1)
+            .map(|(variant, percent)| ("everyone".to_owned(), variant, percent));
         self.weights.extend(shares);
         self.route_fields(at, route);
     }
@@ -69,13 +90,18 @@ impl Reader<'_> {
         for (number, found) in route["match"].as_array().into_iter().flatten().enumerate() {
             match self.alternative(&format!("spec.http[{at}].match[{number}]"), found) {
                 Some(alternative) => alternatives.push(alternative),
-                None => self.note(format!("not carried over: spec.http[{at}].match[{number}], as said above")),
+                None => self.note(format!(
+                    "not carried over: spec.http[{at}].match[{number}], as said above"
+                )),
             }
         }
         if alternatives.is_empty() {
             return;
         }
-        let name = route["name"].as_str().map(name_of).unwrap_or_else(|| format!("route-{at}"));
+        let name = route["name"]
+            .as_str()
+            .map(name_of)
+            .unwrap_or_else(|| format!("route-{at}"));
         for (variant, percent) in self.shares(at, route) {
             if !self.variants.contains(&variant) {
                 self.variants.push(variant.clone());
@@ -84,13 +110,18 @@ impl Reader<'_> {
                 self.weights.push((name.clone(), variant, percent));
             }
         }
-        self.rules.push(json!({"name": name, "match": alternatives}));
+        self.rules
+            .push(json!({"name": name, "match": alternatives}));
         self.route_fields(at, route);
     }
 
     /// What a route does besides: the VirtualService that `render` writes lacks it.
     fn route_fields(&mut self, at: usize, route: &Value) {
-        let fields = route.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let fields = route
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str());
         let others: Vec<&str> = fields.filter(|field| !STAYS.contains(field)).collect();
         if !others.is_empty() {
             let others = others.join(", ");
@@ -124,7 +155,10 @@ impl Reader<'_> {
                         }
                     }
                 };
-                (variant(&destination["destination"]), (percent * 1_000.0).round() / 1_000.0)
+                (
+                    variant(&destination["destination"]),
+                    (percent * 1_000.0).round() / 1_000.0,
+                )
             })
             .collect()
     }
@@ -142,8 +176,17 @@ impl Reader<'_> {
                         put(&mut all, "query", name, string_match(matcher));
                     }
                 }
-                "withoutHeaders" if value.as_object().is_some_and(|headers| headers.values().all(is_empty)) => {
-                    for name in value.as_object().into_iter().flatten().map(|(name, _)| name) {
+                "withoutHeaders"
+                    if value
+                        .as_object()
+                        .is_some_and(|headers| headers.values().all(is_empty)) =>
+                {
+                    for name in value
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .map(|(name, _)| name)
+                    {
                         put(&mut all, "headers", name, json!({"present": false}));
                     }
                 }
@@ -159,7 +202,10 @@ impl Reader<'_> {
     fn headers(&mut self, at: &str, headers: &Value, all: &mut Map<String, Value>) {
         for (name, matcher) in headers.as_object().into_iter().flatten() {
             let regex = matcher["regex"].as_str();
-            match (name.to_ascii_lowercase().as_str(), regex.and_then(named_cookie)) {
+            match (
+                name.to_ascii_lowercase().as_str(),
+                regex.and_then(named_cookie),
+            ) {
                 ("cookie", Some((cookie, value))) => {
                     self.note(format!(
                         "{at}: the regex over the whole cookie header became the cookie {cookie} with regex '{value}', \
@@ -180,7 +226,14 @@ impl Reader<'_> {
     }
 
     fn end(self, spec: &Value, namespace: &str) {
-        let Self { place, split, mut variants, rules, weights, imported } = self;
+        let Self {
+            place,
+            split,
+            mut variants,
+            rules,
+            weights,
+            imported,
+        } = self;
         if variants.len() < 2 {
             return imported
                 .note(&place, "not carried over: every route has the same destination, so there is nothing to split");
@@ -189,7 +242,12 @@ impl Reader<'_> {
         let mut definition = Map::new();
         let mut hosts = Vec::new();
         let mut services = Vec::new();
-        for host in spec["hosts"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for host in spec["hosts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             match service(host, namespace) {
                 _ if host == "*" => {}
                 Some(service) => services.push(service),
@@ -209,11 +267,13 @@ impl Reader<'_> {
             &place,
             format!("its users are now drawn once and stay: splits.{split}.identity may name their cookie or header"),
         );
-        imported.splits.insert(split.clone(), Value::Object(definition));
-        let weights = weights.into_iter().filter(|(_, _, percent)| *percent > 0.0);
         imported
-            .weights
-            .extend(weights.map(|(audience, variant, percent)| (split.clone(), audience, variant, percent)));
+            .splits
+            .insert(split.clone(), Value::Object(definition));
+        let weights = weights.into_iter().filter(|(_, _, percent)| *percent > 0.0);
+        imported.weights.extend(
+            weights.map(|(audience, variant, percent)| (split.clone(), audience, variant, percent)),
+        );
     }
 }
 
@@ -223,7 +283,11 @@ fn is_empty(matcher: &Value) -> bool {
 
 /// Istio's StringMatch as ours; an empty one asks for presence.
 fn string_match(matcher: &Value) -> Value {
-    if is_empty(matcher) { json!({"present": true}) } else { matcher.clone() }
+    if is_empty(matcher) {
+        json!({"present": true})
+    } else {
+        matcher.clone()
+    }
 }
 
 fn put(all: &mut Map<String, Value>, group: &str, name: &str, matcher: Value) {

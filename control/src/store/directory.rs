@@ -45,7 +45,9 @@ impl Directory {
                 path.display()
             );
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     /// The directory's path.
@@ -64,7 +66,8 @@ impl Directory {
     /// When it cannot be made.
     pub fn runtime(&self) -> anyhow::Result<PathBuf> {
         let runtime = self.path.join(".sluice");
-        std::fs::create_dir_all(&runtime).with_context(|| format!("{}: cannot be made", runtime.display()))?;
+        std::fs::create_dir_all(&runtime)
+            .with_context(|| format!("{}: cannot be made", runtime.display()))?;
         Ok(runtime)
     }
 
@@ -95,19 +98,28 @@ impl Directory {
         }
         let text = input::text(&path)?;
         // A line that was cut short, by a full disk or by hand, must not cost the others.
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
         let path = self.runtime()?.join("lock");
-        let lock = File::create(&path).with_context(|| format!("{}: cannot be written", path.display()))?;
-        let patience = if urgency == Urgency::Now { ABORT_WAITS } else { WRITE_WAITS };
+        let lock = File::create(&path)
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
+        let patience = if urgency == Urgency::Now {
+            ABORT_WAITS
+        } else {
+            WRITE_WAITS
+        };
         let began = Instant::now();
         loop {
             match lock.try_lock() {
                 Ok(()) => return Ok(Some(lock)),
                 Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("{}: cannot be locked", path.display()));
+                    return Err(error)
+                        .with_context(|| format!("{}: cannot be locked", path.display()));
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < patience => {
                     std::thread::sleep(Duration::from_millis(5))
@@ -126,14 +138,35 @@ impl Directory {
 
     fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
         let patch = snapshot.plugin.patch(write.owned.to_config());
-        replace(&self.path.join(WEIGHTS), yaml_serde::to_string(&patch)?.as_bytes())?;
-        let now = jiff::Timestamp::now().round(jiff::Unit::Second)?.to_string();
-        let by = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+        replace(
+            &self.path.join(WEIGHTS),
+            yaml_serde::to_string(&patch)?.as_bytes(),
+        )?;
+        let now = jiff::Timestamp::now()
+            .round(jiff::Unit::Second)?
+            .to_string();
+        let by = std::env::var("USER")
+            .or_else(|_| std::env::var("LOGNAME"))
+            .unwrap_or_else(|_| "unknown".to_owned());
         // A history that cannot be read must not stop an abort; a line that cannot be read costs only itself.
         let mut entries = self.entries().unwrap_or_default();
-        history::append(&mut entries, &snapshot.owned, &write.owned, &write.command, write.reason.clone(), &by, &now);
-        let lines = entries.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
-        replace(&self.path.join(HISTORY), (lines.join("\n") + "\n").as_bytes())
+        history::append(
+            &mut entries,
+            &snapshot.owned,
+            &write.owned,
+            &write.command,
+            write.reason.clone(),
+            &by,
+            &now,
+        );
+        let lines = entries
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<Vec<_>, _>>()?;
+        replace(
+            &self.path.join(HISTORY),
+            (lines.join("\n") + "\n").as_bytes(),
+        )
     }
 
     /// What an abort replaces without being able to read it is kept beside it.
@@ -141,7 +174,8 @@ impl Directory {
         let path = self.path.join(WEIGHTS);
         if path.exists() && self.owned().is_err() {
             let aside = self.path.join(format!("{WEIGHTS}.unreadable"));
-            std::fs::copy(&path, &aside).with_context(|| format!("{}: cannot be written", aside.display()))?;
+            std::fs::copy(&path, &aside)
+                .with_context(|| format!("{}: cannot be written", aside.display()))?;
         }
         Ok(())
     }
@@ -200,20 +234,34 @@ impl Store for Directory {
         if let Some(write) = &written {
             self.write(&before, write)?;
         }
-        Ok(Updated { before, written, notes: Vec::new() })
+        Ok(Updated {
+            before,
+            written,
+            notes: Vec::new(),
+        })
     }
 }
 
 /// Replaces a file's content, all or nothing, also when the machine loses power.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let context = || format!("{}: cannot be written", path.display());
-    let mut file = tempfile::Builder::new().prefix(".sluice-").tempfile_in(directory).with_context(context)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".sluice-")
+        .tempfile_in(directory)
+        .with_context(context)?;
     file.write_all(content).with_context(context)?;
     file.as_file().sync_data().with_context(context)?;
-    let permissions = std::fs::metadata(path)
-        .map_or_else(|_| std::os::unix::fs::PermissionsExt::from_mode(0o644), |found| found.permissions());
-    file.as_file().set_permissions(permissions).with_context(context)?;
+    let permissions = std::fs::metadata(path).map_or_else(
+        |_| std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        |found| found.permissions(),
+    );
+    file.as_file()
+        .set_permissions(permissions)
+        .with_context(context)?;
     file.persist(path).with_context(context)?;
     Ok(())
 }

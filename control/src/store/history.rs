@@ -39,9 +39,20 @@ pub fn append(
     by: &str,
     at: &str,
 ) {
-    let recorded = history.last().map(|entry| entry.after.clone()).unwrap_or_default();
+    let recorded = history
+        .last()
+        .map(|entry| entry.after.clone())
+        .unwrap_or_default();
     if recorded != *found {
-        push(history, &recorded, found, "(changed without sluice)", None, "unknown", at);
+        push(
+            history,
+            &recorded,
+            found,
+            "(changed without sluice)",
+            None,
+            "unknown",
+            at,
+        );
     }
     push(history, found, after, command, reason, by, at);
     let surplus = history.len().saturating_sub(KEPT);
@@ -81,11 +92,34 @@ mod tests {
     #[test]
     fn what_was_changed_by_hand_is_remembered_too() {
         let mut history = Vec::new();
-        append(&mut history, &Owned::default(), &at(5.0), "set web canary=5", None, "ann", "t1");
-        append(&mut history, &at(7.0), &at(10.0), "set web canary=10", Some("looks good".to_owned()), "bob", "t2");
+        append(
+            &mut history,
+            &Owned::default(),
+            &at(5.0),
+            "set web canary=5",
+            None,
+            "ann",
+            "t1",
+        );
+        append(
+            &mut history,
+            &at(7.0),
+            &at(10.0),
+            "set web canary=10",
+            Some("looks good".to_owned()),
+            "bob",
+            "t2",
+        );
         let seen: Vec<_> = history
             .iter()
-            .map(|entry| (entry.revision, entry.command.as_str(), entry.by.as_str(), entry.changes[0].to))
+            .map(|entry| {
+                (
+                    entry.revision,
+                    entry.command.as_str(),
+                    entry.by.as_str(),
+                    entry.changes[0].to,
+                )
+            })
             .collect();
         let expected = [
             (1, "set web canary=5", "ann", 5.0),
@@ -99,9 +133,24 @@ mod tests {
     fn only_the_last_changes_are_kept() {
         let mut history = Vec::new();
         for step in 0..60 {
-            append(&mut history, &at(f64::from(step)), &at(f64::from(step + 1)), "set", None, "ann", "t");
+            append(
+                &mut history,
+                &at(f64::from(step)),
+                &at(f64::from(step + 1)),
+                "set",
+                None,
+                "ann",
+                "t",
+            );
         }
         // The first change finds weights that no history knew: one entry more.
-        assert_eq!((history.len(), history[0].revision, history[KEPT - 1].revision), (KEPT, 12, 61));
+        assert_eq!(
+            (
+                history.len(),
+                history[0].revision,
+                history[KEPT - 1].revision
+            ),
+            (KEPT, 12, 61)
+        );
     }
 }

@@ -52,14 +52,21 @@ pub struct Kubernetes {
 impl Kubernetes {
     /// The plugin of the cluster's namespace with this name, or the only one of ours in it.
     pub const fn new(cluster: Cluster, plugin: Option<String>) -> Self {
-        Self { cluster, target: Target::Found(plugin) }
+        Self {
+            cluster,
+            target: Target::Found(plugin),
+        }
     }
 
     /// A plugin that was found.
     pub fn of(cluster: Cluster, found: &Found) -> Self {
         let metadata = &found.object.metadata;
         let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
-        let target = Target::Known(found.plugin.kind, namespace.unwrap_or_default(), name.unwrap_or_default());
+        let target = Target::Known(
+            found.plugin.kind,
+            namespace.unwrap_or_default(),
+            name.unwrap_or_default(),
+        );
         Self { cluster, target }
     }
 
@@ -79,9 +86,15 @@ impl Kubernetes {
     async fn find(&self) -> anyhow::Result<Found> {
         match &self.target {
             Target::Found(named) => plugins::the_one(&self.cluster, named.as_deref()).await,
-            Target::Known(kind, namespace, name) => plugins::read(&self.cluster, namespace, *kind, name)
-                .await
-                .map_err(|error| self.cluster.explain(plugins::title(*kind, namespace, name), error).into()),
+            Target::Known(kind, namespace, name) => {
+                plugins::read(&self.cluster, namespace, *kind, name)
+                    .await
+                    .map_err(|error| {
+                        self.cluster
+                            .explain(plugins::title(*kind, namespace, name), error)
+                            .into()
+                    })
+            }
         }
     }
 
@@ -99,46 +112,83 @@ impl Kubernetes {
             patch["metadata"]["annotations"] = json!({REFETCH: now.to_string()});
             patch["metadata"]["uid"] = json!(found.object.metadata.uid);
             let parameters = PatchParams::apply(OWN_MANAGER).force();
-            let sent = self.api(&found).patch(&name(&found), &parameters, &Patch::Apply(patch)).await;
+            let sent = self
+                .api(&found)
+                .patch(&name(&found), &parameters, &Patch::Apply(patch))
+                .await;
             sent.map_err(|error| self.cluster.explain(found.plugin.source.clone(), error))?;
             Ok(found)
         })
     }
 
     fn api(&self, found: &Found) -> Api<DynamicObject> {
-        let namespace = found.object.metadata.namespace.as_deref().unwrap_or_default();
-        Api::namespaced_with(self.cluster.client().clone(), namespace, &plugins::resource(found.plugin.kind))
+        let namespace = found
+            .object
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default();
+        Api::namespaced_with(
+            self.cluster.client().clone(),
+            namespace,
+            &plugins::resource(found.plugin.kind),
+        )
     }
 
     async fn whoami(&self) -> String {
         let api: Api<SelfSubjectReview> = Api::all(self.cluster.client().clone());
-        let review = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
-        let name = review.ok().and_then(|review| review.status?.user_info?.username);
-        name.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".to_owned())
+        let review = api
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await;
+        let name = review
+            .ok()
+            .and_then(|review| review.status?.user_info?.username);
+        name.or_else(|| std::env::var("USER").ok())
+            .unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// The plugin, and who asks, read at once.
     async fn read_as(&self, urgency: Urgency) -> anyhow::Result<(Found, String)> {
-        let patience = if urgency == Urgency::Now { NAME_PATIENCE } else { PATIENCE };
-        let name =
-            async { tokio::time::timeout(patience, self.whoami()).await.unwrap_or_else(|_| "unknown".to_owned()) };
+        let patience = if urgency == Urgency::Now {
+            NAME_PATIENCE
+        } else {
+            PATIENCE
+        };
+        let name = async {
+            tokio::time::timeout(patience, self.whoami())
+                .await
+                .unwrap_or_else(|_| "unknown".to_owned())
+        };
         let (found, by) = tokio::join!(self.find(), name);
         Ok((found?, by))
     }
 
-    async fn update_in_cluster(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+    async fn update_in_cluster(
+        &self,
+        manner: Manner,
+        decide: &mut Decide<'_>,
+    ) -> anyhow::Result<Updated> {
         let began = Instant::now();
         loop {
             let (found, by) = self.read_as(manner.urgency).await?;
             let before = snapshot(&found);
             let Some(write) = decide(&before)? else {
-                return Ok(Updated { before, written: None, notes: Vec::new() });
+                return Ok(Updated {
+                    before,
+                    written: None,
+                    notes: Vec::new(),
+                });
             };
-            let at = jiff::Timestamp::now().round(jiff::Unit::Second)?.to_string();
+            let at = jiff::Timestamp::now()
+                .round(jiff::Unit::Second)?
+                .to_string();
             let changes = changes(&found, &before, &write, &by, &at);
             let results = match manner.urgency {
                 Urgency::Now => self.apply_at_once(&found, &changes).await,
-                Urgency::InTurn => self.apply_in_turn(&found, &changes, manner.others_fields).await,
+                Urgency::InTurn => {
+                    self.apply_in_turn(&found, &changes, manner.others_fields)
+                        .await
+                }
             };
             // Whatever was written is remembered, also where another split's part was not.
             let applied: Vec<(&SplitChange, Option<i64>)> = changes
@@ -147,12 +197,24 @@ impl Kubernetes {
                 .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
                 .collect();
             let notes = revisions::record(self.cluster.client(), &found, &applied).await;
-            let written: Vec<String> = applied.iter().map(|(change, _)| change.split.clone()).collect();
+            let written: Vec<String> = applied
+                .iter()
+                .map(|(change, _)| change.split.clone())
+                .collect();
             match worst(results) {
-                None => return Ok(Updated { before, written: Some(write), notes }),
+                None => {
+                    return Ok(Updated {
+                        before,
+                        written: Some(write),
+                        notes,
+                    });
+                }
                 Some(Failure::Overtaken) if began.elapsed() < PATIENCE => {
                     // Others are writing; a few milliseconds apart, everybody gets a turn.
-                    tokio::time::sleep(Duration::from_millis(5 + u64::from(std::process::id() % 20))).await;
+                    tokio::time::sleep(Duration::from_millis(
+                        5 + u64::from(std::process::id() % 20),
+                    ))
+                    .await;
                 }
                 Some(Failure::Overtaken) => bail!(
                     "{}: others have been writing for {} s; nothing was changed, try again",
@@ -161,9 +223,10 @@ impl Kubernetes {
                 ),
                 Some(Failure::Refused(error)) if written.is_empty() => return Err(error),
                 Some(Failure::Refused(error)) => {
-                    return Err(
-                        error.context(format!("of several splits, only these were changed: {}", written.join(", ")))
-                    );
+                    return Err(error.context(format!(
+                        "of several splits, only these were changed: {}",
+                        written.join(", ")
+                    )));
                 }
             }
         }
@@ -186,7 +249,10 @@ impl Kubernetes {
         if changes.len() > 1 {
             for change in changes {
                 let patch = patch_on(change, &version);
-                if let Err(failure) = self.apply(found, change, patch, others_fields, Effect::None).await {
+                if let Err(failure) = self
+                    .apply(found, change, patch, others_fields, Effect::None)
+                    .await
+                {
                     return vec![Err(failure)];
                 }
             }
@@ -194,7 +260,10 @@ impl Kubernetes {
         let mut results = Vec::new();
         for change in changes {
             let patch = patch_on(change, &version);
-            match self.apply(found, change, patch, others_fields, Effect::Written).await {
+            match self
+                .apply(found, change, patch, others_fields, Effect::Written)
+                .await
+            {
                 Ok(object) => {
                     version.clone_from(&object.metadata.resource_version);
                     results.push(Ok(object.metadata.generation));
@@ -209,12 +278,26 @@ impl Kubernetes {
     }
 
     /// Every split at once, on whatever is there; all are tried.
-    async fn apply_at_once(&self, found: &Found, changes: &[SplitChange]) -> Vec<Result<Option<i64>, Failure>> {
+    async fn apply_at_once(
+        &self,
+        found: &Found,
+        changes: &[SplitChange],
+    ) -> Vec<Result<Option<i64>, Failure>> {
         use futures::StreamExt as _;
         let sent = futures::stream::iter(changes)
-            .map(|change| self.apply(found, change, change.patch(found), OthersFields::TakeOver, Effect::Written))
+            .map(|change| {
+                self.apply(
+                    found,
+                    change,
+                    change.patch(found),
+                    OthersFields::TakeOver,
+                    Effect::Written,
+                )
+            })
             .buffered(8);
-        sent.map(|result| result.map(|object| object.metadata.generation)).collect().await
+        sent.map(|result| result.map(|object| object.metadata.generation))
+            .collect()
+            .await
     }
 
     async fn apply(
@@ -228,13 +311,20 @@ impl Kubernetes {
         let mut parameters = PatchParams::apply(&format!("{}{}", owned::MANAGER, change.split));
         parameters.force = others_fields == OthersFields::TakeOver;
         parameters.dry_run = effect == Effect::None;
-        let sent = self.api(found).patch(&name(found), &parameters, &Patch::Apply(&patch)).await;
+        let sent = self
+            .api(found)
+            .patch(&name(found), &parameters, &Patch::Apply(&patch))
+            .await;
         sent.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 409 => match conflicts(&status) {
                 conflicts if conflicts.is_empty() => Failure::Overtaken,
                 conflicts => Failure::Refused(conflict(found, change, &conflicts)),
             },
-            error => Failure::Refused(self.cluster.explain(found.plugin.source.clone(), error).into()),
+            error => Failure::Refused(
+                self.cluster
+                    .explain(found.plugin.source.clone(), error)
+                    .into(),
+            ),
         })
     }
 }
@@ -248,7 +338,11 @@ impl Store for Kubernetes {
         self.cluster.wait(async {
             let found = self.find().await?;
             let entries = revisions::read(self.cluster.client(), &found).await;
-            entries.map_err(|error| self.cluster.explain(format!("history of {}", found.plugin.source), error).into())
+            entries.map_err(|error| {
+                self.cluster
+                    .explain(format!("history of {}", found.plugin.source), error)
+                    .into()
+            })
         })
     }
 
@@ -258,8 +352,15 @@ impl Store for Kubernetes {
 }
 
 fn snapshot(found: &Found) -> Snapshot {
-    let owned = owned::owned(&found.object.metadata, found.plugin.kind, &found.plugin.config);
-    Snapshot { plugin: found.plugin.clone(), owned }
+    let owned = owned::owned(
+        &found.object.metadata,
+        found.plugin.kind,
+        &found.plugin.config,
+    );
+    Snapshot {
+        plugin: found.plugin.clone(),
+        owned,
+    }
 }
 
 fn name(found: &Found) -> String {
@@ -277,8 +378,14 @@ enum Failure {
 /// The failure that decides what happens next: a refusal before an overtaking.
 fn worst(results: Vec<Result<Option<i64>, Failure>>) -> Option<Failure> {
     let mut failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
-    let refused = failures.iter().position(|failure| matches!(failure, Failure::Refused(_)));
-    if failures.is_empty() { None } else { Some(failures.swap_remove(refused.unwrap_or(0))) }
+    let refused = failures
+        .iter()
+        .position(|failure| matches!(failure, Failure::Refused(_)));
+    if failures.is_empty() {
+        None
+    } else {
+        Some(failures.swap_remove(refused.unwrap_or(0)))
+    }
 }
 
 /// Whether a patch is only tried.

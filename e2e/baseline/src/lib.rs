@@ -31,9 +31,19 @@ impl Context for Http {}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _number: usize, _is_end: bool) -> Action {
-        let cookie = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "cookie").ok().flatten();
-        let variant = if cookie.is_some_and(|cookie| cookie.len() % 2 == 0) { "canary" } else { "stable" };
-        let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, "x-sluice-web", Some(variant.as_bytes()));
+        let cookie = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "cookie")
+            .ok()
+            .flatten();
+        let variant = if cookie.is_some_and(|cookie| cookie.len() % 2 == 0) {
+            "canary"
+        } else {
+            "stable"
+        };
+        let _ = hostcalls::set_map_value_bytes(
+            MapType::HttpRequestHeaders,
+            "x-sluice-web",
+            Some(variant.as_bytes()),
+        );
         Action::Continue
     }
 }

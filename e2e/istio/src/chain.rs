@@ -43,7 +43,8 @@ impl Tools {
     /// From the environment that `make e2e-istio` sets.
     pub fn from_environment() -> Self {
         let path = |name: &str| -> PathBuf {
-            let value = std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `make e2e-istio`"));
+            let value = std::env::var_os(name)
+                .unwrap_or_else(|| panic!("{name} is not set: run `make e2e-istio`"));
             std::path::absolute(PathBuf::from(value)).unwrap()
         };
         let go = path("GO_BIN");
@@ -84,7 +85,10 @@ impl Chain {
     /// Starts everything.
     pub async fn start() -> Self {
         let tools = Tools::from_environment();
-        let folder = tempfile::Builder::new().prefix("sluice-istio-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("sluice-istio-")
+            .tempdir()
+            .unwrap();
         let path = folder.path();
         keys(path);
         let kubeconfig = write_kubeconfig(path, "admin", ADMIN_TOKEN);
@@ -140,7 +144,10 @@ impl Chain {
             &format!("--token-auth-file={}", in_folder("tokens.csv")),
             &format!("--service-account-issuer={ISSUER}"),
             &format!("--service-account-key-file={}", in_folder("accounts.pub")),
-            &format!("--service-account-signing-key-file={}", in_folder("accounts.key")),
+            &format!(
+                "--service-account-signing-key-file={}",
+                in_folder("accounts.key")
+            ),
             &format!("--api-audiences={ISSUER},istio-ca"),
             // Endpoints on loopback are refused, and nobody makes service accounts' objects here.
             "--endpoint-reconciler-type=none",
@@ -148,7 +155,10 @@ impl Chain {
         ]);
         let mut api = Process::start("kube-apiserver", folder, &mut command);
         let kubernetes = self.kubernetes.clone();
-        api.wait_until("the API server's readiness", async || kubernetes.is_ready().await).await;
+        api.wait_until("the API server's readiness", async || {
+            kubernetes.is_ready().await
+        })
+        .await;
         self.api = Some(api);
     }
 
@@ -165,8 +175,13 @@ impl Chain {
     /// Starts another registry that asks for a login: user `ann`, password `secret`.
     pub async fn start_closed_registry(&self, address: &str) -> Process {
         let path = self.folder().join("htpasswd");
-        std::fs::write(&path, "ann:$2b$04$0nzEHCBcA3IipY5EDTNxRujtpHWjYqaocvQOSkBmuooFIFU1K0qkK\n").unwrap();
-        self.registry_at(address, json!({"htpasswd": {"realm": "e2e", "path": path}})).await
+        std::fs::write(
+            &path,
+            "ann:$2b$04$0nzEHCBcA3IipY5EDTNxRujtpHWjYqaocvQOSkBmuooFIFU1K0qkK\n",
+        )
+        .unwrap();
+        self.registry_at(address, json!({"htpasswd": {"realm": "e2e", "path": path}}))
+            .await
     }
 
     async fn registry_at(&self, address: &str, auth: serde_json::Value) -> Process {
@@ -183,7 +198,11 @@ impl Chain {
         let mut command = Command::new(self.tools.debian.join("docker-registry"));
         let mut registry = Process::start(&name, self.folder(), command.arg("serve").arg(path));
         let address = address.parse().unwrap();
-        registry.wait_until("the registry", async || fetch(address, "/v2/").await.is_some()).await;
+        registry
+            .wait_until("the registry", async || {
+                fetch(address, "/v2/").await.is_some()
+            })
+            .await;
         registry
     }
 
@@ -197,7 +216,9 @@ impl Chain {
         self.kubernetes.apply(&crds).await;
         for namespace in ["istio-system", "a", "b", "gw"] {
             self.kubernetes
-                .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))
+                .apply(&format!(
+                    "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"
+                ))
                 .await;
             let account = format!(
                 "{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: default, namespace: {namespace}}}}}"
@@ -214,18 +235,46 @@ impl Chain {
         let mut command = Command::new(self.tools.go.join("pilot-discovery"));
         command
             .arg("discovery")
-            .args(["--kubeconfig", &folder.join("admin.kubeconfig").display().to_string()])
-            .args(["--meshConfig", &folder.join("mesh.yaml").display().to_string()])
-            .args(["--registries", "Kubernetes", "--clusterID", "Kubernetes", "--ctrlz_port", "0"])
-            .args(["--httpAddr", "127.0.0.1:18080", "--grpcAddr", "127.0.0.1:15010", "--secureGRPCAddr", ISTIOD_XDS])
-            .args(["--httpsAddr", ISTIOD_WEBHOOK, "--monitoringAddr", "127.0.0.1:15014"])
+            .args([
+                "--kubeconfig",
+                &folder.join("admin.kubeconfig").display().to_string(),
+            ])
+            .args([
+                "--meshConfig",
+                &folder.join("mesh.yaml").display().to_string(),
+            ])
+            .args([
+                "--registries",
+                "Kubernetes",
+                "--clusterID",
+                "Kubernetes",
+                "--ctrlz_port",
+                "0",
+            ])
+            .args([
+                "--httpAddr",
+                "127.0.0.1:18080",
+                "--grpcAddr",
+                "127.0.0.1:15010",
+                "--secureGRPCAddr",
+                ISTIOD_XDS,
+            ])
+            .args([
+                "--httpsAddr",
+                ISTIOD_WEBHOOK,
+                "--monitoringAddr",
+                "127.0.0.1:15014",
+            ])
             .current_dir(folder)
             // Filters that only Istio's own build of Envoy has.
             .env("PILOT_ENABLE_ALPN_FILTER", "false")
             .env("PILOT_ENABLE_METADATA_EXCHANGE", "false")
             .env("ENABLE_LEADER_ELECTION", "false")
             .env("INJECTION_WEBHOOK_CONFIG_NAME", "")
-            .env("VALIDATION_WEBHOOK_CONFIG_NAME", "istio-validator-istio-system")
+            .env(
+                "VALIDATION_WEBHOOK_CONFIG_NAME",
+                "istio-validator-istio-system",
+            )
             // Without it, the webhook's caBundle is never filled in.
             .env("REVISION", "default")
             .env("POD_NAME", "istiod-0")
@@ -236,15 +285,22 @@ impl Chain {
         let ready = "127.0.0.1:18080".parse().unwrap();
         istiod
             .wait_until("istiod's readiness", async || {
-                fetch(ready, "/ready").await.is_some_and(|answer| answer.status == 200)
+                fetch(ready, "/ready")
+                    .await
+                    .is_some_and(|answer| answer.status == 200)
             })
             .await;
         let root = folder.join("root-cert.pem");
         let kubernetes = self.kubernetes.clone();
         istiod
             .wait_until("istiod's root certificate", async || {
-                let Some(map) = kubernetes.get("ConfigMap", "a", "istio-ca-root-cert").await else { return false };
-                let certificate = map.data["data"]["root-cert.pem"].as_str().unwrap_or_default().to_owned();
+                let Some(map) = kubernetes.get("ConfigMap", "a", "istio-ca-root-cert").await else {
+                    return false;
+                };
+                let certificate = map.data["data"]["root-cert.pem"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
                 std::fs::write(&root, &certificate).unwrap();
                 !certificate.is_empty()
             })
@@ -274,14 +330,22 @@ impl Chain {
         std::fs::write(&path, config.to_string()).unwrap();
         let mut command = Command::new(self.tools.debian.join("prometheus"));
         command
-            .args(["--web.listen-address", PROMETHEUS.trim_start_matches("http://")])
+            .args([
+                "--web.listen-address",
+                PROMETHEUS.trim_start_matches("http://"),
+            ])
             .args(["--config.file", &path.display().to_string()])
-            .args(["--storage.tsdb.path", &self.folder().join("prometheus").display().to_string()]);
+            .args([
+                "--storage.tsdb.path",
+                &self.folder().join("prometheus").display().to_string(),
+            ]);
         let mut prometheus = Process::start("prometheus", self.folder(), &mut command);
         let address = PROMETHEUS.trim_start_matches("http://").parse().unwrap();
         prometheus
             .wait_until("Prometheus", async || {
-                fetch(address, "/-/ready").await.is_some_and(|answer| answer.status == 200)
+                fetch(address, "/-/ready")
+                    .await
+                    .is_some_and(|answer| answer.status == 200)
             })
             .await;
         self.prometheus = Some(prometheus);
@@ -304,12 +368,28 @@ fn etcd(tools: &Tools, folder: &Path) -> Process {
 
 fn keys(folder: &Path) {
     let openssl = |arguments: &[&str]| {
-        let status = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl").status;
+        let status = Command::new("openssl")
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+            .expect("openssl")
+            .status;
         assert!(status.success(), "openssl {arguments:?}");
     };
     openssl(&["genrsa", "-out", "accounts.key", "2048"]);
-    openssl(&["rsa", "-in", "accounts.key", "-pubout", "-out", "accounts.pub"]);
-    std::fs::write(folder.join("tokens.csv"), format!("{ADMIN_TOKEN},admin,admin-uid,\"system:masters\"\n")).unwrap();
+    openssl(&[
+        "rsa",
+        "-in",
+        "accounts.key",
+        "-pubout",
+        "-out",
+        "accounts.pub",
+    ]);
+    std::fs::write(
+        folder.join("tokens.csv"),
+        format!("{ADMIN_TOKEN},admin,admin-uid,\"system:masters\"\n"),
+    )
+    .unwrap();
 }
 
 fn write_kubeconfig(folder: &Path, name: &str, token: &str) -> PathBuf {

@@ -43,19 +43,30 @@ pub struct Tool {
 impl Tool {
     /// A program that finds its cluster in a kubeconfig.
     pub fn new(program: impl Into<PathBuf>, kubeconfig: &Path) -> Self {
-        Self { program: program.into(), kubeconfig: kubeconfig.to_owned() }
+        Self {
+            program: program.into(),
+            kubeconfig: kubeconfig.to_owned(),
+        }
     }
 
     /// The same with another kubeconfig.
     pub fn with_kubeconfig(&self, kubeconfig: &Path) -> Self {
-        Self { kubeconfig: kubeconfig.to_owned(), ..self.clone() }
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The command, not started yet.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(words(arguments)).env("KUBECONFIG", &self.kubeconfig).env_remove("SLUICE_DIR");
-        command.current_dir(self.kubeconfig.parent().unwrap()).stdin(Stdio::null());
+        command
+            .args(words(arguments))
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env_remove("SLUICE_DIR");
+        command
+            .current_dir(self.kubeconfig.parent().unwrap())
+            .stdin(Stdio::null());
         command
     }
 
@@ -69,7 +80,9 @@ impl Tool {
     /// The same without blocking what else runs.
     pub async fn run_beside(&self, arguments: &str) -> Said {
         let (tool, arguments) = (self.clone(), arguments.to_owned());
-        tokio::task::spawn_blocking(move || tool.run(&arguments)).await.unwrap()
+        tokio::task::spawn_blocking(move || tool.run(&arguments))
+            .await
+            .unwrap()
     }
 
     /// Runs it with text on its standard input.
@@ -77,21 +90,40 @@ impl Tool {
         use std::io::Write as _;
         let began = Instant::now();
         let mut command = self.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
         said(child.wait_with_output().unwrap(), began.elapsed())
     }
 }
 
 fn said(output: Output, took: Duration) -> Said {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr), took }
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: text(output.stdout),
+        err: text(output.stderr),
+        took,
+    }
 }
 
 fn words(arguments: &str) -> Vec<String> {
     let parts = arguments.split('\'').enumerate();
     let word = |(place, part): (usize, &str)| -> Vec<String> {
-        if place % 2 == 1 { vec![part.to_owned()] } else { part.split_whitespace().map(str::to_owned).collect() }
+        if place % 2 == 1 {
+            vec![part.to_owned()]
+        } else {
+            part.split_whitespace().map(str::to_owned).collect()
+        }
     };
     parts.flat_map(word).collect()
 }

@@ -25,32 +25,49 @@ impl Kubernetes {
         let mut config = Config::new(url.parse().unwrap());
         config.accept_invalid_certs = true;
         config.auth_info.token = Some(token.to_owned().into());
-        Self { client: Client::try_from(config).unwrap() }
+        Self {
+            client: Client::try_from(config).unwrap(),
+        }
     }
 
     /// Applies every document, server-side, as field manager `gitops`.
     pub async fn apply(&self, yaml: &str) {
         for document in documents(yaml) {
-            self.try_apply("gitops", &document).await.unwrap_or_else(|error| panic!("{error}\n{document:#}"));
+            self.try_apply("gitops", &document)
+                .await
+                .unwrap_or_else(|error| panic!("{error}\n{document:#}"));
         }
     }
 
     /// Applies one document, server-side.
     pub async fn try_apply(&self, manager: &str, document: &Value) -> kube::Result<DynamicObject> {
         let name = document["metadata"]["name"].as_str().unwrap();
-        self.api(document).patch(name, &PatchParams::apply(manager), &Patch::Apply(document)).await
+        self.api(document)
+            .patch(name, &PatchParams::apply(manager), &Patch::Apply(document))
+            .await
     }
 
     /// Merges a patch into one object, as `kubectl patch --type merge` does.
-    pub async fn merge(&self, kind: &str, namespace: &str, name: &str, patch: &Value) -> kube::Result<DynamicObject> {
-        self.of(kind, namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+    pub async fn merge(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> kube::Result<DynamicObject> {
+        self.of(kind, namespace)
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
     }
 
     /// Sets an object's status.
     pub async fn set_status(&self, kind: &str, namespace: &str, name: &str, status: &Value) {
         let patch = serde_json::json!({"status": status});
         let parameters = PatchParams::default();
-        self.of(kind, namespace).patch_status(name, &parameters, &Patch::Merge(&patch)).await.unwrap();
+        self.of(kind, namespace)
+            .patch_status(name, &parameters, &Patch::Merge(&patch))
+            .await
+            .unwrap();
     }
 
     /// An object, if it is there.
@@ -60,38 +77,73 @@ impl Kubernetes {
 
     /// Every object of a kind in a namespace.
     pub async fn list(&self, kind: &str, namespace: &str) -> kube::Result<Vec<DynamicObject>> {
-        Ok(self.of(kind, namespace).list(&Default::default()).await?.items)
+        Ok(self
+            .of(kind, namespace)
+            .list(&Default::default())
+            .await?
+            .items)
     }
 
     /// Deletes an object, if it is there, at once.
     pub async fn delete(&self, kind: &str, namespace: &str, name: &str) {
-        let parameters = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        let parameters = DeleteParams {
+            grace_period_seconds: Some(0),
+            ..DeleteParams::default()
+        };
         let _ = self.of(kind, namespace).delete(name, &parameters).await;
     }
 
     /// A token of a service account.
     pub async fn token(&self, namespace: &str, account: &str, audience: &str) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        let spec = TokenRequestSpec { audiences: vec![audience.to_owned()], ..TokenRequestSpec::default() };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
-        let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+        let spec = TokenRequestSpec {
+            audiences: vec![audience.to_owned()],
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest {
+            spec,
+            ..TokenRequest::default()
+        };
+        let answer = accounts
+            .create_token_request(account, &PostParams::default(), &request)
+            .await
+            .unwrap();
         answer.status.unwrap().token
     }
 
     /// Whether the API server answers.
     pub async fn is_ready(&self) -> bool {
-        let request = hyper::Request::builder().uri("/readyz").body(Vec::new()).unwrap();
+        let request = hyper::Request::builder()
+            .uri("/readyz")
+            .body(Vec::new())
+            .unwrap();
         self.client.request_text(request).await.is_ok()
     }
 
     fn of(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
         let (group, version, kind) = group(kind);
-        self.api_of(&format!("{group}{}{version}", if group.is_empty() { "" } else { "/" }), kind, namespace)
+        self.api_of(
+            &format!(
+                "{group}{}{version}",
+                if group.is_empty() { "" } else { "/" }
+            ),
+            kind,
+            namespace,
+        )
     }
 
     fn api(&self, document: &Value) -> Api<DynamicObject> {
-        let text = |path: &str| document.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        self.api_of(text("/apiVersion"), text("/kind"), text("/metadata/namespace"))
+        let text = |path: &str| {
+            document
+                .pointer(path)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        self.api_of(
+            text("/apiVersion"),
+            text("/kind"),
+            text("/metadata/namespace"),
+        )
     }
 
     fn api_of(&self, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
@@ -107,7 +159,9 @@ impl Kubernetes {
 fn group(kind: &str) -> (&'static str, &'static str, &str) {
     match kind {
         "WasmPlugin" | "TrafficExtension" => ("extensions.istio.io", "v1alpha1", kind),
-        "VirtualService" | "DestinationRule" | "WorkloadEntry" | "Sidecar" => ("networking.istio.io", "v1", kind),
+        "VirtualService" | "DestinationRule" | "WorkloadEntry" | "Sidecar" => {
+            ("networking.istio.io", "v1", kind)
+        }
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
         "ControllerRevision" => ("apps", "v1", kind),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", kind),
@@ -117,5 +171,9 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
 
 /// The documents of a YAML stream.
 pub fn documents(yaml: &str) -> Vec<Value> {
-    sluice::input::parse("test", yaml).unwrap().into_iter().map(|input| input.value).collect()
+    sluice::input::parse("test", yaml)
+        .unwrap()
+        .into_iter()
+        .map(|input| input.value)
+        .collect()
 }

@@ -33,10 +33,18 @@ pub struct Load {
 impl Load {
     /// `per_second` requests spread over the proxies, a connection each, from users `0..users` with a cookie `uid`.
     pub fn start(proxies: &[SocketAddr], host: &str, users: u32, per_second: u32) -> Self {
-        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (stop, seen) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(Mutex::new(Vec::new())),
+        );
         let pause = Duration::from_secs_f64(proxies.len() as f64 / f64::from(per_second));
         let tasks = proxies.iter().enumerate().map(|(proxy, address)| {
-            let (stop, seen, host, address) = (Arc::clone(&stop), Arc::clone(&seen), host.to_owned(), *address);
+            let (stop, seen, host, address) = (
+                Arc::clone(&stop),
+                Arc::clone(&seen),
+                host.to_owned(),
+                *address,
+            );
             tokio::spawn(async move {
                 let mut connection = None;
                 let mut user = proxy as u32;
@@ -46,7 +54,13 @@ impl Load {
                     ticks.tick().await;
                     user = (user + 7) % users;
                     let (status, variant) = ask(&mut connection, address, &host, user).await;
-                    seen.lock().unwrap().push(Seen { at: Instant::now(), proxy, user, status, variant });
+                    seen.lock().unwrap().push(Seen {
+                        at: Instant::now(),
+                        proxy,
+                        user,
+                        status,
+                        variant,
+                    });
                 }
             })
         });
@@ -69,16 +83,26 @@ impl Load {
     }
 }
 
-async fn ask(connection: &mut Option<Connection>, address: SocketAddr, host: &str, user: u32) -> (u16, String) {
+async fn ask(
+    connection: &mut Option<Connection>,
+    address: SocketAddr,
+    host: &str,
+    user: u32,
+) -> (u16, String) {
     let cookie = format!("cookie: uid=user-{user}");
     if connection.is_none() {
         *connection = Connection::open(address).await.ok();
     }
-    let Some(open) = connection else { return (0, String::new()) };
+    let Some(open) = connection else {
+        return (0, String::new());
+    };
     match open.send(&get("/", host, &[cookie.as_bytes()])).await {
         Some(answer) => {
             // Envoy drains connections whose listener changed; it says so, and the next one is as good.
-            if answer.header("connection").is_some_and(|value| value == "close") {
+            if answer
+                .header("connection")
+                .is_some_and(|value| value == "close")
+            {
                 *connection = None;
             }
             (answer.status, answer.variant())

@@ -20,10 +20,23 @@ impl Process {
     /// Starts a command; its output goes to `<folder>/<name>.log`, behind what an earlier one of that name wrote.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let log = folder.join(format!("{name}.log"));
-        let output = File::options().create(true).append(true).open(&log).unwrap();
-        let command = command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
-        Self { name: name.to_owned(), child, log }
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let command = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        Self {
+            name: name.to_owned(),
+            child,
+            log,
+        }
     }
 
     /// What it logged.
@@ -37,7 +50,12 @@ impl Process {
         while !holds().await {
             let ended = self.child.try_wait().unwrap();
             let is_late = began.elapsed() > PATIENCE;
-            assert!(ended.is_none() && !is_late, "{}: {what} did not come ({ended:?}):\n{}", self.name, self.tail());
+            assert!(
+                ended.is_none() && !is_late,
+                "{}: {what} did not come ({ended:?}):\n{}",
+                self.name,
+                self.tail()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -51,8 +51,16 @@ impl Proxy {
     pub async fn new(chain: &Chain, role: Role, namespace: &str, number: u8) -> Self {
         let port = |base: u16| SocketAddr::from(([127, 0, 0, 1], base + u16::from(number)));
         let (pod, ip, app) = match role {
-            Role::Sidecar => (format!("client-{number}"), format!("127.0.1.{number}"), "client"),
-            Role::Gateway => (format!("gateway-{number}"), "127.0.3.1".to_owned(), "ingress"),
+            Role::Sidecar => (
+                format!("client-{number}"),
+                format!("127.0.1.{number}"),
+                "client",
+            ),
+            Role::Gateway => (
+                format!("gateway-{number}"),
+                "127.0.3.1".to_owned(),
+                "ingress",
+            ),
         };
         let folder = chain.folder().join(format!("{namespace}-{pod}"));
         std::fs::create_dir_all(folder.join("var/run/secrets/tokens")).unwrap();
@@ -62,7 +70,10 @@ impl Proxy {
             "spec": {"serviceAccountName": "default", "automountServiceAccountToken": false, "containers": [{"name": "istio-proxy", "image": "proxy"}]},
         }).to_string()).await;
         let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True"}]});
-        chain.kubernetes.set_status("Pod", namespace, &pod, &status).await;
+        chain
+            .kubernetes
+            .set_status("Pod", namespace, &pod, &status)
+            .await;
         if role == Role::Sidecar {
             chain.kubernetes.apply(&format!("
 apiVersion: networking.istio.io/v1
@@ -90,10 +101,17 @@ spec:
     /// Starts the agent, as a pod's start does: with no cache of modules.
     pub async fn run(&mut self, chain: &Chain) {
         let folder = &self.folder;
-        let token = chain.kubernetes.token(&self.namespace, "default", "istio-ca").await;
+        let token = chain
+            .kubernetes
+            .token(&self.namespace, "default", "istio-ca")
+            .await;
         std::fs::write(folder.join("var/run/secrets/tokens/istio-token"), token).unwrap();
         let root = chain.folder().join("root-cert.pem");
-        let app = if self.role == Role::Sidecar { "client" } else { "ingress" };
+        let app = if self.role == Role::Sidecar {
+            "client"
+        } else {
+            "ingress"
+        };
         let config = json!({
             "discoveryAddress": ISTIOD_XDS, "proxyAdminPort": self.admin.port(), "statusPort": self.metrics.port(),
             "concurrency": 1, "binaryPath": chain.tools.envoy, "drainDuration": "1s", "terminationDrainDuration": "0s",
@@ -111,7 +129,14 @@ spec:
                 "agent",
             ])
             .arg(&chain.tools.pilot_agent)
-            .args(["proxy", if self.role == Role::Sidecar { "sidecar" } else { "router" }])
+            .args([
+                "proxy",
+                if self.role == Role::Sidecar {
+                    "sidecar"
+                } else {
+                    "router"
+                },
+            ])
             .args([
                 "--domain",
                 &format!("{}.svc.cluster.local", self.namespace),
@@ -133,9 +158,18 @@ spec:
             .env("CA_ROOT_CA", &root)
             .env("ISTIO_META_CLUSTER_ID", "Kubernetes")
             .env("ISTIO_META_INTERCEPTION_MODE", "NONE")
-            .env("ISTIO_METAJSON_LABELS", json!({"app": app, "instance": self.number.to_string()}).to_string())
-            .env("ENVOY_STATUS_PORT", (15_400 + u16::from(self.number)).to_string())
-            .env("ENVOY_PROMETHEUS_PORT", (15_300 + u16::from(self.number)).to_string())
+            .env(
+                "ISTIO_METAJSON_LABELS",
+                json!({"app": app, "instance": self.number.to_string()}).to_string(),
+            )
+            .env(
+                "ENVOY_STATUS_PORT",
+                (15_400 + u16::from(self.number)).to_string(),
+            )
+            .env(
+                "ENVOY_PROMETHEUS_PORT",
+                (15_300 + u16::from(self.number)).to_string(),
+            )
             .env("WASM_INSECURE_REGISTRIES", crate::chain::REGISTRY)
             .env("ISTIO_BOOTSTRAP", chain.folder().join("bootstrap.json"))
             .env("PROXY_CONFIG", config.to_string());
@@ -148,7 +182,9 @@ spec:
         let process = self.process.as_mut().unwrap();
         process
             .wait_until("the proxy's readiness", async || {
-                fetch(metrics, "/healthz/ready").await.is_some_and(|answer| answer.status == 200)
+                fetch(metrics, "/healthz/ready")
+                    .await
+                    .is_some_and(|answer| answer.status == 200)
             })
             .await;
     }
@@ -170,7 +206,11 @@ spec:
 
     /// One GET on a connection of its own.
     pub async fn get(&self, host: &str, lines: &[&[u8]]) -> Answer {
-        self.connect().await.send(&get("/", host, lines)).await.expect("an answer")
+        self.connect()
+            .await
+            .send(&get("/", host, lines))
+            .await
+            .expect("an answer")
     }
 
     /// A page of Envoy's admin interface.
@@ -197,5 +237,7 @@ spec:
 /// One GET to an address; `None` when nobody answers.
 pub async fn fetch(address: SocketAddr, path: &str) -> Option<Answer> {
     let mut connection = Connection::open(address).await.ok()?;
-    connection.send(&get(path, "localhost", &[b"connection: close"])).await
+    connection
+        .send(&get(path, "localhost", &[b"connection: close"]))
+        .await
 }

@@ -4,7 +4,12 @@
 //! disturbs all alike; ratios are of medians, with their 90 % interval by bootstrap beside them. Instruction counts of
 //! `decide()` come from valgrind and are repeatable. Prints Markdown.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark fails loudly"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,8 +21,7 @@ use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
 use sluice_filter::revision::canonical;
 
-const COOKIES: &str =
-    "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; visitor=AAECAwQFBgcICQoLDA0ODw; lang=en";
+const COOKIES: &str = "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; visitor=AAECAwQFBgcICQoLDA0ODw; lang=en";
 /// Rounds over all competitors; the first is thrown away.
 const ROUNDS: usize = 31;
 const SECONDS_PER_TURN: u32 = 1;
@@ -68,13 +72,21 @@ struct Competitor {
 #[tokio::main]
 async fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
-    let folder = tempfile::Builder::new().prefix("sluice-bench-").tempdir().unwrap();
+    let folder = tempfile::Builder::new()
+        .prefix("sluice-bench-")
+        .tempdir()
+        .unwrap();
     let module = find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new)).unwrap();
-    let baseline = PathBuf::from(std::env::var_os("BASELINE_MODULE").expect("BASELINE_MODULE: run by `make bench`"));
+    let baseline = PathBuf::from(
+        std::env::var_os("BASELINE_MODULE").expect("BASELINE_MODULE: run by `make bench`"),
+    );
     let wrk = std::env::var_os("WRK").map_or_else(|| PathBuf::from("wrk"), PathBuf::from);
 
     println!("| what | figure |\n|---|---|");
-    println!("| module | {} bytes |", std::fs::metadata(&module).unwrap().len());
+    println!(
+        "| module | {} bytes |",
+        std::fs::metadata(&module).unwrap().len()
+    );
     memory_and_changes(folder.path(), &module).await;
 
     effect_of_changes(folder.path(), if quick { 5 } else { 30 }).await;
@@ -82,11 +94,46 @@ async fn main() {
     let lua = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": LUA}});
     let no_filter: Vec<Value> = Vec::new();
     let mut competitors = vec![
-        start(folder.path(), "no filter", no_filter.clone(), 1, Routes::Header).await,
-        start(folder.path(), "baseline filter", vec![wasm(&baseline, "")], 1, Routes::Header).await,
-        start(folder.path(), "Lua", vec![json!({"name": "lua", "typed_config": lua})], 1, Routes::Header).await,
-        start(folder.path(), "native regex route", no_filter, 1, Routes::CookieRegex).await,
-        start(folder.path(), "sluice, 1 split", vec![wasm(&module, &canonical(&hostless()))], 1, Routes::Header).await,
+        start(
+            folder.path(),
+            "no filter",
+            no_filter.clone(),
+            1,
+            Routes::Header,
+        )
+        .await,
+        start(
+            folder.path(),
+            "baseline filter",
+            vec![wasm(&baseline, "")],
+            1,
+            Routes::Header,
+        )
+        .await,
+        start(
+            folder.path(),
+            "Lua",
+            vec![json!({"name": "lua", "typed_config": lua})],
+            1,
+            Routes::Header,
+        )
+        .await,
+        start(
+            folder.path(),
+            "native regex route",
+            no_filter,
+            1,
+            Routes::CookieRegex,
+        )
+        .await,
+        start(
+            folder.path(),
+            "sluice, 1 split",
+            vec![wasm(&module, &canonical(&hostless()))],
+            1,
+            Routes::Header,
+        )
+        .await,
         start(
             folder.path(),
             "sluice, 1 split with a host",
@@ -95,8 +142,14 @@ async fn main() {
             Routes::Header,
         )
         .await,
-        start(folder.path(), "sluice, 100 splits", vec![wasm(&module, &canonical(&config(100)))], 100, Routes::Header)
-            .await,
+        start(
+            folder.path(),
+            "sluice, 100 splits",
+            vec![wasm(&module, &canonical(&config(100)))],
+            100,
+            Routes::Header,
+        )
+        .await,
         start(
             folder.path(),
             "sluice, 1000 splits",
@@ -129,8 +182,15 @@ enum Routes {
 
 /// `number` splits on as many hosts, ten distinct expressions, weights that make 50 % of staff sticky.
 fn config(number: usize) -> Value {
-    let names: Vec<String> =
-        (0..number).map(|place| if place == 0 { "web".to_owned() } else { format!("s{place}") }).collect();
+    let names: Vec<String> = (0..number)
+        .map(|place| {
+            if place == 0 {
+                "web".to_owned()
+            } else {
+                format!("s{place}")
+            }
+        })
+        .collect();
     let split = |place: usize| {
         let domain = if place.is_multiple_of(10) {
             "some-company-name".to_owned()
@@ -154,7 +214,10 @@ fn config(number: usize) -> Value {
 /// One split for every host, as the baseline filter, Lua and the native route are.
 fn hostless() -> Value {
     let mut config = config(1);
-    config["splits"]["web"].as_object_mut().unwrap().remove("hosts");
+    config["splits"]["web"]
+        .as_object_mut()
+        .unwrap()
+        .remove("hosts");
     config
 }
 
@@ -173,7 +236,13 @@ fn wasm(module: &Path, configuration: &str) -> Value {
 }
 
 /// An Envoy that answers by itself, so that only its own work is measured.
-async fn start(folder: &Path, name: &'static str, mut filters: Vec<Value>, hosts: usize, routes: Routes) -> Competitor {
+async fn start(
+    folder: &Path,
+    name: &'static str,
+    mut filters: Vec<Value>,
+    hosts: usize,
+    routes: Routes,
+) -> Competitor {
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -208,9 +277,17 @@ async fn start(folder: &Path, name: &'static str, mut filters: Vec<Value>, hosts
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("bootstrap.json");
     std::fs::write(&path, bootstrap.to_string()).unwrap();
-    let envoy = Envoy::start(&sluice(), &envoy_binary(), &path, 1).await.unwrap();
+    let envoy = Envoy::start(&sluice(), &envoy_binary(), &path, 1)
+        .await
+        .unwrap();
     let address = envoy.admin().listener().await.unwrap();
-    Competitor { name, envoy, address, hosts, rounds: Vec::new() }
+    Competitor {
+        name,
+        envoy,
+        address,
+        hosts,
+        rounds: Vec::new(),
+    }
 }
 
 /// One competitor's turn under wrk: microseconds of Envoy's CPU a request.
@@ -232,8 +309,14 @@ fn turn(wrk: &Path, folder: &Path, competitor: &Competitor) -> f64 {
         .output()
         .expect("wrk");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && !text.contains("Non-2xx"), "wrk: {text}");
-    let line = text.lines().find(|line| line.contains("requests in")).expect("wrk's summary");
+    assert!(
+        output.status.success() && !text.contains("Non-2xx"),
+        "wrk: {text}"
+    );
+    let line = text
+        .lines()
+        .find(|line| line.contains("requests in"))
+        .expect("wrk's summary");
     let requests: f64 = line.split_whitespace().next().unwrap().parse().unwrap();
     (cpu_seconds(competitor.envoy.id()) - before) * 1e6 / requests
 }
@@ -252,7 +335,15 @@ fn cpu_seconds(pid: u32) -> f64 {
 /// bootstrap over the rounds (Efron 1979), so that one disturbed round weighs little.
 fn ratio_of_added(own: &[f64], other: &[f64], none: &[f64]) -> (f64, f64, f64) {
     let ratio = |rounds: &[usize]| {
-        let median = |values: &[f64]| quantile(&rounds.iter().map(|&round| values[round]).collect::<Vec<_>>(), 0.5);
+        let median = |values: &[f64]| {
+            quantile(
+                &rounds
+                    .iter()
+                    .map(|&round| values[round])
+                    .collect::<Vec<_>>(),
+                0.5,
+            )
+        };
         (median(own) - median(none)) / (median(other) - median(none))
     };
     let all: Vec<usize> = (0..own.len()).collect();
@@ -264,7 +355,9 @@ fn ratio_of_added(own: &[f64], other: &[f64], none: &[f64]) -> (f64, f64, f64) {
         state ^= state << 17;
         (state % own.len() as u64) as usize
     };
-    let drawn: Vec<f64> = (0..2_000).map(|_| ratio(&all.iter().map(|_| draw()).collect::<Vec<_>>())).collect();
+    let drawn: Vec<f64> = (0..2_000)
+        .map(|_| ratio(&all.iter().map(|_| draw()).collect::<Vec<_>>()))
+        .collect();
     (ratio(&all), quantile(&drawn, 0.05), quantile(&drawn, 0.95))
 }
 
@@ -275,9 +368,19 @@ fn quantile(values: &[f64], at: f64) -> f64 {
 }
 
 fn print_cpu(competitors: &[Competitor]) {
-    let rounds = |name: &str| &competitors.iter().find(|competitor| competitor.name == name).unwrap().rounds;
-    let (none, base, lua, one) =
-        (rounds("no filter"), rounds("baseline filter"), rounds("Lua"), rounds("sluice, 1 split"));
+    let rounds = |name: &str| {
+        &competitors
+            .iter()
+            .find(|competitor| competitor.name == name)
+            .unwrap()
+            .rounds
+    };
+    let (none, base, lua, one) = (
+        rounds("no filter"),
+        rounds("baseline filter"),
+        rounds("Lua"),
+        rounds("sluice, 1 split"),
+    );
     let native = rounds("native regex route");
     println!(
         "\n| Envoy with | CPU a request | of no filter, whole | of native, whole | added to no filter | added, of the baseline filter | added, of Lua | added, of 1 split |\n|---|---|---|---|---|---|---|---|"
@@ -288,12 +391,28 @@ fn print_cpu(competitors: &[Competitor]) {
             format!("{at:.2} ({low:.2} to {high:.2})")
         };
         let whole = |other: &[f64]| {
-            let ratios: Vec<f64> = competitor.rounds.iter().zip(other).map(|(own, other)| own / other).collect();
+            let ratios: Vec<f64> = competitor
+                .rounds
+                .iter()
+                .zip(other)
+                .map(|(own, other)| own / other)
+                .collect();
             format!("{:.2}", quantile(&ratios, 0.5))
         };
-        let added: Vec<f64> = competitor.rounds.iter().zip(none).map(|(own, none)| own - none).collect();
+        let added: Vec<f64> = competitor
+            .rounds
+            .iter()
+            .zip(none)
+            .map(|(own, none)| own - none)
+            .collect();
         let is_filter = !["no filter", "native regex route"].contains(&competitor.name);
-        let cell = |other: &[f64]| if is_filter { ratio(other) } else { "-".to_owned() };
+        let cell = |other: &[f64]| {
+            if is_filter {
+                ratio(other)
+            } else {
+                "-".to_owned()
+            }
+        };
         println!(
             "| {} | {:.2} us | {} | {} | {:.2} us | {} | {} | {} |",
             competitor.name,
@@ -303,7 +422,11 @@ fn print_cpu(competitors: &[Competitor]) {
             quantile(&added, 0.5),
             cell(base),
             cell(lua),
-            if competitor.name.starts_with("sluice") { cell(one) } else { "-".to_owned() },
+            if competitor.name.starts_with("sluice") {
+                cell(one)
+            } else {
+                "-".to_owned()
+            },
         );
     }
 }
@@ -327,9 +450,13 @@ async fn memory_and_changes(folder: &Path, module: &Path) {
         for (_, split) in config["splits"].as_object_mut().unwrap() {
             split.as_object_mut().unwrap().remove("header");
         }
-        files.deliver_routes(&sluice_e2e::mesh::plan(&json!({}))).unwrap();
+        files
+            .deliver_routes(&sluice_e2e::mesh::plan(&json!({})))
+            .unwrap();
         files.deliver_plugin(&canonical(&config)).unwrap();
-        let envoy = Envoy::start(&sluice(), &envoy_binary(), &files.bootstrap_path(), 1).await.unwrap();
+        let envoy = Envoy::start(&sluice(), &envoy_binary(), &files.bootstrap_path(), 1)
+            .await
+            .unwrap();
         let memories = linear_memories(envoy.id());
         println!(
             "| VM memory, {number} splits ({} bytes of configuration) | {:.1} MiB in each of {} VMs |",
@@ -352,12 +479,15 @@ async fn memory_and_changes(folder: &Path, module: &Path) {
 async fn effect_of_changes(folder: &Path, changes: u32) {
     let folder = folder.join("effect");
     let mut dev = Dev::start(&folder);
-    let mut connection = sluice_e2e::client::Connection::open(dev.address).await.unwrap();
+    let mut connection = sluice_e2e::client::Connection::open(dev.address)
+        .await
+        .unwrap();
     // bucket("web", "bob") is 45061: on the canary at 50 %, not at 25 %.
     let request = sluice_e2e::client::get("/", "localhost", &[b"cookie: sluice=bob"]);
     let mut took = Vec::new();
     for change in 0..changes {
-        let (share, variant) = [("canary=50", "canary"), ("canary=25", "stable")][change as usize % 2];
+        let (share, variant) =
+            [("canary=50", "canary"), ("canary=25", "stable")][change as usize % 2];
         let began = Instant::now();
         let mut set = Command::new(sluice())
             .args(["set", "web", share, "--dir"])
@@ -374,7 +504,9 @@ async fn effect_of_changes(folder: &Path, changes: u32) {
     }
     assert!(dev.interrupt(), "sluice dev ends when it is told to");
     let (median, worst) = (quantile(&took, 0.5), quantile(&took, 1.0));
-    println!("| `sluice set` to its effect, local Envoy | {median:.3} s median, {worst:.3} s worst of {changes} |");
+    println!(
+        "| `sluice set` to its effect, local Envoy | {median:.3} s median, {worst:.3} s worst of {changes} |"
+    );
 }
 
 /// Envoy configures three VMs a change (a throw-away one, the main thread's, the worker's), so a third of its CPU time
@@ -418,9 +550,15 @@ fn linear_memories(pid: u32) -> Vec<u64> {
         let [(_, open_end, open), (guard_start, guard_end, guard)] = pair else {
             return false;
         };
-        open == "rw-p" && guard == "---p" && open_end == guard_start && guard_end - guard_start > 4_000_000_000
+        open == "rw-p"
+            && guard == "---p"
+            && open_end == guard_start
+            && guard_end - guard_start > 4_000_000_000
     };
-    maps.windows(2).filter(is_memory).map(|pair| pair[0].1 - pair[0].0).collect()
+    maps.windows(2)
+        .filter(is_memory)
+        .map(|pair| pair[0].1 - pair[0].0)
+        .collect()
 }
 
 /// Instructions of `decide()`, by valgrind, over the scenarios of filter/benches/decide.rs.
@@ -429,17 +567,36 @@ fn instructions() {
         return;
     };
     println!("\n| decide() | instructions |\n|---|---|");
-    for scenario in ["email-rule", "thousand-splits", "newcomer", "classic-rule", "other-host"] {
+    for scenario in [
+        "email-rule",
+        "thousand-splits",
+        "newcomer",
+        "classic-rule",
+        "other-host",
+    ] {
         let count = |iterations: u64| {
             let output = Command::new("valgrind")
-                .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+                .args([
+                    "--tool=cachegrind",
+                    "--cache-sim=no",
+                    "--cachegrind-out-file=/dev/null",
+                ])
                 .arg(&program)
                 .args([scenario, &iterations.to_string()])
                 .output()
                 .expect("valgrind");
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            let line = text.lines().find(|line| line.contains("refs:")).expect("valgrind's count").to_owned();
-            line.rsplit(' ').next().unwrap().replace(',', "").parse::<u64>().unwrap()
+            let line = text
+                .lines()
+                .find(|line| line.contains("refs:"))
+                .expect("valgrind's count")
+                .to_owned();
+            line.rsplit(' ')
+                .next()
+                .unwrap()
+                .replace(',', "")
+                .parse::<u64>()
+                .unwrap()
         };
         println!("| {scenario} | {} |", (count(2_000) - count(1_000)) / 1_000);
     }

@@ -2,7 +2,12 @@
 //!
 //! 2,000 users with cookie jars, a fifth of them staff with an email cookie. Exit code 1 if a promise was broken.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a demonstration fails loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a demonstration fails loudly"
+)]
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -63,13 +68,23 @@ struct Step {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let folder = tempfile::Builder::new().prefix("sluice-demo-").tempdir().unwrap();
+    let folder = tempfile::Builder::new()
+        .prefix("sluice-demo-")
+        .tempdir()
+        .unwrap();
     let mut dev = Dev::start(folder.path());
     let address = dev.address;
-    println!("2,000 users with cookie jars, {STAFF} of them staff, at http://{address} (open it in a browser)");
+    println!(
+        "2,000 users with cookie jars, {STAFF} of them staff, at http://{address} (open it in a browser)"
+    );
     println!("plain HTTP, so the demo runs with `secure: false` and the cookie name `sluice`\n");
-    let world = Arc::new(World { users: (0..USERS).map(user).collect(), ..World::default() });
-    let load: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(visits(Arc::clone(&world), address, worker))).collect();
+    let world = Arc::new(World {
+        users: (0..USERS).map(user).collect(),
+        ..World::default()
+    });
+    let load: Vec<_> = (0..WORKERS)
+        .map(|worker| tokio::spawn(visits(Arc::clone(&world), address, worker)))
+        .collect();
 
     let mut steps = Vec::new();
     world.grows.store(true, Ordering::SeqCst);
@@ -90,8 +105,15 @@ async fn main() -> ExitCode {
 }
 
 fn user(number: usize) -> User {
-    let jar = if number < STAFF { format!("email=staff{number}@some-company-name.com") } else { String::new() };
-    User { jar: Mutex::new(jar), ..User::default() }
+    let jar = if number < STAFF {
+        format!("email=staff{number}@some-company-name.com")
+    } else {
+        String::new()
+    };
+    User {
+        jar: Mutex::new(jar),
+        ..User::default()
+    }
 }
 
 /// One worker's users, in turn, at its share of the pace, on one connection.
@@ -99,7 +121,8 @@ async fn visits(world: Arc<World>, address: SocketAddr, worker: usize) {
     let mut connection = Connection::open(address).await.unwrap();
     let period = Duration::from_secs_f64(WORKERS as f64 / REQUESTS_PER_SECOND);
     // Staggered: workers in step would look at a change only once a period.
-    let first = tokio::time::Instant::now() + period * u32::try_from(worker).unwrap() / u32::try_from(WORKERS).unwrap();
+    let first = tokio::time::Instant::now()
+        + period * u32::try_from(worker).unwrap() / u32::try_from(WORKERS).unwrap();
     let mut pace = tokio::time::interval_at(first, period);
     for user in (worker..USERS).step_by(WORKERS).cycle() {
         pace.tick().await;
@@ -117,7 +140,11 @@ async fn visits(world: Arc<World>, address: SocketAddr, worker: usize) {
 async fn visit(world: &World, user: &User, connection: &mut Connection) -> bool {
     let jar = user.jar.lock().unwrap().clone();
     let cookie = format!("cookie: {jar}");
-    let lines: Vec<&[u8]> = if jar.is_empty() { vec![] } else { vec![cookie.as_bytes()] };
+    let lines: Vec<&[u8]> = if jar.is_empty() {
+        vec![]
+    } else {
+        vec![cookie.as_bytes()]
+    };
     let grew = world.grows.load(Ordering::SeqCst);
     world.sent.fetch_add(1, Ordering::Relaxed);
     let Some(answer) = connection.send(&get("/", "shop.example.com", &lines)).await else {
@@ -126,9 +153,17 @@ async fn visit(world: &World, user: &User, connection: &mut Connection) -> bool 
     if let Some(cookie) = answer.set_cookie() {
         world.cookies.fetch_add(1, Ordering::Relaxed);
         let mut jar = user.jar.lock().unwrap();
-        *jar = if jar.is_empty() { cookie } else { format!("{jar}; {cookie}") };
+        *jar = if jar.is_empty() {
+            cookie
+        } else {
+            format!("{jar}; {cookie}")
+        };
     }
-    let now = if answer.variant() == "canary" { CANARY } else { STABLE };
+    let now = if answer.variant() == "canary" {
+        CANARY
+    } else {
+        STABLE
+    };
     if now == CANARY {
         *world.last_canary.lock().unwrap() = Some(Instant::now());
     }
@@ -141,15 +176,36 @@ async fn visit(world: &World, user: &User, connection: &mut Connection) -> bool 
 }
 
 /// Raises one audience's weight, waits until it takes effect, and counts who sees the canary afterwards.
-async fn step(world: &World, folder: &Path, address: SocketAddr, audience: &str, from: f64, to: f64) -> Step {
+async fn step(
+    world: &World,
+    folder: &Path,
+    address: SocketAddr,
+    audience: &str,
+    from: f64,
+    to: f64,
+) -> Step {
     let name = format!("{audience} at {to} %");
     // Somebody who is on the canary at the new weight and was not at the old one: the witness of the change.
     let mut witness = Connection::open(address).await.unwrap();
     let line = format!("cookie: {}", witness_cookie(audience, from, to));
     let began = Instant::now();
-    let set = run_sluice(folder, &["set", "web", &format!("canary={to}"), "--audience", audience, "--reason", "demo"]);
+    let set = run_sluice(
+        folder,
+        &[
+            "set",
+            "web",
+            &format!("canary={to}"),
+            "--audience",
+            audience,
+            "--reason",
+            "demo",
+        ],
+    );
     let effect = loop {
-        let answer = witness.send(&get("/", "shop.example.com", &[line.as_bytes()])).await.expect("an answer");
+        let answer = witness
+            .send(&get("/", "shop.example.com", &[line.as_bytes()]))
+            .await
+            .expect("an answer");
         if answer.variant() == "canary" || began.elapsed() > PATIENCE {
             break began.elapsed();
         }
@@ -159,7 +215,11 @@ async fn step(world: &World, folder: &Path, address: SocketAddr, audience: &str,
     for user in &world.users {
         user.visits_this_step.store(0, Ordering::Relaxed);
     }
-    let members = if audience == "staff" { &world.users[..STAFF] } else { &world.users[STAFF..] };
+    let members = if audience == "staff" {
+        &world.users[..STAFF]
+    } else {
+        &world.users[STAFF..]
+    };
     let is_counted = |user: &&User| user.visits_this_step.load(Ordering::Relaxed) > 0;
     while began.elapsed() < STEP || members.iter().filter(is_counted).count() < members.len() {
         progress(&name, share(members), world);
@@ -187,17 +247,37 @@ async fn step(world: &World, folder: &Path, address: SocketAddr, audience: &str,
 
 /// A cookie whose user changes sides between two weights; salts are the split's name.
 fn witness_cookie(audience: &str, from: f64, to: f64) -> String {
-    let (from, to) = ((from / 100.0 * f64::from(BUCKETS)) as u32, (to / 100.0 * f64::from(BUCKETS)) as u32);
-    let (cookie, end) = if audience == "staff" { ("email", "@some-company-name.com") } else { ("sluice", "") };
+    let (from, to) = (
+        (from / 100.0 * f64::from(BUCKETS)) as u32,
+        (to / 100.0 * f64::from(BUCKETS)) as u32,
+    );
+    let (cookie, end) = if audience == "staff" {
+        ("email", "@some-company-name.com")
+    } else {
+        ("sluice", "")
+    };
     let ids = (0..).map(|number| format!("witness{number}{end}"));
-    let id = ids.into_iter().find(|id| (from..to).contains(&bucket("web", None, id.as_bytes()))).unwrap();
+    let id = ids
+        .into_iter()
+        .find(|id| (from..to).contains(&bucket("web", None, id.as_bytes())))
+        .unwrap();
     format!("{cookie}={id}")
 }
 
 fn share(users: &[User]) -> f64 {
-    let seen = users.iter().filter(|user| user.saw.load(Ordering::Relaxed) != UNSEEN).count();
-    let canary = users.iter().filter(|user| user.saw.load(Ordering::Relaxed) == CANARY).count();
-    if seen == 0 { 0.0 } else { canary as f64 * 100.0 / seen as f64 }
+    let seen = users
+        .iter()
+        .filter(|user| user.saw.load(Ordering::Relaxed) != UNSEEN)
+        .count();
+    let canary = users
+        .iter()
+        .filter(|user| user.saw.load(Ordering::Relaxed) == CANARY)
+        .count();
+    if seen == 0 {
+        0.0
+    } else {
+        canary as f64 * 100.0 / seen as f64
+    }
 }
 
 /// Aborts at full load; the time from the command's start to the last answer of the canary.
@@ -209,12 +289,21 @@ async fn abort(world: &World, folder: &Path) -> Option<Duration> {
     let last = world.last_canary.lock().unwrap().unwrap();
     let took = last.saturating_duration_since(began);
     let is_over = share(&world.users) == 0.0 && last.elapsed() > Duration::from_secs(2);
-    done(&format!("abort              last canary answer after {:.3} s", took.as_secs_f64()));
+    done(&format!(
+        "abort              last canary answer after {:.3} s",
+        took.as_secs_f64()
+    ));
     is_over.then_some(took)
 }
 
 fn run_sluice(folder: &Path, arguments: &[&str]) -> Child {
-    Command::new(sluice()).args(arguments).arg("--dir").arg(folder).stdout(Stdio::null()).spawn().unwrap()
+    Command::new(sluice())
+        .args(arguments)
+        .arg("--dir")
+        .arg(folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn progress(name: &str, share: f64, world: &World) {
@@ -222,36 +311,70 @@ fn progress(name: &str, share: f64, world: &World) {
         return;
     }
     let bar = "█".repeat((share / 2.5).round() as usize);
-    print!("\r\x1b[K{name:<18} {share:>7.2} % {bar:<40} {} requests", world.sent.load(Ordering::Relaxed));
+    print!(
+        "\r\x1b[K{name:<18} {share:>7.2} % {bar:<40} {} requests",
+        world.sent.load(Ordering::Relaxed)
+    );
     let _ = std::io::stdout().flush();
 }
 
 fn done(line: &str) {
-    let start = if std::io::stdout().is_terminal() { "\r\x1b[K" } else { "" };
+    let start = if std::io::stdout().is_terminal() {
+        "\r\x1b[K"
+    } else {
+        ""
+    };
     println!("{start}{line}");
 }
 
 fn report(world: &World, steps: &[Step], abort: Option<Duration>, is_ended: bool) -> ExitCode {
-    println!("\n{:<18} {:>8} {:>10} {:>8} {:>12}", "STEP", "WEIGHT", "MEASURED", "USERS", "EFFECT AFTER");
+    println!(
+        "\n{:<18} {:>8} {:>10} {:>8} {:>12}",
+        "STEP", "WEIGHT", "MEASURED", "USERS", "EFFECT AFTER"
+    );
     for step in steps {
         let effect = format!("{:.3} s", step.effect.as_secs_f64());
-        println!("{:<18} {:>6} % {:>8.2} % {:>8} {:>12}", step.name, step.wanted, step.measured, step.users, effect);
+        println!(
+            "{:<18} {:>6} % {:>8.2} % {:>8} {:>12}",
+            step.name, step.wanted, step.measured, step.users, effect
+        );
     }
-    let (left, failed) = (world.left_while_growing.load(Ordering::SeqCst), world.failed.load(Ordering::SeqCst));
-    let abort_text = abort.map_or("never ended".to_owned(), |took| format!("{:.3} s", took.as_secs_f64()));
+    let (left, failed) = (
+        world.left_while_growing.load(Ordering::SeqCst),
+        world.failed.load(Ordering::SeqCst),
+    );
+    let abort_text = abort.map_or("never ended".to_owned(), |took| {
+        format!("{:.3} s", took.as_secs_f64())
+    });
     println!("\nabort to the last canary answer                  {abort_text}");
     println!("users that left the canary while its weight grew {left}");
-    println!("failed requests                                  {failed} of {}", world.sent.load(Ordering::SeqCst));
-    println!("cookies issued                                   {}", world.cookies.load(Ordering::SeqCst));
+    println!(
+        "failed requests                                  {failed} of {}",
+        world.sent.load(Ordering::SeqCst)
+    );
+    println!(
+        "cookies issued                                   {}",
+        world.cookies.load(Ordering::SeqCst)
+    );
     let promises = [
         ("nobody leaves the canary while its weight grows", left == 0),
         ("no request fails", failed == 0),
-        ("every share is within 4 sigma of its weight", steps.iter().all(|step| step.is_close)),
-        ("every change takes effect", steps.iter().all(|step| step.effect < PATIENCE)),
+        (
+            "every share is within 4 sigma of its weight",
+            steps.iter().all(|step| step.is_close),
+        ),
+        (
+            "every change takes effect",
+            steps.iter().all(|step| step.effect < PATIENCE),
+        ),
         ("an abort empties the canary", abort.is_some()),
         ("Ctrl-C ends everything", is_ended),
     ];
-    let broken: Vec<&str> = promises.iter().filter(|(_, is_kept)| !is_kept).map(|(promise, _)| *promise).collect();
+    let broken: Vec<&str> = promises
+        .iter()
+        .filter(|(_, is_kept)| !is_kept)
+        .map(|(promise, _)| *promise)
+        .collect();
     for promise in &broken {
         println!("BROKEN: {promise}");
     }

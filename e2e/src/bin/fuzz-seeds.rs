@@ -11,12 +11,20 @@ fn main() {
         std::fs::write(corpus.join(target).join(name), bytes).unwrap();
     };
     for case in sluice_e2e::cases::all() {
-        write("config", case.name.clone(), case.config.to_string().as_bytes());
+        write(
+            "config",
+            case.name.clone(),
+            case.config.to_string().as_bytes(),
+        );
         for (place, request) in case.requests.iter().enumerate() {
             let cookie = request.headers.get("cookie").map_or("", String::as_str);
             let bytes = [request.host.as_str(), &request.path, cookie, "canary"].join("\0");
             write("decide", format!("{}-{place}", case.name), bytes.as_bytes());
-            write("values", format!("{}-{place}", case.name), cookie.as_bytes());
+            write(
+                "values",
+                format!("{}-{place}", case.name),
+                cookie.as_bytes(),
+            );
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Anonymous, Cookie, Match, NamelessSource, Override, Rule, SameSite, Source, Split, StringMatch};
+use super::{
+    Anonymous, Cookie, Match, NamelessSource, Override, Rule, SameSite, Source, Split, StringMatch,
+};
 use crate::problem::Problem;
 use crate::shape::{Fields, Shape, one_of};
 
@@ -56,7 +58,12 @@ impl Shape for NamelessSource {
     }
 
     fn read(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
-        one_of(path, value, &[("address", Self::Address), ("anonymous", Self::Anonymous)], problems)
+        one_of(
+            path,
+            value,
+            &[("address", Self::Address), ("anonymous", Self::Anonymous)],
+            problems,
+        )
     }
 }
 
@@ -66,8 +73,11 @@ impl Shape for Anonymous {
     }
 
     fn read(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
-        let names =
-            [("issueCookie", Self::IssueCookie), ("fallback", Self::Fallback), ("perRequest", Self::PerRequest)];
+        let names = [
+            ("issueCookie", Self::IssueCookie),
+            ("fallback", Self::Fallback),
+            ("perRequest", Self::PerRequest),
+        ];
         one_of(path, value, &names, problems)
     }
 }
@@ -79,7 +89,10 @@ impl Shape for Override {
 
     fn read(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
         let mut fields = Fields::of(path, value, problems);
-        let override_by = Self { header: fields.take("header"), cookie: fields.take("cookie") };
+        let override_by = Self {
+            header: fields.take("header"),
+            cookie: fields.take("cookie"),
+        };
         fields.end();
         Some(override_by)
     }
@@ -165,6 +178,15 @@ impl Shape for SameSite {
     }
 
     fn read(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
-        one_of(path, value, &[("Lax", Self::Lax), ("Strict", Self::Strict), ("None", Self::None)], problems)
+        one_of(
+            path,
+            value,
+            &[
+                ("Lax", Self::Lax),
+                ("Strict", Self::Strict),
+                ("None", Self::None),
+            ],
+            problems,
+        )
     }
 }

@@ -10,7 +10,11 @@ fn compile(typed: serde_json::Value) -> Definition {
 }
 
 fn problems(typed: serde_json::Value) -> Vec<String> {
-    compile(typed).problems.iter().map(ToString::to_string).collect()
+    compile(typed)
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -18,22 +22,40 @@ fn nothing_typed_is_a_split_with_every_default() {
     let definition = compile(json!({}));
     assert_eq!(definition.problems, []);
     assert_eq!(definition.header.as_ref(), "x-sluice-web");
-    assert_eq!(definition.variants.as_ref(), ["stable".into(), "canary".into()]);
+    assert_eq!(
+        definition.variants.as_ref(),
+        ["stable".into(), "canary".into()]
+    );
     assert_eq!(definition.identity.as_ref(), [Source::Anonymous]);
     assert_eq!(definition.salt.as_ref(), "web");
-    assert!(definition.hosts.is_empty() && definition.paths.is_empty() && definition.rules.is_empty());
+    assert!(
+        definition.hosts.is_empty() && definition.paths.is_empty() && definition.rules.is_empty()
+    );
 }
 
 #[test]
 fn a_service_is_known_by_its_bare_name_in_its_own_namespace() {
-    let names: Vec<String> = compile(json!({"services": ["web.shop"]})).hosts.iter().map(ToString::to_string).collect();
-    assert_eq!(names, ["web.shop.svc.cluster.local", "web.shop.svc", "web.shop", "web"]);
+    let names: Vec<String> = compile(json!({"services": ["web.shop"]}))
+        .hosts
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "web.shop.svc.cluster.local",
+            "web.shop.svc",
+            "web.shop",
+            "web"
+        ]
+    );
 }
 
 #[test]
 fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
     let rule = |name: &str| json!({"name": name, "match": [{"cookies": {"a": {"exact": "1"}}}]});
-    let matching = |matched: serde_json::Value| json!({"rules": [{"name": "a", "match": [matched]}]});
+    let matching =
+        |matched: serde_json::Value| json!({"rules": [{"name": "a", "match": [matched]}]});
     let cases = [
         (
             "an unknown field",
@@ -85,7 +107,11 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
             json!({"header": "a b"}),
             "splits.web.header: \"a b\" is not a header name; accepted: letters, digits and !#$%&'*+-.^_`|~",
         ),
-        ("NUL in the salt", json!({"salt": "a\0b"}), "splits.web.salt: a NUL character; text without NUL"),
+        (
+            "NUL in the salt",
+            json!({"salt": "a\0b"}),
+            "splits.web.salt: a NUL character; text without NUL",
+        ),
         (
             "two sources in one",
             json!({"identity": [{"cookie": "a", "header": "b"}]}),
@@ -160,9 +186,14 @@ fn mistakes_are_reported_all_at_once() {
 
 #[test]
 fn a_broken_split_still_knows_where_it_applies_and_what_it_falls_back_to() {
-    let definition = compile(json!({"hosts": ["a.org"], "variants": ["old", "new"], "header": "x-v", "colour": 1}));
+    let definition = compile(
+        json!({"hosts": ["a.org"], "variants": ["old", "new"], "header": "x-v", "colour": 1}),
+    );
     assert!(definition.is_broken());
-    assert_eq!((definition.hosts.as_ref(), definition.header.as_ref()), (["a.org".into()].as_slice(), "x-v"));
+    assert_eq!(
+        (definition.hosts.as_ref(), definition.header.as_ref()),
+        (["a.org".into()].as_slice(), "x-v")
+    );
     assert_eq!(definition.variants.as_ref(), ["old".into(), "new".into()]);
 }
 
@@ -173,5 +204,8 @@ fn a_split_may_have_64_rules() {
         json!({"rules": (0..number).map(rule).collect::<Vec<_>>()})
     };
     assert_eq!(problems(rules(64)), [""; 0]);
-    assert_eq!(problems(rules(65)), ["splits.web.rules: 65 rules; at most 64"]);
+    assert_eq!(
+        problems(rules(65)),
+        ["splits.web.rules: 65 rules; at most 64"]
+    );
 }

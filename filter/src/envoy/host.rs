@@ -16,7 +16,12 @@ use crate::plan::{Node, NodeKind};
 use crate::request::{Bytes, Request};
 
 /// Where Istio's JWT filter leaves the verified claims.
-const CLAIMS: [&str; 4] = ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "payload"];
+const CLAIMS: [&str; 4] = [
+    "metadata",
+    "filter_metadata",
+    "envoy.filters.http.jwt_authn",
+    "payload",
+];
 
 /// The request that Envoy is asking about.
 pub(super) struct CurrentRequest;
@@ -31,7 +36,10 @@ impl Request for CurrentRequest {
     }
 
     fn header(&self, name: &str) -> Option<Bytes<'_>> {
-        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten().map(Cow::Owned)
+        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
+            .ok()
+            .flatten()
+            .map(Cow::Owned)
     }
 
     // Envoy hands out any JSON value as bytes: numbers as a double, lists and maps serialised. Only strings identify
@@ -39,7 +47,8 @@ impl Request for CurrentRequest {
     fn claim(&self, name: &str) -> Option<Bytes<'_>> {
         let path = CLAIMS.into_iter().chain([name]).collect();
         let value = hostcalls::get_property(path).ok().flatten()?;
-        let is_text = std::str::from_utf8(&value).is_ok_and(|text| !text.chars().any(char::is_control));
+        let is_text =
+            std::str::from_utf8(&value).is_ok_and(|text| !text.chars().any(char::is_control));
         is_text.then_some(Cow::Owned(value))
     }
 
@@ -56,7 +65,8 @@ impl Request for CurrentRequest {
 
 /// Replaces every value of a request header by one. The host refuses only where there is no request any more.
 pub(super) fn set_request_header(name: &str, value: &str) {
-    let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()));
+    let _ =
+        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()));
 }
 
 /// Removes every value of a request header.
@@ -66,7 +76,9 @@ pub(super) fn remove_request_header(name: &str) {
 
 /// A response header's first value.
 pub(super) fn response_header(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()
+    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name)
+        .ok()
+        .flatten()
 }
 
 /// Replaces every value of a response header by one.
@@ -81,18 +93,24 @@ pub(super) fn add_response_header(name: &str, value: &[u8]) {
 
 /// The plugin configuration as received.
 pub(super) fn plugin_configuration() -> Vec<u8> {
-    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX).ok().flatten().unwrap_or_default()
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)
+        .ok()
+        .flatten()
+        .unwrap_or_default()
 }
 
 /// The plugin's name, as Envoy has it: in Istio, namespace and resource name.
 pub(super) fn plugin_name() -> String {
-    property(&["plugin_name"]).map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default()
+    property(&["plugin_name"])
+        .map(|name| String::from_utf8_lossy(&name).into_owned())
+        .unwrap_or_default()
 }
 
 /// What this Envoy says of itself.
 pub(super) fn node() -> Node {
     let kind = NodeKind::of_node_id(&property(&["xds", "node", "id"]).unwrap_or_default());
-    let namespace = property(&["xds", "node", "metadata", "NAMESPACE"]).and_then(|name| String::from_utf8(name).ok());
+    let namespace = property(&["xds", "node", "metadata", "NAMESPACE"])
+        .and_then(|name| String::from_utf8(name).ok());
     Node { kind, namespace }
 }
 
@@ -112,7 +130,9 @@ pub(super) fn set_shared_data(key: &str, value: &[u8]) {
 
 /// Time since the epoch; zero when the host has no clock.
 pub(super) fn now() -> Duration {
-    let now = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let now = hostcalls::get_current_time()
+        .ok()
+        .and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok());
     now.unwrap_or_default()
 }
 

@@ -28,7 +28,11 @@ struct Measured {
 
 impl Http {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, issued: None, measured: None }
+        Self {
+            shared,
+            issued: None,
+            measured: None,
+        }
     }
 }
 
@@ -44,7 +48,10 @@ impl HttpContext for Http {
         self.shared.tally.borrow_mut().add(&decisions);
         self.issued = decisions.issued;
         if plan.response_metrics() && !decisions.is_empty() {
-            self.measured = Some(Box::new(Measured { decisions, began: host::now() }));
+            self.measured = Some(Box::new(Measured {
+                decisions,
+                began: host::now(),
+            }));
         }
         Action::Continue
     }
@@ -70,7 +77,9 @@ fn set_headers(plan: &Plan, decisions: &Decisions) {
             continue;
         };
         let definition = &split.definition;
-        let variant = decision.variant.and_then(|place| definition.variants.get(usize::from(place)));
+        let variant = decision
+            .variant
+            .and_then(|place| definition.variants.get(usize::from(place)));
         match variant {
             Some(variant) => host::set_request_header(&definition.header, variant),
             None => host::remove_request_header(&definition.header),
@@ -83,7 +92,13 @@ fn issue(plan: &Plan, identity: NewIdentity) {
     let Some(attributes) = &cookie.attributes else {
         return;
     };
-    let value = [cookie.name.as_bytes(), b"=", identity.as_bytes(), attributes.as_bytes()].concat();
+    let value = [
+        cookie.name.as_bytes(),
+        b"=",
+        identity.as_bytes(),
+        attributes.as_bytes(),
+    ]
+    .concat();
     host::add_response_header("set-cookie", &value);
     let private = private(host::response_header("cache-control").as_deref());
     host::set_response_header("cache-control", &private);
@@ -92,10 +107,18 @@ fn issue(plan: &Plan, identity: NewIdentity) {
 /// `Cache-Control` such that no shared cache keeps the response: `private`, and what was there and does not contradict it.
 fn private(cache_control: Option<&[u8]>) -> Vec<u8> {
     let mut kept = b"private".to_vec();
-    for directive in cache_control.unwrap_or_default().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-        let name = directive.split(|&byte| byte == b'=').next().unwrap_or_default();
-        let contradicts =
-            [&b""[..], b"public", b"private", b"s-maxage"].iter().any(|other| name.eq_ignore_ascii_case(other));
+    for directive in cache_control
+        .unwrap_or_default()
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+    {
+        let name = directive
+            .split(|&byte| byte == b'=')
+            .next()
+            .unwrap_or_default();
+        let contradicts = [&b""[..], b"public", b"private", b"s-maxage"]
+            .iter()
+            .any(|other| name.eq_ignore_ascii_case(other));
         if !contradicts {
             kept.extend(b", ");
             kept.extend(directive);
@@ -113,10 +136,19 @@ fn measure(shared: &Shared, plan: &Plan, measured: &Measured) {
         let Some(variant) = decision.variant else {
             continue;
         };
-        let count = Count::Responses { split: decision.split, variant, class };
+        let count = Count::Responses {
+            split: decision.split,
+            variant,
+            class,
+        };
         shared.tally.borrow_mut().increment(count);
         if let Some((_, labels)) = count.labels(plan) {
-            host::record(MetricType::Histogram, "response_time_milliseconds", &labels, milliseconds);
+            host::record(
+                MetricType::Histogram,
+                "response_time_milliseconds",
+                &labels,
+                milliseconds,
+            );
         }
     }
 }

@@ -81,7 +81,10 @@ impl RootContext for Root {
         let revision = plan.as_ref().map_or(Revision::default(), Plan::revision);
         let problems = plan.as_ref().map_or(&[][..], Plan::problems);
         report(&self.plugin, revision, problems, refused.as_ref());
-        self.shared = Rc::new(Shared { plan, tally: RefCell::default() });
+        self.shared = Rc::new(Shared {
+            plan,
+            tally: RefCell::default(),
+        });
         LAST.with_borrow_mut(|last| last.insert(self.plugin.clone(), Rc::downgrade(&self.shared)));
         host::set_tick_period(TICK);
         true
@@ -111,7 +114,8 @@ impl Root {
                 (Some(document), None)
             }
             Err(refused) => {
-                let last_good = host::shared_data(&key).and_then(|bytes| Document::read(&bytes).ok());
+                let last_good =
+                    host::shared_data(&key).and_then(|bytes| Document::read(&bytes).ok());
                 (last_good, Some(refused))
             }
         }
@@ -122,11 +126,24 @@ impl Root {
 /// VMs, the one that configures first (Envoy configures a throw-away VM, the main thread's and each worker's).
 fn report(plugin: &str, revision: Revision, problems: &[Problem], refused: Option<&Unreadable>) {
     let label = [("plugin", plugin)];
-    host::record(MetricType::Gauge, "config_revision", &label, revision.as_gauge());
-    host::record(MetricType::Gauge, "config_valid", &label, u64::from(refused.is_none()));
+    host::record(
+        MetricType::Gauge,
+        "config_revision",
+        &label,
+        revision.as_gauge(),
+    );
+    host::record(
+        MetricType::Gauge,
+        "config_valid",
+        &label,
+        u64::from(refused.is_none()),
+    );
     let number = problems.len() + usize::from(refused.is_some());
     host::add_to_counter("problems_total", &label, 0);
-    let reported = format!("{revision} {}", refused.map(ToString::to_string).unwrap_or_default());
+    let reported = format!(
+        "{revision} {}",
+        refused.map(ToString::to_string).unwrap_or_default()
+    );
     let key = format!("sluice/{plugin}/reported");
     if host::shared_data(&key).as_deref() == Some(reported.as_bytes()) {
         return;
@@ -134,13 +151,20 @@ fn report(plugin: &str, revision: Revision, problems: &[Problem], refused: Optio
     host::set_shared_data(&key, reported.as_bytes());
     host::add_to_counter("problems_total", &label, number as u64);
     if let Some(refused) = refused {
-        let kept = if revision == Revision::default() { "traffic passes untouched" } else { "the last good one stays" };
+        let kept = if revision == Revision::default() {
+            "traffic passes untouched"
+        } else {
+            "the last good one stays"
+        };
         log::error!("sluice {plugin}: unreadable configuration, {kept}: {refused}");
     }
     for problem in problems.iter().take(MAX_LOGGED_PROBLEMS) {
         log::warn!("sluice {plugin}: {problem}");
     }
     if problems.len() > MAX_LOGGED_PROBLEMS {
-        log::warn!("sluice {plugin}: {} more problems", problems.len() - MAX_LOGGED_PROBLEMS);
+        log::warn!(
+            "sluice {plugin}: {} more problems",
+            problems.len() - MAX_LOGGED_PROBLEMS
+        );
     }
 }

@@ -40,16 +40,27 @@ impl Cookie {
             ));
         }
         let is_good = problems.len() == before;
-        let attributes = seconds.filter(|_| is_good).map(|seconds| attributes(&cookie, seconds).into());
-        Self { name: cookie.name.into(), attributes }
+        let attributes = seconds
+            .filter(|_| is_good)
+            .map(|seconds| attributes(&cookie, seconds).into());
+        Self {
+            name: cookie.name.into(),
+            attributes,
+        }
     }
 }
 
 fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
-    let mut report = |path: &str, found: String, accepted: &str| problems.push(Problem::new(path, found, accepted));
+    let mut report = |path: &str, found: String, accepted: &str| {
+        problems.push(Problem::new(path, found, accepted))
+    };
     let name = &cookie.name;
     if !is_cookie_name(name) {
-        report("cookie.name", format!("{name:?} is not a cookie name"), TOKEN);
+        report(
+            "cookie.name",
+            format!("{name:?} is not a cookie name"),
+            TOKEN,
+        );
     }
     let (is_host, is_secure) = (name.starts_with("__Host-"), name.starts_with("__Secure-"));
     if is_host && cookie.domain.is_some() {
@@ -70,7 +81,11 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
         && crate::hosts::parse(domain.strip_prefix('.').unwrap_or(domain))
             .map_or(true, |host| host.starts_with(['.', '[']))
     {
-        report("cookie.domain", format!("{domain:?}"), "accepted: a host name such as example.com");
+        report(
+            "cookie.domain",
+            format!("{domain:?}"),
+            "accepted: a host name such as example.com",
+        );
     }
 }
 
@@ -84,13 +99,22 @@ fn max_age_seconds(text: &str) -> Option<u64> {
         b'd' => 86_400,
         _ => return None,
     };
-    let number = text.get(..text.len() - 1).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let number = text
+        .get(..text.len() - 1)
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     let seconds = number.parse::<u64>().ok()?.checked_mul(seconds_per_unit)?;
     (1..=400 * 86_400).contains(&seconds).then_some(seconds)
 }
 
 fn attributes(cookie: &config::Cookie, max_age_seconds: u64) -> String {
-    let domain = cookie.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let domain = cookie
+        .domain
+        .as_ref()
+        .map(|domain| format!("; Domain={domain}"))
+        .unwrap_or_default();
     let secure = if cookie.secure { "; Secure" } else { "" };
-    format!("; Path=/; Max-Age={max_age_seconds}; HttpOnly{secure}; SameSite={:?}{domain}", cookie.same_site)
+    format!(
+        "; Path=/; Max-Age={max_age_seconds}; HttpOnly{secure}; SameSite={:?}{domain}",
+        cookie.same_site
+    )
 }

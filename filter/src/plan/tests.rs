@@ -6,17 +6,24 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn plan(config: Value) -> Plan {
-    Plan::build(&Document::from_value(config).unwrap(), &Node::default(), None)
+    Plan::build(
+        &Document::from_value(config).unwrap(),
+        &Node::default(),
+        None,
+    )
 }
 
 fn problems(config: Value) -> Vec<String> {
-    plan(config).problems().iter().map(ToString::to_string).collect()
+    plan(config)
+        .problems()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
 fn weights_that_do_not_fit_are_reported() {
-    let weights =
-        |weights: Value| json!({"splits": {"web": {"variants": ["stable", "canary", "blue"]}}, "weights": weights});
+    let weights = |weights: Value| json!({"splits": {"web": {"variants": ["stable", "canary", "blue"]}}, "weights": weights});
     let cases = [
         (
             "above 100",
@@ -140,7 +147,14 @@ fn the_cookie_s_attributes_must_agree() {
     ];
     for (label, cookie, expected) in cases {
         let plan = plan(json!({"cookie": cookie}));
-        assert_eq!(plan.problems().iter().map(ToString::to_string).collect::<Vec<_>>(), [expected], "{label}");
+        assert_eq!(
+            plan.problems()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            [expected],
+            "{label}"
+        );
         assert_eq!(plan.cookie().attributes, None, "{label}: none is issued");
     }
 }
@@ -150,8 +164,13 @@ fn the_cookie_is_safe_by_default() {
     let cookie = |config| plan(config).cookie().clone();
     let default = cookie(json!({}));
     assert_eq!(default.name.as_ref(), "__Host-sluice");
-    assert_eq!(default.attributes.as_deref(), Some("; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax"));
-    let own = cookie(json!({"cookie": {"name": "v", "maxAge": "90s", "sameSite": "Strict", "domain": "example.com"}}));
+    assert_eq!(
+        default.attributes.as_deref(),
+        Some("; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax")
+    );
+    let own = cookie(
+        json!({"cookie": {"name": "v", "maxAge": "90s", "sameSite": "Strict", "domain": "example.com"}}),
+    );
     assert_eq!(
         own.attributes.as_deref(),
         Some("; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Strict; Domain=example.com")
@@ -159,7 +178,11 @@ fn the_cookie_is_safe_by_default() {
 }
 
 fn rebuilt(config: Value, previous: &Plan) -> Plan {
-    Plan::build(&Document::from_value(config).unwrap(), &Node::default(), Some(previous))
+    Plan::build(
+        &Document::from_value(config).unwrap(),
+        &Node::default(),
+        Some(previous),
+    )
 }
 
 #[test]
@@ -174,36 +197,67 @@ fn a_weight_change_compiles_nothing_again() {
         })
     };
     let first = plan(config(5, "same+"));
-    assert_eq!(first.distinct_patterns(), 1, "identical expressions are shared");
+    assert_eq!(
+        first.distinct_patterns(),
+        1,
+        "identical expressions are shared"
+    );
     let second = rebuilt(config(10, "same+"), &first);
     for (before, after) in first.splits().iter().zip(second.splits()) {
         assert!(Arc::ptr_eq(&before.definition, &after.definition));
     }
     let third = rebuilt(config(10, "other+"), &second);
-    assert!(!Arc::ptr_eq(&second.splits()[0].definition, &third.splits()[0].definition), "a changed split is compiled");
-    assert!(Arc::ptr_eq(&second.splits()[1].definition, &third.splits()[1].definition), "and no other");
+    assert!(
+        !Arc::ptr_eq(
+            &second.splits()[0].definition,
+            &third.splits()[0].definition
+        ),
+        "a changed split is compiled"
+    );
+    assert!(
+        Arc::ptr_eq(
+            &second.splits()[1].definition,
+            &third.splits()[1].definition
+        ),
+        "and no other"
+    );
     assert_eq!(third.distinct_patterns(), 2);
     drop((first, second));
     let fourth = rebuilt(config(10, "another+"), &third);
     drop(third);
     let fifth = rebuilt(config(20, "another+"), &fourth);
-    assert_eq!(fifth.distinct_patterns(), 2, "an expression that nobody uses any more is forgotten");
+    assert_eq!(
+        fifth.distinct_patterns(),
+        2,
+        "an expression that nobody uses any more is forgotten"
+    );
 }
 
 #[test]
 fn a_seventeenth_split_of_a_host_is_reported() {
-    let splits: serde_json::Map<_, _> =
-        (10..27).map(|number| (format!("s{number}"), json!({"hosts": ["a.org"]}))).collect();
-    let expected = "splits.s26.hosts: more than 16 splits apply to a.org; at most 16; left out there";
+    let splits: serde_json::Map<_, _> = (10..27)
+        .map(|number| (format!("s{number}"), json!({"hosts": ["a.org"]})))
+        .collect();
+    let expected =
+        "splits.s26.hosts: more than 16 splits apply to a.org; at most 16; left out there";
     assert_eq!(problems(json!({"splits": splits})), [expected]);
 }
 
 #[test]
 fn node_ids_tell_the_kind_of_proxy() {
     let cases: [(&[u8], NodeKind); 4] = [
-        (b"sidecar~10.0.0.1~a.b~b.svc.cluster.local", NodeKind::Sidecar),
-        (b"waypoint~10.0.0.1~a.b~b.svc.cluster.local", NodeKind::Waypoint),
-        (b"router~10.0.0.1~a.b~b.svc.cluster.local", NodeKind::Gateway),
+        (
+            b"sidecar~10.0.0.1~a.b~b.svc.cluster.local",
+            NodeKind::Sidecar,
+        ),
+        (
+            b"waypoint~10.0.0.1~a.b~b.svc.cluster.local",
+            NodeKind::Waypoint,
+        ),
+        (
+            b"router~10.0.0.1~a.b~b.svc.cluster.local",
+            NodeKind::Gateway,
+        ),
         (b"anything", NodeKind::Gateway),
     ];
     for (id, expected) in cases {

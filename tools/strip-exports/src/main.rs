@@ -10,17 +10,24 @@ fn main() -> anyhow::Result<()> {
     let [input, output, keep @ ..] = arguments.as_slice() else {
         bail!("usage: strip-exports IN.wasm OUT.wasm EXPORT...");
     };
-    let mut module = walrus::Module::from_file(input).with_context(|| format!("reading {input}"))?;
+    let mut module =
+        walrus::Module::from_file(input).with_context(|| format!("reading {input}"))?;
     for wanted in keep {
         if module.exports.iter().all(|export| export.name != *wanted) {
             bail!("{input} does not export {wanted}: a callback was lost, or its name is wrong");
         }
     }
-    let unused: Vec<_> =
-        module.exports.iter().filter(|export| !keep.contains(&export.name)).map(|export| export.id()).collect();
+    let unused: Vec<_> = module
+        .exports
+        .iter()
+        .filter(|export| !keep.contains(&export.name))
+        .map(|export| export.id())
+        .collect();
     for export in unused {
         module.exports.delete(export);
     }
     walrus::passes::gc::run(&mut module);
-    module.emit_wasm_file(output).with_context(|| format!("writing {output}"))
+    module
+        .emit_wasm_file(output)
+        .with_context(|| format!("writing {output}"))
 }

@@ -37,13 +37,20 @@ spec:
 ";
 
 /// Background colours by variant; green for the fallback, as the canary's yellow has it.
-const COLOURS: [&str; 8] = ["#2e7d32", "#f9a825", "#1565c0", "#6a1b9a", "#c62828", "#00838f", "#4e342e", "#37474f"];
+const COLOURS: [&str; 8] = [
+    "#2e7d32", "#f9a825", "#1565c0", "#6a1b9a", "#c62828", "#00838f", "#4e342e", "#37474f",
+];
 
 /// Writes a plugin.yaml unless there is one; makes the directory.
 pub(super) fn write_plugin(directory: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("{}: cannot be made", directory.display()))?;
     let path = directory.join("plugin.yaml");
-    if path.exists() { Ok(()) } else { replace(&path, PLUGIN.as_bytes()) }
+    if path.exists() {
+        Ok(())
+    } else {
+        replace(&path, PLUGIN.as_bytes())
+    }
 }
 
 /// Starts one server a variant of every split, on free ports of 127.0.0.1. They end with this process.
@@ -55,8 +62,10 @@ pub(super) async fn start(plan: &Plan) -> anyhow::Result<Vec<Upstream>> {
             let address = listener.local_addr()?;
             let page = page(&split.definition.name, variant, colour);
             tokio::spawn(serve(listener, variant.to_string(), page));
-            upstreams
-                .push(Upstream { serves: Some((split.definition.name.to_string(), variant.to_string())), address });
+            upstreams.push(Upstream {
+                serves: Some((split.definition.name.to_string(), variant.to_string())),
+                address,
+            });
         }
     }
     Ok(upstreams)

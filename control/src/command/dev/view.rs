@@ -44,7 +44,11 @@ impl View {
     }
 
     pub(super) fn period(&self) -> Duration {
-        if self.is_live { Duration::from_millis(500) } else { Duration::from_millis(100) }
+        if self.is_live {
+            Duration::from_millis(500)
+        } else {
+            Duration::from_millis(100)
+        }
     }
 
     pub(super) fn delivered(&mut self, delivery: &Delivery) {
@@ -53,9 +57,16 @@ impl View {
         self.messages.clear();
         self.say(format!("delivered revision {}", delivery.plan.revision()));
         let cookie = delivery.plan.cookie();
-        if cookie.attributes.as_ref().is_some_and(|attributes| attributes.contains("; Secure")) {
+        if cookie
+            .attributes
+            .as_ref()
+            .is_some_and(|attributes| attributes.contains("; Secure"))
+        {
             let hint = "browsers will not keep it here (cookie: {name: sluice, secure: false})";
-            self.say(format!("warning: cookie {} needs HTTPS; {hint}", cookie.name));
+            self.say(format!(
+                "warning: cookie {} needs HTTPS; {hint}",
+                cookie.name
+            ));
         }
         for problem in delivery.plan.problems() {
             self.say(format!("problem: {problem}"));
@@ -65,7 +76,10 @@ impl View {
     pub(super) fn refused(&mut self, error: &anyhow::Error) {
         self.messages.clear();
         let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-        self.say(format!("not delivered, the last good configuration stays: {}", causes.join(": ")));
+        self.say(format!(
+            "not delivered, the last good configuration stays: {}",
+            causes.join(": ")
+        ));
     }
 
     pub(super) async fn refresh(&mut self, envoy: &Envoy) {
@@ -98,7 +112,10 @@ impl View {
     }
 
     fn draw(&mut self, samples: &[Sample]) {
-        let plan = self.plan.clone().unwrap_or_else(|| Plan::build(&Default::default(), &Node::default(), None));
+        let plan = self
+            .plan
+            .clone()
+            .unwrap_or_else(|| Plan::build(&Default::default(), &Node::default(), None));
         let measured = Measured::of(samples).since(&self.counted_before);
         let state = match self.in_force {
             Some(revision) if revision == self.wanted => format!("envoy runs it ({revision})"),

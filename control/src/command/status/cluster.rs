@@ -51,7 +51,11 @@ pub(super) struct ProxyReport {
 }
 
 pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outcome> {
-    let prometheus = arguments.prometheus.as_deref().map(Prometheus::new).transpose()?;
+    let prometheus = arguments
+        .prometheus
+        .as_deref()
+        .map(Prometheus::new)
+        .transpose()?;
     let mut pushes = Pushes::default();
     let mut lines = BTreeMap::new();
     loop {
@@ -74,7 +78,11 @@ pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outco
                 all => output::print(arguments.output.output, &all, |all| texts(all))?,
             }
             let is_good = plain.iter().all(|report| report.is_good());
-            return Ok(if is_good { Outcome::Good } else { Outcome::Problems });
+            return Ok(if is_good {
+                Outcome::Good
+            } else {
+                Outcome::Problems
+            });
         }
         show(arguments, &reports, &mut lines)?;
         pushes.consider(cluster, &reports);
@@ -83,7 +91,11 @@ pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outco
 }
 
 /// In place in a terminal; elsewhere one line whenever something changed.
-fn show(arguments: &Status, reports: &[(Found, Report)], lines: &mut BTreeMap<String, String>) -> anyhow::Result<()> {
+fn show(
+    arguments: &Status,
+    reports: &[(Found, Report)],
+    lines: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let plain: Vec<&Report> = reports.iter().map(|(_, report)| report).collect();
     if output::is_terminal() && arguments.output.output == crate::cli::Format::Table {
         output::refresh();
@@ -105,27 +117,60 @@ fn show(arguments: &Status, reports: &[(Found, Report)], lines: &mut BTreeMap<St
 
 impl Report {
     fn is_good(&self) -> bool {
-        let is_converged = self.converged.is_none_or(|converged| Some(converged) == self.selected);
+        let is_converged = self
+            .converged
+            .is_none_or(|converged| Some(converged) == self.selected);
         self.problems.is_empty() && is_converged
     }
 
     fn proxies_sentence(&self) -> String {
-        let selected = self.selected.map_or_else(|| "an unknown number of".to_owned(), |selected| selected.to_string());
+        let selected = self.selected.map_or_else(
+            || "an unknown number of".to_owned(),
+            |selected| selected.to_string(),
+        );
         match self.converged {
-            Some(converged) => format!("{converged} of {selected} proxies at revision {}", self.wanted_revision),
-            None => format!("unknown how many of {selected} proxies are at revision {}", self.wanted_revision),
+            Some(converged) => format!(
+                "{converged} of {selected} proxies at revision {}",
+                self.wanted_revision
+            ),
+            None => format!(
+                "unknown how many of {selected} proxies are at revision {}",
+                self.wanted_revision
+            ),
         }
     }
 
     fn line(&self) -> String {
-        let shares = self.weights.iter().filter(|row| row.wanted > 0.0 && row.wanted < 100.0).map(|row| {
-            let measured = row.percent.map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.1} %"));
-            format!("{}/{}/{} {} % wanted, {measured} measured", row.split, row.audience, row.variant, row.wanted)
-        });
-        let proxies = self.proxies.iter().filter(|proxy| proxy.state != State::Converged);
+        let shares = self
+            .weights
+            .iter()
+            .filter(|row| row.wanted > 0.0 && row.wanted < 100.0)
+            .map(|row| {
+                let measured = row
+                    .percent
+                    .map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.1} %"));
+                format!(
+                    "{}/{}/{} {} % wanted, {measured} measured",
+                    row.split, row.audience, row.variant, row.wanted
+                )
+            });
+        let proxies = self
+            .proxies
+            .iter()
+            .filter(|proxy| proxy.state != State::Converged);
         let proxies = proxies.map(|proxy| format!("{} {}", proxy.pod, proxy.state.sentence()));
-        let rest: Vec<String> = proxies.chain(shares).chain(self.problems.iter().cloned()).collect();
-        format!("{}: {}; {}", self.plugin, self.proxies_sentence(), rest.join("; ")).trim_end_matches("; ").to_owned()
+        let rest: Vec<String> = proxies
+            .chain(shares)
+            .chain(self.problems.iter().cloned())
+            .collect();
+        format!(
+            "{}: {}; {}",
+            self.plugin,
+            self.proxies_sentence(),
+            rest.join("; ")
+        )
+        .trim_end_matches("; ")
+        .to_owned()
     }
 }
 
@@ -153,7 +198,10 @@ async fn report(
     prometheus: Option<&Prometheus>,
     found: &Found,
 ) -> anyhow::Result<Report> {
-    let plan = found.plugin.plan(&Node { namespace: found.plugin.namespace.clone(), ..Node::default() })?;
+    let plan = found.plugin.plan(&Node {
+        namespace: found.plugin.namespace.clone(),
+        ..Node::default()
+    })?;
     let mut unknown = Vec::new();
     let proxies = match selection(found) {
         Selection::Labels(labels) => Some(
@@ -162,7 +210,9 @@ async fn report(
                 .map_err(|error| cluster.explain("the pods that the plugin selects", error))?,
         ),
         Selection::Other(what) => {
-            unknown.push(format!("which proxies {what} stands for: only Istio resolves such targetRefs"));
+            unknown.push(format!(
+                "which proxies {what} stands for: only Istio resolves such targetRefs"
+            ));
             None
         }
     };
@@ -178,9 +228,10 @@ async fn report(
     };
     let mut measured = None;
     match prometheus {
-        None => report
-            .unknown
-            .push("what the proxies run and the measured shares: name a Prometheus with --prometheus URL".to_owned()),
+        None => report.unknown.push(
+            "what the proxies run and the measured shares: name a Prometheus with --prometheus URL"
+                .to_owned(),
+        ),
         Some(prometheus) => {
             let proxies = proxies.unwrap_or_default();
             let scraped = scraped(prometheus, found).await?;
@@ -191,7 +242,11 @@ async fn report(
                 state: scraped.state(proxy, plan.revision()),
             };
             report.proxies = proxies.iter().map(state).collect();
-            let converged = report.proxies.iter().filter(|proxy| proxy.state == State::Converged).count();
+            let converged = report
+                .proxies
+                .iter()
+                .filter(|proxy| proxy.state == State::Converged)
+                .count();
             report.converged = report.selected.map(|_| converged);
         }
     }
@@ -200,7 +255,12 @@ async fn report(
 }
 
 async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scraped> {
-    let plugin = format!("sluice_plugin=~\"{}\"", plugin_names(found).map(|name| name.replace('.', "\\\\.")).join("|"));
+    let plugin = format!(
+        "sluice_plugin=~\"{}\"",
+        plugin_names(found)
+            .map(|name| name.replace('.', "\\\\."))
+            .join("|")
+    );
     let queries = [
         format!("sluice_config_revision{{{plugin}}}[{LOOK_BACK}]"),
         format!("sluice_config_valid{{{plugin}}}"),
@@ -208,31 +268,70 @@ async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scrap
         format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]"),
         format!("up[{LOOK_BACK}]"),
     ];
-    let answers = futures::future::try_join_all(queries.iter().map(|query| prometheus.query(query))).await?;
+    let answers =
+        futures::future::try_join_all(queries.iter().map(|query| prometheus.query(query))).await?;
     let mut answers = answers.into_iter();
     let mut next = || answers.next().unwrap_or_default();
-    Ok(Scraped { revisions: next(), valid: next(), ticks: next(), fetches: next(), up: next() })
+    Ok(Scraped {
+        revisions: next(),
+        valid: next(),
+        ticks: next(),
+        fetches: next(),
+        up: next(),
+    })
 }
 
 /// Requests by split, audience and variant that these proxies decided within the window.
-async fn shares(prometheus: &Prometheus, window: &str, proxies: &[Proxy]) -> anyhow::Result<Measured> {
-    let query =
-        format!("sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))", DECISION_LABELS.join(", "));
+async fn shares(
+    prometheus: &Prometheus,
+    window: &str,
+    proxies: &[Proxy],
+) -> anyhow::Result<Measured> {
+    let query = format!(
+        "sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))",
+        DECISION_LABELS.join(", ")
+    );
     let series = prometheus.query(&query).await?;
-    let ours = series.iter().filter(|series| proxies.iter().any(|proxy| is_of(series, proxy)));
+    let ours = series
+        .iter()
+        .filter(|series| proxies.iter().any(|proxy| is_of(series, proxy)));
     let count = |series: &crate::prometheus::Series| {
-        let [split, audience, variant] = DECISION_LABELS.map(|label| series.label(label).to_owned());
+        let [split, audience, variant] =
+            DECISION_LABELS.map(|label| series.label(label).to_owned());
         Some(((split, audience, variant), series.last()?.1.round() as u64))
     };
     Ok(Measured::counted(ours.filter_map(count)))
 }
 
 fn text(report: &Report) -> String {
-    let mut lines = vec![render(&report.weights), format!("{}: {}", report.plugin, report.proxies_sentence())];
-    let others = report.proxies.iter().filter(|proxy| proxy.state != State::Converged);
-    lines.extend(others.map(|proxy| format!("{}/{}: {}", proxy.namespace, proxy.pod, proxy.state.sentence())));
-    lines.extend(report.unknown.iter().map(|unknown| format!("unknown: {unknown}")));
-    lines.extend(report.problems.iter().map(|problem| format!("problem: {problem}")));
+    let mut lines = vec![
+        render(&report.weights),
+        format!("{}: {}", report.plugin, report.proxies_sentence()),
+    ];
+    let others = report
+        .proxies
+        .iter()
+        .filter(|proxy| proxy.state != State::Converged);
+    lines.extend(others.map(|proxy| {
+        format!(
+            "{}/{}: {}",
+            proxy.namespace,
+            proxy.pod,
+            proxy.state.sentence()
+        )
+    }));
+    lines.extend(
+        report
+            .unknown
+            .iter()
+            .map(|unknown| format!("unknown: {unknown}")),
+    );
+    lines.extend(
+        report
+            .problems
+            .iter()
+            .map(|problem| format!("problem: {problem}")),
+    );
     lines.join("\n")
 }
 
@@ -247,16 +346,33 @@ fn differences(reports: &[&Report]) -> Vec<String> {
     let mut wanted: BTreeMap<(&str, &str, &str), Vec<(f64, &str)>> = BTreeMap::new();
     for report in reports {
         for row in &report.weights {
-            let key = (row.split.as_str(), row.audience.as_str(), row.variant.as_str());
-            wanted.entry(key).or_default().push((row.wanted, &report.plugin));
+            let key = (
+                row.split.as_str(),
+                row.audience.as_str(),
+                row.variant.as_str(),
+            );
+            wanted
+                .entry(key)
+                .or_default()
+                .push((row.wanted, &report.plugin));
         }
     }
     wanted
         .into_iter()
-        .filter(|(_, found)| found.iter().any(|(percent, _)| Some(percent) != found.first().map(|(first, _)| first)))
+        .filter(|(_, found)| {
+            found
+                .iter()
+                .any(|(percent, _)| Some(percent) != found.first().map(|(first, _)| first))
+        })
         .map(|((split, audience, variant), found)| {
-            let each: Vec<String> = found.iter().map(|(percent, plugin)| format!("{percent} in {plugin}")).collect();
-            format!("split {split} differs: {audience}/{variant} is {}", each.join(", "))
+            let each: Vec<String> = found
+                .iter()
+                .map(|(percent, plugin)| format!("{percent} in {plugin}"))
+                .collect();
+            format!(
+                "split {split} differs: {audience}/{variant} is {}",
+                each.join(", ")
+            )
         })
         .collect()
 }

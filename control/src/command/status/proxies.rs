@@ -61,7 +61,9 @@ impl State {
         match self {
             Self::Converged => "runs the wanted revision".to_owned(),
             Self::Other { revision, .. } => format!("runs revision {revision}"),
-            Self::Refused => "refused the configuration and kept an earlier one; its log says why".to_owned(),
+            Self::Refused => {
+                "refused the configuration and kept an earlier one; its log says why".to_owned()
+            }
             Self::WithoutFilter { cause } => format!("without the filter: {cause}"),
             Self::Unknown { cause } => format!("unknown: {cause}"),
         }
@@ -72,29 +74,54 @@ impl Scraped {
     /// What one proxy does.
     pub(super) fn state(&self, proxy: &Proxy, wanted: Revision) -> State {
         let of = |series: &[Series]| -> Vec<Series> {
-            series.iter().filter(|series| is_of(series, proxy)).cloned().collect()
+            series
+                .iter()
+                .filter(|series| is_of(series, proxy))
+                .cloned()
+                .collect()
         };
-        let up = of(&self.up).iter().filter_map(Series::last).max_by(|one, other| one.0.total_cmp(&other.0));
+        let up = of(&self.up)
+            .iter()
+            .filter_map(Series::last)
+            .max_by(|one, other| one.0.total_cmp(&other.0));
         let Some((scraped_at, _)) = up.filter(|(_, up)| *up == 1.0) else {
-            return State::Unknown { cause: "Prometheus does not scrape it".to_owned() };
+            return State::Unknown {
+                cause: "Prometheus does not scrape it".to_owned(),
+            };
         };
         match ticking(&of(&self.ticks), scraped_at) {
             Ticking::Yes => {}
-            Ticking::No => return State::WithoutFilter { cause: cause(&of(&self.fetches)) },
+            Ticking::No => {
+                return State::WithoutFilter {
+                    cause: cause(&of(&self.fetches)),
+                };
+            }
             Ticking::TooEarly => {
-                return State::Unknown { cause: "scraped too seldom to see whether its filter ticks".to_owned() };
+                return State::Unknown {
+                    cause: "scraped too seldom to see whether its filter ticks".to_owned(),
+                };
             }
         }
-        if of(&self.valid).iter().filter_map(Series::last).any(|(_, valid)| valid == 0.0) {
+        if of(&self.valid)
+            .iter()
+            .filter_map(Series::last)
+            .any(|(_, valid)| valid == 0.0)
+        {
             return State::Refused;
         }
-        let newest = of(&self.revisions).iter().filter_map(Series::last).max_by(|one, other| one.0.total_cmp(&other.0));
+        let newest = of(&self.revisions)
+            .iter()
+            .filter_map(Series::last)
+            .max_by(|one, other| one.0.total_cmp(&other.0));
         match newest {
             Some((_, value)) if value as u64 == wanted.as_gauge() => State::Converged,
-            Some((scraped_at, value)) => {
-                State::Other { revision: Revision::from_gauge(value as u64).to_string(), scraped_at }
-            }
-            None => State::Unknown { cause: "no sluice_config_revision of it in Prometheus".to_owned() },
+            Some((scraped_at, value)) => State::Other {
+                revision: Revision::from_gauge(value as u64).to_string(),
+                scraped_at,
+            },
+            None => State::Unknown {
+                cause: "no sluice_config_revision of it in Prometheus".to_owned(),
+            },
         }
     }
 }
@@ -118,8 +145,15 @@ fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
     let mut answer = Ticking::No;
     for series in series {
         let samples = series.samples();
-        let Some((last_at, last)) = samples.last().copied().filter(|(at, _)| *at >= scraped_at) else { continue };
-        match samples.iter().rev().find(|(at, _)| last_at - at >= TICKS_SECONDS) {
+        let Some((last_at, last)) = samples.last().copied().filter(|(at, _)| *at >= scraped_at)
+        else {
+            continue;
+        };
+        match samples
+            .iter()
+            .rev()
+            .find(|(at, _)| last_at - at >= TICKS_SECONDS)
+        {
             Some((_, earlier)) if *earlier != last => return Ticking::Yes,
             Some(_) => {}
             None => answer = Ticking::TooEarly,
@@ -132,15 +166,34 @@ fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
 fn cause(fetches: &[Series]) -> String {
     let last = fetches
         .iter()
-        .filter_map(|series| Some((last_change(&series.samples())?, series.label("result").to_owned())))
+        .filter_map(|series| {
+            Some((
+                last_change(&series.samples())?,
+                series.label("result").to_owned(),
+            ))
+        })
         // Seen first in one scrape, the failure came last: the filter is missing.
-        .max_by(|one, other| one.0.total_cmp(&other.0).then((one.1 != "success").cmp(&(other.1 != "success"))));
+        .max_by(|one, other| {
+            one.0
+                .total_cmp(&other.0)
+                .then((one.1 != "success").cmp(&(other.1 != "success")))
+        });
     let text = match last.as_ref().map(|(_, result)| result.as_str()) {
-        None => "its agent fetched nothing: the plugin may be newer than the last push, or its kind unknown to istiod",
-        Some("checksum_mismatched") => "the image that its agent found has another digest than the plugin pins",
-        Some("manifest_failure") => "its agent could not fetch the image: the registry is down, refuses, or lacks it",
-        Some("download_failure") => "its agent could not fetch the image's layer, or found no plugin.wasm in it",
-        Some("success") => "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why",
+        None => {
+            "its agent fetched nothing: the plugin may be newer than the last push, or its kind unknown to istiod"
+        }
+        Some("checksum_mismatched") => {
+            "the image that its agent found has another digest than the plugin pins"
+        }
+        Some("manifest_failure") => {
+            "its agent could not fetch the image: the registry is down, refuses, or lacks it"
+        }
+        Some("download_failure") => {
+            "its agent could not fetch the image's layer, or found no plugin.wasm in it"
+        }
+        Some("success") => {
+            "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why"
+        }
         Some("fetch_failure") => "what its agent fetched is not a Wasm module",
         Some(other) => return format!("its agent's last fetch ended with {other}"),
     };
@@ -153,7 +206,12 @@ fn last_change(samples: &[(f64, f64)]) -> Option<f64> {
         [(_, before), (at, after)] if before != after => Some(*at),
         _ => None,
     });
-    changed.or_else(|| samples.first().filter(|(_, value)| *value > 0.0).map(|(at, _)| *at))
+    changed.or_else(|| {
+        samples
+            .first()
+            .filter(|(_, value)| *value > 0.0)
+            .map(|(at, _)| *at)
+    })
 }
 
 #[cfg(test)]
@@ -164,7 +222,10 @@ mod tests {
     fn series(pod: &str, labels: serde_json::Value, values: &[(f64, f64)]) -> Series {
         let mut metric = json!({"namespace": "a", "pod": pod});
         crate::document::merge(&mut metric, labels);
-        let values: Vec<_> = values.iter().map(|(at, value)| json!([at, value.to_string()])).collect();
+        let values: Vec<_> = values
+            .iter()
+            .map(|(at, value)| json!([at, value.to_string()]))
+            .collect();
         serde_json::from_value(json!({"metric": metric, "values": values})).unwrap()
     }
 
@@ -173,10 +234,22 @@ mod tests {
         let wanted = Revision::from_gauge(7);
         let up = series("p", json!({}), &[(10.0, 1.0)]);
         let revision = |value: f64| vec![series("p", json!({}), &[(10.0, value)])];
-        let ticks = |first: f64, last: f64| vec![series("p", json!({}), &[(5.0, first), (10.0, last)])];
-        let fetched = |result: &str| vec![series("p", json!({"result": result}), &[(5.0, 1.0), (10.0, 2.0)])];
-        let scraped =
-            |revisions, ticks, fetches| Scraped { revisions, ticks, fetches, up: vec![up.clone()], valid: Vec::new() };
+        let ticks =
+            |first: f64, last: f64| vec![series("p", json!({}), &[(5.0, first), (10.0, last)])];
+        let fetched = |result: &str| {
+            vec![series(
+                "p",
+                json!({"result": result}),
+                &[(5.0, 1.0), (10.0, 2.0)],
+            )]
+        };
+        let scraped = |revisions, ticks, fetches| Scraped {
+            revisions,
+            ticks,
+            fetches,
+            up: vec![up.clone()],
+            valid: Vec::new(),
+        };
         let cases = [
             ("rising, wanted", scraped(revision(7.0), ticks(1.0, 6.0), vec![]), State::Converged),
             (
@@ -207,11 +280,16 @@ mod tests {
                 },
             ),
         ];
-        let proxy = Proxy { namespace: "a".to_owned(), pod: "p".to_owned() };
+        let proxy = Proxy {
+            namespace: "a".to_owned(),
+            pod: "p".to_owned(),
+        };
         for (label, scraped, expected) in cases {
             assert_eq!(scraped.state(&proxy, wanted), expected, "{label}");
         }
-        let unknown = State::Unknown { cause: "Prometheus does not scrape it".to_owned() };
+        let unknown = State::Unknown {
+            cause: "Prometheus does not scrape it".to_owned(),
+        };
         assert_eq!(Scraped::default().state(&proxy, wanted), unknown);
     }
 }

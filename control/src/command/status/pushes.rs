@@ -31,20 +31,33 @@ impl Pushes {
         let now = jiff::Timestamp::now();
         let seconds = now.as_millisecond() as f64 / 1_000.0;
         for (found, report) in reports {
-            let fresh = || Push { revision: report.wanted_revision.clone(), wanted_since: seconds, pushed_at: 0.0 };
+            let fresh = || Push {
+                revision: report.wanted_revision.clone(),
+                wanted_since: seconds,
+                pushed_at: 0.0,
+            };
             let push = self.0.entry(report.plugin.clone()).or_insert_with(fresh);
             if push.revision != report.wanted_revision {
                 *push = fresh();
             }
             let is_stale = |proxy: &&ProxyReport| matches!(proxy.state, State::Other { scraped_at, .. } if scraped_at - push.wanted_since >= CONVERGES_SECONDS);
-            let stale: Vec<&str> = report.proxies.iter().filter(is_stale).map(|proxy| proxy.pod.as_str()).collect();
+            let stale: Vec<&str> = report
+                .proxies
+                .iter()
+                .filter(is_stale)
+                .map(|proxy| proxy.pod.as_str())
+                .collect();
             if stale.is_empty() || seconds - push.pushed_at < PUSH_SECONDS {
                 continue;
             }
             push.pushed_at = seconds;
             let pushed = Kubernetes::of(cluster.clone(), found).touch(now);
             match pushed {
-                Ok(_) => output::note(format!("{}: {} did not follow; pushed again", report.plugin, stale.join(", "))),
+                Ok(_) => output::note(format!(
+                    "{}: {} did not follow; pushed again",
+                    report.plugin,
+                    stale.join(", ")
+                )),
                 Err(error) => output::error(&error),
             }
         }

@@ -34,17 +34,28 @@ pub(super) async fn read(client: &Client, found: &Found) -> kube::Result<Vec<Ent
 
 /// Remembers what was applied, with the plugin's generation after it, and forgets what is too old. The change is made
 /// already, so this never fails: it says what could not be remembered.
-pub(super) async fn record(client: &Client, found: &Found, applied: &[(&SplitChange, Option<i64>)]) -> Vec<String> {
+pub(super) async fn record(
+    client: &Client,
+    found: &Found,
+    applied: &[(&SplitChange, Option<i64>)],
+) -> Vec<String> {
     if applied.is_empty() {
         return Vec::new();
     }
     let before = found.object.metadata.generation.unwrap_or_default();
-    let foreign = applied.iter().filter_map(|(change, _)| Some((before, change.foreign.as_ref()?)));
-    let own = applied.iter().filter_map(|(change, generation)| Some(((*generation)?, &change.entry)));
+    let foreign = applied
+        .iter()
+        .filter_map(|(change, _)| Some((before, change.foreign.as_ref()?)));
+    let own = applied
+        .iter()
+        .filter_map(|(change, generation)| Some(((*generation)?, &change.entry)));
     let (telling, silent): (Vec<_>, Vec<_>) = own.partition(|(_, entry)| !entry.changes.is_empty());
     let mut known = BTreeSet::from([before]);
     // A patch that changed nothing was answered with the number of one that did.
-    let own = telling.into_iter().chain(silent).filter(|(number, _)| known.insert(*number));
+    let own = telling
+        .into_iter()
+        .chain(silent)
+        .filter(|(number, _)| known.insert(*number));
     for (number, entry) in foreign.chain(own) {
         if let Err(error) = create(client, found, number, entry).await {
             return vec![not_remembered(&error)];
@@ -53,7 +64,9 @@ pub(super) async fn record(client: &Client, found: &Found, applied: &[(&SplitCha
     match forget(client, found).await {
         Ok(()) => Vec::new(),
         Err(error) if code(&error) == Some(403) => Vec::new(),
-        Err(error) => vec![format!("old entries of the history could not be removed: {error}")],
+        Err(error) => vec![format!(
+            "old entries of the history could not be removed: {error}"
+        )],
     }
 }
 
@@ -62,13 +75,20 @@ fn not_remembered(error: &kube::Error) -> String {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
     };
-    let advice = if code(error) == Some(403) { "; the Role in wasmplugin/base/rbac.yaml has the right" } else { "" };
+    let advice = if code(error) == Some(403) {
+        "; the Role in wasmplugin/base/rbac.yaml has the right"
+    } else {
+        ""
+    };
     format!("the change was made, but `sluice history` will not have it: {why}{advice}")
 }
 
 async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> kube::Result<()> {
     let metadata = &found.object.metadata;
-    let (name, uid) = (metadata.name.clone().unwrap_or_default(), metadata.uid.clone().unwrap_or_default());
+    let (name, uid) = (
+        metadata.name.clone().unwrap_or_default(),
+        metadata.uid.clone().unwrap_or_default(),
+    );
     let mut entry = entry.clone();
     entry.revision = u64::try_from(number).unwrap_or_default();
     let owner = OwnerReference {
@@ -87,10 +107,15 @@ async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> k
             owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
-        data: Some(RawExtension(serde_json::to_value(&entry).map_err(kube::Error::SerdeError)?)),
+        data: Some(RawExtension(
+            serde_json::to_value(&entry).map_err(kube::Error::SerdeError)?,
+        )),
         revision: number,
     };
-    match api(client, found).create(&PostParams::default(), &revision).await {
+    match api(client, found)
+        .create(&PostParams::default(), &revision)
+        .await
+    {
         Ok(_) => Ok(()),
         // Somebody else noticed the same foreign change.
         Err(error) if code(&error) == Some(409) => Ok(()),
@@ -104,7 +129,10 @@ async fn forget(client: &Client, found: &Found) -> kube::Result<()> {
     let surplus = revisions.len().saturating_sub(KEPT);
     for revision in revisions.into_iter().take(surplus) {
         let name = revision.metadata.name.unwrap_or_default();
-        match api(client, found).delete(&name, &DeleteParams::default()).await {
+        match api(client, found)
+            .delete(&name, &DeleteParams::default())
+            .await
+        {
             Ok(_) => {}
             Err(error) if code(&error) == Some(404) => {}
             Err(error) => return Err(error),
@@ -120,5 +148,13 @@ async fn list(client: &Client, found: &Found) -> kube::Result<Vec<ControllerRevi
 }
 
 fn api(client: &Client, found: &Found) -> Api<ControllerRevision> {
-    Api::namespaced(client.clone(), found.object.metadata.namespace.as_deref().unwrap_or_default())
+    Api::namespaced(
+        client.clone(),
+        found
+            .object
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default(),
+    )
 }

@@ -31,7 +31,8 @@ impl SplitChange {
             "at": self.entry.at, "by": self.entry.by, "command": self.entry.command, "reason": self.entry.reason,
             "changes": self.entry.changes, "after": self.part,
         });
-        patch["metadata"]["annotations"] = json!({format!("{CHANGE}{}", self.split): noted.to_string()});
+        patch["metadata"]["annotations"] =
+            json!({format!("{CHANGE}{}", self.split): noted.to_string()});
         // Without it, applying to a plugin that is gone would make one.
         patch["metadata"]["uid"] = json!(found.object.metadata.uid);
         patch
@@ -39,10 +40,19 @@ impl SplitChange {
 }
 
 /// The parts of a write, split by split.
-pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write, by: &str, at: &str) -> Vec<SplitChange> {
+pub(super) fn changes(
+    found: &Found,
+    before: &Snapshot,
+    write: &Write,
+    by: &str,
+    at: &str,
+) -> Vec<SplitChange> {
     let effective = Owned::of_config(&before.plugin.config);
     let mut so_far = before.owned.clone();
-    let parts = write.splits.iter().map(|split| (split, write.owned.only(split)));
+    let parts = write
+        .splits
+        .iter()
+        .map(|split| (split, write.owned.only(split)));
     parts
         .map(|(split, part)| {
             so_far.replace(split, &part);
@@ -57,20 +67,38 @@ pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write, by: &str,
                 after: so_far.clone(),
             };
             let foreign = foreign(found, split, &before.owned, &effective, at);
-            SplitChange { split: split.clone(), part, entry, foreign }
+            SplitChange {
+                split: split.clone(),
+                part,
+                entry,
+                foreign,
+            }
         })
         .collect()
 }
 
 /// What the split's annotation says of its last change, against what is in force.
-fn foreign(found: &Found, split: &str, owned: &Owned, effective: &Owned, at: &str) -> Option<Entry> {
-    let noted = found.object.metadata.annotations.as_ref()?.get(&format!("{CHANGE}{split}"))?;
+fn foreign(
+    found: &Found,
+    split: &str,
+    owned: &Owned,
+    effective: &Owned,
+    at: &str,
+) -> Option<Entry> {
+    let noted = found
+        .object
+        .metadata
+        .annotations
+        .as_ref()?
+        .get(&format!("{CHANGE}{split}"))?;
     let noted: Value = serde_json::from_str(noted).ok()?;
     let recorded: Owned = serde_json::from_value(noted.get("after")?.clone()).ok()?;
     let differs = |change: &WeightChange| {
         // Only what we set once: weights of Git's own were never ours to follow.
         recorded.weights.get(split).is_some_and(|split| {
-            split.get(&change.audience).is_some_and(|audience| audience.contains_key(&change.challenger))
+            split
+                .get(&change.audience)
+                .is_some_and(|audience| audience.contains_key(&change.challenger))
         })
     };
     let mut changes = differences(&recorded, &effective.only(split));
@@ -93,28 +121,47 @@ pub(super) fn conflicts(status: &kube::core::Status) -> Vec<(String, String)> {
     conflicting
         .map(|cause| {
             let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
-            (cause.field.trim_start_matches('.').to_owned(), manager.to_owned())
+            (
+                cause.field.trim_start_matches('.').to_owned(),
+                manager.to_owned(),
+            )
         })
         .collect()
 }
 
 /// The refusal of a conflict: whose field it is, and what `--force` would do.
-pub(super) fn conflict(found: &Found, change: &SplitChange, conflicts: &[(String, String)]) -> anyhow::Error {
+pub(super) fn conflict(
+    found: &Found,
+    change: &SplitChange,
+    conflicts: &[(String, String)],
+) -> anyhow::Error {
     let lines: Vec<String> = conflicts
         .iter()
-        .map(|(field, manager)| format!("{}: {field} was set by field manager {manager:?}", found.plugin.source))
+        .map(|(field, manager)| {
+            format!(
+                "{}: {field} was set by field manager {manager:?}",
+                found.plugin.source
+            )
+        })
         .collect();
     let changes: Vec<String> = change
         .entry
         .changes
         .iter()
-        .map(|change| format!("{}/{} {} -> {}", change.audience, change.challenger, change.from, change.to))
+        .map(|change| {
+            format!(
+                "{}/{} {} -> {}",
+                change.audience, change.challenger, change.from, change.to
+            )
+        })
         .collect();
     anyhow::anyhow!(
         "{}; nothing was changed. --force would set it all the same ({}) and take the field over: {} would then get \
          this conflict in turn",
         lines.join("\n"),
         changes.join(", "),
-        conflicts.first().map_or("the other", |(_, manager)| manager),
+        conflicts
+            .first()
+            .map_or("the other", |(_, manager)| manager),
     )
 }

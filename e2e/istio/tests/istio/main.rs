@@ -3,7 +3,13 @@
 //! No test runner of Rust's: the tests share what takes half a minute to start, and must run in namespaces that are
 //! entered before anything else. Arguments choose tests by a part of their names.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod access;
 mod module;
@@ -60,13 +66,21 @@ const TESTS: &[(&str, Test)] = tests![
 ];
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
     if std::env::args().any(|argument| argument == "--list") {
         return TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
     }
     namespaces::enter();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let failed = runtime.block_on(async {
         let began = Instant::now();
         let mut world = World::start().await;

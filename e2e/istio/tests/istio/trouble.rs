@@ -11,21 +11,51 @@ use crate::world::World;
 
 pub async fn a_cluster_that_cannot_is_said(world: &mut World) {
     let said = world.chain.said_without_istio.take().unwrap().ended_with(2);
-    assert!(said.err.contains("knows neither WasmPlugin nor TrafficExtension"), "{said:?}");
+    assert!(
+        said.err
+            .contains("knows neither WasmPlugin nor TrafficExtension"),
+        "{said:?}"
+    );
     // Somebody who takes connections and says nothing.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:7443").await.unwrap();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:7443")
+        .await
+        .unwrap();
     let kubeconfig = world.chain.folder().join("silent.kubeconfig");
     let admin = std::fs::read_to_string(world.chain.folder().join("admin.kubeconfig")).unwrap();
     std::fs::write(&kubeconfig, admin.replace(":6443", ":7443")).unwrap();
-    let said = world.chain.sluice.with_kubeconfig(&kubeconfig).run_beside("abort web -n a").await.ended_with(2);
-    assert!(said.err.contains("the API server at https://127.0.0.1:7443/ cannot be reached"), "{said:?}");
+    let said = world
+        .chain
+        .sluice
+        .with_kubeconfig(&kubeconfig)
+        .run_beside("abort web -n a")
+        .await
+        .ended_with(2);
+    assert!(
+        said.err
+            .contains("the API server at https://127.0.0.1:7443/ cannot be reached"),
+        "{said:?}"
+    );
     drop(silent);
-    let said = world.chain.sluice.run_beside("get -n a --context nowhere").await.ended_with(2);
+    let said = world
+        .chain
+        .sluice
+        .run_beside("get -n a --context nowhere")
+        .await
+        .ended_with(2);
     assert!(said.err.contains("nowhere"), "{said:?}");
     let stranger = admin.replace("admintoken", "nobody");
     std::fs::write(&kubeconfig, stranger).unwrap();
-    let said = world.chain.sluice.with_kubeconfig(&kubeconfig).run_beside("get -n a").await.ended_with(2);
-    assert!(said.err.contains("does not accept these credentials"), "{said:?}");
+    let said = world
+        .chain
+        .sluice
+        .with_kubeconfig(&kubeconfig)
+        .run_beside("get -n a")
+        .await
+        .ended_with(2);
+    assert!(
+        said.err.contains("does not accept these credentials"),
+        "{said:?}"
+    );
 }
 
 pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
@@ -45,18 +75,35 @@ pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
     for writer in ["web/everyone", "web/staff", "checkout/everyone"].map(writer) {
         writer.await.unwrap();
     }
-    for path in ["/web/everyone/canary", "/web/staff/canary", "/checkout/everyone/canary"] {
+    for path in [
+        "/web/everyone/canary",
+        "/web/staff/canary",
+        "/checkout/everyone/canary",
+    ] {
         assert_eq!(world.weight("a", path).await, Some(8.0), "{path}");
     }
     let history = sluice.run_beside("history -n a -o json").await.good().out;
     let history: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap();
     let of = |split: &str, audience: &str| -> Vec<i64> {
-        let changes = history.iter().flat_map(|entry| entry["changes"].as_array().unwrap());
-        let ours = changes.filter(|change| change["split"] == split && change["audience"] == audience);
-        ours.map(|change| change["to"].as_f64().unwrap() as i64).filter(|to| *to > 0).collect()
+        let changes = history
+            .iter()
+            .flat_map(|entry| entry["changes"].as_array().unwrap());
+        let ours =
+            changes.filter(|change| change["split"] == split && change["audience"] == audience);
+        ours.map(|change| change["to"].as_f64().unwrap() as i64)
+            .filter(|to| *to > 0)
+            .collect()
     };
-    for (split, audience) in [("web", "everyone"), ("web", "staff"), ("checkout", "everyone")] {
-        assert_eq!(of(split, audience), (1..=8).collect::<Vec<i64>>(), "{split}/{audience}: {history:#?}");
+    for (split, audience) in [
+        ("web", "everyone"),
+        ("web", "staff"),
+        ("checkout", "everyone"),
+    ] {
+        assert_eq!(
+            of(split, audience),
+            (1..=8).collect::<Vec<i64>>(),
+            "{split}/{audience}: {history:#?}"
+        );
     }
 }
 
@@ -65,10 +112,27 @@ pub async fn only_the_last_fifty_changes_are_kept(world: &mut World) {
     for change in 0..55 {
         world.set("checkout", 1 + change % 2).await;
     }
-    let uid = world.chain.kubernetes.get("WasmPlugin", "a", "sluice").await.unwrap().metadata.uid;
-    let revisions = world.chain.kubernetes.list("ControllerRevision", "a").await.unwrap();
+    let uid = world
+        .chain
+        .kubernetes
+        .get("WasmPlugin", "a", "sluice")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+    let revisions = world
+        .chain
+        .kubernetes
+        .list("ControllerRevision", "a")
+        .await
+        .unwrap();
     let owned = revisions.iter().filter(|revision| {
-        revision.metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == uid.as_ref())
+        revision
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|owner| Some(&owner.uid) == uid.as_ref())
     });
     assert_eq!(owned.count(), 50);
 }
@@ -77,7 +141,12 @@ pub async fn a_killed_command_leaves_the_old_weights_or_the_new(world: &mut Worl
     world.fresh_plugin(10).await;
     for time in 0..30_u64 {
         let percent = 10 + time as u32;
-        let mut child = world.chain.sluice.command(&format!("set web canary={percent} -n a")).spawn().unwrap();
+        let mut child = world
+            .chain
+            .sluice
+            .command(&format!("set web canary={percent} -n a"))
+            .spawn()
+            .unwrap();
         tokio::time::sleep(Duration::from_millis(time * 2)).await;
         let _ = child.kill();
         child.wait().unwrap();
@@ -93,29 +162,59 @@ pub async fn an_api_server_that_restarts_is_said_and_costs_no_request(world: &mu
     world.fresh_plugin(10).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
     world.chain.kill_api();
-    let said = world.chain.sluice.run_beside("set web canary=20 -n a").await.ended_with(2);
-    assert!(said.err.contains("the API server at https://127.0.0.1:6443/ cannot be reached"), "{said:?}");
+    let said = world
+        .chain
+        .sluice
+        .run_beside("set web canary=20 -n a")
+        .await
+        .ended_with(2);
+    assert!(
+        said.err
+            .contains("the API server at https://127.0.0.1:6443/ cannot be reached"),
+        "{said:?}"
+    );
     world.chain.start_api().await;
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
     world.set("web", 20).await;
     // istiod finds its way back by itself.
     world.wait_for_convergence().await;
     let seen = load.end().await;
-    assert!(seen.iter().all(|seen| seen.status == 200), "a request failed");
+    assert!(
+        seen.iter().all(|seen| seen.status == 200),
+        "a request failed"
+    );
 }
 
-pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followed(world: &mut World) {
+pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followed(
+    world: &mut World,
+) {
     world.fresh_plugin(10).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
     world.chain.stop_istiod();
-    let said = world.chain.sluice.run_beside("set web canary=20 -n a").await.ended_with(2);
-    assert!(said.err.contains("istiod does not answer the API server"), "{said:?}");
+    let said = world
+        .chain
+        .sluice
+        .run_beside("set web canary=20 -n a")
+        .await
+        .ended_with(2);
+    assert!(
+        said.err.contains("istiod does not answer the API server"),
+        "{said:?}"
+    );
     assert!(said.err.contains("nothing was changed"), "{said:?}");
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
     // What an operator may do who must change something now.
-    let ignore = json!({"webhooks": [{"name": "rev.validation.istio.io", "failurePolicy": "Ignore"}]}).to_string();
-    let patch = "patch validatingwebhookconfiguration istio-validator-istio-system --type strategic";
-    world.chain.kubectl.run_beside(&format!("{patch} -p '{ignore}'")).await.good();
+    let ignore =
+        json!({"webhooks": [{"name": "rev.validation.istio.io", "failurePolicy": "Ignore"}]})
+            .to_string();
+    let patch =
+        "patch validatingwebhookconfiguration istio-validator-istio-system --type strategic";
+    world
+        .chain
+        .kubectl
+        .run_beside(&format!("{patch} -p '{ignore}'"))
+        .await
+        .good();
     world.set("web", 20).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let status = format!("status -n a --prometheus {PROMETHEUS}");
@@ -125,11 +224,20 @@ pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followe
     // Who watches has it pushed again: for all that can be seen from here, the proxies were overtaken.
     let notes = world.chain.folder().join("notes.txt");
     let mut watch = world.chain.sluice.command(&format!("{status} --watch"));
-    watch.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&notes).unwrap());
+    watch
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&notes).unwrap());
     let mut watch = watch.spawn().unwrap();
     let began = std::time::Instant::now();
-    while !std::fs::read_to_string(&notes).unwrap().contains("did not follow; pushed again") {
-        assert!(began.elapsed() < Duration::from_secs(30), "{}", std::fs::read_to_string(&notes).unwrap());
+    while !std::fs::read_to_string(&notes)
+        .unwrap()
+        .contains("did not follow; pushed again")
+    {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{}",
+            std::fs::read_to_string(&notes).unwrap()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     watch.kill().unwrap();
@@ -137,30 +245,49 @@ pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followe
     world.chain.start_istiod().await;
     world.wait_for_convergence().await;
     let seen = load.end().await;
-    assert!(seen.iter().all(|seen| seen.status == 200), "a request failed");
+    assert!(
+        seen.iter().all(|seen| seen.status == 200),
+        "a request failed"
+    );
     world.wait_for_status("6 of 6 proxies at revision").await;
 }
 
 pub async fn a_watched_status_pushes_again_what_was_overtaken(world: &mut World) {
-    world.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+    world
+        .chain
+        .kubernetes
+        .delete("WasmPlugin", "a", "sluice")
+        .await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let command = format!("status -n a --watch --prometheus {PROMETHEUS}");
     // Two versions within one fetch of the module: agents may forward them in the wrong order (istio#53865).
     world.chain.kubernetes.apply(&world.plugin("a")).await;
     let lines = world.chain.folder().join("watch.txt");
     let mut watch = world.chain.sluice.command(&command);
-    let mut watch = watch.stdout(std::fs::File::create(&lines).unwrap()).spawn().unwrap();
+    let mut watch = watch
+        .stdout(std::fs::File::create(&lines).unwrap())
+        .spawn()
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;
     world.set("web", 33).await;
     world.wait_for_convergence().await;
     let said = async || std::fs::read_to_string(&lines).unwrap();
     let began = std::time::Instant::now();
     while !said().await.contains("6 of 6 proxies at revision") {
-        assert!(began.elapsed() < Duration::from_secs(30), "{}", said().await);
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{}",
+            said().await
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     watch.kill().unwrap();
     watch.wait().unwrap();
     let said = said().await;
-    assert!(said.lines().all(|line| line.starts_with("WasmPlugin a/sluice: ")) && !said.contains('\x1b'), "{said}");
+    assert!(
+        said.lines()
+            .all(|line| line.starts_with("WasmPlugin a/sluice: "))
+            && !said.contains('\x1b'),
+        "{said}"
+    );
 }

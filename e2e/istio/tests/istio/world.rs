@@ -50,21 +50,42 @@ impl World {
         }
         let proxies: Vec<&Proxy> = callers.iter().chain([&other, &gateway]).collect();
         chain.start_prometheus(&proxies).await;
-        Self { chain, callers, other, gateway, digest, _upstreams: upstreams }
+        Self {
+            chain,
+            callers,
+            other,
+            gateway,
+            digest,
+            _upstreams: upstreams,
+        }
     }
 
     /// Ends everything, proxies first; after a failure, says where the logs were.
     pub fn end(self, has_failed: bool) {
-        let Self { chain, callers, other, gateway, .. } = self;
+        let Self {
+            chain,
+            callers,
+            other,
+            gateway,
+            ..
+        } = self;
         if has_failed {
             let kept = chain.folder().with_file_name("sluice-istio-logs");
             let _ = std::fs::remove_dir_all(&kept);
             std::fs::create_dir_all(&kept).unwrap();
-            for log in ["istiod.log", "kube-apiserver.log", "registry-5000.log", "prometheus.log"] {
+            for log in [
+                "istiod.log",
+                "kube-apiserver.log",
+                "registry-5000.log",
+                "prometheus.log",
+            ] {
                 let _ = std::fs::copy(chain.folder().join(log), kept.join(log));
             }
             for proxy in callers.iter().chain([&other, &gateway]) {
-                let _ = std::fs::write(kept.join(format!("{}-{}.log", proxy.namespace, proxy.pod)), proxy.log());
+                let _ = std::fs::write(
+                    kept.join(format!("{}-{}.log", proxy.namespace, proxy.pod)),
+                    proxy.log(),
+                );
             }
             println!("logs: {}", kept.display());
         }
@@ -84,7 +105,10 @@ impl World {
 
     /// Makes namespace a's WasmPlugin new, with weights for everyone, and waits until every caller runs it.
     pub async fn fresh_plugin(&self, canary: u32) {
-        self.chain.kubernetes.delete("WasmPlugin", "a", "sluice").await;
+        self.chain
+            .kubernetes
+            .delete("WasmPlugin", "a", "sluice")
+            .await;
         self.chain.kubernetes.apply(&self.plugin("a")).await;
         self.wait_for_convergence().await;
         self.set("web", canary).await;
@@ -93,7 +117,11 @@ impl World {
 
     /// `sluice set SPLIT canary=PERCENT` in namespace a.
     pub async fn set(&self, split: &str, canary: u32) {
-        self.chain.sluice.run_beside(&format!("set {split} canary={canary} -n a")).await.good();
+        self.chain
+            .sluice
+            .run_beside(&format!("set {split} canary={canary} -n a"))
+            .await
+            .good();
     }
 
     /// A WasmPlugin for the callers of a namespace: everyone by `uid`, and a rule for staff; no weights.
@@ -119,7 +147,11 @@ spec:
 
     /// What `sluice status` says of namespace a.
     pub async fn status(&self) -> String {
-        self.chain.sluice.run_beside(&format!("status -n a --prometheus {PROMETHEUS}")).await.out
+        self.chain
+            .sluice
+            .run_beside(&format!("status -n a --prometheus {PROMETHEUS}"))
+            .await
+            .out
     }
 
     /// Waits until `sluice status` says something of namespace a, at most 40 s: Prometheus must see it first.
@@ -130,7 +162,10 @@ spec:
             if status.contains(text) {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(40), "waited 40 s for {text:?} in\n{status}");
+            assert!(
+                began.elapsed() < Duration::from_secs(40),
+                "waited 40 s for {text:?} in\n{status}"
+            );
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
@@ -145,27 +180,46 @@ spec:
 
     /// The revision gauge that a namespace's WasmPlugin leads to.
     pub async fn wanted_revision(&self, namespace: &str) -> u64 {
-        self.wanted_revision_of("WasmPlugin", namespace, "sluice").await
+        self.wanted_revision_of("WasmPlugin", namespace, "sluice")
+            .await
     }
 
     /// The revision gauge that a plugin leads to.
     pub async fn wanted_revision_of(&self, kind: &str, namespace: &str, name: &str) -> u64 {
-        let found = self.chain.kubernetes.get(kind, namespace, name).await.unwrap();
+        let found = self
+            .chain
+            .kubernetes
+            .get(kind, namespace, name)
+            .await
+            .unwrap();
         let spec = &found.data["spec"];
-        let config = spec.get("pluginConfig").unwrap_or_else(|| &spec["wasm"]["pluginConfig"]);
+        let config = spec
+            .get("pluginConfig")
+            .unwrap_or_else(|| &spec["wasm"]["pluginConfig"]);
         sluice_filter::revision::Revision::of(config).as_gauge()
     }
 
     /// One weight of a namespace's WasmPlugin, as the API server has it.
     pub async fn weight(&self, namespace: &str, path: &str) -> Option<f64> {
-        let found = self.chain.kubernetes.get("WasmPlugin", namespace, "sluice").await.unwrap();
-        found.data["spec"]["pluginConfig"]["weights"].pointer(path)?.as_f64()
+        let found = self
+            .chain
+            .kubernetes
+            .get("WasmPlugin", namespace, "sluice")
+            .await
+            .unwrap();
+        found.data["spec"]["pluginConfig"]["weights"]
+            .pointer(path)?
+            .as_f64()
     }
 }
 
 /// Waits until a proxy's filter runs a revision of a plugin.
 pub async fn wait_for_revision(proxy: &Proxy, plugin: &str, wanted: u64) {
-    proxy.wait_for("the wanted revision", async |proxy| revision(proxy, plugin).await == wanted).await;
+    proxy
+        .wait_for("the wanted revision", async |proxy| {
+            revision(proxy, plugin).await == wanted
+        })
+        .await;
 }
 
 /// The splits of the tests' plugins.
@@ -182,23 +236,40 @@ pub const CONFIG: &str = "    splits:
 
 /// The same as a file.
 pub fn config() -> String {
-    CONFIG.lines().map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n").collect()
+    CONFIG
+        .lines()
+        .map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n")
+        .collect()
 }
 
 /// The revision of a plugin that a proxy's filter runs; 0 when it never ran one. A plugin that is gone leaves its gauge.
 pub async fn revision(proxy: &Proxy, plugin: &str) -> u64 {
     let stats = proxy.admin("/stats?filter=sluice_config_revision").await;
     let of_plugin = stats.lines().filter(|line| {
-        let name = line.split("sluice_plugin=.=").nth(1).and_then(|rest| rest.split(";.;").next()).unwrap_or_default();
+        let name = line
+            .split("sluice_plugin=.=")
+            .nth(1)
+            .and_then(|rest| rest.split(";.;").next())
+            .unwrap_or_default();
         name.split('~').next() == Some(plugin)
     });
-    of_plugin.filter_map(|line| line.rsplit_once(": ")?.1.parse().ok()).max().unwrap_or(0)
+    of_plugin
+        .filter_map(|line| line.rsplit_once(": ")?.1.parse().ok())
+        .max()
+        .unwrap_or(0)
 }
 
 async fn push(chain: &Chain) -> String {
-    let arguments = format!("push {} oci://{REGISTRY}/sluice:e2e", chain.tools.module.display());
+    let arguments = format!(
+        "push {} oci://{REGISTRY}/sluice:e2e",
+        chain.tools.module.display()
+    );
     let said = chain.sluice.run_beside(&arguments).await.good();
-    said.out.lines().find(|line| line.starts_with("sha256:")).expect("a digest").to_owned()
+    said.out
+        .lines()
+        .find(|line| line.starts_with("sha256:"))
+        .expect("a digest")
+        .to_owned()
 }
 
 fn service(namespace: &str, subnet: u8) -> String {
