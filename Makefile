@@ -37,7 +37,7 @@ test: test-core test-e2e ## every test: units, promises, core in WebAssembly, CL
 test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 	cargo test -q --locked --workspace --exclude sluice-e2e --exclude sluice-e2e-istio
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_BINDGEN_RUNNER) \
-	  cargo test --locked -p sluice-filter --lib --target wasm32-unknown-unknown
+	  cargo test --locked -p sluice-core --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
 test-e2e: wasm envoy ## tests in a real Envoy
@@ -90,7 +90,7 @@ BASELINE := $(TARGET)/wasm/baseline.wasm
 bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now
 	$(call link,baseline,$(BASELINE),$(EXPORTS))
 	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin bench
-	BASELINE_MODULE=$(BASELINE) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-filter --bench decide \
+	BASELINE_MODULE=$(BASELINE) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-core --bench decide \
 	  --no-run --message-format json | grep -o '"executable":"[^"]*decide-[^"]*"' | cut -d'"' -f4)" $(TARGET)/release/bench
 
 .PHONY: golden
@@ -109,5 +109,5 @@ FUZZ_SECONDS ?= 60
 fuzz: $(CARGO_FUZZ) ## fuzz the config reader, the value parsers and decide(), FUZZ_SECONDS each
 	cargo run -q --locked -p sluice-e2e --bin fuzz-seeds
 	for target in config values decide; do \
-	  (cd filter && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none --target-dir $(TARGET)/fuzz $$target -- \
+	  (cd filter/core && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none --target-dir $(TARGET)/fuzz $$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1); done

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sluice_filter::plan::{EVERYONE, Plan, Split};
-use sluice_filter::problem::Problem;
+use sluice_core::plan::{EVERYONE, Plan, Split};
+use sluice_core::problem::Problem;
 
 use crate::document::merge;
 use crate::near;
@@ -441,8 +441,8 @@ fn check_challenger(split: &Split, challenger: &str) -> Result<(), Refusal> {
 mod tests {
     use super::*;
     use serde_json::json;
-    use sluice_filter::config::Document;
-    use sluice_filter::plan::Node;
+    use sluice_core::config::Document;
+    use sluice_core::plan::Node;
 
     fn state(config: Value) -> (State, Plan) {
         let plan = Plan::build(

@@ -29,7 +29,7 @@ use crate::moves::{Move, moves};
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
 use crate::weights::Owned;
 use crate::{moves as plan_moves, output};
-use sluice_filter::plan::{Node, Plan};
+use sluice_core::plan::{Node, Plan};
 
 /// What became of a command that could run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl Change<'_> {
 }
 
 fn plan_with(state: &State, owned: &Owned) -> anyhow::Result<Plan> {
-    let document = sluice_filter::config::Document::from_value(state.with(owned))?;
+    let document = sluice_core::config::Document::from_value(state.with(owned))?;
     Ok(Plan::build(&document, &Node::default(), None))
 }
 

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use sluice_filter::allocation::Allocation;
-use sluice_filter::config::Anonymous;
-use sluice_filter::decide::{Audience, Decision, Reason};
-use sluice_filter::matching::Rule;
-use sluice_filter::plan::{Plan, Split};
-use sluice_filter::request::{Bytes, Request, Seen};
+use sluice_core::allocation::Allocation;
+use sluice_core::config::Anonymous;
+use sluice_core::decide::{Audience, Decision, Reason};
+use sluice_core::matching::Rule;
+use sluice_core::plan::{Plan, Split};
+use sluice_core::request::{Bytes, Request, Seen};
 
 /// A request as somebody describes it.
 #[derive(Clone, Debug, Default)]

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
-use sluice_filter::config::Document;
-use sluice_filter::plan::{Node, Plan};
-use sluice_filter::problem::Problem;
+use sluice_core::config::Document;
+use sluice_core::plan::{Node, Plan};
+use sluice_core::problem::Problem;
 
 use crate::input::{self, Input};
 
@@ -194,7 +194,7 @@ fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
     let Value::Object(fields) = &value else {
         bail!(
             "{source}: {}; accepted: a resource or a plugin configuration",
-            sluice_filter::config::kind_of(&value)
+            sluice_core::config::kind_of(&value)
         );
     };
     let kind = match fields.get("kind").and_then(Value::as_str) {

@@ -5,7 +5,7 @@ mod plugins;
 mod routes;
 
 use serde_json::Value;
-use sluice_filter::plan::{Node, Plan};
+use sluice_core::plan::{Node, Plan};
 
 use crate::document::{Kind, Plugin};
 use crate::input::Input;

@@ -1,7 +1,7 @@
 //! The control side of Sluice: what people type, the stores that percentages live in, the local playground.
 //!
 //! The way of a percentage: [`cli`] → [`command`] → [`change`] (what it would mean) → [`store`] (where it is kept) →
-//! a proxy. What a configuration means is the filter's own core, [`sluice_filter`].
+//! a proxy. What a configuration means is the filter's own core, [`sluice_core`].
 
 pub mod change;
 pub mod cli;

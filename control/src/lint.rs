@@ -1,10 +1,10 @@
 //! What is allowed and yet likely a mistake: warnings of `sluice validate`.
 
 use serde_json::Value;
-use sluice_filter::config::Document;
-use sluice_filter::identity::Source;
-use sluice_filter::matching::{Matcher, Subject};
-use sluice_filter::plan::{Node, Plan, Split};
+use sluice_core::config::Document;
+use sluice_core::identity::Source;
+use sluice_core::matching::{Matcher, Subject};
+use sluice_core::plan::{Node, Plan, Split};
 
 /// Everything that is worth a warning in a configuration.
 pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
@@ -119,8 +119,8 @@ fn identities(split: &Split, warnings: &mut Vec<String>) {
 fn unreachable_rules(split: &Split, warnings: &mut Vec<String>) {
     let rules = &split.definition.rules;
     for (place, rule) in rules.iter().enumerate() {
-        let same = |other: &sluice_filter::matching::Rule| {
-            let text = |rule: &sluice_filter::matching::Rule| {
+        let same = |other: &sluice_core::matching::Rule| {
+            let text = |rule: &sluice_core::matching::Rule| {
                 rule.alternatives
                     .iter()
                     .map(|all| {
@@ -141,7 +141,7 @@ fn unreachable_rules(split: &Split, warnings: &mut Vec<String>) {
     }
 }
 
-fn conditions(split: &Split) -> impl Iterator<Item = (&str, &sluice_filter::matching::Condition)> {
+fn conditions(split: &Split) -> impl Iterator<Item = (&str, &sluice_core::matching::Condition)> {
     split.definition.rules.iter().flat_map(|rule| {
         rule.alternatives
             .iter()

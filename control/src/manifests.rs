@@ -2,9 +2,9 @@
 //! a subset that does not exist yet (DESIGN section 1; istiod orders its own pushes, not ours). Pure.
 
 use serde_json::{Map, Value, json};
-use sluice_filter::definition::Definition;
-use sluice_filter::identity::Source;
-use sluice_filter::matching::Subject;
+use sluice_core::definition::Definition;
+use sluice_core::identity::Source;
+use sluice_core::matching::Subject;
 
 use crate::document::{API_VERSION, Kind};
 

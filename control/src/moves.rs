@@ -1,8 +1,8 @@
 //! Which share of an audience's users a change moves, and from where to where: exact, from the ranges of both plans.
 
 use serde::Serialize;
-use sluice_filter::allocation::{Allocation, Percent};
-use sluice_filter::plan::{EVERYONE, Plan, Split};
+use sluice_core::allocation::{Allocation, Percent};
+use sluice_core::plan::{EVERYONE, Plan, Split};
 
 /// One move of users between two variants.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,8 +147,8 @@ pub fn meeting_challengers(plan: &Plan) -> Vec<(String, String, String, String)>
 mod tests {
     use super::*;
     use serde_json::json;
-    use sluice_filter::config::Document;
-    use sluice_filter::plan::Node;
+    use sluice_core::config::Document;
+    use sluice_core::plan::Node;
 
     fn plan(config: serde_json::Value) -> Plan {
         Plan::build(

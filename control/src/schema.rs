@@ -2,10 +2,10 @@
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
-use sluice_filter::config::{Cookie, Split};
+use sluice_core::config::{Cookie, Split};
 use std::collections::BTreeMap;
 
-/// The top level: what [`sluice_filter::config::Document`] reads by hand, so that one team's mistake stays its own.
+/// The top level: what [`sluice_core::config::Document`] reads by hand, so that one team's mistake stays its own.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(title = "Sluice plugin configuration")]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sluice_filter::allocation::Percent;
+use sluice_core::allocation::Percent;
 
 /// Audience → challenger → percent.
 pub type ByAudience = BTreeMap<String, BTreeMap<String, f64>>;

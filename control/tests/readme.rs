@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use sluice_filter::config::Document;
-use sluice_filter::plan::{Node, Plan};
+use sluice_core::config::Document;
+use sluice_core::plan::{Node, Plan};
 
 const README: &str = include_str!("../../README.md");
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sluice_filter::config::Document;
-use sluice_filter::plan::{Node, Plan};
+use sluice_core::config::Document;
+use sluice_core::plan::{Node, Plan};
 
 #[test]
 fn the_committed_schema_is_the_generated_one() {

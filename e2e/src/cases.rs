@@ -1,4 +1,4 @@
-//! The case files of filter/tests/cases: a configuration, requests, and what is decided.
+//! The case files of filter/core/tests/cases: a configuration, requests, and what is decided.
 //!
 //! One specification, run by `decide()`, by `sluice explain` and by a real Envoy. A line of decisions.txt begins with
 //! what Envoy's upstream can see of it, then two spaces, then the rest.
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 use sluice::described::{Described, is_open};
-use sluice_filter::config::Document;
-use sluice_filter::decide::{Reason, decide};
-use sluice_filter::plan::{Node, NodeKind, Plan};
+use sluice_core::config::Document;
+use sluice_core::decide::{Reason, decide};
+use sluice_core::plan::{Node, NodeKind, Plan};
 
 /// One case.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ fn root() -> String {
 
 /// Every case, by name.
 pub fn all() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/tests/cases");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/core/tests/cases");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

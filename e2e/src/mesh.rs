@@ -9,9 +9,9 @@ use sluice::envoy::Upstream as Target;
 use sluice::envoy::files::{Files, Settings};
 use sluice::envoy::metrics::{Sample, sum};
 use sluice::envoy::process::{Envoy, find_envoy, find_module};
-use sluice_filter::config::Document;
-use sluice_filter::plan::{Node, Plan};
-use sluice_filter::revision::{Revision, canonical};
+use sluice_core::config::Document;
+use sluice_core::plan::{Node, Plan};
+use sluice_core::revision::{Revision, canonical};
 
 use crate::client::{Answer, Connection, get};
 use crate::upstream::Upstream;

@@ -134,7 +134,7 @@ async fn a_real_envoy_answers_as_the_case_files_say() {
         };
         // Everything goes to the default upstream, which answers with the headers it received.
         let mesh = Mesh::start_with(
-            &sluice_filter::revision::canonical(&case.config),
+            &sluice_core::revision::canonical(&case.config),
             &Value::Null,
             options,
         )

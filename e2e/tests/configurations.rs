@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
+use sluice_core::revision::{Revision, canonical};
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::mesh::{Mesh, Options, plan};
-use sluice_filter::revision::{Revision, canonical};
 
 const HOST: &str = "shop.example.com";
 const PLUGIN: (&str, &str) = ("sluice_plugin", "dev.sluice");

@@ -6,7 +6,7 @@ use crate::cli::Abort;
 use crate::output;
 use crate::store::{Manner, Store, Write};
 use crate::weights::Owned;
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 /// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.
 const AT_ONCE: usize = 32;

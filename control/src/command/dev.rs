@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use sluice_filter::plan::{Node, Plan};
-use sluice_filter::revision::canonical;
+use sluice_core::plan::{Node, Plan};
+use sluice_core::revision::canonical;
 
 use super::Outcome;
 use crate::cli::Dev;

@@ -1,6 +1,6 @@
 //! `sluice diff`: shows which share of users a change, or another configuration, would move.
 
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 use super::{Outcome, plan_with, sentence, stores};
 use crate::cli::Diff;

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
-use sluice_filter::decide::{Decision, Decisions, Reason, decide};
-use sluice_filter::plan::{Node, NodeKind, Plan};
+use sluice_core::decide::{Decision, Decisions, Reason, decide};
+use sluice_core::plan::{Node, NodeKind, Plan};
 
 use super::{Outcome, plugin};
 use crate::cli::{Explain, ProxyKind};

@@ -1,7 +1,7 @@
 //! `sluice get`: shows weights.
 
 use serde::Serialize;
-use sluice_filter::plan::{Node, Plan};
+use sluice_core::plan::{Node, Plan};
 
 use super::{Outcome, stores};
 use crate::cli::Get;

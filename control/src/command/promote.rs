@@ -9,7 +9,7 @@ use crate::output;
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
 use crate::weights::Owned;
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {
     let split = &arguments.split;

@@ -1,7 +1,7 @@
 //! `sluice render`: writes the resources of a split, in the order in which they are applied.
 
 use anyhow::{Context as _, bail};
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 use super::Outcome;
 use crate::cli::{PluginKind, Render};

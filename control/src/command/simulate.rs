@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sluice_filter::plan::{Node, Plan, Split};
+use sluice_core::plan::{Node, Plan, Split};
 
 use super::{Outcome, plugin};
 use crate::cli::Simulate;
@@ -243,7 +243,7 @@ fn churn_of(
         .rules
         .iter()
         .position(|rule| *rule.name == *audience);
-    if rule.is_none() && audience != sluice_filter::plan::EVERYONE {
+    if rule.is_none() && audience != sluice_core::plan::EVERYONE {
         return Vec::new();
     }
     let allocation = later.allocation(rule);

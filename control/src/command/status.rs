@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use sluice_filter::plan::{Node, Plan};
-use sluice_filter::revision::Revision;
+use sluice_core::plan::{Node, Plan};
+use sluice_core::revision::Revision;
 
 use super::dev::{RUNNING, Running};
 use super::{Outcome, stores};

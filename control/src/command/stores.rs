@@ -11,7 +11,7 @@ use crate::near;
 use crate::store::Store;
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 /// A place where configurations are kept.
 pub(super) enum Place {

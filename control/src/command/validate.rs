@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 use super::stores::Place;
 use super::{Outcome, stores};
@@ -113,7 +113,7 @@ fn in_cluster(stores: &[Kubernetes]) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)
 }
 
 fn report(plugin: &Plugin) -> Report {
-    let reported = |problem: sluice_filter::problem::Problem| Reported {
+    let reported = |problem: sluice_core::problem::Problem| Reported {
         path: problem.path,
         found: problem.found,
         accepted: problem.accepted.trim_start_matches("accepted: ").to_owned(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use sluice_filter::plan::Plan;
+use sluice_core::plan::Plan;
 
 use super::Upstream;
 use crate::store::directory::replace;

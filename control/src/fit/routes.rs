@@ -1,7 +1,7 @@
 //! VirtualServices and HTTPRoutes against the splits whose headers they match.
 
 use serde_json::Value;
-use sluice_filter::plan::Split;
+use sluice_core::plan::Split;
 
 use super::{Findings, Resource};
 use crate::document::Kind;

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::envoy::process::{Envoy, find_module};
+use sluice_core::revision::canonical;
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
-use sluice_filter::revision::canonical;
 
 const COOKIES: &str = "_ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; visitor=AAECAwQFBgcICQoLDA0ODw; lang=en";
 /// Rounds over all competitors; the first is thrown away.
@@ -515,7 +515,7 @@ async fn changes(envoy: &Envoy, files: &sluice::envoy::files::Files, mut config:
     let mut costs = Vec::new();
     for change in 0..20 {
         config["weights"]["web"]["everyone"]["canary"] = json!(change + 6);
-        let revision = sluice_filter::revision::Revision::of(&config).as_gauge() as f64;
+        let revision = sluice_core::revision::Revision::of(&config).as_gauge() as f64;
         let before = cpu_seconds(envoy.id());
         files.deliver_plugin(&canonical(&config)).unwrap();
         let began = Instant::now();

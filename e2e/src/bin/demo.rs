@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sluice_core::bucket::{BUCKETS, bucket};
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::sluice;
-use sluice_filter::bucket::{BUCKETS, bucket};
 
 const USERS: usize = 2_000;
 const STAFF: usize = 400;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 fn main() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/fuzz/corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/core/fuzz/corpus");
     let write = |target: &str, name: String, bytes: &[u8]| {
         std::fs::create_dir_all(corpus.join(target)).unwrap();
         std::fs::write(corpus.join(target).join(name), bytes).unwrap();

@@ -9,7 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use sluice_filter::plan::Plan;
+use sluice_core::plan::Plan;
 use tokio::net::TcpListener;
 
 use crate::envoy::Upstream;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use sluice_filter::plan::{Node, Plan};
-use sluice_filter::revision::Revision;
+use sluice_core::plan::{Node, Plan};
+use sluice_core::revision::Revision;
 
 use super::Delivery;
 use crate::command::status::{Measured, table};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use sluice_filter::plan::Node;
+use sluice_core::plan::Node;
 
 use super::proxies::{Scraped, State, is_of};
 use super::pushes::Pushes;

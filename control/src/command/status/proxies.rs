@@ -4,7 +4,7 @@
 //! filter at all, and the agent's own counters (Istio's pkg/wasm/monitoring.go) say what it last tried to fetch.
 
 use serde::Serialize;
-use sluice_filter::revision::Revision;
+use sluice_core::revision::Revision;
 
 use crate::cluster::pods::Proxy;
 use crate::prometheus::Series;

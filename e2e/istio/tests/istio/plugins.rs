@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use sluice_core::bucket::bucket;
 use sluice_e2e::upstream::Upstream;
 use sluice_e2e_istio::chain::PROMETHEUS;
 use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::proxy::Proxy;
-use sluice_filter::bucket::bucket;
 
 use crate::world::{World, config, wait_for_revision};
 

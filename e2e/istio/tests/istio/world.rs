@@ -196,7 +196,7 @@ spec:
         let config = spec
             .get("pluginConfig")
             .unwrap_or_else(|| &spec["wasm"]["pluginConfig"]);
-        sluice_filter::revision::Revision::of(config).as_gauge()
+        sluice_core::revision::Revision::of(config).as_gauge()
     }
 
     /// One weight of a namespace's WasmPlugin, as the API server has it.

@@ -2,11 +2,11 @@
 //!
 //! The way of a configuration: [`config::Document::read`] → [`plan::Plan::build`]. The way of a request:
 //! [`decide::decide`] asks a [`request::Request`] for what the [`plan::Plan`] needs and answers with
-//! [`decide::Decisions`]. Neither knows of Envoy: `envoy` (built for wasm32-wasip1 only) hosts them in a proxy,
-//! the `sluice` binary hosts them in `explain` and `simulate`.
+//! [`decide::Decisions`]. Neither knows of Envoy: the package `sluice-filter` hosts
+//! them in a proxy, the `sluice` binary hosts them in `explain` and `simulate`.
 //!
 //! ```
-//! use sluice_filter::{bucket::bucket, config::Document, plan::{Node, Plan}};
+//! use sluice_core::{bucket::bucket, config::Document, plan::{Node, Plan}};
 //!
 //! let document = Document::read(br#"{"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 5}}}}"#).unwrap();
 //! let plan = Plan::build(&document, &Node::default(), None);
@@ -33,6 +33,3 @@ pub mod revision;
 pub mod scanner;
 pub mod shape;
 pub mod tally;
-
-#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
-mod envoy;

@@ -11,7 +11,7 @@ pub const MAX_COOKIES: usize = 180;
 /// The value of the first cookie with this name; names are case-sensitive.
 ///
 /// ```
-/// use sluice_filter::cookies::value;
+/// use sluice_core::cookies::value;
 /// assert_eq!(value(b"a=1; email=\"joe@example.com\"", b"email"), Some(&b"joe@example.com"[..]));
 /// assert_eq!(value(b"a=1; b", b"b"), None);
 /// ```

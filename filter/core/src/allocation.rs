@@ -21,7 +21,7 @@ impl Percent {
     /// A percentage from 0 to 100 in steps of 0.001; `None` for anything else.
     ///
     /// ```
-    /// use sluice_filter::allocation::Percent;
+    /// use sluice_core::allocation::Percent;
     /// assert_eq!(Percent::new(12.5).unwrap().buckets(), 12_500);
     /// assert_eq!(Percent::new(0.0005), None);
     /// assert_eq!(Percent::new(100.001), None);

@@ -12,8 +12,8 @@ use fnv::FnvBuildHasher;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
-use crate::plan::{Node, NodeKind};
-use crate::request::{Bytes, Request};
+use sluice_core::plan::{Node, NodeKind};
+use sluice_core::request::{Bytes, Request};
 
 /// Where Istio's JWT filter leaves the verified claims.
 const CLAIMS: [&str; 4] = [
@@ -24,7 +24,7 @@ const CLAIMS: [&str; 4] = [
 ];
 
 /// The request that Envoy is asking about.
-pub(super) struct CurrentRequest;
+pub(crate) struct CurrentRequest;
 
 impl Request for CurrentRequest {
     fn authority(&self) -> Option<Bytes<'_>> {
@@ -64,35 +64,35 @@ impl Request for CurrentRequest {
 }
 
 /// Replaces every value of a request header by one. The host refuses only where there is no request any more.
-pub(super) fn set_request_header(name: &str, value: &str) {
+pub(crate) fn set_request_header(name: &str, value: &str) {
     let _ =
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()));
 }
 
 /// Removes every value of a request header.
-pub(super) fn remove_request_header(name: &str) {
+pub(crate) fn remove_request_header(name: &str) {
     let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
 }
 
 /// A response header's first value.
-pub(super) fn response_header(name: &str) -> Option<Vec<u8>> {
+pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name)
         .ok()
         .flatten()
 }
 
 /// Replaces every value of a response header by one.
-pub(super) fn set_response_header(name: &str, value: &[u8]) {
+pub(crate) fn set_response_header(name: &str, value: &[u8]) {
     let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value));
 }
 
 /// Adds a value to a response header.
-pub(super) fn add_response_header(name: &str, value: &[u8]) {
+pub(crate) fn add_response_header(name: &str, value: &[u8]) {
     let _ = hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value);
 }
 
 /// The plugin configuration as received.
-pub(super) fn plugin_configuration() -> Vec<u8> {
+pub(crate) fn plugin_configuration() -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)
         .ok()
         .flatten()
@@ -100,14 +100,14 @@ pub(super) fn plugin_configuration() -> Vec<u8> {
 }
 
 /// The plugin's name, as Envoy has it: in Istio, namespace and resource name.
-pub(super) fn plugin_name() -> String {
+pub(crate) fn plugin_name() -> String {
     property(&["plugin_name"])
         .map(|name| String::from_utf8_lossy(&name).into_owned())
         .unwrap_or_default()
 }
 
 /// What this Envoy says of itself.
-pub(super) fn node() -> Node {
+pub(crate) fn node() -> Node {
     let kind = NodeKind::of_node_id(&property(&["xds", "node", "id"]).unwrap_or_default());
     let namespace = property(&["xds", "node", "metadata", "NAMESPACE"])
         .and_then(|name| String::from_utf8(name).ok());
@@ -119,17 +119,17 @@ fn property(path: &[&str]) -> Option<Vec<u8>> {
 }
 
 /// Bytes that outlive configurations and are shared by all VMs of this module.
-pub(super) fn shared_data(key: &str) -> Option<Vec<u8>> {
+pub(crate) fn shared_data(key: &str) -> Option<Vec<u8>> {
     hostcalls::get_shared_data(key).ok()?.0
 }
 
 /// Keeps bytes for all VMs of this module. Losing a race is losing to an equally new value.
-pub(super) fn set_shared_data(key: &str, value: &[u8]) {
+pub(crate) fn set_shared_data(key: &str, value: &[u8]) {
     let _ = hostcalls::set_shared_data(key, Some(value), None);
 }
 
 /// Time since the epoch; zero when the host has no clock.
-pub(super) fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let now = hostcalls::get_current_time()
         .ok()
         .and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -137,19 +137,19 @@ pub(super) fn now() -> Duration {
 }
 
 /// Asks for a tick each `period`.
-pub(super) fn set_tick_period(period: Duration) {
+pub(crate) fn set_tick_period(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
 /// Adds to a counter; created when first needed.
-pub(super) fn add_to_counter(name: &str, labels: &[(&str, &str)], number: u64) {
+pub(crate) fn add_to_counter(name: &str, labels: &[(&str, &str)], number: u64) {
     with_metric(MetricType::Counter, name, labels, |id| {
         let _ = hostcalls::increment_metric(id, i64::try_from(number).unwrap_or(i64::MAX));
     });
 }
 
 /// Sets a gauge, or adds a value to a histogram.
-pub(super) fn record(kind: MetricType, name: &str, labels: &[(&str, &str)], value: u64) {
+pub(crate) fn record(kind: MetricType, name: &str, labels: &[(&str, &str)], value: u64) {
     with_metric(kind, name, labels, |id| {
         let _ = hostcalls::record_metric(id, value);
     });

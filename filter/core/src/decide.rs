@@ -135,7 +135,7 @@ impl std::ops::Deref for Decisions {
 ///
 /// ```
 /// # use std::borrow::Cow;
-/// # use sluice_filter::{config::Document, decide::{decide, Reason}, plan::{Node, Plan}, request::{Bytes, Request}};
+/// # use sluice_core::{config::Document, decide::{decide, Reason}, plan::{Node, Plan}, request::{Bytes, Request}};
 /// struct Alice;
 /// impl Request for Alice {
 ///     # fn authority(&self) -> Option<Bytes<'_>> { None }

@@ -15,7 +15,7 @@ const BITS: u32 = 48;
 /// A 48-bit fingerprint of a document, shown as 12 hexadecimal digits.
 ///
 /// ```
-/// use sluice_filter::revision::Revision;
+/// use sluice_core::revision::Revision;
 ///
 /// let one = Revision::of(&serde_json::json!({"b": 5.0, "a": null}));
 /// assert_eq!(one, Revision::of(&serde_json::json!({"b": 5})));

@@ -2,6 +2,7 @@
 //!
 //! [`root`] takes configurations and flushes counters, [`http`] hosts one decision a request, [`host`] makes every host
 //! call. Built for wasm32-wasip1 only; one VM a worker, so nothing here is shared between threads.
+#![cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 
 mod host;
 mod http;
@@ -10,6 +11,6 @@ mod root;
 mod start {
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-        proxy_wasm::set_root_context(|_| Box::new(super::root::Root::default()));
+        proxy_wasm::set_root_context(|_| Box::new(crate::root::Root::default()));
     }}
 }

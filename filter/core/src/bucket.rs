@@ -13,7 +13,7 @@ pub const BUCKETS: u32 = 100_000;
 /// The bucket of `id` in a split with this salt and draw: 0 to 99,999.
 ///
 /// ```
-/// use sluice_filter::bucket::bucket;
+/// use sluice_core::bucket::bucket;
 /// assert_eq!(bucket("web", None, b"alice"), 56_066);
 /// ```
 pub fn bucket(salt: &str, draw: Option<&str>, id: &[u8]) -> u32 {

@@ -4,8 +4,8 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use sluice_filter::allocation::{Allocation, MAX_VARIANTS, Percent};
-use sluice_filter::bucket::{BUCKETS, Seed};
+use sluice_core::allocation::{Allocation, MAX_VARIANTS, Percent};
+use sluice_core::bucket::{BUCKETS, Seed};
 
 /// How many users the statistical promises are checked with.
 const USERS: u32 = 1_000_000;
@@ -244,11 +244,11 @@ fn filter_and_control_agree_on_the_revision_of_any_number() {
         any::<f64>().prop_filter("JSON has no other", |number| number.is_finite()),
         |number| {
             let value = serde_json::json!({"weights": {"web": {"everyone": {"canary": number}}}});
-            let sent = sluice_filter::revision::canonical(&value);
-            let received = sluice_filter::config::Document::read(sent.as_bytes()).unwrap();
+            let sent = sluice_core::revision::canonical(&value);
+            let received = sluice_core::config::Document::read(sent.as_bytes()).unwrap();
             prop_assert_eq!(
                 received.revision,
-                sluice_filter::revision::Revision::of(&value)
+                sluice_core::revision::Revision::of(&value)
             );
             Ok(())
         },
@@ -316,7 +316,7 @@ fn scanners_and_the_regex_crate_agree() {
                 .build()
                 .parse(&pattern)
                 .unwrap();
-            let Some(scanner) = sluice_filter::scanner::Scanner::new(&parsed) else {
+            let Some(scanner) = sluice_core::scanner::Scanner::new(&parsed) else {
                 return Ok(());
             };
             counter.set(counter.get() + 1);

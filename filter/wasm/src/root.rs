@@ -12,13 +12,13 @@ use fnv::FnvBuildHasher;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, MetricType};
 
-use super::host;
-use super::http::Http;
-use crate::config::{Document, Unreadable};
-use crate::plan::Plan;
-use crate::problem::Problem;
-use crate::revision::Revision;
-use crate::tally::Tally;
+use crate::host;
+use crate::http::Http;
+use sluice_core::config::{Document, Unreadable};
+use sluice_core::plan::Plan;
+use sluice_core::problem::Problem;
+use sluice_core::revision::Revision;
+use sluice_core::tally::Tally;
 
 /// How often counters are flushed. Chosen: well below the scrape intervals in use.
 const TICK: Duration = Duration::from_secs(1);
@@ -35,10 +35,10 @@ thread_local! {
 
 /// What one configuration's requests share.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// `None`: there never was a readable configuration; traffic passes untouched.
-    pub(super) plan: Option<Plan>,
-    pub(super) tally: RefCell<Tally>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) tally: RefCell<Tally>,
 }
 
 impl Shared {
@@ -62,7 +62,7 @@ impl Drop for Shared {
 
 /// The root context of one configuration.
 #[derive(Default)]
-pub(super) struct Root {
+pub(crate) struct Root {
     plugin: String,
     shared: Rc<Shared>,
 }

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use std::hint::black_box;
 
 use serde_json::{Value, json};
-use sluice_filter::config::Document;
-use sluice_filter::decide::decide;
-use sluice_filter::plan::{Node, Plan};
-use sluice_filter::request::{Bytes, Request};
+use sluice_core::config::Document;
+use sluice_core::decide::decide;
+use sluice_core::plan::{Node, Plan};
+use sluice_core::request::{Bytes, Request};
 
 struct Fixed {
     host: &'static str,

@@ -6,15 +6,15 @@ use std::time::Duration;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MetricType};
 
-use super::host::{self, CurrentRequest};
-use super::root::Shared;
-use crate::decide::{Decisions, decide};
-use crate::identity::NewIdentity;
-use crate::plan::Plan;
-use crate::tally::Count;
+use crate::host::{self, CurrentRequest};
+use crate::root::Shared;
+use sluice_core::decide::{Decisions, decide};
+use sluice_core::identity::NewIdentity;
+use sluice_core::plan::Plan;
+use sluice_core::tally::Count;
 
 /// The context of one request.
-pub(super) struct Http {
+pub(crate) struct Http {
     shared: Rc<Shared>,
     issued: Option<NewIdentity>,
     measured: Option<Box<Measured>>,
@@ -27,7 +27,7 @@ struct Measured {
 }
 
 impl Http {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
+    pub(crate) fn new(shared: Rc<Shared>) -> Self {
         Self {
             shared,
             issued: None,

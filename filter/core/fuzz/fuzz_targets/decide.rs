@@ -1,0 +1,3 @@
+//! Any bytes: see `sluice_core::fuzzing::request`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sluice_core::fuzzing::request(bytes));
