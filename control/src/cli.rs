@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::envoy::Upstream;
-use crate::weights::Share;
+use crate::local::Upstream;
+use crate::model::weights::Share;
 pub use delivery::{Environment, Import, PluginKind, Promote, Push, Refetch, Render};
 
 /// Sticky traffic splitting for Istio: moves the percentages, and shows what they do.

@@ -7,6 +7,7 @@ mod connection;
 pub mod owned;
 pub mod plugins;
 pub mod pods;
+pub mod prometheus;
 
 use std::path::PathBuf;
 use std::sync::Arc;

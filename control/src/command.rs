@@ -8,6 +8,7 @@ mod get;
 mod history;
 mod import;
 mod leash;
+pub mod output;
 mod promote;
 mod push;
 mod redraw;
@@ -22,13 +23,13 @@ mod validate;
 
 use std::path::Path;
 
-use crate::change::{self, State};
 use crate::cli::{Cli, Command, ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
-use crate::document::{self, Plugin};
-use crate::moves::{Move, moves};
+use crate::model::change::{self, State};
+use crate::model::churn;
+use crate::model::churn::{Move, moves};
+use crate::model::plugin::{self, Plugin};
+use crate::model::weights::Owned;
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
-use crate::weights::Owned;
-use crate::{moves as plan_moves, output};
 use sluice_core::plan::{Node, Plan};
 
 /// What became of a command that could run.
@@ -64,7 +65,9 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Schema => {
-            output::line(serde_json::to_string_pretty(&crate::schema::schema())?);
+            output::line(serde_json::to_string_pretty(
+                &crate::model::schema::schema(),
+            )?);
             Ok(Outcome::Good)
         }
         Command::Leash(arguments) => leash::run(&arguments),
@@ -74,7 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
 /// The configuration of a file or, without one, of the store.
 fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
     match file {
-        Some(file) => document::plugin(file),
+        Some(file) => plugin::plugin(file),
         None => Ok(stores::one(arguments)?.snapshot()?.plugin),
     }
 }
@@ -200,7 +203,7 @@ fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mod
         return format!("nothing to change: the weights are already so{suffix}");
     }
     lines.extend(moves(before, after).iter().map(sentence));
-    for (split, audience, one, other) in plan_moves::meeting_challengers(after) {
+    for (split, audience, one, other) in churn::meeting_challengers(after) {
         lines.push(format!("warning: {split} {audience}: the ranges of {one} and {other} meet; further changes may move users between them"));
     }
     lines.join("\n")

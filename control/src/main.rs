@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Problems) => ExitCode::from(1),
         Err(error) => {
-            sluice::output::error(&error);
+            sluice::command::output::error(&error);
             ExitCode::from(2)
         }
     }

@@ -9,9 +9,9 @@ pub mod kubernetes;
 
 use std::collections::BTreeSet;
 
-use crate::change::State;
-use crate::document::Plugin;
-use crate::weights::Owned;
+use crate::model::change::State;
+use crate::model::plugin::Plugin;
+use crate::model::weights::Owned;
 use history::Entry;
 
 /// What a store holds at one moment.

@@ -16,7 +16,7 @@ fn every_configuration_in_the_readme_is_good() {
         .collect();
     assert_eq!(blocks.len(), 2);
     for block in blocks {
-        let inputs = sluice::input::parse("README.md", block).unwrap();
+        let inputs = sluice::model::input::parse("README.md", block).unwrap();
         let document = Document::from_value(inputs[0].value.clone()).unwrap();
         let plan = Plan::build(&document, &Node::default(), None);
         assert_eq!(plan.problems(), [], "{block}");

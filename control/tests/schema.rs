@@ -12,7 +12,7 @@ use sluice_core::plan::{Node, Plan};
 #[test]
 fn the_committed_schema_is_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasmplugin/config.schema.json");
-    let generated = serde_json::to_string_pretty(&sluice::schema::schema()).unwrap() + "\n";
+    let generated = serde_json::to_string_pretty(&sluice::model::schema::schema()).unwrap() + "\n";
     if std::env::var_os("GOLDEN").is_some() {
         std::fs::write(&path, &generated).unwrap();
     }
@@ -45,7 +45,7 @@ fn accepted(config: Value) -> BTreeSet<String> {
 
 #[test]
 fn the_schema_names_exactly_the_fields_that_the_filter_reads() {
-    let schema = sluice::schema::schema();
+    let schema = sluice::model::schema::schema();
     let properties = |place: &Value| {
         place["properties"]
             .as_object()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use sluice::described::{Described, is_open};
+use sluice::operations::described::{Described, is_open};
 use sluice_core::config::Document;
 use sluice_core::decide::{Reason, decide};
 use sluice_core::plan::{Node, NodeKind, Plan};

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::envoy::Upstream as Target;
-use sluice::envoy::files::{Files, Settings};
-use sluice::envoy::metrics::{Sample, sum};
-use sluice::envoy::process::{Envoy, find_envoy, find_module};
+use sluice::local::Upstream as Target;
+use sluice::local::files::{Files, Settings};
+use sluice::local::metrics::{Sample, sum};
+use sluice::local::process::{Envoy, find_envoy, find_module};
 use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::{Revision, canonical};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{ClusterArgs, ForceArgs, OutputArgs, ReasonArgs, ScopeArgs};
-use crate::manifests::Service;
+use crate::model::manifests::Service;
 
 /// `sluice promote`.
 #[derive(Args, Debug)]

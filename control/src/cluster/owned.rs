@@ -5,8 +5,8 @@
 use kube::core::ObjectMeta;
 use serde_json::Value;
 
-use crate::document::Kind;
-use crate::weights::Owned;
+use crate::model::plugin::Kind;
+use crate::model::weights::Owned;
 
 /// What our managers' names begin with; the split's name follows.
 pub const MANAGER: &str = "sluice/";

@@ -8,9 +8,9 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
 use super::{Cluster, ClusterError, code, owned};
-use crate::document::{self, Kind, Plugin};
-use crate::input::Input;
-use crate::near;
+use crate::model::input::Input;
+use crate::model::plugin::{self, Kind, Plugin};
+use crate::model::suggest;
 
 /// Where plugins are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Found {
 
 /// The API's resource for a kind.
 ///
-/// The kinds are those of [`document::API_VERSION`]; a bare configuration is none and gets WasmPlugin's.
+/// The kinds are those of [`plugin::API_VERSION`]; a bare configuration is none and gets WasmPlugin's.
 pub fn resource(kind: Kind) -> ApiResource {
     let name = if kind == Kind::TrafficExtension {
         "TrafficExtension"
@@ -68,7 +68,7 @@ impl Found {
             object.metadata.name.as_deref().unwrap_or_default(),
         );
         let value = serde_json::json!({"kind": kind.name(), "metadata": {"name": object.metadata.name, "namespace": namespace}, "spec": object.data.get("spec")});
-        let mut plugins = document::plugins(vec![Input {
+        let mut plugins = plugin::plugins(vec![Input {
             source: source.clone(),
             value,
         }])?;
@@ -213,7 +213,7 @@ pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<F
         .collect();
     bail!(
         "namespace {namespace} has no plugin {name:?}; {}",
-        near::hint(name, names.into_iter())
+        suggest::hint(name, names.into_iter())
     )
 }
 

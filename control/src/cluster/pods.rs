@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::plugins::Found;
-use crate::document::{Kind, target_refs};
+use crate::model::plugin::{Kind, target_refs};
 
 /// The container that Istio's injection, its gateways and its waypoints have in common.
 const PROXY_CONTAINER: &str = "istio-proxy";

@@ -1,11 +1,11 @@
 //! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
 
 use super::{Outcome, stores};
-use crate::change;
 use crate::cli::Abort;
-use crate::output;
+use crate::command::output;
+use crate::model::change;
+use crate::model::weights::Owned;
 use crate::store::{Manner, Store, Write};
-use crate::weights::Owned;
 use sluice_core::plan::Node;
 
 /// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.

@@ -15,9 +15,9 @@ use sluice_core::revision::canonical;
 
 use super::Outcome;
 use crate::cli::Dev;
-use crate::envoy::Upstream;
-use crate::envoy::files::{Files, Settings};
-use crate::envoy::process::{Envoy, find_envoy, find_module};
+use crate::local::Upstream;
+use crate::local::files::{Files, Settings};
+use crate::local::process::{Envoy, find_envoy, find_module};
 use crate::store::Store as _;
 use crate::store::directory::{Directory, replace};
 use view::View;
@@ -170,14 +170,14 @@ fn check_upstreams(upstreams: &[Upstream], plan: &Plan) -> anyhow::Result<()> {
         let Some(found) = plan.split_named(split) else {
             anyhow::bail!(
                 "--upstream {split}/{variant}: there is no split {split:?}; {}",
-                crate::near::hint(split, names())
+                crate::model::suggest::hint(split, names())
             );
         };
         if found.definition.variant(variant.as_bytes()).is_none() {
             let variants = found.definition.variants.iter().map(AsRef::as_ref);
             anyhow::bail!(
                 "--upstream {split}/{variant}: split {split} has no variant {variant:?}; {}",
-                crate::near::hint(variant, variants)
+                crate::model::suggest::hint(variant, variants)
             );
         }
     }

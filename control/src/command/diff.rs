@@ -4,14 +4,15 @@ use sluice_core::plan::Node;
 
 use super::{Outcome, plan_with, sentence, stores};
 use crate::cli::Diff;
-use crate::moves::moves;
-use crate::{change, document, output};
+use crate::command::output;
+use crate::model::churn::moves;
+use crate::model::{change, plugin};
 
 pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
     let snapshot = stores::one(&arguments.store)?.snapshot()?;
     let before = snapshot.plugin.plan(&Node::default())?;
     let after = match (&arguments.file, &arguments.split) {
-        (Some(file), _) => document::plugin(file)?.plan(&Node::default())?,
+        (Some(file), _) => plugin::plugin(file)?.plan(&Node::default())?,
         (None, Some(split)) => {
             let owned = change::set(
                 &snapshot.state(),

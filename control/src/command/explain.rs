@@ -7,8 +7,8 @@ use sluice_core::plan::{Node, NodeKind, Plan};
 
 use super::{Outcome, plugin};
 use crate::cli::{Explain, ProxyKind};
-use crate::described::{Described, is_open, sentences};
-use crate::output;
+use crate::command::output;
+use crate::operations::described::{Described, is_open, sentences};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

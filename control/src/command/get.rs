@@ -5,8 +5,9 @@ use sluice_core::plan::{Node, Plan};
 
 use super::{Outcome, stores};
 use crate::cli::Get;
-use crate::moves::audiences;
-use crate::{near, output};
+use crate::command::output;
+use crate::model::churn::audiences;
+use crate::model::suggest;
 
 /// One weight.
 #[derive(Serialize)]
@@ -88,7 +89,7 @@ pub(super) fn weights(plan: &Plan, split: Option<&str>) -> anyhow::Result<Vec<We
     {
         anyhow::bail!(
             "there is no split {wanted:?}; {}",
-            near::hint(wanted, names())
+            suggest::hint(wanted, names())
         );
     }
     let mut weights = Vec::new();

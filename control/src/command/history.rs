@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Outcome, stores};
 use crate::cli::History;
-use crate::output;
+use crate::command::output;
 use crate::store::history::Entry;
 
 #[derive(Serialize)]

@@ -5,9 +5,10 @@ use anyhow::bail;
 
 use super::Outcome;
 use crate::cli::Import;
-use crate::document::{Kind, Plugin};
-use crate::imported::Imported;
-use crate::{input, output};
+use crate::command::output;
+use crate::model::input;
+use crate::model::plugin::{Kind, Plugin};
+use crate::operations::import::Imported;
 
 pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
     let imported = Imported::of(&input::documents(&arguments.file)?);

@@ -3,12 +3,12 @@
 use anyhow::Context as _;
 
 use super::{Change, Mode, Outcome, stores};
-use crate::change;
 use crate::cli::{ClusterArgs, Environment, Promote};
-use crate::output;
+use crate::command::output;
+use crate::model::change;
+use crate::model::weights::Owned;
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
-use crate::weights::Owned;
 use sluice_core::plan::Node;
 
 pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::cli::Push;
-use crate::image::{Image, digest};
-use crate::output;
+use crate::command::output;
+use crate::operations::image::{Image, digest};
 
 /// Docker Hub's name in docker's config.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";

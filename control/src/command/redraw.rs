@@ -1,9 +1,9 @@
 //! `sluice redraw`: draws other users for the next canary.
 
 use super::{Change, Mode, Outcome};
-use crate::change;
 use crate::cli::{Redraw, ScopeArgs};
-use crate::weights::Owned;
+use crate::model::change;
+use crate::model::weights::Owned;
 
 pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
     let change = Change {

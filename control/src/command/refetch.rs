@@ -5,7 +5,7 @@
 use super::{Outcome, stores};
 use crate::cli::Refetch;
 use crate::cluster::plugins::Found;
-use crate::output;
+use crate::command::output;
 use crate::store::kubernetes::Kubernetes;
 
 pub(super) fn run(arguments: &Refetch) -> anyhow::Result<Outcome> {

@@ -5,12 +5,13 @@ use sluice_core::plan::Node;
 
 use super::Outcome;
 use crate::cli::{PluginKind, Render};
-use crate::document::{self, Kind};
-use crate::manifests::{Rendering, Routing, documents, needs_claims};
-use crate::{change, output};
+use crate::command::output;
+use crate::model::change;
+use crate::model::manifests::{Rendering, Routing, documents, needs_claims};
+use crate::model::plugin::{self, Kind};
 
 pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
-    let plugin = document::plugin(&arguments.file)?;
+    let plugin = plugin::plugin(&arguments.file)?;
     let plan = plugin.plan(&Node::default())?;
     if !plan.problems().is_empty() {
         let problems: Vec<String> = plan.problems().iter().map(ToString::to_string).collect();

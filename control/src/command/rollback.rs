@@ -1,11 +1,11 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
 use super::{Change, Mode, Outcome, stores};
-use crate::change::{self, Refusal};
 use crate::cli::Rollback;
-use crate::output;
+use crate::command::output;
+use crate::model::change::{self, Refusal};
+use crate::model::weights::Owned;
 use crate::store::history::Entry;
-use crate::weights::Owned;
 
 pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
     let store = stores::one(&arguments.store)?;

@@ -1,8 +1,8 @@
 //! `sluice set`: changes a split's weights.
 
 use super::{Change, Mode, Outcome};
-use crate::change;
 use crate::cli::Set;
+use crate::model::change;
 
 pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
     let typed = &arguments.change;

@@ -7,9 +7,10 @@ use sluice_core::plan::{Node, Plan, Split};
 
 use super::{Outcome, plugin};
 use crate::cli::Simulate;
-use crate::moves::audiences;
-use crate::statistics::{cramers_v, noise_of_v, wilson_99};
-use crate::{document, input, output};
+use crate::command::output;
+use crate::model::churn::audiences;
+use crate::model::input;
+use crate::model::statistics::{cramers_v, noise_of_v, wilson_99};
 
 /// How many pairs of splits are correlated at most; beyond, the first ones in byte order, and it is said.
 const MAX_PAIRS: usize = 1_000;
@@ -83,7 +84,7 @@ pub(super) fn run(arguments: &Simulate) -> anyhow::Result<Outcome> {
     let against = arguments
         .against
         .as_deref()
-        .map(document::plugin)
+        .map(crate::model::plugin::plugin)
         .transpose()?;
     let against = against
         .map(|plugin| plugin.plan(&Node::default()))

@@ -17,10 +17,10 @@ use sluice_core::revision::Revision;
 use super::dev::{RUNNING, Running};
 use super::{Outcome, stores};
 use crate::cli::Status;
-use crate::envoy::admin::Admin;
-use crate::envoy::metrics::{Sample, sum};
-use crate::moves::audiences;
-use crate::output;
+use crate::command::output;
+use crate::local::admin::Admin;
+use crate::local::metrics::{Sample, sum};
+use crate::model::churn::audiences;
 use crate::store::Store as _;
 use crate::store::directory::Directory;
 

@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::cli::{ClusterArgs, ScopeArgs, StoreArgs};
 use crate::cluster::plugins::{self, Scope};
 use crate::cluster::{Address, Cluster};
-use crate::near;
+use crate::model::suggest;
 use crate::store::Store;
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
@@ -120,7 +120,7 @@ pub(super) fn with_split(
         Some(split) if wanted.is_empty() => {
             bail!(
                 "no plugin has a split {split:?}; {}",
-                near::hint(split, known.iter().map(String::as_str))
+                suggest::hint(split, known.iter().map(String::as_str))
             )
         }
         _ => Ok(wanted),

@@ -8,13 +8,14 @@ use sluice_core::plan::Node;
 
 use super::stores::Place;
 use super::{Outcome, stores};
+use crate::analyze::{self, lint};
 use crate::cli::Validate;
 use crate::cluster::plugins::routes;
-use crate::document::{self, Plugin};
-use crate::input::{self, Input};
+use crate::command::output;
+use crate::model::input::{self, Input};
+use crate::model::plugin::{self, Plugin};
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
-use crate::{fit, lint, output};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,10 +49,10 @@ pub(super) fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
     if let Some(earlier) = &arguments.against {
         against(earlier, &plugins, &mut reports)?;
     }
-    let findings = fit::check(&plugins, &documents, &arguments.root_namespace);
+    let findings = analyze::check(&plugins, &documents, &arguments.root_namespace);
     let is_good =
         findings.problems.is_empty() && reports.iter().all(|report| report.problems.is_empty());
-    let fit::Findings { problems, warnings } = findings;
+    let analyze::Findings { problems, warnings } = findings;
     output::print(
         arguments.output.output,
         &Whole {
@@ -72,10 +73,10 @@ pub(super) fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
 /// Every plugin of a file, directory or stream, and everything beside them.
 fn read(file: &Path) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
     let documents = input::documents(file)?;
-    let plugins = document::plugins(documents.clone())?;
+    let plugins = plugin::plugins(documents.clone())?;
     if plugins.is_empty() {
         // Says what is accepted.
-        document::plugin(file)?;
+        plugin::plugin(file)?;
     }
     Ok((plugins, documents))
 }
@@ -131,7 +132,7 @@ fn report(plugin: &Plugin) -> Report {
 
 /// What moves users, against the plugin of the same name, or the only one.
 fn against(earlier: &Path, plugins: &[Plugin], reports: &mut [Report]) -> anyhow::Result<()> {
-    let formers = document::plugins(input::documents(earlier)?)?;
+    let formers = plugin::plugins(input::documents(earlier)?)?;
     for (plugin, report) in plugins.iter().zip(reports) {
         let same =
             |former: &&Plugin| former.name == plugin.name && former.namespace == plugin.namespace;
@@ -149,7 +150,7 @@ fn against(earlier: &Path, plugins: &[Plugin], reports: &mut [Report]) -> anyhow
         }
     }
     if formers.is_empty() {
-        document::plugin(earlier)?;
+        plugin::plugin(earlier)?;
     }
     Ok(())
 }

@@ -13,9 +13,9 @@ use anyhow::{Context as _, bail};
 
 use super::history::{self, Entry};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write};
-use crate::document::{self, Plugin, merge};
-use crate::input;
-use crate::weights::Owned;
+use crate::model::input;
+use crate::model::plugin::{self, Plugin, merge};
+use crate::model::weights::Owned;
 
 const PLUGIN: &str = "plugin.yaml";
 const WEIGHTS: &str = "weights.yaml";
@@ -72,7 +72,7 @@ impl Directory {
     }
 
     fn plugin(&self) -> anyhow::Result<Plugin> {
-        document::plugin(&self.path.join(PLUGIN))
+        plugin::plugin(&self.path.join(PLUGIN))
     }
 
     fn owned(&self) -> anyhow::Result<(Owned, Option<Plugin>)> {
@@ -80,7 +80,7 @@ impl Directory {
         if !path.exists() {
             return Ok((Owned::default(), None));
         }
-        let mut plugins = document::plugins(input::documents(&path)?)?;
+        let mut plugins = plugin::plugins(input::documents(&path)?)?;
         match plugins.len() {
             0 => Ok((Owned::default(), None)),
             1 => {
@@ -182,9 +182,9 @@ impl Directory {
 
     /// As [`Store::snapshot`], but whatever cannot be read is empty: an abort must work then too.
     fn salvage(&self) -> Snapshot {
-        let nothing = || document::Plugin {
+        let nothing = || plugin::Plugin {
             source: PLUGIN.to_owned(),
-            kind: document::Kind::Bare,
+            kind: plugin::Kind::Bare,
             name: None,
             namespace: None,
             config: serde_json::json!({}),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{WeightChange, differences};
-use crate::weights::Owned;
+use crate::model::change::{WeightChange, differences};
+use crate::model::weights::Owned;
 
 /// How many changes are kept (DESIGN section 5; ControllerRevisions will keep as many).
 pub const KEPT: usize = 50;

@@ -19,7 +19,7 @@ use super::history::Entry;
 use super::{Decide, Manner, OthersFields, Snapshot, Store, Updated, Urgency};
 use crate::cluster::plugins::{self, Found};
 use crate::cluster::{Cluster, owned};
-use crate::document::Kind;
+use crate::model::plugin::Kind;
 
 /// How long a write tries to get its turn among other writers. Chosen: a turn takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);

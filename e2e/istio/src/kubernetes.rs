@@ -171,7 +171,7 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
 
 /// The documents of a YAML stream.
 pub fn documents(yaml: &str) -> Vec<Value> {
-    sluice::input::parse("test", yaml)
+    sluice::model::input::parse("test", yaml)
         .unwrap()
         .into_iter()
         .map(|input| input.value)

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::envoy::process::{Envoy, find_module};
+use sluice::local::process::{Envoy, find_module};
 use sluice_core::revision::canonical;
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
@@ -436,7 +436,7 @@ async fn memory_and_changes(folder: &Path, module: &Path) {
     for number in [1, 1_000] {
         let files = folder.join(format!("ecds-{number}"));
         std::fs::create_dir_all(&files).unwrap();
-        let settings = sluice::envoy::files::Settings {
+        let settings = sluice::local::files::Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             node_id: "bench".to_owned(),
             namespace: None,
@@ -445,7 +445,7 @@ async fn memory_and_changes(folder: &Path, module: &Path) {
             trusted_hops: 0,
             module: module.to_owned(),
         };
-        let files = sluice::envoy::files::Files::new(&files, settings).unwrap();
+        let files = sluice::local::files::Files::new(&files, settings).unwrap();
         let mut config = config(number);
         for (_, split) in config["splits"].as_object_mut().unwrap() {
             split.as_object_mut().unwrap().remove("header");
@@ -511,7 +511,7 @@ async fn effect_of_changes(folder: &Path, changes: u32) {
 
 /// Envoy configures three VMs a change (a throw-away one, the main thread's, the worker's), so a third of its CPU time
 /// is an upper bound of one VM's.
-async fn changes(envoy: &Envoy, files: &sluice::envoy::files::Files, mut config: Value) {
+async fn changes(envoy: &Envoy, files: &sluice::local::files::Files, mut config: Value) {
     let mut costs = Vec::new();
     for change in 0..20 {
         config["weights"]["web"]["everyone"]["canary"] = json!(change + 6);
@@ -523,7 +523,7 @@ async fn changes(envoy: &Envoy, files: &sluice::envoy::files::Files, mut config:
         costs.push((cpu_seconds(envoy.id()) - before) * 1e3 / 3.0);
         let samples = envoy.admin().samples().await.unwrap();
         assert_eq!(
-            sluice::envoy::metrics::sum(&samples, "sluice_config_revision", &[]),
+            sluice::local::metrics::sum(&samples, "sluice_config_revision", &[]),
             revision,
             "after {:?}",
             began.elapsed()

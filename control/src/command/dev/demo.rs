@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use sluice_core::plan::Plan;
 use tokio::net::TcpListener;
 
-use crate::envoy::Upstream;
+use crate::local::Upstream;
 use crate::store::directory::replace;
 
 const PLUGIN: &str = r"# Served over plain HTTP, where browsers refuse Secure cookies: hence `secure: false` and a plain cookie name.

@@ -8,10 +8,10 @@ use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::Revision;
 
 use super::Delivery;
+use crate::command::output;
 use crate::command::status::{Measured, table};
-use crate::envoy::metrics::{Sample, sum};
-use crate::envoy::process::Envoy;
-use crate::output;
+use crate::local::metrics::{Sample, sum};
+use crate::local::process::Envoy;
 
 /// What is shown.
 pub(super) struct View {

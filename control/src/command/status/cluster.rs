@@ -16,9 +16,9 @@ use crate::cli::Status;
 use crate::cluster::Cluster;
 use crate::cluster::plugins::{self, Found, Scope};
 use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
+use crate::cluster::prometheus::Prometheus;
 use crate::command::Outcome;
-use crate::output;
-use crate::prometheus::Prometheus;
+use crate::command::output;
 
 /// How often a watched status is read.
 const EVERY: Duration = Duration::from_secs(1);
@@ -295,7 +295,7 @@ async fn shares(
     let ours = series
         .iter()
         .filter(|series| proxies.iter().any(|proxy| is_of(series, proxy)));
-    let count = |series: &crate::prometheus::Series| {
+    let count = |series: &crate::cluster::prometheus::Series| {
         let [split, audience, variant] =
             DECISION_LABELS.map(|label| series.label(label).to_owned());
         Some(((split, audience, variant), series.last()?.1.round() as u64))

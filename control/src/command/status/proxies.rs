@@ -7,7 +7,7 @@ use serde::Serialize;
 use sluice_core::revision::Revision;
 
 use crate::cluster::pods::Proxy;
-use crate::prometheus::Series;
+use crate::cluster::prometheus::Series;
 
 /// How far apart two samples of the ticks must be to tell. The filter counts each second and Envoy's statistics follow;
 /// chosen: three ticks.
@@ -221,7 +221,7 @@ mod tests {
 
     fn series(pod: &str, labels: serde_json::Value, values: &[(f64, f64)]) -> Series {
         let mut metric = json!({"namespace": "a", "pod": pod});
-        crate::document::merge(&mut metric, labels);
+        crate::model::plugin::merge(&mut metric, labels);
         let values: Vec<_> = values
             .iter()
             .map(|(at, value)| json!([at, value.to_string()]))

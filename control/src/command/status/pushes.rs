@@ -6,7 +6,7 @@ use super::cluster::{ProxyReport, Report};
 use super::proxies::State;
 use crate::cluster::Cluster;
 use crate::cluster::plugins::Found;
-use crate::output;
+use crate::command::output;
 use crate::store::kubernetes::Kubernetes;
 
 /// How long after a change a proxy may show an older revision (DESIGN section 5).

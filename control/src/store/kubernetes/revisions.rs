@@ -14,7 +14,7 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use super::split_change::SplitChange;
 use crate::cluster::code;
 use crate::cluster::plugins::Found;
-use crate::document::API_VERSION;
+use crate::model::plugin::API_VERSION;
 use crate::store::history::{Entry, KEPT};
 
 /// The label that holds the plugin's uid.

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::change::{WeightChange, differences};
 use crate::cluster::plugins::Found;
+use crate::model::change::{WeightChange, differences};
+use crate::model::weights::Owned;
 use crate::store::history::Entry;
 use crate::store::{Snapshot, Write};
-use crate::weights::Owned;
 
 /// The annotation of a split's last change is `change.sluice.dev/<split>`.
 const CHANGE: &str = "change.sluice.dev/";

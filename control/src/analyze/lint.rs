@@ -15,7 +15,7 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
         unreachable_rules(split, &mut warnings);
     }
     yaml_names(config, &mut warnings);
-    for (split, audience, one, other) in crate::moves::meeting_challengers(plan) {
+    for (split, audience, one, other) in crate::model::churn::meeting_challengers(plan) {
         warnings.push(format!(
             "weights.{split}.{audience}: the ranges of {one} and {other} meet; changing either weight may now move users between them"
         ));

@@ -1,14 +1,15 @@
 //! How documents fit together: plugins, the routes that match their headers, subsets. What one configuration says is
-//! the plan's and [`crate::lint`]'s; what only a running cluster knows is nobody's here.
+//! the plan's and [`crate::analyze::lint`]'s; what only a running cluster knows is nobody's here.
 
+pub mod lint;
 mod plugins;
 mod routes;
 
 use serde_json::Value;
 use sluice_core::plan::{Node, Plan};
 
-use crate::document::{Kind, Plugin};
-use crate::input::Input;
+use crate::model::input::Input;
+use crate::model::plugin::{Kind, Plugin};
 
 /// What was found; each line begins with the resource it is about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,7 +71,7 @@ fn resource<'d>(plugin: &'d Plugin, documents: &[Input]) -> Option<Resource<'d>>
     let mut document = Value::Object(serde_json::Map::new());
     if plugin.kind != Kind::Bare {
         for part in documents.iter().map(|input| &input.value).filter(is_part) {
-            crate::document::merge(&mut document, part.clone());
+            crate::model::plugin::merge(&mut document, part.clone());
         }
     }
     let title = match (&plugin.kind, &plugin.namespace, &plugin.name) {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::{document, input};
+use crate::model::{input, plugin};
 
 fn found(yaml: &str) -> Findings {
     let documents = input::parse("f", yaml).unwrap();
-    let plugins = document::plugins(documents.clone()).unwrap();
+    let plugins = plugin::plugins(documents.clone()).unwrap();
     check(&plugins, &documents, "istio-system")
 }
 

@@ -1,7 +1,7 @@
 //! The only reader of files and standard input: YAML or JSON streams into JSON values.
 //!
 //! What YAML makes of unquoted names is said here, where it is still visible; what a document means is
-//! [`crate::document`]'s.
+//! [`crate::model::plugin`]'s.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ mod virtual_service;
 
 use serde_json::{Map, Value, json};
 
-use crate::input::Input;
+use crate::model::input::Input;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]

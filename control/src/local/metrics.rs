@@ -23,7 +23,7 @@ impl Sample {
 /// Every sample of a text; lines that are none are left out.
 ///
 /// ```
-/// let samples = sluice::envoy::metrics::parse("# TYPE a counter\na{b=\"c\\\"d\",e=\"f\"} 5\nplain 2.5\n");
+/// let samples = sluice::local::metrics::parse("# TYPE a counter\na{b=\"c\\\"d\",e=\"f\"} 5\nplain 2.5\n");
 /// assert_eq!((samples[0].name.as_str(), samples[0].label("b"), samples[0].value), ("a", "c\"d", 5.0));
 /// assert_eq!((samples[1].name.as_str(), samples[1].value), ("plain", 2.5));
 /// ```

@@ -10,9 +10,9 @@ use serde_json::Value;
 use sluice_core::plan::{EVERYONE, Plan, Split};
 use sluice_core::problem::Problem;
 
-use crate::document::merge;
-use crate::near;
-use crate::weights::{Owned, Share};
+use crate::model::plugin::merge;
+use crate::model::suggest;
+use crate::model::weights::{Owned, Share};
 
 /// Why a change was refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -208,7 +208,7 @@ pub fn abort(state: &State, plan: Option<&Plan>, split: Option<&str>) -> Result<
         .filter(|defined| is_wanted(&defined.definition.name))
     {
         is_known = true;
-        for (audience, _) in crate::moves::audiences(defined) {
+        for (audience, _) in crate::model::churn::audiences(defined) {
             for challenger in defined.definition.challengers() {
                 owned.set(&defined.definition.name, &audience, challenger, 0.0);
             }
@@ -391,7 +391,7 @@ fn no_split(plan: Option<&Plan>, split: &str) -> Refusal {
         .map(|split| split.definition.name.as_ref());
     Refusal::NoSplit {
         split: split.to_owned(),
-        hint: near::hint(split, names),
+        hint: suggest::hint(split, names),
     }
 }
 
@@ -407,7 +407,7 @@ fn check_audience(split: &Split, audience: &str) -> Result<(), Refusal> {
     if names().any(|name| name == audience) {
         return Ok(());
     }
-    let hint = near::hint(audience, names());
+    let hint = suggest::hint(audience, names());
     Err(Refusal::NoAudience {
         split: split.definition.name.to_string(),
         audience: audience.to_owned(),
@@ -429,7 +429,7 @@ fn check_challenger(split: &Split, challenger: &str) -> Result<(), Refusal> {
             challengers,
         });
     }
-    let hint = near::hint(challenger, challengers());
+    let hint = suggest::hint(challenger, challengers());
     Err(Refusal::NoChallenger {
         split: name,
         challenger: challenger.to_owned(),

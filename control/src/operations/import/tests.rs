@@ -1,5 +1,5 @@
 use super::*;
-use crate::input;
+use crate::model::input;
 
 fn imported(yaml: &str) -> Imported {
     Imported::of(&input::parse("f", yaml).unwrap())

@@ -11,7 +11,7 @@ use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
-use crate::input::{self, Input};
+use crate::model::input::{self, Input};
 
 /// How a plugin configuration is wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

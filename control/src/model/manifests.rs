@@ -6,7 +6,7 @@ use sluice_core::definition::Definition;
 use sluice_core::identity::Source;
 use sluice_core::matching::Subject;
 
-use crate::document::{API_VERSION, Kind};
+use crate::model::plugin::{API_VERSION, Kind};
 
 /// How requests reach a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Imported, name_of, title};
-use crate::lint::named_cookie;
+use crate::analyze::lint::named_cookie;
 
 /// Fields of an HTTP route that the VirtualService keeps doing: the split only decides where.
 const STAYS: [&str; 3] = ["match", "route", "name"];

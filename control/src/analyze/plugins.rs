@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{Findings, Resource};
-use crate::document::{Kind, target_refs};
-use crate::manifests::needs_claims;
+use crate::model::manifests::needs_claims;
+use crate::model::plugin::{Kind, target_refs};
 
 /// Where the module's settings lie: at spec, or at spec.wasm of a TrafficExtension.
 fn wasm(resource: &Resource<'_>) -> Value {

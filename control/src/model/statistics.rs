@@ -6,7 +6,7 @@ const Z_99: f64 = 2.575_829_303_548_901;
 /// Wilson's score interval for a share, 99 %, in percent: `(low, high)`. Of no users it is `(0, 100)`.
 ///
 /// ```
-/// let (low, high) = sluice::statistics::wilson_99(50, 1_000);
+/// let (low, high) = sluice::model::statistics::wilson_99(50, 1_000);
 /// assert!((3.5..3.6).contains(&low) && (7.0..7.2).contains(&high));
 /// ```
 pub fn wilson_99(hits: u64, users: u64) -> (f64, f64) {
@@ -26,7 +26,7 @@ pub fn wilson_99(hits: u64, users: u64) -> (f64, f64) {
 /// Cramér's V of a contingency table, 0 (independent) to 1; `None` where a margin is empty.
 ///
 /// ```
-/// use sluice::statistics::cramers_v;
+/// use sluice::model::statistics::cramers_v;
 /// assert_eq!(cramers_v(&[vec![50, 0], vec![0, 50]]), Some(1.0));
 /// assert_eq!(cramers_v(&[vec![25, 25], vec![25, 25]]), Some(0.0));
 /// assert_eq!(cramers_v(&[vec![50, 50], vec![0, 0]]), None);

@@ -4,9 +4,9 @@ use serde_json::Value;
 use sluice_core::plan::Split;
 
 use super::{Findings, Resource};
-use crate::document::Kind;
-use crate::input::Input;
-use crate::near;
+use crate::model::input::Input;
+use crate::model::plugin::Kind;
+use crate::model::suggest;
 
 /// What our headers begin with unless a split names another.
 const PREFIX: &str = "x-sluice-";
@@ -194,7 +194,7 @@ fn matched_split<'s>(
                 format!(
                     "{}: no split sets this header; {}",
                     found.at,
-                    near::hint(&found.header, headers)
+                    suggest::hint(&found.header, headers)
                 ),
             );
         }
@@ -209,7 +209,7 @@ fn matched_split<'s>(
                 "{}: {value:?} is no variant of split {}; {}",
                 found.at,
                 split.definition.name,
-                near::hint(value, variants())
+                suggest::hint(value, variants())
             ),
         ),
         None => findings.warning(
@@ -308,7 +308,7 @@ fn subsets(
                     place,
                     format!(
                         "spec.http[{at}]: {host} has no subset {subset:?}; {}",
-                        near::hint(subset, names.into_iter())
+                        suggest::hint(subset, names.into_iter())
                     ),
                 );
             }

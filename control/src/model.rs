@@ -1,0 +1,11 @@
+//! What a plugin holds, what a change of it would mean, and what may be refused: pure, and below everything else here.
+
+pub mod change;
+pub mod churn;
+pub mod input;
+pub mod manifests;
+pub mod plugin;
+pub mod schema;
+pub mod statistics;
+pub mod suggest;
+pub mod weights;

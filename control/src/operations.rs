@@ -1,0 +1,6 @@
+//! What happens to a cluster or a directory, whoever asks for it: takes the store, the clock and the caller as
+//! arguments and returns data; how it is printed is the command's.
+
+pub mod described;
+pub mod image;
+pub mod import;
