@@ -1,6 +1,7 @@
 //! One file a command; here is what they share: the result, the store, and how a change is made.
 
 mod abort;
+mod arguments;
 mod dev;
 mod diff;
 mod explain;
@@ -23,7 +24,10 @@ mod validate;
 
 use std::path::Path;
 
-use crate::cli::{Cli, Command, ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
+use clap::{Parser, Subcommand};
+
+use arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
+
 use crate::model::change::{self, State};
 use crate::model::churn;
 use crate::model::churn::{Move, moves};
@@ -31,6 +35,61 @@ use crate::model::plugin::{self, Plugin};
 use crate::model::weights::Owned;
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
 use sluice_core::plan::{Node, Plan};
+
+/// Sticky traffic splitting for Istio: moves the percentages, and shows what they do.
+///
+/// Exit codes: 0 good, 1 found problems, 2 could not run.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a local Envoy with the filter on a directory, and push every change of it
+    Dev(dev::Dev),
+    /// Change a split's weights
+    Set(set::Set),
+    /// Show weights
+    Get(get::Get),
+    /// Show which share of users a change, or another configuration, would move
+    Diff(diff::Diff),
+    /// Draw other users for the next canary
+    Redraw(redraw::Redraw),
+    /// Who changed what, when and why
+    History(history::History),
+    /// Go back to earlier weights
+    Rollback(rollback::Rollback),
+    /// Set every weight of a split to zero, now
+    Abort(abort::Abort),
+    /// Copy a split's weights to another namespace or cluster
+    Promote(promote::Promote),
+    /// Make the agents of a plugin's proxies fetch the module again
+    Refetch(refetch::Refetch),
+    /// Weights wanted, weights in force, measured shares
+    Status(status::Status),
+    /// Check a configuration
+    Validate(validate::Validate),
+    /// Tell why one request goes where it goes
+    Explain(explain::Explain),
+    /// Shares, churn and correlation over many users
+    Simulate(simulate::Simulate),
+    /// Write the resources of a split: routes and plugin, in the order to apply them
+    Render(render::Render),
+    /// Read splits out of VirtualServices and ingress-nginx canaries
+    Import(import::Import),
+    /// Publish the filter's module to an OCI registry, and print the digest to pin
+    Push(push::Push),
+    /// Print the JSON Schema of the plugin configuration, for editors
+    Schema,
+    /// Run a program that ends when this process' parent does
+    #[command(hide = true)]
+    Leash(leash::Leash),
+}
 
 /// What became of a command that could run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! The control side of Sluice: what people type, the stores that percentages live in, the local playground.
 //!
-//! The way of a percentage: [`cli`] → [`command`] → [`operations`] → [`model::change`] (what it would mean) →
+//! The way of a percentage: [`command`] → [`operations`] → [`model::change`] (what it would mean) →
 //! [`store`] (where it is kept) → a proxy. What a configuration means is the filter's own core, [`sluice_core`].
 
 pub mod analyze;
-pub mod cli;
 pub mod cluster;
 pub mod command;
 pub mod local;

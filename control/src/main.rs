@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sluice::cli::Cli;
-use sluice::command::{self, Outcome};
+use sluice::command::{self, Cli, Outcome};
 
 fn main() -> ExitCode {
     match command::run(Cli::parse()) {

@@ -1,12 +1,32 @@
 //! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
 
+use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
 use super::{Outcome, stores};
-use crate::cli::Abort;
 use crate::command::output;
 use crate::model::change;
 use crate::model::weights::Owned;
 use crate::store::{Manner, Store, Write};
 use sluice_core::plan::Node;
+
+/// `sluice abort`.
+#[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["split", "all"]))]
+pub(super) struct Abort {
+    /// The split
+    split: Option<String>,
+    /// Every split
+    #[arg(long)]
+    all: bool,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Why the change is made.
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
 
 /// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.
 const AT_ONCE: usize = 32;

@@ -5,6 +5,7 @@
 mod demo;
 mod view;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -14,13 +15,38 @@ use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::canonical;
 
 use super::Outcome;
-use crate::cli::Dev;
 use crate::local::Upstream;
 use crate::local::files::{Files, Settings};
 use crate::local::process::{Envoy, find_envoy, find_module};
 use crate::store::Store as _;
 use crate::store::directory::{Directory, replace};
 use view::View;
+
+/// `sluice dev`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Dev {
+    /// The directory with plugin.yaml and weights.yaml
+    #[arg(value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Where Envoy listens; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where a variant is served: SPLIT/VARIANT=ADDRESS, or ADDRESS for everything else; repeatable
+    #[arg(long, value_name = "SPLIT/VARIANT=ADDRESS")]
+    upstream: Vec<Upstream>,
+    /// Bring one small server a variant, a page in the version's colour, and write DIR/plugin.yaml if there is none
+    #[arg(long)]
+    demo: bool,
+    /// The Envoy binary [default: target/tools/envoy of the checkout, or envoy from PATH]
+    #[arg(long, env = "ENVOY", value_name = "PATH")]
+    envoy: Option<PathBuf>,
+    /// The filter's module [default: sluice.wasm beside this program, or target/wasm/sluice.wasm of the checkout]
+    #[arg(long, env = "SLUICE_MODULE", value_name = "PATH")]
+    module: Option<PathBuf>,
+    /// How many workers Envoy has
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    workers: u32,
+}
 
 /// How often the directory is looked at. Chosen: polling works on every filesystem and survives editors that replace
 /// files; two stats each 20 ms cost nothing and leave most of the 0.2 s that a change may take.

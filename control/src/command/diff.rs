@@ -1,12 +1,38 @@
 //! `sluice diff`: shows which share of users a change, or another configuration, would move.
 
+use std::path::PathBuf;
+
 use sluice_core::plan::Node;
 
+use super::arguments::{OutputArgs, StoreArgs};
 use super::{Outcome, plan_with, sentence, stores};
-use crate::cli::Diff;
 use crate::command::output;
 use crate::model::churn::moves;
+use crate::model::weights::Share;
 use crate::model::{change, plugin};
+
+/// `sluice diff`.
+#[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["split", "file"]))]
+pub(super) struct Diff {
+    /// The split
+    split: Option<String>,
+    /// CHALLENGER=PERCENT, such as canary=10
+    #[arg(value_name = "CHALLENGER=PERCENT", required_unless_present = "file")]
+    shares: Vec<Share>,
+    /// Whose weights
+    #[arg(long, default_value = "everyone", value_name = "NAME")]
+    audience: String,
+    /// Another configuration to compare with: a file, a directory, or - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
     let snapshot = stores::one(&arguments.store)?.snapshot()?;

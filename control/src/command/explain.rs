@@ -1,14 +1,68 @@
 //! `sluice explain`: tells why one request goes where it goes.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use sluice_core::decide::{Decision, Decisions, Reason, decide};
 use sluice_core::plan::{Node, NodeKind, Plan};
 
+use super::arguments::{OutputArgs, StoreArgs};
 use super::{Outcome, plugin};
-use crate::cli::{Explain, ProxyKind};
 use crate::command::output;
 use crate::operations::described::{Described, is_open, sentences};
+
+/// `sluice explain`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Explain {
+    /// The configuration: a file, a directory, or - for standard input [default: the store]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The request's host
+    #[arg(long, default_value = "")]
+    host: String,
+    /// The request's path with its query
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The request's method
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// A request header; repeatable
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// A cookie; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    cookie: Vec<String>,
+    /// A JWT claim; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    claim: Vec<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    source: Option<std::net::IpAddr>,
+    /// Which kind of proxy decides
+    #[arg(long, value_enum, default_value_t = ProxyKind::Gateway)]
+    proxy: ProxyKind,
+    /// The proxy's namespace: services may be called by their short name in it [default: the plugin's]
+    #[arg(long, value_name = "NAMESPACE")]
+    proxy_namespace: Option<String>,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Kinds of proxies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProxyKind {
+    /// An ingress gateway, or an Envoy that is not Istio's
+    Gateway,
+    /// The caller's sidecar
+    Sidecar,
+    /// A waypoint
+    Waypoint,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,11 +3,27 @@
 use serde::Serialize;
 use sluice_core::plan::{Node, Plan};
 
+use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::{Outcome, stores};
-use crate::cli::Get;
 use crate::command::output;
 use crate::model::churn::audiences;
 use crate::model::suggest;
+
+/// `sluice get`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Get {
+    /// Only this split
+    split: Option<String>,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 /// One weight.
 #[derive(Serialize)]

@@ -2,10 +2,26 @@
 
 use serde::Serialize;
 
+use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::{Outcome, stores};
-use crate::cli::History;
 use crate::command::output;
 use crate::store::history::Entry;
+
+/// `sluice history`.
+#[derive(clap::Args, Debug)]
+pub(super) struct History {
+    /// Only this split
+    split: Option<String>,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Row {

@@ -1,14 +1,23 @@
 //! `sluice import`: reads splits out of other tools' resources. The configuration goes to standard output; the weights,
 //! as the commands that set them, and everything that was not carried over go to standard error.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 
 use super::Outcome;
-use crate::cli::Import;
 use crate::command::output;
 use crate::model::input;
 use crate::model::plugin::{Kind, Plugin};
 use crate::operations::import::Imported;
+
+/// `sluice import`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Import {
+    /// The resources: a file, a directory, or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
 
 pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
     let imported = Imported::of(&input::documents(&arguments.file)?);

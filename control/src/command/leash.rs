@@ -8,7 +8,17 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use super::Outcome;
-use crate::cli::Leash;
+
+/// `sluice leash`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Leash {
+    /// The process id that must stay the parent
+    #[arg(long)]
+    parent: i32,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<std::ffi::OsString>,
+}
 
 pub(super) fn run(arguments: &Leash) -> anyhow::Result<Outcome> {
     #[cfg(target_os = "linux")]

@@ -4,15 +4,15 @@ use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-use crate::cli::Format;
+use super::arguments::Format;
 
 /// Prints a line; a reader that went away (`| head`) is no error.
-pub fn line(text: impl std::fmt::Display) {
+pub(super) fn line(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Says something about what is going on, beside the result.
-pub fn note(text: impl std::fmt::Display) {
+pub(super) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -35,7 +35,7 @@ pub fn error(error: &anyhow::Error) {
 ///
 /// # Errors
 /// When the value cannot be written in the format.
-pub fn print<T: Serialize>(
+pub(super) fn print<T: Serialize>(
     format: Format,
     value: &T,
     table: impl FnOnce(&T) -> String,
@@ -50,7 +50,7 @@ pub fn print<T: Serialize>(
 }
 
 /// Columns in kubectl's manner: a header in capitals, three spaces between.
-pub fn table<const N: usize>(
+pub(super) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
@@ -74,17 +74,17 @@ pub fn table<const N: usize>(
 }
 
 /// Begins the screen anew, for what is shown in place.
-pub fn refresh() {
+pub(super) fn refresh() {
     let _ = write!(std::io::stdout(), "\x1b[2J\x1b[H");
 }
 
 /// Whether standard output is a terminal that wants colours (NO_COLOR: no-color.org).
-pub fn is_terminal() -> bool {
+pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
 /// The text in a colour (an SGR code), where colours are wanted.
-pub fn painted(text: &str, code: &str, is_seen: bool) -> String {
+pub(super) fn painted(text: &str, code: &str, is_seen: bool) -> String {
     let wants_colour = is_seen && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wants_colour {
         format!("\x1b[{code}m{text}\x1b[0m")

@@ -1,15 +1,54 @@
 //! `sluice promote`: copies a split's weights from one namespace or cluster to another.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 
+use super::arguments::{ClusterArgs, ForceArgs, ReasonArgs};
 use super::{Change, Mode, Outcome, stores};
-use crate::cli::{ClusterArgs, Environment, Promote};
 use crate::command::output;
 use crate::model::change;
 use crate::model::weights::Owned;
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
 use sluice_core::plan::Node;
+
+/// `sluice promote`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Promote {
+    /// The split
+    split: String,
+    /// Where the weights are: NAMESPACE, or NAMESPACE@CONTEXT
+    #[arg(long, value_name = "NAMESPACE[@CONTEXT]")]
+    from: Environment,
+    /// Where they go: NAMESPACE, or NAMESPACE@CONTEXT
+    #[arg(long, value_name = "NAMESPACE[@CONTEXT]")]
+    to: Environment,
+    /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The plugin in both, as NAME, wasmplugin/NAME or trafficextension/NAME [default: the one that has splits]
+    #[arg(long, value_name = "NAME")]
+    plugin: Option<String>,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Whether fields that somebody else set are taken over.
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Why the change is made.
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
+
+/// A namespace as an environment: `qa`, or `qa@cluster-2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Environment {
+    /// The namespace.
+    namespace: String,
+    /// The kubeconfig's context; the current one when it is not said.
+    context: Option<String>,
+}
 
 pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {
     let split = &arguments.split;
@@ -52,4 +91,33 @@ fn store(arguments: &Promote, environment: &Environment) -> anyhow::Result<Kuber
     });
     let cluster = cluster.with_context(|| environment.to_string())?;
     Ok(Kubernetes::new(cluster, arguments.plugin.clone()))
+}
+
+impl std::str::FromStr for Environment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, context) = match text.split_once('@') {
+            Some((namespace, context)) => (namespace, Some(context)),
+            None => (text, None),
+        };
+        if namespace.is_empty() || context == Some("") {
+            return Err(
+                "write NAMESPACE or NAMESPACE@CONTEXT, such as qa or prod@europe".to_owned(),
+            );
+        }
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            context: context.map(str::to_owned),
+        })
+    }
+}
+
+impl std::fmt::Display for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.namespace)?;
+        self.context
+            .iter()
+            .try_for_each(|context| write!(formatter, "@{context}"))
+    }
 }

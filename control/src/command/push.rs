@@ -1,5 +1,7 @@
 //! `sluice push`: publishes the module to a registry and prints the digest to pin.
 
+use std::path::PathBuf;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
@@ -11,9 +13,32 @@ use oci_client::secrets::RegistryAuth;
 use serde::Serialize;
 
 use super::Outcome;
-use crate::cli::Push;
+use super::arguments::OutputArgs;
 use crate::command::output;
 use crate::operations::image::{Image, digest};
+
+/// `sluice push`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Push {
+    /// The module: what `make wasm` writes
+    #[arg(value_name = "MODULE")]
+    module: PathBuf,
+    /// The image, as oci://HOST/REPOSITORY:TAG
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// The version that the image's label says [default: this program's]
+    #[arg(long, value_name = "VERSION")]
+    image_version: Option<String>,
+    /// Where the source is, for the image's label
+    #[arg(long, value_name = "URL")]
+    source: Option<String>,
+    /// Speak plain HTTP; registries on this machine always get it
+    #[arg(long)]
+    insecure: bool,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 /// Docker Hub's name in docker's config.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";

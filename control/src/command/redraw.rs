@@ -1,9 +1,31 @@
 //! `sluice redraw`: draws other users for the next canary.
 
+use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
 use super::{Change, Mode, Outcome};
-use crate::cli::{Redraw, ScopeArgs};
 use crate::model::change;
 use crate::model::weights::Owned;
+
+/// `sluice redraw`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Redraw {
+    /// The split
+    split: String,
+    /// The new draw's letters [default: today's date]
+    #[arg(long, value_name = "LETTERS")]
+    draw: Option<String>,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether fields that somebody else set are taken over.
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Why the change is made.
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
 
 pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
     let change = Change {

@@ -2,11 +2,22 @@
 //!
 //! Agents do not retry a failed fetch by themselves; any push of the plugin makes them (measured on Istio 1.31).
 
+use super::arguments::{ClusterArgs, ScopeArgs};
 use super::{Outcome, stores};
-use crate::cli::Refetch;
 use crate::cluster::plugins::Found;
 use crate::command::output;
 use crate::store::kubernetes::Kubernetes;
+
+/// `sluice refetch`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Refetch {
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+}
 
 pub(super) fn run(arguments: &Refetch) -> anyhow::Result<Outcome> {
     let now = jiff::Timestamp::now();

@@ -1,14 +1,72 @@
 //! `sluice render`: writes the resources of a split, in the order in which they are applied.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, bail};
 use sluice_core::plan::Node;
 
 use super::Outcome;
-use crate::cli::{PluginKind, Render};
 use crate::command::output;
 use crate::model::change;
-use crate::model::manifests::{Rendering, Routing, documents, needs_claims};
+use crate::model::manifests::{Rendering, Routing, Service, documents, needs_claims};
 use crate::model::plugin::{self, Kind};
+
+/// `sluice render`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Render {
+    /// The split whose routes are written
+    split: String,
+    /// The configuration: a file, a directory, or - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// The module's image, as `sluice push` prints it
+    #[arg(long, value_name = "oci://…")]
+    image: String,
+    /// The image's digest, as `sluice push` prints it
+    #[arg(long, value_name = "sha256:…")]
+    digest: String,
+    /// The service that has the variants
+    #[arg(long, value_name = "SERVICE.NAMESPACE")]
+    service: Service,
+    /// The service's port; needed where it has several, and by --gateway-api
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// The pods' label whose value is the variant
+    #[arg(long, default_value = "version", value_name = "LABEL")]
+    subset_label: String,
+    /// Where requests come in; without it, routes and plugin are for callers in the mesh
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    gateway: Option<String>,
+    /// Route to a service for each variant, SERVICE-VARIANT, instead of subsets
+    #[arg(long)]
+    service_per_variant: bool,
+    /// Write an HTTPRoute to a service for each variant instead of a VirtualService
+    #[arg(long)]
+    gateway_api: bool,
+    /// The plugin's kind
+    #[arg(long, value_enum, default_value_t = PluginKind::WasmPlugin)]
+    kind: PluginKind,
+    /// The plugin's name
+    #[arg(long, default_value = "sluice", value_name = "NAME")]
+    name: String,
+    /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// A label of the proxies that get the plugin; repeatable [default: every proxy of the namespace]
+    #[arg(long, value_name = "LABEL=VALUE", value_parser = label)]
+    selector: Vec<(String, String)>,
+}
+
+/// The kinds of plugins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum PluginKind {
+    /// Every Istio
+    #[value(name = "WasmPlugin")]
+    WasmPlugin,
+    /// Istio 1.30 and newer
+    #[value(name = "TrafficExtension")]
+    TrafficExtension,
+}
 
 pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
     let plugin = plugin::plugin(&arguments.file)?;
@@ -133,4 +191,12 @@ fn gateway(named: &str) -> anyhow::Result<(String, String)> {
         .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
         .with_context(|| format!("--gateway {named:?}: accepted: NAMESPACE/NAME"))?;
     Ok((namespace.to_owned(), name.to_owned()))
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("write LABEL=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

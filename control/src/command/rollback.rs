@@ -1,11 +1,31 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
+use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
 use super::{Change, Mode, Outcome, stores};
-use crate::cli::Rollback;
 use crate::command::output;
 use crate::model::change::{self, Refusal};
 use crate::model::weights::Owned;
 use crate::store::history::Entry;
+
+/// `sluice rollback`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Rollback {
+    /// The revision of `sluice history` to go back to [default: the one before the last]
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether fields that somebody else set are taken over.
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Why the change is made.
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
 
 pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
     let store = stores::one(&arguments.store)?;

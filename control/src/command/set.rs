@@ -1,8 +1,31 @@
 //! `sluice set`: changes a split's weights.
 
+use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
 use super::{Change, Mode, Outcome};
-use crate::cli::Set;
 use crate::model::change;
+
+/// `sluice set`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Set {
+    /// What to change.
+    #[command(flatten)]
+    change: ShareArgs,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether fields that somebody else set are taken over.
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Why the change is made.
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
 
 pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
     let typed = &arguments.change;

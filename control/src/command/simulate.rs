@@ -1,16 +1,44 @@
 //! `sluice simulate`: shares, churn and correlation over many users, by the same core that decides in Envoy.
 
+use std::path::PathBuf;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sluice_core::plan::{Node, Plan, Split};
 
+use super::arguments::{OutputArgs, StoreArgs};
 use super::{Outcome, plugin};
-use crate::cli::Simulate;
 use crate::command::output;
 use crate::model::churn::audiences;
 use crate::model::input;
 use crate::model::statistics::{cramers_v, noise_of_v, wilson_99};
+
+/// `sluice simulate`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Simulate {
+    /// The configuration: a file, a directory, or - for standard input [default: the store]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Another configuration: who would move from the first to this one
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// How many made-up users
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    users: u32,
+    /// Real ids instead, one a line; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed"])]
+    ids: Option<PathBuf>,
+    /// Which made-up users
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 /// How many pairs of splits are correlated at most; beyond, the first ones in byte order, and it is said.
 const MAX_PAIRS: usize = 1_000;

@@ -14,15 +14,41 @@ use serde::Serialize;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::Revision;
 
+use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::dev::{RUNNING, Running};
 use super::{Outcome, stores};
-use crate::cli::Status;
 use crate::command::output;
 use crate::local::admin::Admin;
 use crate::local::metrics::{Sample, sum};
 use crate::model::churn::audiences;
 use crate::store::Store as _;
 use crate::store::directory::Directory;
+
+/// `sluice status`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Status {
+    /// Keep showing it
+    #[arg(short, long)]
+    watch: bool,
+    /// The Prometheus that scrapes the proxies; without it, what they run is unknown
+    #[arg(long, env = "SLUICE_PROMETHEUS", value_name = "URL")]
+    prometheus: Option<String>,
+    /// Over how long shares are measured, in Prometheus' words
+    #[arg(long, default_value = "1m", value_name = "DURATION")]
+    window: String,
+    /// Istio's root namespace: a plugin in it selects the proxies of every namespace
+    #[arg(long, default_value = "istio-system", value_name = "NAMESPACE")]
+    root_namespace: String,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

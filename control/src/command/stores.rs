@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::cli::{ClusterArgs, ScopeArgs, StoreArgs};
+use super::arguments::{ClusterArgs, ScopeArgs, StoreArgs};
 use crate::cluster::plugins::{self, Scope};
 use crate::cluster::{Address, Cluster};
 use crate::model::suggest;

@@ -1,21 +1,44 @@
 //! `sluice validate`: everything that is wrong with configurations and with the routes around them, and what is likely a
 //! mistake.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sluice_core::plan::Node;
 
+use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::stores::Place;
 use super::{Outcome, stores};
 use crate::analyze::{self, lint};
-use crate::cli::Validate;
 use crate::cluster::plugins::routes;
 use crate::command::output;
 use crate::model::input::{self, Input};
 use crate::model::plugin::{self, Plugin};
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
+
+/// `sluice validate`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Validate {
+    /// The configuration: a file, a directory, or - for standard input [default: the store]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The configuration it replaces: warns about what would move users between variants
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Istio's root namespace: a plugin in it runs in every namespace
+    #[arg(long, default_value = "istio-system", value_name = "NAMESPACE")]
+    root_namespace: String,
+    /// Which store holds the configuration.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Whether every plugin of the cluster is meant.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

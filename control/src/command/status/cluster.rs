@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::Serialize;
 use sluice_core::plan::Node;
 
+use super::Status;
 use super::proxies::{Scraped, State, is_of};
 use super::pushes::Pushes;
 use super::{DECISION_LABELS, Measured, Row, render, rows};
-use crate::cli::Status;
 use crate::cluster::Cluster;
 use crate::cluster::plugins::{self, Found, Scope};
 use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
@@ -97,14 +97,15 @@ fn show(
     lines: &mut BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let plain: Vec<&Report> = reports.iter().map(|(_, report)| report).collect();
-    if output::is_terminal() && arguments.output.output == crate::cli::Format::Table {
+    if output::is_terminal() && arguments.output.output == crate::command::arguments::Format::Table
+    {
         output::refresh();
         output::line(texts(&plain));
         return Ok(());
     }
     for report in plain {
         let line = match arguments.output.output {
-            crate::cli::Format::Table => report.line(),
+            crate::command::arguments::Format::Table => report.line(),
             _ => serde_json::to_string(report)?,
         };
         if lines.get(&report.plugin) != Some(&line) {

@@ -1,0 +1,96 @@
+//! Arguments that several commands share: where the configuration is kept, whether a change takes over, why it is
+//! made, how its result is printed.
+//!
+//! What only one command takes is in that command's own file; which store the arguments name is answered by `stores`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::model::weights::Share;
+
+/// Where the plugin's configuration is kept: a directory, or a cluster.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct StoreArgs {
+    /// The directory with plugin.yaml and weights.yaml [default: the current one, if it has a plugin.yaml; else the cluster]
+    #[arg(long, env = "SLUICE_DIR", value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+}
+
+/// A plugin in a cluster, in kubectl's manner.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ClusterArgs {
+    /// The plugin's namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<String>,
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME")]
+    pub(super) context: Option<String>,
+    /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// The plugin, as NAME, wasmplugin/NAME or trafficextension/NAME [default: the one in the namespace that has splits]
+    #[arg(long, value_name = "NAME")]
+    pub(super) plugin: Option<String>,
+}
+
+/// One plugin, or all of a cluster.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ScopeArgs {
+    /// Every plugin of ours, in every namespace; the same split in several plugins is one split
+    #[arg(short = 'A', long, conflicts_with_all = ["namespace", "plugin"])]
+    pub(super) all_namespaces: bool,
+}
+
+/// What happens to weights that somebody else set.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct ForceArgs {
+    /// Take over fields that another field manager set
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// What is remembered about a change.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ReasonArgs {
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+}
+
+/// How results are printed.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct OutputArgs {
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(super) output: Format,
+}
+
+/// Output formats, as kubectl names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For programs and people
+    Yaml,
+}
+
+/// A change of one split's weights.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ShareArgs {
+    /// The split
+    pub(super) split: String,
+    /// CHALLENGER=PERCENT, such as canary=10; steps of 0.001
+    #[arg(required = true, value_name = "CHALLENGER=PERCENT")]
+    pub(super) shares: Vec<Share>,
+    /// Whose weights
+    #[arg(long, default_value = "everyone", value_name = "NAME")]
+    pub(super) audience: String,
+}
