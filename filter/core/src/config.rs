@@ -6,6 +6,7 @@
 //! against what is read (control, `schema`).
 
 mod shapes;
+pub mod weights;
 
 use std::collections::BTreeMap;
 
@@ -371,9 +372,6 @@ pub enum SameSite {
     /// Always sent; browsers demand `secure`.
     None,
 }
-
-/// A split's weights as typed: audience → challenger → percent.
-pub type Weights = BTreeMap<String, BTreeMap<String, f64>>;
 
 #[cfg(test)]
 mod tests {

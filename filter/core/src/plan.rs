@@ -5,6 +5,7 @@
 //! `validate`, `explain`, `simulate` and every write of the `sluice` binary.
 
 pub mod cookie;
+mod weights;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,15 +13,15 @@ use std::sync::Arc;
 use fnv::FnvBuildHasher;
 use serde_json::Value;
 
-use crate::allocation::{Allocation, Percent};
+use crate::allocation::Allocation;
 use crate::bucket::Seed;
-use crate::config::{self, Document};
+use crate::config::Document;
 use crate::definition::Definition;
 use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
 use crate::pattern::Patterns;
 use crate::problem::Problem;
 use crate::revision::{Revision, canonical};
-use crate::shape::{Shape as _, YAML_HINT};
+use crate::shape::Shape as _;
 use cookie::Cookie;
 
 /// The audience of whoever matches no rule.
@@ -200,7 +201,7 @@ impl Plan {
 
 fn split(
     definition: Arc<Definition>,
-    weights: Option<&Value>,
+    typed_weights: Option<&Value>,
     draw: Option<&Value>,
     problems: &mut Vec<Problem>,
 ) -> Split {
@@ -209,15 +210,15 @@ fn split(
     let draw = draw.map(|typed| read_draw(&definition.name, typed, problems));
     is_served &= draw != Some(None);
     let draw = draw.flatten();
-    let (by_rule, everyone) = match weights.map(|typed| read_weights(&definition, typed, problems))
-    {
-        Some(Some(allocations)) => allocations,
-        Some(None) => {
-            is_served = false;
-            Default::default()
-        }
-        None => Default::default(),
-    };
+    let (by_rule, everyone) =
+        match typed_weights.map(|typed| weights::allocations(&definition, typed, problems)) {
+            Some(Some(allocations)) => allocations,
+            Some(None) => {
+                is_served = false;
+                Default::default()
+            }
+            None => Default::default(),
+        };
     debug_assert!(
         is_served || definition.is_broken() || problems.len() > before,
         "what is not served has a problem"
@@ -260,135 +261,6 @@ fn read_draw(split: &str, typed: &Value, problems: &mut Vec<Problem>) -> Option<
         return None;
     }
     Some(draw)
-}
-
-type ByAudience = (Vec<Allocation>, Option<Allocation>);
-
-/// The allocations by audience; `None` when the weights are wrong, so that the split must be served without any.
-fn read_weights(
-    definition: &Definition,
-    typed: &Value,
-    problems: &mut Vec<Problem>,
-) -> Option<ByAudience> {
-    let path = format!("weights.{}", definition.name);
-    let before = problems.len();
-    let weights = config::Weights::read(&path, typed, problems)?;
-    let mut is_good = problems.len() == before;
-    let mut by_rule: Vec<_> = definition
-        .rules
-        .iter()
-        .map(|_| Allocation::fallback_only())
-        .collect();
-    let mut everyone = None;
-    for (audience, by_challenger) in weights {
-        let path = format!("{path}.{audience}");
-        let rule = definition
-            .rules
-            .iter()
-            .position(|rule| *rule.name == *audience);
-        if rule.is_none() && audience != EVERYONE {
-            // A broken split's rules may not have been read: no orphan then.
-            if !definition.is_broken() {
-                problems.push(orphan_audience(definition, &path, &audience));
-            }
-            continue;
-        }
-        let shares = read_shares(definition, &path, by_challenger, problems);
-        is_good &= shares.is_some();
-        let allocation = shares.as_deref().map(Allocation::new);
-        match rule.and_then(|rule| by_rule.get_mut(rule)) {
-            Some(slot) => *slot = allocation.unwrap_or_else(Allocation::fallback_only),
-            None => everyone = allocation,
-        }
-    }
-    is_good.then_some((by_rule, everyone))
-}
-
-fn orphan_audience(definition: &Definition, path: &str, audience: &str) -> Problem {
-    let known: Vec<&str> = definition
-        .rules
-        .iter()
-        .map(|rule| rule.name.as_ref())
-        .chain([EVERYONE])
-        .collect();
-    Problem::new(
-        path,
-        format!(
-            "split {} has no audience {audience:?}, ignored",
-            definition.name
-        ),
-        format!("accepted: {}", known.join(", ")),
-    )
-}
-
-fn read_shares(
-    definition: &Definition,
-    path: &str,
-    typed: std::collections::BTreeMap<String, f64>,
-    problems: &mut Vec<Problem>,
-) -> Option<Vec<Percent>> {
-    let mut shares = vec![Percent::ZERO; definition.challengers().len()];
-    let mut is_good = true;
-    let mut sum = 0;
-    for (challenger, percent) in typed {
-        let path = format!("{path}.{challenger}");
-        let place = definition.variant(challenger.as_bytes()).map(usize::from);
-        match (place, Percent::new(percent)) {
-            (Some(0), _) => {
-                problems.push(Problem::new(
-                    path,
-                    "the fallback is never named",
-                    "it gets what the challengers leave",
-                ));
-                is_good = false;
-            }
-            (None, _) => {
-                if !definition.is_broken() {
-                    problems.push(orphan_challenger(definition, path, &challenger));
-                }
-            }
-            (Some(_), None) => {
-                problems.push(Problem::new(
-                    path,
-                    format!("{percent} is not a percentage"),
-                    "0 to 100 in steps of 0.001",
-                ));
-                is_good = false;
-            }
-            (Some(place), Some(share)) => {
-                sum += share.buckets();
-                if let Some(slot) = shares.get_mut(place - 1) {
-                    *slot = share;
-                }
-            }
-        }
-    }
-    if sum > Percent::HUNDRED.buckets() {
-        let found = format!("the challengers add up to {}", f64::from(sum) / 1_000.0);
-        problems.push(Problem::new(
-            path,
-            found,
-            "at most 100; the fallback gets the rest",
-        ));
-        is_good = false;
-    }
-    is_good.then_some(shares)
-}
-
-fn orphan_challenger(definition: &Definition, path: String, challenger: &str) -> Problem {
-    let is_yaml_s = matches!(challenger, "true" | "false")
-        || challenger
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let hint = if is_yaml_s { YAML_HINT } else { "" };
-    Problem::new(
-        path,
-        format!(
-            "split {} has no challenger {challenger:?}, ignored",
-            definition.name
-        ),
-        format!("accepted: {}{hint}", definition.challengers().join(", ")),
-    )
 }
 
 fn orphans(

@@ -1,0 +1,156 @@
+//! One split's weights as received: every leaf that can be read, and a problem for every one that cannot.
+//!
+//! A bad leaf costs only itself here. What follows from it is the caller's to say: [`crate::plan`] serves the split as
+//! if all its weights were 0, the `sluice` binary keeps the leaves that are good. Whether the split has such audiences
+//! and challengers is not asked here, but in [`crate::plan`].
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::allocation::Percent;
+use crate::problem::Problem;
+use crate::shape::Shape;
+
+/// The weights of one split, leaf by leaf.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// Audience, then challenger. A number that is no percentage is kept as the problem that it is.
+    pub(crate) by_audience: BTreeMap<String, BTreeMap<String, Result<Percent, Problem>>>,
+    /// Where something else than a map or a number stands.
+    pub(crate) mismatches: Vec<Problem>,
+}
+
+impl Weights {
+    /// Reads what stands at `weights.<split>` of a configuration without nulls.
+    ///
+    /// ```
+    /// use sluice_core::config::weights::Weights;
+    ///
+    /// let weights = Weights::read("web", &serde_json::json!({"everyone": {"canary": 12.5, "blue": "5"}}));
+    /// let leaves: Vec<_> = weights.leaves().map(|(audience, challenger, share)| (audience, challenger, share.as_f64())).collect();
+    /// assert_eq!(leaves, [("everyone", "canary", 12.5)]);
+    /// let problems: Vec<_> = weights.problems().map(ToString::to_string).collect();
+    /// assert_eq!(problems, ["weights.web.everyone.blue: a string (\"5\"); accepted: a number"]);
+    /// ```
+    pub fn read(split: &str, value: &Value) -> Self {
+        let mut mismatches = Vec::new();
+        let path = format!("weights.{split}");
+        let numbers =
+            <BTreeMap<String, BTreeMap<String, f64>>>::read(&path, value, &mut mismatches);
+        let by_audience = numbers
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(audience, by_challenger)| {
+                let path = format!("{path}.{audience}");
+                (audience, percents(&path, by_challenger))
+            })
+            .collect();
+        Self {
+            by_audience,
+            mismatches,
+        }
+    }
+
+    /// Every leaf that is a percentage: audience, challenger, share; in byte order.
+    pub fn leaves(&self) -> impl Iterator<Item = (&str, &str, Percent)> {
+        self.by_audience
+            .iter()
+            .flat_map(|(audience, by_challenger)| {
+                by_challenger.iter().filter_map(move |(challenger, share)| {
+                    Some((
+                        audience.as_str(),
+                        challenger.as_str(),
+                        *share.as_ref().ok()?,
+                    ))
+                })
+            })
+    }
+
+    /// Whatever is not a percentage, or stands where none can stand.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        let shares = self.by_audience.values().flat_map(BTreeMap::values);
+        self.mismatches
+            .iter()
+            .chain(shares.filter_map(|share| share.as_ref().err()))
+    }
+}
+
+fn percents(
+    path: &str,
+    numbers: BTreeMap<String, f64>,
+) -> BTreeMap<String, Result<Percent, Problem>> {
+    let percent = |(challenger, number): (String, f64)| {
+        let share = Percent::new(number).ok_or_else(|| {
+            Problem::new(
+                format!("{path}.{challenger}"),
+                format!("{number} is not a percentage"),
+                "0 to 100 in steps of 0.001",
+            )
+        });
+        (challenger, share)
+    };
+    numbers.into_iter().map(percent).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_bad_leaf_costs_only_itself() {
+        let cases: &[(&str, Value, &[(&str, &str, u32)], &[&str])] = &[
+            (
+                "all good",
+                json!({"staff": {"canary": 50}, "everyone": {"canary": 5, "blue": 0.001}}),
+                &[
+                    ("everyone", "blue", 1),
+                    ("everyone", "canary", 5_000),
+                    ("staff", "canary", 50_000),
+                ],
+                &[],
+            ),
+            (
+                "text instead of a number",
+                json!({"everyone": {"blue": "5", "canary": 5}}),
+                &[("everyone", "canary", 5_000)],
+                &["weights.web.everyone.blue: a string (\"5\"); accepted: a number"],
+            ),
+            (
+                "no percentage",
+                json!({"everyone": {"blue": 140, "canary": 5}}),
+                &[("everyone", "canary", 5_000)],
+                &["weights.web.everyone.blue: 140 is not a percentage; 0 to 100 in steps of 0.001"],
+            ),
+            (
+                "a number instead of an audience's map",
+                json!({"staff": 50, "everyone": {"canary": 5}}),
+                &[("everyone", "canary", 5_000)],
+                &["weights.web.staff: a number (50); accepted: a map, each value a number"],
+            ),
+            (
+                "a number instead of everything",
+                json!(5),
+                &[],
+                &[
+                    "weights.web: a number (5); accepted: a map, each value a map, each value a number",
+                ],
+            ),
+        ];
+        for (label, value, leaves, problems) in cases {
+            let weights = Weights::read("web", value);
+            let read: Vec<_> = weights
+                .leaves()
+                .map(|(audience, challenger, share)| (audience, challenger, share.buckets()))
+                .collect();
+            assert_eq!(read, *leaves, "{label}");
+            let said: Vec<_> = weights.problems().map(ToString::to_string).collect();
+            assert_eq!(said, *problems, "{label}");
+        }
+    }
+}
