@@ -32,7 +32,7 @@ use crate::model::change::{self, State};
 use crate::model::churn;
 use crate::model::churn::{Move, moves};
 use crate::model::plugin::{self, Plugin};
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
 use sluice_core::plan::{Node, Plan};
 
@@ -174,7 +174,7 @@ impl Change<'_> {
     fn make(
         &self,
         store: &dyn Store,
-        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<Owned>,
+        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<WeightSet>,
     ) -> anyhow::Result<String> {
         let mut report = String::new();
         let others_fields = if self.force.force {
@@ -215,7 +215,7 @@ impl Change<'_> {
         &self,
         arguments: &StoreArgs,
         scope: ScopeArgs,
-        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<Owned>,
+        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<WeightSet>,
     ) -> anyhow::Result<Outcome> {
         if !scope.all_namespaces {
             output::line(self.make(&*stores::one(arguments)?, decide)?);
@@ -235,19 +235,25 @@ impl Change<'_> {
     }
 }
 
-fn plan_with(state: &State, owned: &Owned) -> anyhow::Result<Plan> {
+fn plan_with(state: &State, owned: &WeightSet) -> anyhow::Result<Plan> {
     let document = sluice_core::config::Document::from_value(state.with(owned))?;
     Ok(Plan::build(&document, &Node::default(), None))
 }
 
-fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mode: Mode) -> String {
+fn describe(
+    snapshot: &Snapshot,
+    owned: &WeightSet,
+    before: &Plan,
+    after: &Plan,
+    mode: Mode,
+) -> String {
     let suffix = if mode == Mode::DryRun {
         " (dry run: nothing was written)"
     } else {
         ""
     };
-    let effective = Owned::of_config(&snapshot.plugin.config);
-    let wanted = Owned::of_config(&snapshot.state().with(owned));
+    let effective = WeightSet::of_config(&snapshot.plugin.config);
+    let wanted = WeightSet::of_config(&snapshot.state().with(owned));
     let changes = change::differences(&effective, &wanted);
     let mut lines: Vec<String> = changes
         .iter()
@@ -262,25 +268,23 @@ fn describe(snapshot: &Snapshot, owned: &Owned, before: &Plan, after: &Plan, mod
         return format!("nothing to change: the weights are already so{suffix}");
     }
     lines.extend(moves(before, after).iter().map(sentence));
-    for (split, audience, one, other) in churn::meeting_challengers(after) {
-        lines.push(format!("warning: {split} {audience}: the ranges of {one} and {other} meet; further changes may move users between them"));
+    for meeting in churn::meetings(after) {
+        let [one, other] = &meeting.challengers;
+        lines.push(format!(
+            "warning: {} {}: the ranges of {one} and {other} meet; further changes may move users between them",
+            meeting.split, meeting.audience
+        ));
     }
     lines.join("\n")
 }
 
 /// `web draw: none -> 2026-11-20`, for every draw that differs.
-fn redraws(before: &Owned, after: &Owned) -> Vec<String> {
-    let splits: std::collections::BTreeSet<&String> =
-        before.draws.keys().chain(after.draws.keys()).collect();
-    let redraw = |split: &String| {
-        let draw = |owned: &Owned| {
-            owned
-                .draws
-                .get(split)
-                .cloned()
-                .unwrap_or_else(|| "none".to_owned())
-        };
-        let (from, to) = (draw(before), draw(after));
+fn redraws(before: &WeightSet, after: &WeightSet) -> Vec<String> {
+    let mut splits = before.splits();
+    splits.extend(after.splits());
+    let redraw = |split: &str| {
+        let (from, to) = (before.draw(split), after.draw(split));
+        let [from, to] = [from, to].map(|draw| draw.unwrap_or("none"));
         (from != to).then(|| format!("{split} draw: {from} -> {to}"))
     };
     splits.into_iter().filter_map(redraw).collect()

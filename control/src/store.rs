@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 use history::Entry;
 
 /// What a store holds at one moment.
@@ -20,7 +20,7 @@ pub struct Snapshot {
     /// The plugin, both halves merged.
     pub plugin: Plugin,
     /// The half that `sluice` wrote.
-    pub owned: Owned,
+    pub owned: WeightSet,
 }
 
 impl Snapshot {
@@ -37,7 +37,7 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct Write {
     /// The new weights and draws.
-    pub owned: Owned,
+    pub owned: WeightSet,
     /// The splits that are written, also where their weights stay: the others are left alone.
     pub splits: BTreeSet<String>,
     /// The command that decided it, such as `set web canary=10`.

@@ -15,9 +15,11 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
         unreachable_rules(split, &mut warnings);
     }
     yaml_names(config, &mut warnings);
-    for (split, audience, one, other) in crate::model::churn::meeting_challengers(plan) {
+    for meeting in crate::model::churn::meetings(plan) {
+        let [one, other] = &meeting.challengers;
         warnings.push(format!(
-            "weights.{split}.{audience}: the ranges of {one} and {other} meet; changing either weight may now move users between them"
+            "weights.{}.{}: the ranges of {one} and {other} meet; changing either weight may now move users between them",
+            meeting.split, meeting.audience
         ));
     }
     warnings

@@ -3,18 +3,18 @@
 //! A leaf is ours when a manager `sluice/<split>` applied it; whoever took it over since, or set it in Git, owns it.
 
 use kube::core::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::plugin::Kind;
-use crate::model::weights::Owned;
+use crate::model::weights::{WeightSet, leaves};
 
 /// What our managers' names begin with; the split's name follows.
 pub const MANAGER: &str = "sluice/";
 
 /// The weights and draws in `config` that `sluice` applied.
-pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> Owned {
-    let effective = Owned::of_config(config);
-    let mut owned = Owned::default();
+pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> WeightSet {
+    let effective = WeightSet::of_config(config);
+    let mut owned = WeightSet::default();
     for entry in metadata.managed_fields.iter().flatten() {
         let is_ours = entry
             .manager
@@ -30,22 +30,15 @@ pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> Owned {
         let Some(fields) = fields else {
             continue;
         };
-        for (split, audiences) in children(fields.get("f:weights")) {
-            for (audience, challengers) in children(Some(audiences)) {
-                for (challenger, _) in children(Some(challengers)) {
-                    let percent = effective
-                        .weights
-                        .get(split)
-                        .and_then(|split| split.get(audience)?.get(challenger));
-                    if let Some(percent) = percent {
-                        owned.set(split, audience, challenger, *percent);
-                    }
-                }
+        let fields = without_prefixes(fields);
+        for (key, _) in leaves(&fields) {
+            if let Some(percent) = effective.weight(&key) {
+                owned.set(key, percent);
             }
         }
-        for (split, _) in children(fields.get("f:draws")) {
-            if let Some(draw) = effective.draws.get(split) {
-                owned.draws.insert(split.to_owned(), draw.clone());
+        for split in fields["draws"].as_object().into_iter().flat_map(Map::keys) {
+            if let Some(draw) = effective.draw(split) {
+                owned.set_draw(split, draw);
             }
         }
     }
@@ -62,9 +55,12 @@ pub fn is_touched(metadata: &ObjectMeta) -> bool {
     managers.any(|manager| manager.starts_with(MANAGER))
 }
 
-fn children(fields: Option<&Value>) -> impl Iterator<Item = (&str, &Value)> {
-    let fields = fields.and_then(Value::as_object).into_iter().flatten();
-    fields.filter_map(|(name, below)| Some((name.strip_prefix("f:")?, below)))
+/// The fields of a set, named as in the object: fieldsV1 writes `f:` before every name.
+fn without_prefixes(fields: &Value) -> Value {
+    let fields = fields.as_object().into_iter().flatten();
+    fields
+        .filter_map(|(name, below)| Some((name.strip_prefix("f:")?, without_prefixes(below))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -90,7 +86,7 @@ mod tests {
         );
         assert_eq!(
             owned(&metadata, Kind::TrafficExtension, &config),
-            Owned::default()
+            WeightSet::default()
         );
         assert!(is_touched(&metadata));
         assert!(!is_touched(&ObjectMeta::default()));

@@ -4,7 +4,7 @@ use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
 use super::{Outcome, stores};
 use crate::command::output;
 use crate::model::change;
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 use crate::store::{Manner, Store, Write};
 use sluice_core::plan::Node;
 
@@ -101,10 +101,9 @@ fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
         let plan = snapshot.plugin.plan(&Node::default()).ok();
         let owned = change::abort(&snapshot.state(), plan.as_ref(), split)?;
         let splits = owned
-            .weights
-            .keys()
-            .filter(|name| split.is_none_or(|split| split == *name))
-            .cloned()
+            .iter()
+            .map(|(key, _)| key.split.clone())
+            .filter(|name| split.is_none_or(|split| split == name))
             .collect();
         Ok(Some(Write {
             owned,
@@ -117,7 +116,7 @@ fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
         output::note(format!("note: {note}"));
     }
     let after = updated.written.map(|write| write.owned).unwrap_or_default();
-    let before = Owned::of_config(&updated.before.plugin.config);
+    let before = WeightSet::of_config(&updated.before.plugin.config);
     let changes = change::differences(&before, &after);
     if changes.is_empty() {
         return Ok("every weight was zero already; the zeros are now explicit".to_owned());

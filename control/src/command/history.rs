@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &History) -> anyhow::Result<Outcome> {
             row.entry
                 .changes
                 .iter()
-                .any(|change| change.split == *split)
+                .any(|change| change.key.split == *split)
         });
     }
     output::print(arguments.output.output, &rows, |rows| text(rows))?;
@@ -78,7 +78,7 @@ fn cells(entry: &Entry) -> [String; 6] {
     let changes = entry.changes.iter().map(|change| {
         format!(
             "{}/{}/{} {}->{}",
-            change.split, change.audience, change.challenger, change.from, change.to
+            change.key.split, change.key.audience, change.key.challenger, change.from, change.to
         )
     });
     [

@@ -8,7 +8,7 @@ use super::arguments::{ClusterArgs, ForceArgs, ReasonArgs};
 use super::{Change, Mode, Outcome, stores};
 use crate::command::output;
 use crate::model::change;
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
 use sluice_core::plan::Node;
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {
         .plugin;
     let plan = source.plan(&Node::default())?;
     change::find_split(&plan, split).with_context(|| format!("--from {}", arguments.from))?;
-    let weights = Owned::of_config(&source.config).only(split);
+    let weights = WeightSet::of_config(&source.config).only(split);
     let change = Change {
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,

@@ -3,7 +3,7 @@
 use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
 use super::{Change, Mode, Outcome};
 use crate::model::change;
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 
 /// `sluice redraw`.
 #[derive(clap::Args, Debug)]
@@ -41,8 +41,8 @@ pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
         .take(10)
         .collect::<String>();
     change.make_in(&arguments.store, ScopeArgs::default(), |snapshot, plan| {
-        let effective = Owned::of_config(&snapshot.plugin.config);
-        let current = effective.draws.get(&arguments.split).map(String::as_str);
+        let effective = WeightSet::of_config(&snapshot.plugin.config);
+        let current = effective.draw(&arguments.split);
         let letters = arguments
             .draw
             .clone()

@@ -4,7 +4,7 @@ use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
 use super::{Change, Mode, Outcome, stores};
 use crate::command::output;
 use crate::model::change::{self, Refusal};
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 use crate::store::history::Entry;
 
 /// `sluice rollback`.
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn earlier(history: &[Entry], to: Option<u64>) -> Result<Owned, Refusal> {
+fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
     match to {
         Some(to) => {
             let entry = history
@@ -58,7 +58,7 @@ fn earlier(history: &[Entry], to: Option<u64>) -> Result<Owned, Refusal> {
         None => match history {
             [] => Err(Refusal::NothingEarlier),
             // A history with one entry was never cut: before it, there were no weights of ours.
-            [_] => Ok(Owned::default()),
+            [_] => Ok(WeightSet::default()),
             [.., previous, _] => Ok(previous.after.clone()),
         },
     }

@@ -3,16 +3,17 @@
 //! Refuses what the plugin does not have, with the near names, before anything is written. Stores call these inside
 //! their own read-decide-write; nothing here reads or writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sluice_core::allocation::Percent;
 use sluice_core::plan::{EVERYONE, Plan, Split};
 use sluice_core::problem::Problem;
 
 use crate::model::plugin::merge;
 use crate::model::suggest;
-use crate::model::weights::{Owned, Share};
+use crate::model::weights::{Share, WeightKey, WeightSet, leaves};
 
 /// Why a change was refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -68,17 +69,14 @@ pub enum Refusal {
     Problems(Vec<String>),
     /// A redraw would move users who are on a challenger.
     #[error(
-        "split {split} is at {challenger}={percent} for {audience}: a redraw would move users in the middle of a ramp; accepted: every challenger at 0 or 100"
+        "split {} is at {}={percent} for {}: a redraw would move users in the middle of a ramp; accepted: every challenger at 0 or 100",
+        .key.split, .key.challenger, .key.audience
     )]
     MidRamp {
-        /// The split.
-        split: String,
-        /// The audience.
-        audience: String,
-        /// The challenger.
-        challenger: String,
+        /// Which challenger.
+        key: WeightKey,
         /// Its weight.
-        percent: f64,
+        percent: Percent,
     },
     /// There is nothing to go back to.
     #[error("there is no revision {0} in the history; see `sluice history`")]
@@ -94,12 +92,12 @@ pub struct State {
     /// The whole configuration, Git's half and ours merged.
     pub config: Value,
     /// What `sluice` itself wrote.
-    pub owned: Owned,
+    pub owned: WeightSet,
 }
 
 impl State {
     /// The configuration with other weights and draws of ours.
-    pub fn with(&self, owned: &Owned) -> Value {
+    pub fn with(&self, owned: &WeightSet) -> Value {
         let mut config = self.config.clone();
         // Ours may lack what ours had: leave Git's half of weights only.
         for field in ["weights", "draws"] {
@@ -137,27 +135,23 @@ fn remove_leaves(
 /// One weight that changed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct WeightChange {
-    /// The split.
-    pub split: String,
-    /// The audience.
-    pub audience: String,
-    /// The challenger.
-    pub challenger: String,
-    /// Percent before.
-    pub from: f64,
-    /// Percent after.
-    pub to: f64,
+    /// Whose.
+    #[serde(flatten)]
+    pub key: WeightKey,
+    /// Before.
+    pub from: Percent,
+    /// After.
+    pub to: Percent,
 }
 
 impl std::fmt::Display for WeightChange {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
+        let Self { key, from, to } = self;
+        let WeightKey {
             split,
             audience,
             challenger,
-            from,
-            to,
-        } = self;
+        } = key;
         write!(formatter, "{split} {audience} {challenger}: {from} -> {to}")
     }
 }
@@ -172,7 +166,7 @@ pub fn set(
     split: &str,
     audience: &str,
     shares: &[Share],
-) -> Result<Owned, Refusal> {
+) -> Result<WeightSet, Refusal> {
     let found = find_split(plan, split)?;
     check_audience(found, audience)?;
     let mut owned = state.owned.clone();
@@ -187,7 +181,10 @@ pub fn set(
                 challenger: share.challenger.clone(),
             });
         }
-        owned.set(split, audience, &share.challenger, share.percent);
+        owned.set(
+            WeightKey::new(split, audience, &share.challenger),
+            share.percent,
+        );
     }
     Ok(owned)
 }
@@ -197,11 +194,14 @@ pub fn set(
 ///
 /// # Errors
 /// A split that is neither in the plugin nor in the weights.
-pub fn abort(state: &State, plan: Option<&Plan>, split: Option<&str>) -> Result<Owned, Refusal> {
+pub fn abort(
+    state: &State,
+    plan: Option<&Plan>,
+    split: Option<&str>,
+) -> Result<WeightSet, Refusal> {
     let mut owned = state.owned.clone();
     let defined = plan.map(Plan::splits).unwrap_or_default();
     let is_wanted = |name: &str| split.is_none_or(|wanted| wanted == name);
-    let effective = Owned::of_config(&state.config);
     let mut is_known = false;
     for defined in defined
         .iter()
@@ -210,17 +210,15 @@ pub fn abort(state: &State, plan: Option<&Plan>, split: Option<&str>) -> Result<
         is_known = true;
         for (audience, _) in crate::model::churn::audiences(defined) {
             for challenger in defined.definition.challengers() {
-                owned.set(&defined.definition.name, &audience, challenger, 0.0);
+                let key = WeightKey::new(&defined.definition.name, &audience, challenger);
+                owned.set(key, Percent::ZERO);
             }
         }
     }
-    for (name, by_audience) in effective.weights.iter().filter(|(name, _)| is_wanted(name)) {
+    // Whatever stands there, also what is no percentage: a zero replaces it.
+    for (key, _) in leaves(&state.config).filter(|(key, _)| is_wanted(&key.split)) {
         is_known = true;
-        for (audience, by_challenger) in by_audience {
-            for challenger in by_challenger.keys() {
-                owned.set(name, audience, challenger, 0.0);
-            }
-        }
+        owned.set(key, Percent::ZERO);
     }
     match split {
         Some(split) if !is_known => Err(no_split(plan, split)),
@@ -232,25 +230,24 @@ pub fn abort(state: &State, plan: Option<&Plan>, split: Option<&str>) -> Result<
 ///
 /// # Errors
 /// While a challenger is neither at 0 nor at 100.
-pub fn redraw(state: &State, plan: &Plan, split: &str, letters: &str) -> Result<Owned, Refusal> {
+pub fn redraw(
+    state: &State,
+    plan: &Plan,
+    split: &str,
+    letters: &str,
+) -> Result<WeightSet, Refusal> {
     find_split(plan, split)?;
-    let effective = Owned::of_config(&state.config);
-    for (audience, by_challenger) in effective.weights.get(split).into_iter().flatten() {
-        for (challenger, &percent) in by_challenger {
-            if percent != 0.0 && percent != 100.0 {
-                let (split, audience, challenger) =
-                    (split.to_owned(), audience.clone(), challenger.clone());
-                return Err(Refusal::MidRamp {
-                    split,
-                    audience,
-                    challenger,
-                    percent,
-                });
-            }
-        }
+    let is_mid_ramp = |percent| percent != Percent::ZERO && percent != Percent::HUNDRED;
+    let effective = WeightSet::of_config(&state.config);
+    if let Some((key, percent)) = effective
+        .of_split(split)
+        .find(|(_, percent)| is_mid_ramp(*percent))
+    {
+        let key = key.clone();
+        return Err(Refusal::MidRamp { key, percent });
     }
     let mut owned = state.owned.clone();
-    owned.draws.insert(split.to_owned(), letters.to_owned());
+    owned.set_draw(split, letters);
     Ok(owned)
 }
 
@@ -267,19 +264,11 @@ pub fn letters(date: &str, current: Option<&str>) -> String {
 }
 
 /// Earlier weights and draws; zero for whatever got a weight since.
-pub fn restore(state: &State, earlier: &Owned) -> Owned {
+pub fn restore(state: &State, earlier: &WeightSet) -> WeightSet {
     let mut owned = earlier.clone();
-    for (split, by_audience) in &state.owned.weights {
-        for (audience, by_challenger) in by_audience {
-            for challenger in by_challenger.keys() {
-                let known = earlier
-                    .weights
-                    .get(split)
-                    .and_then(|split| split.get(audience)?.get(challenger));
-                if known.is_none() {
-                    owned.set(split, audience, challenger, 0.0);
-                }
-            }
+    for (key, _) in state.owned.iter() {
+        if earlier.weight(key).is_none() {
+            owned.set(key.clone(), Percent::ZERO);
         }
     }
     owned
@@ -289,25 +278,21 @@ pub fn restore(state: &State, earlier: &Owned) -> Owned {
 ///
 /// # Errors
 /// What this plugin does not have.
-pub fn promote(state: &State, plan: &Plan, split: &str, weights: &Owned) -> Result<Owned, Refusal> {
+pub fn promote(
+    state: &State,
+    plan: &Plan,
+    split: &str,
+    weights: &WeightSet,
+) -> Result<WeightSet, Refusal> {
     let found = find_split(plan, split)?;
     let mut owned = state.owned.clone();
-    for (audience, by_challenger) in Owned::of_config(&state.config)
-        .weights
-        .get(split)
-        .into_iter()
-        .flatten()
-    {
-        for challenger in by_challenger.keys() {
-            owned.set(split, audience, challenger, 0.0);
-        }
+    for (key, _) in leaves(&state.config).filter(|(key, _)| key.split == split) {
+        owned.set(key, Percent::ZERO);
     }
-    for (audience, by_challenger) in weights.weights.get(split).into_iter().flatten() {
-        check_audience(found, audience)?;
-        for (challenger, percent) in by_challenger {
-            check_challenger(found, challenger)?;
-            owned.set(split, audience, challenger, *percent);
-        }
+    for (key, percent) in weights.of_split(split) {
+        check_audience(found, &key.audience)?;
+        check_challenger(found, &key.challenger)?;
+        owned.set(key.clone(), percent);
     }
     Ok(owned)
 }
@@ -341,34 +326,27 @@ pub fn check(before: &Plan, after: &Plan, split: Option<&str>) -> Result<(), Ref
 }
 
 /// The splits whose weights or draws differ, also where one writes zero and the other nothing.
-pub fn differing_splits(before: &Owned, after: &Owned) -> BTreeSet<String> {
-    let splits = before.splits().chain(after.splits());
+pub fn differing_splits(before: &WeightSet, after: &WeightSet) -> BTreeSet<String> {
+    let splits = before.splits().into_iter().chain(after.splits());
     splits
         .filter(|split| before.only(split) != after.only(split))
-        .cloned()
+        .map(str::to_owned)
         .collect()
 }
 
 /// Every weight that differs, in order.
-pub fn differences(before: &Owned, after: &Owned) -> Vec<WeightChange> {
-    let mut all: BTreeMap<(&str, &str, &str), ()> = BTreeMap::new();
-    for owned in [before, after] {
-        for (split, by_audience) in &owned.weights {
-            for (audience, by_challenger) in by_audience {
-                all.extend(by_challenger.keys().map(|challenger| {
-                    ((split.as_str(), audience.as_str(), challenger.as_str()), ())
-                }));
-            }
-        }
-    }
-    let change = |(split, audience, challenger): (&str, &str, &str)| WeightChange {
-        split: split.to_owned(),
-        audience: audience.to_owned(),
-        challenger: challenger.to_owned(),
-        from: before.weight(split, audience, challenger),
-        to: after.weight(split, audience, challenger),
+pub fn differences(before: &WeightSet, after: &WeightSet) -> Vec<WeightChange> {
+    let keys: BTreeSet<&WeightKey> = before
+        .iter()
+        .chain(after.iter())
+        .map(|(key, _)| key)
+        .collect();
+    let change = |key: &WeightKey| WeightChange {
+        key: key.clone(),
+        from: before.weight(key).unwrap_or_default(),
+        to: after.weight(key).unwrap_or_default(),
     };
-    all.into_keys()
+    keys.into_iter()
         .map(change)
         .filter(|change| change.from != change.to)
         .collect()
@@ -452,7 +430,7 @@ mod tests {
         );
         (
             State {
-                owned: Owned::of_config(&config),
+                owned: WeightSet::of_config(&config),
                 config,
             },
             plan,
@@ -498,7 +476,7 @@ mod tests {
         for (split, audience, challenger, expected) in cases {
             let share = Share {
                 challenger: challenger.to_owned(),
-                percent: 10.0,
+                percent: Percent::new(10.0).unwrap(),
             };
             assert_eq!(
                 set(&state, &plan, split, audience, &[share])
@@ -514,7 +492,7 @@ mod tests {
         let (state, before) = state(json!({"splits": {"good": {}, "bad": {"colour": "red"}}}));
         let share = Share {
             challenger: "canary".to_owned(),
-            percent: 10.0,
+            percent: Percent::new(10.0).unwrap(),
         };
         for (split, expected) in [
             ("good", None),
@@ -595,8 +573,11 @@ mod tests {
     #[test]
     fn going_back_takes_away_what_came_since() {
         let (state, _) = web();
-        let restored = restore(&state, &Owned::default());
-        assert_eq!(restored.weight("web", "everyone", "canary"), 0.0);
+        let restored = restore(&state, &WeightSet::default());
+        assert_eq!(
+            restored.weight(&WeightKey::new("web", "everyone", "canary")),
+            Some(Percent::ZERO)
+        );
         assert_eq!(
             restored.to_config()["weights"]["web"]["everyone"],
             json!({"canary": 0})
@@ -607,10 +588,10 @@ mod tests {
     fn git_s_weights_stay_beneath_ours() {
         let state = State {
             config: json!({"weights": {"web": {"everyone": {"canary": 10, "blue": 3}}}}),
-            owned: Owned::of_config(&json!({"weights": {"web": {"everyone": {"canary": 10}}}})),
+            owned: WeightSet::of_config(&json!({"weights": {"web": {"everyone": {"canary": 10}}}})),
         };
         assert_eq!(
-            state.with(&Owned::default()),
+            state.with(&WeightSet::default()),
             json!({"weights": {"web": {"everyone": {"blue": 3}}}})
         );
     }

@@ -117,9 +117,20 @@ fn variant(split: &Split, place: u8) -> String {
         .to_owned()
 }
 
-/// The challengers between which a split's ranges meet in some audience: a ramp may then move users between them.
-pub fn meeting_challengers(plan: &Plan) -> Vec<(String, String, String, String)> {
-    let mut meeting = Vec::new();
+/// Two challengers whose ranges meet for an audience: a ramp may then move users between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meeting {
+    /// The split.
+    pub split: String,
+    /// Whose users.
+    pub audience: String,
+    /// Both challengers, the one with the lower buckets first.
+    pub challengers: [String; 2],
+}
+
+/// Every two challengers of a split of more than two whose ranges meet for some audience.
+pub fn meetings(plan: &Plan) -> Vec<Meeting> {
+    let mut meetings = Vec::new();
     for split in plan.splits() {
         for (audience, rule) in audiences(split) {
             let ranges = split.allocation(rule).ranges();
@@ -127,20 +138,16 @@ pub fn meeting_challengers(plan: &Plan) -> Vec<(String, String, String, String)>
                 .windows(2)
                 .filter(|pair| pair[0].variant != 0 && pair[1].variant != 0);
             // Up to two challengers meet only when nothing is left to the fallback, and then nobody moves between them
-            // unless both weights change: DESIGN section 3 promises it only for more than two.
+            // unless both weights change.
             let is_at_risk = split.definition.challengers().len() > 2;
-            meeting.extend(touching.filter(|_| is_at_risk).map(|pair| {
-                let name = |place| variant(split, place);
-                (
-                    split.definition.name.to_string(),
-                    audience.clone(),
-                    name(pair[0].variant),
-                    name(pair[1].variant),
-                )
+            meetings.extend(touching.filter(|_| is_at_risk).map(|pair| Meeting {
+                split: split.definition.name.to_string(),
+                audience: audience.clone(),
+                challengers: [pair[0].variant, pair[1].variant].map(|index| variant(split, index)),
             }));
         }
     }
-    meeting
+    meetings
 }
 
 #[cfg(test)]

@@ -1,58 +1,86 @@
-//! The half of the configuration that `sluice` owns: weights and draws, and one share of them as typed.
+//! How much every challenger gets, and the draws: the half of a configuration that `sluice` writes.
+//!
+//! One type for every such set: the weights in force, those that managed fields say are `sluice`'s, those after a
+//! change. It reads leaf by leaf, so one that cannot be read hides no other; what is wrong with a leaf is the plan's to
+//! say. Called by changes, stores and commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use sluice_core::allocation::Percent;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+use sluice_core::allocation::{Percent, PercentError};
 
-/// Audience → challenger → percent.
-pub type ByAudience = BTreeMap<String, BTreeMap<String, f64>>;
-
-/// Weights and draws, by split: exactly what a write carries.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
-pub struct Owned {
-    /// Split → audience → challenger → percent.
-    pub weights: BTreeMap<String, ByAudience>,
-    /// Split → draw.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub draws: BTreeMap<String, String>,
+/// Whose weight it is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct WeightKey {
+    /// The split.
+    pub split: String,
+    /// The audience: a rule's name, or `everyone`.
+    pub audience: String,
+    /// The challenger.
+    pub challenger: String,
 }
 
-impl Owned {
-    /// The weights and draws of a configuration, as far as they have the right shape.
-    pub fn of_config(config: &Value) -> Self {
-        let field = |name: &str| {
-            config
-                .get(name)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
-        };
+impl WeightKey {
+    /// The key of a challenger's weight for an audience of a split.
+    pub fn new(split: &str, audience: &str, challenger: &str) -> Self {
         Self {
-            weights: readable(field("weights")),
-            draws: readable(field("draws")),
+            split: split.to_owned(),
+            audience: audience.to_owned(),
+            challenger: challenger.to_owned(),
         }
     }
+}
 
-    /// One weight; zero when nothing is said.
-    pub fn weight(&self, split: &str, audience: &str, challenger: &str) -> f64 {
-        let weight = self
-            .weights
-            .get(split)
-            .and_then(|split| split.get(audience)?.get(challenger));
-        weight.copied().unwrap_or(0.0)
+/// Weights and draws, of one split or of many.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WeightSet {
+    weights: BTreeMap<WeightKey, Percent>,
+    /// Split → draw.
+    draws: BTreeMap<String, String>,
+}
+
+impl WeightSet {
+    /// The weights and draws of a configuration, but for the leaves that cannot be read.
+    pub fn of_config(config: &Value) -> Self {
+        let weights = leaves(config)
+            .filter_map(|(key, leaf)| Some((key, Percent::new(leaf.as_f64()?)?)))
+            .collect();
+        let draws = fields(config.get("draws"))
+            .filter_map(|(split, draw)| Some((split.clone(), draw.as_str()?.to_owned())))
+            .collect();
+        Self { weights, draws }
+    }
+
+    /// Every weight, by split, audience and challenger.
+    pub fn iter(&self) -> impl Iterator<Item = (&WeightKey, Percent)> {
+        self.weights.iter().map(|(key, percent)| (key, *percent))
+    }
+
+    /// Every weight of a split.
+    pub fn of_split(&self, split: &str) -> impl Iterator<Item = (&WeightKey, Percent)> {
+        self.iter().filter(move |(key, _)| key.split == split)
+    }
+
+    /// One weight; `None` when nothing is said, which is served as zero.
+    pub fn weight(&self, key: &WeightKey) -> Option<Percent> {
+        self.weights.get(key).copied()
     }
 
     /// Sets one weight.
-    pub fn set(&mut self, split: &str, audience: &str, challenger: &str, percent: f64) {
-        let by_audience = self.weights.entry(split.to_owned()).or_default();
-        by_audience
-            .entry(audience.to_owned())
-            .or_default()
-            .insert(challenger.to_owned(), percent);
+    pub fn set(&mut self, key: WeightKey, percent: Percent) {
+        self.weights.insert(key, percent);
+    }
+
+    /// A split's draw.
+    pub fn draw(&self, split: &str) -> Option<&str> {
+        self.draws.get(split).map(String::as_str)
+    }
+
+    /// Sets a split's draw.
+    pub fn set_draw(&mut self, split: &str, draw: &str) {
+        self.draws.insert(split.to_owned(), draw.to_owned());
     }
 
     /// What belongs to one split.
@@ -64,10 +92,10 @@ impl Owned {
 
     /// Takes over what `other` has for a split, and nothing else.
     pub fn replace(&mut self, split: &str, other: &Self) {
-        match other.weights.get(split) {
-            Some(weights) => self.weights.insert(split.to_owned(), weights.clone()),
-            None => self.weights.remove(split),
-        };
+        self.weights.retain(|key, _| key.split != split);
+        let weights = other.of_split(split);
+        self.weights
+            .extend(weights.map(|(key, percent)| (key.clone(), percent)));
         match other.draws.get(split) {
             Some(draw) => self.draws.insert(split.to_owned(), draw.clone()),
             None => self.draws.remove(split),
@@ -75,40 +103,76 @@ impl Owned {
     }
 
     /// Every split with a weight or a draw.
-    pub fn splits(&self) -> impl Iterator<Item = &String> {
-        self.weights.keys().chain(self.draws.keys())
+    pub fn splits(&self) -> BTreeSet<&str> {
+        let weighted = self.weights.keys().map(|key| key.split.as_str());
+        weighted
+            .chain(self.draws.keys().map(String::as_str))
+            .collect()
     }
 
     /// The same as fields of a plugin configuration; whole numbers as integers, as people write them.
     pub fn to_config(&self) -> Value {
-        let mut config = serde_json::json!({"weights": {}});
-        for (split, by_audience) in &self.weights {
-            for (audience, by_challenger) in by_audience {
-                for (challenger, percent) in by_challenger {
-                    config["weights"][split][audience][challenger] = number(*percent);
-                }
-            }
-        }
+        let mut config = json!({"weights": self.nested(number)});
         if !self.draws.is_empty() {
-            config["draws"] = self
-                .draws
-                .iter()
-                .map(|(split, draw)| (split.clone(), Value::from(draw.as_str())))
-                .collect();
+            config["draws"] = json!(self.draws);
         }
         config
     }
+
+    /// Split → audience → challenger → what `leaf` makes of the percentage.
+    fn nested<T>(&self, leaf: impl Fn(Percent) -> T) -> Nested<'_, T> {
+        let mut nested = Nested::new();
+        for (key, percent) in self.iter() {
+            let by_audience = nested.entry(&key.split).or_default();
+            let by_challenger = by_audience.entry(&key.audience).or_default();
+            by_challenger.insert(&key.challenger, leaf(percent));
+        }
+        nested
+    }
 }
 
-fn readable<T: serde::de::DeserializeOwned>(fields: Map<String, Value>) -> BTreeMap<String, T> {
-    fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, serde_json::from_value(value).ok()?)))
-        .collect()
+type Nested<'a, T> = BTreeMap<&'a str, BTreeMap<&'a str, BTreeMap<&'a str, T>>>;
+
+/// As the history keeps it: `{"weights": …, "draws": …}`, without draws where there are none.
+impl Serialize for WeightSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            weights: Nested<'a, Percent>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            draws: &'a BTreeMap<String, String>,
+        }
+        let fields = Fields {
+            weights: self.nested(|percent| percent),
+            draws: &self.draws,
+        };
+        fields.serialize(serializer)
+    }
 }
 
-/// A percentage as JSON: `5`, not `5.0`.
-pub fn number(percent: f64) -> Value {
+impl<'de> Deserialize<'de> for WeightSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of_config(&Value::deserialize(deserializer)?))
+    }
+}
+
+/// Everything that stands where a weight would, whether or not it is one.
+pub fn leaves(config: &Value) -> impl Iterator<Item = (WeightKey, &Value)> {
+    fields(config.get("weights")).flat_map(|(split, audiences)| {
+        fields(Some(audiences)).flat_map(move |(audience, challengers)| {
+            let key = move |challenger: &String| WeightKey::new(split, audience, challenger);
+            fields(Some(challengers)).map(move |(challenger, leaf)| (key(challenger), leaf))
+        })
+    })
+}
+
+fn fields(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    value.and_then(Value::as_object).into_iter().flatten()
+}
+
+/// A percentage as people write it in JSON: `5`, not `5.0`.
+fn number(percent: Percent) -> Value {
+    let percent = percent.as_f64();
     if percent.fract() == 0.0 {
         Value::from(percent as i64)
     } else {
@@ -116,13 +180,13 @@ pub fn number(percent: f64) -> Value {
     }
 }
 
-/// `canary=10`, as typed.
+/// `canary=10`, as one types it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     /// The challenger.
     pub challenger: String,
     /// Its percentage.
-    pub percent: f64,
+    pub percent: Percent,
 }
 
 impl FromStr for Share {
@@ -132,16 +196,11 @@ impl FromStr for Share {
         let (challenger, percent) = text
             .split_once('=')
             .ok_or("write CHALLENGER=PERCENT, such as canary=10")?;
-        let digits = percent.strip_suffix('%').unwrap_or(percent);
-        let number = digits
-            .parse::<f64>()
-            .map_err(|_| format!("{percent:?} is not a percentage; use 0 to 100"))?;
-        let share = Percent::new(number).ok_or_else(|| {
-            format!("{percent} is not a percentage; use 0 to 100 in steps of 0.001")
-        })?;
         Ok(Self {
             challenger: challenger.to_owned(),
-            percent: share.as_f64(),
+            percent: percent
+                .parse()
+                .map_err(|error: PercentError| error.to_string())?,
         })
     }
 }
@@ -162,7 +221,7 @@ mod tests {
                 text.parse(),
                 Ok(Share {
                     challenger: "canary".to_owned(),
-                    percent
+                    percent: Percent::new(percent).unwrap()
                 })
             );
         }
@@ -191,18 +250,45 @@ mod tests {
         }
     }
 
+    fn example() -> WeightSet {
+        let mut weights = WeightSet::default();
+        for (audience, percent) in [("everyone", 12.5), ("staff", 50.0)] {
+            let key = WeightKey::new("web", audience, "canary");
+            weights.set(key, Percent::new(percent).unwrap());
+        }
+        weights.set_draw("web", "2026-11-20");
+        weights
+    }
+
     #[test]
     fn what_is_written_reads_back_the_same() {
-        let mut owned = Owned::default();
-        owned.set("web", "everyone", "canary", 12.5);
-        owned.set("web", "staff", "canary", 50.0);
-        owned
-            .draws
-            .insert("web".to_owned(), "2026-11-20".to_owned());
-        assert_eq!(Owned::of_config(&owned.to_config()), owned);
+        let weights = example();
+        assert_eq!(WeightSet::of_config(&weights.to_config()), weights);
         assert_eq!(
-            owned.to_config()["weights"]["web"]["staff"]["canary"].to_string(),
+            weights.to_config()["weights"]["web"]["staff"]["canary"].to_string(),
             "50"
         );
+    }
+
+    #[test]
+    fn the_history_keeps_the_form_that_it_always_had() {
+        let text = r#"{"weights":{"web":{"everyone":{"canary":12.5},"staff":{"canary":50.0}}},"draws":{"web":"2026-11-20"}}"#;
+        assert_eq!(serde_json::to_string(&example()).unwrap(), text);
+        assert_eq!(serde_json::from_str::<WeightSet>(text).unwrap(), example());
+        assert_eq!(
+            serde_json::to_string(&WeightSet::default()).unwrap(),
+            r#"{"weights":{}}"#
+        );
+    }
+
+    #[test]
+    fn a_leaf_that_cannot_be_read_hides_no_other() {
+        let mut config = example().to_config();
+        config["weights"]["web"]["everyone"]["blue"] = json!("ten");
+        config["weights"]["web"]["staff"]["blue"] = json!(140);
+        config["weights"]["web"]["beta"] = json!(5);
+        config["weights"]["shop"] = json!(null);
+        config["draws"]["shop"] = json!(7);
+        assert_eq!(WeightSet::of_config(&config), example());
     }
 }

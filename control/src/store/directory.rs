@@ -15,7 +15,7 @@ use super::history::{self, Entry};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write};
 use crate::model::input;
 use crate::model::plugin::{self, Plugin, merge};
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 
 const PLUGIN: &str = "plugin.yaml";
 const WEIGHTS: &str = "weights.yaml";
@@ -75,17 +75,17 @@ impl Directory {
         plugin::plugin(&self.path.join(PLUGIN))
     }
 
-    fn owned(&self) -> anyhow::Result<(Owned, Option<Plugin>)> {
+    fn owned(&self) -> anyhow::Result<(WeightSet, Option<Plugin>)> {
         let path = self.path.join(WEIGHTS);
         if !path.exists() {
-            return Ok((Owned::default(), None));
+            return Ok((WeightSet::default(), None));
         }
         let mut plugins = plugin::plugins(input::documents(&path)?)?;
         match plugins.len() {
-            0 => Ok((Owned::default(), None)),
+            0 => Ok((WeightSet::default(), None)),
             1 => {
                 let patch = plugins.remove(0);
-                Ok((Owned::of_config(&patch.config), Some(patch)))
+                Ok((WeightSet::of_config(&patch.config), Some(patch)))
             }
             number => bail!("{}: {number} plugins; accepted: one", path.display()),
         }

@@ -1,9 +1,9 @@
 //! Who changed what, when and why: entries of a store's history.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::change::{WeightChange, differences};
-use crate::model::weights::Owned;
+use crate::model::weights::WeightSet;
 
 /// How many changes are kept (DESIGN section 5; ControllerRevisions will keep as many).
 pub const KEPT: usize = 50;
@@ -23,17 +23,27 @@ pub struct Entry {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Every weight that changed.
+    /// Every weight that changed; of an earlier version's, those that are percentages.
+    #[serde(deserialize_with = "readable")]
     pub changes: Vec<WeightChange>,
     /// Weights and draws after the change.
-    pub after: Owned,
+    pub after: WeightSet,
+}
+
+/// Earlier versions also kept what stood where a percentage should.
+fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightChange>, D::Error> {
+    let changes = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    let readable = changes
+        .into_iter()
+        .filter_map(|change| serde_json::from_value(change).ok());
+    Ok(readable.collect())
 }
 
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last [`KEPT`].
 pub fn append(
     history: &mut Vec<Entry>,
-    found: &Owned,
-    after: &Owned,
+    found: &WeightSet,
+    after: &WeightSet,
     command: &str,
     reason: Option<String>,
     by: &str,
@@ -61,8 +71,8 @@ pub fn append(
 
 fn push(
     history: &mut Vec<Entry>,
-    before: &Owned,
-    after: &Owned,
+    before: &WeightSet,
+    after: &WeightSet,
     command: &str,
     reason: Option<String>,
     by: &str,
@@ -82,10 +92,13 @@ fn push(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::weights::WeightKey;
+    use sluice_core::allocation::Percent;
 
-    fn at(percent: f64) -> Owned {
-        let mut owned = Owned::default();
-        owned.set("web", "everyone", "canary", percent);
+    fn at(percent: f64) -> WeightSet {
+        let mut owned = WeightSet::default();
+        let key = WeightKey::new("web", "everyone", "canary");
+        owned.set(key, Percent::new(percent).unwrap());
         owned
     }
 
@@ -94,7 +107,7 @@ mod tests {
         let mut history = Vec::new();
         append(
             &mut history,
-            &Owned::default(),
+            &WeightSet::default(),
             &at(5.0),
             "set web canary=5",
             None,
@@ -117,7 +130,7 @@ mod tests {
                     entry.revision,
                     entry.command.as_str(),
                     entry.by.as_str(),
-                    entry.changes[0].to,
+                    entry.changes[0].to.as_f64(),
                 )
             })
             .collect();

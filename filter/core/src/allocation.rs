@@ -55,6 +55,61 @@ impl std::fmt::Display for Percent {
     }
 }
 
+/// Why a text is no [`Percent`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PercentError {
+    /// It is no number.
+    NotANumber(String),
+    /// It is a number below 0, above 100 or between two steps.
+    NotAStep(String),
+}
+
+impl std::fmt::Display for PercentError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotANumber(text) => write!(f, "{text:?} is not a percentage; use 0 to 100"),
+            Self::NotAStep(text) => {
+                write!(
+                    f,
+                    "{text} is not a percentage; use 0 to 100 in steps of 0.001"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for PercentError {}
+
+/// As people write it: `12.5` or `12.5%`.
+impl std::str::FromStr for Percent {
+    type Err = PercentError;
+
+    fn from_str(text: &str) -> Result<Self, PercentError> {
+        let digits = text.strip_suffix('%').unwrap_or(text);
+        let number = digits
+            .parse::<f64>()
+            .map_err(|_| PercentError::NotANumber(text.to_owned()))?;
+        Self::new(number).ok_or_else(|| PercentError::NotAStep(text.to_owned()))
+    }
+}
+
+/// As a JSON number with a fraction, such as `5.0`: the form that the history has had from its beginning.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Percent {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_f64())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Percent {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = f64::deserialize(deserializer)?;
+        Self::new(number)
+            .ok_or_else(|| serde::de::Error::custom(PercentError::NotAStep(number.to_string())))
+    }
+}
+
 enum Growth {
     UpFrom(u32),
     DownFrom(u32),

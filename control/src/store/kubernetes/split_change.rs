@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cluster::plugins::Found;
-use crate::model::change::{WeightChange, differences};
-use crate::model::weights::Owned;
+use crate::model::change::differences;
+use crate::model::weights::WeightSet;
 use crate::store::history::Entry;
 use crate::store::{Snapshot, Write};
 
@@ -16,7 +16,7 @@ const CHANGE: &str = "change.sluice.dev/";
 pub(super) struct SplitChange {
     pub(super) split: String,
     /// What becomes ours of this split.
-    part: Owned,
+    part: WeightSet,
     /// What is remembered, but for its number.
     pub(super) entry: Entry,
     /// What was changed since our last change of it, without `sluice`.
@@ -47,7 +47,7 @@ pub(super) fn changes(
     by: &str,
     at: &str,
 ) -> Vec<SplitChange> {
-    let effective = Owned::of_config(&before.plugin.config);
+    let effective = WeightSet::of_config(&before.plugin.config);
     let mut so_far = before.owned.clone();
     let parts = write
         .splits
@@ -56,7 +56,7 @@ pub(super) fn changes(
     parts
         .map(|(split, part)| {
             so_far.replace(split, &part);
-            let after = Owned::of_config(&before.state().with(&so_far));
+            let after = WeightSet::of_config(&before.state().with(&so_far));
             let entry = Entry {
                 revision: 0,
                 at: at.to_owned(),
@@ -81,8 +81,8 @@ pub(super) fn changes(
 fn foreign(
     found: &Found,
     split: &str,
-    owned: &Owned,
-    effective: &Owned,
+    owned: &WeightSet,
+    effective: &WeightSet,
     at: &str,
 ) -> Option<Entry> {
     let noted = found
@@ -92,17 +92,10 @@ fn foreign(
         .as_ref()?
         .get(&format!("{CHANGE}{split}"))?;
     let noted: Value = serde_json::from_str(noted).ok()?;
-    let recorded: Owned = serde_json::from_value(noted.get("after")?.clone()).ok()?;
-    let differs = |change: &WeightChange| {
-        // Only what we set once: weights of Git's own were never ours to follow.
-        recorded.weights.get(split).is_some_and(|split| {
-            split
-                .get(&change.audience)
-                .is_some_and(|audience| audience.contains_key(&change.challenger))
-        })
-    };
+    let recorded: WeightSet = serde_json::from_value(noted.get("after")?.clone()).ok()?;
     let mut changes = differences(&recorded, &effective.only(split));
-    changes.retain(differs);
+    // Only what we set once: weights of Git's own were never ours to follow.
+    changes.retain(|change| recorded.weight(&change.key).is_some());
     (!changes.is_empty()).then(|| Entry {
         revision: 0,
         at: at.to_owned(),
@@ -151,7 +144,7 @@ pub(super) fn conflict(
         .map(|change| {
             format!(
                 "{}/{} {} -> {}",
-                change.audience, change.challenger, change.from, change.to
+                change.key.audience, change.key.challenger, change.from, change.to
             )
         })
         .collect();
