@@ -1,7 +1,7 @@
 //! A connection to a Kubernetes cluster, and what its refusals mean in words.
 //!
-//! Blocking on the outside: commands are plain functions; what may run at once runs at once inside. Which plugins there
-//! are is [`plugins`]'s subject, which fields are ours is [`owned`]'s.
+//! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`owned`]'s. Stores and operations use it;
+//! it decides nothing.
 
 mod connection;
 pub mod owned;
@@ -10,13 +10,11 @@ pub mod pods;
 pub mod prometheus;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::runtime::Runtime;
 
 /// How long a connection may take. Chosen: a cluster across an ocean answers in less.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +36,6 @@ pub struct Address {
 /// A cluster, and the namespace that is meant.
 #[derive(Clone)]
 pub struct Cluster {
-    runtime: Arc<Runtime>,
     client: Client,
     url: String,
     namespace: String,
@@ -59,14 +56,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When neither can be read, or the context is not there.
-    pub fn connect(address: &Address) -> anyhow::Result<Self> {
-        // Another part of the program may have chosen the same one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        let mut config = runtime.block_on(config(address))?;
+    pub async fn connect(address: &Address) -> anyhow::Result<Self> {
+        let mut config = config(address).await?;
         config.connect_timeout = Some(CONNECT_PATIENCE);
         config.read_timeout = Some(ANSWER_PATIENCE);
         config.reset_reader_on_write = true;
@@ -75,13 +66,9 @@ impl Cluster {
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let client = {
-            let _inside = runtime.enter();
-            connection::client(config)
-                .with_context(|| format!("{url}: no connection can be made"))?
-        };
+        let client = connection::client(config)
+            .with_context(|| format!("{url}: no connection can be made"))?;
         Ok(Self {
-            runtime: Arc::new(runtime),
             client,
             url,
             namespace,
@@ -93,14 +80,9 @@ impl Cluster {
         &self.namespace
     }
 
-    /// The client, for requests that [`Cluster::wait`] waits for.
+    /// The client, for requests.
     pub const fn client(&self) -> &Client {
         &self.client
-    }
-
-    /// Runs requests to their end.
-    pub fn wait<F: Future>(&self, requests: F) -> F::Output {
-        self.runtime.block_on(requests)
     }
 
     /// What a failed request means, in words.

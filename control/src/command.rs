@@ -33,6 +33,7 @@ use crate::model::churn;
 use crate::model::churn::{Move, moves};
 use crate::model::plugin::{self, Plugin};
 use crate::model::weights::WeightSet;
+use crate::operations::Caller;
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
 use sluice_core::plan::{Node, Plan};
 
@@ -100,29 +101,29 @@ pub enum Outcome {
     Problems,
 }
 
-/// Runs what was typed.
+/// Runs what was typed, on behalf of a caller.
 ///
 /// # Errors
 /// Why it could not run; exit code 2.
-pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
+pub async fn run(cli: Cli, caller: &Caller) -> anyhow::Result<Outcome> {
     match cli.command {
-        Command::Dev(arguments) => dev::run(&arguments),
-        Command::Set(arguments) => set::run(&arguments),
-        Command::Get(arguments) => get::run(&arguments),
-        Command::Diff(arguments) => diff::run(&arguments),
-        Command::Redraw(arguments) => redraw::run(&arguments),
-        Command::History(arguments) => history::run(&arguments),
-        Command::Rollback(arguments) => rollback::run(&arguments),
-        Command::Abort(arguments) => abort::run(&arguments),
-        Command::Promote(arguments) => promote::run(&arguments),
-        Command::Refetch(arguments) => refetch::run(&arguments),
-        Command::Status(arguments) => status::run(&arguments),
-        Command::Validate(arguments) => validate::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
-        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments).await,
+        Command::Set(arguments) => set::run(&arguments, caller).await,
+        Command::Get(arguments) => get::run(&arguments).await,
+        Command::Diff(arguments) => diff::run(&arguments).await,
+        Command::Redraw(arguments) => redraw::run(&arguments, caller).await,
+        Command::History(arguments) => history::run(&arguments).await,
+        Command::Rollback(arguments) => rollback::run(&arguments, caller).await,
+        Command::Abort(arguments) => abort::run(&arguments, caller).await,
+        Command::Promote(arguments) => promote::run(&arguments, caller).await,
+        Command::Refetch(arguments) => refetch::run(&arguments, caller).await,
+        Command::Status(arguments) => status::run(&arguments, caller).await,
+        Command::Validate(arguments) => validate::run(&arguments).await,
+        Command::Explain(arguments) => explain::run(&arguments).await,
+        Command::Simulate(arguments) => simulate::run(&arguments).await,
         Command::Render(arguments) => render::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
-        Command::Push(arguments) => push::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments).await,
         Command::Schema => {
             output::line(serde_json::to_string_pretty(
                 &crate::model::schema::schema(),
@@ -134,10 +135,10 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
 }
 
 /// The configuration of a file or, without one, of the store.
-fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
+async fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
     match file {
         Some(file) => plugin::plugin(file),
-        None => Ok(stores::one(arguments)?.snapshot()?.plugin),
+        None => Ok(stores::one(arguments).await?.snapshot().await?.plugin),
     }
 }
 
@@ -160,6 +161,7 @@ impl Mode {
 
 /// A change that must wait for its turn and must not bring problems.
 struct Change<'a> {
+    caller: &'a Caller,
     mode: Mode,
     force: ForceArgs,
     /// The command, for the history.
@@ -171,10 +173,10 @@ struct Change<'a> {
 
 impl Change<'_> {
     /// Makes the change; answers what it moves.
-    fn make(
+    async fn make(
         &self,
-        store: &dyn Store,
-        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<WeightSet>,
+        store: &impl Store,
+        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<WeightSet> + Send + Sync,
     ) -> anyhow::Result<String> {
         let mut report = String::new();
         let others_fields = if self.force.force {
@@ -182,28 +184,28 @@ impl Change<'_> {
         } else {
             OthersFields::Respect
         };
-        let updated = store.update(
-            Manner {
-                others_fields,
-                ..Manner::IN_TURN
-            },
-            &mut |snapshot| {
-                let plan = snapshot.plugin.plan(&Node::default())?;
-                let owned = decide(snapshot, &plan)?;
-                let after = plan_with(&snapshot.state(), &owned)?;
-                change::check(&plan, &after, self.split)?;
-                report = describe(snapshot, &owned, &plan, &after, self.mode);
-                let splits = change::differing_splits(&snapshot.owned, &owned);
-                let is_written = self.mode == Mode::Write && !splits.is_empty();
-                let (command, reason) = (self.command.clone(), self.reason.reason.clone());
-                Ok(is_written.then_some(Write {
-                    owned,
-                    splits,
-                    command,
-                    reason,
-                }))
-            },
-        )?;
+        let manner = Manner {
+            others_fields,
+            ..Manner::IN_TURN
+        };
+        let mut decide = |snapshot: &Snapshot| {
+            let plan = snapshot.plugin.plan(&Node::default())?;
+            let owned = decide(snapshot, &plan)?;
+            let after = plan_with(&snapshot.state(), &owned)?;
+            change::check(&plan, &after, self.split)?;
+            report = describe(snapshot, &owned, &plan, &after, self.mode);
+            let splits = change::differing_splits(&snapshot.owned, &owned);
+            let is_written = self.mode == Mode::Write && !splits.is_empty();
+            Ok(is_written.then(|| Write {
+                owned,
+                splits,
+                at: self.caller.now(),
+                by: self.caller.name.clone(),
+                command: self.command.clone(),
+                reason: self.reason.reason.clone(),
+            }))
+        };
+        let updated = store.update(manner, &mut decide).await?;
         for note in updated.notes {
             output::note(format!("note: {note}"));
         }
@@ -211,19 +213,20 @@ impl Change<'_> {
     }
 
     /// Makes the change wherever the arguments point, also where one of several fails; prints what it moves.
-    fn make_in(
+    async fn make_in(
         &self,
         arguments: &StoreArgs,
         scope: ScopeArgs,
-        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<WeightSet>,
+        decide: impl Fn(&Snapshot, &Plan) -> anyhow::Result<WeightSet> + Send + Sync,
     ) -> anyhow::Result<Outcome> {
         if !scope.all_namespaces {
-            output::line(self.make(&*stores::one(arguments)?, decide)?);
+            let store = stores::one(arguments).await?;
+            output::line(self.make(&store, decide).await?);
             return Ok(Outcome::Good);
         }
         let mut outcome = Outcome::Good;
-        for (title, store) in stores::with_split(arguments, self.split)? {
-            match self.make(&store, &decide) {
+        for (title, store) in stores::with_split(arguments, self.split).await? {
+            match self.make(&store, &decide).await {
                 Ok(report) => output::line(format!("{title}:\n{report}")),
                 Err(error) => {
                     output::error(&error.context(title));

@@ -10,3 +10,4 @@ pub mod local;
 pub mod model;
 pub mod operations;
 pub mod store;
+pub mod tls;

@@ -9,10 +9,14 @@ pub mod kubernetes;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
 use crate::model::weights::WeightSet;
+use directory::Directory;
 use history::Entry;
+use kubernetes::Kubernetes;
 
 /// What a store holds at one moment.
 #[derive(Clone, Debug)]
@@ -40,6 +44,10 @@ pub struct Write {
     pub owned: WeightSet,
     /// The splits that are written, also where their weights stay: the others are left alone.
     pub splits: BTreeSet<String>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Who decided it, as their own machine names them; a cluster writes the name that its API server knows instead.
+    pub by: String,
     /// The command that decided it, such as `set web canary=10`.
     pub command: String,
     /// Why.
@@ -98,26 +106,64 @@ pub struct Updated {
 }
 
 /// Decides on what is there; `None` writes nothing.
-pub type Decide<'a> = dyn FnMut(&Snapshot) -> anyhow::Result<Option<Write>> + 'a;
+pub type Decide<'a> = dyn FnMut(&Snapshot) -> anyhow::Result<Option<Write>> + Send + 'a;
 
 /// Where a plugin's configuration is kept.
-pub trait Store {
+///
+/// What its functions return may be spawned: a controller has many of them under way at once.
+pub trait Store: Send + Sync {
     /// What is there now.
     ///
     /// # Errors
     /// When it cannot be read; names the file or resource.
-    fn snapshot(&self) -> anyhow::Result<Snapshot>;
+    fn snapshot(&self) -> impl Future<Output = anyhow::Result<Snapshot>> + Send;
 
     /// Every change that is remembered, oldest first.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn history(&self) -> anyhow::Result<Vec<Entry>>;
+    fn history(&self) -> impl Future<Output = anyhow::Result<Vec<Entry>>> + Send;
 
     /// Reads, decides, writes: what `decide` saw is what is replaced; where another writer came between, it decides
     /// again on what that one wrote.
     ///
     /// # Errors
     /// What `decide` refused, and when reading or writing failed; then nothing was written.
-    fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated>;
+    fn update(
+        &self,
+        manner: Manner,
+        decide: &mut Decide<'_>,
+    ) -> impl Future<Output = anyhow::Result<Updated>> + Send;
+}
+
+/// Either store, for who learns only at run time which one is meant.
+#[derive(Clone, Debug)]
+pub enum AnyStore {
+    /// A directory.
+    Directory(Directory),
+    /// A plugin in a cluster.
+    Kubernetes(Kubernetes),
+}
+
+impl Store for AnyStore {
+    async fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        match self {
+            Self::Directory(store) => store.snapshot().await,
+            Self::Kubernetes(store) => store.snapshot().await,
+        }
+    }
+
+    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
+        match self {
+            Self::Directory(store) => store.history().await,
+            Self::Kubernetes(store) => store.history().await,
+        }
+    }
+
+    async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+        match self {
+            Self::Directory(store) => store.update(manner, decide).await,
+            Self::Kubernetes(store) => store.update(manner, decide).await,
+        }
+    }
 }

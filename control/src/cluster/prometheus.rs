@@ -64,7 +64,6 @@ impl Prometheus {
     /// # Errors
     /// When it is no URL.
     pub fn new(url: &str) -> anyhow::Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let parsed = reqwest::Url::parse(url).ok().filter(|url| url.has_host());
         let Some(mut parsed) = parsed else {
             bail!(

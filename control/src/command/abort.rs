@@ -1,11 +1,14 @@
 //! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
 
+use futures::StreamExt as _;
+
 use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
 use super::{Outcome, stores};
 use crate::command::output;
 use crate::model::change;
 use crate::model::weights::WeightSet;
-use crate::store::{Manner, Store, Write};
+use crate::operations::Caller;
+use crate::store::{AnyStore, Manner, Snapshot, Store, Write};
 use sluice_core::plan::Node;
 
 /// `sluice abort`.
@@ -31,13 +34,13 @@ pub(super) struct Abort {
 /// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.
 const AT_ONCE: usize = 32;
 
-pub(super) fn run(arguments: &Abort) -> anyhow::Result<Outcome> {
-    let stores = stores::some(&arguments.store, arguments.scope)?;
+pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
+    let stores = stores::some(&arguments.store, arguments.scope).await?;
     if let [(None, store)] = stores.as_slice() {
-        output::line(abort(&**store, arguments)?);
+        output::line(abort(store, arguments, caller).await?);
         return Ok(Outcome::Good);
     }
-    let results = everywhere(stores, arguments);
+    let results = everywhere(stores, arguments, caller).await;
     let mut outcome = Outcome::Good;
     for (title, result) in &results {
         match result {
@@ -69,35 +72,28 @@ fn lacks_split(error: &anyhow::Error) -> bool {
 type Results = Vec<(String, anyhow::Result<String>)>;
 
 /// All at once; one that fails stops no other.
-fn everywhere(stores: Vec<(Option<String>, Box<dyn Store + Send>)>, arguments: &Abort) -> Results {
-    let queue = std::sync::Mutex::new(stores.into_iter());
-    let results = std::sync::Mutex::new(Results::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().ok().and_then(|mut queue| queue.next());
-                    let Some((title, store)) = next else { return };
-                    let result = abort(&*store, arguments);
-                    if let Ok(mut results) = results.lock() {
-                        results.push((title.unwrap_or_default(), result));
-                    }
-                }
-            });
-        }
+async fn everywhere(
+    stores: Vec<(Option<String>, AnyStore)>,
+    arguments: &Abort,
+    caller: &Caller,
+) -> Results {
+    let aborts = stores.into_iter().map(|(title, store)| async move {
+        let result = abort(&store, arguments, caller).await;
+        (title.unwrap_or_default(), result)
     });
-    let mut results = results.into_inner().unwrap_or_default();
+    let aborts = futures::stream::iter(aborts).buffer_unordered(AT_ONCE);
+    let mut results: Results = aborts.collect().await;
     results.sort_by(|one, other| one.0.cmp(&other.0));
     results
 }
 
-fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
+async fn abort(store: &impl Store, arguments: &Abort, caller: &Caller) -> anyhow::Result<String> {
     let split = arguments.split.as_deref();
     let command = split.map_or_else(
         || "abort --all".to_owned(),
         |split| format!("abort {split}"),
     );
-    let updated = store.update(Manner::NOW, &mut |snapshot| {
+    let mut decide = |snapshot: &Snapshot| {
         let plan = snapshot.plugin.plan(&Node::default()).ok();
         let owned = change::abort(&snapshot.state(), plan.as_ref(), split)?;
         let splits = owned
@@ -108,10 +104,13 @@ fn abort(store: &dyn Store, arguments: &Abort) -> anyhow::Result<String> {
         Ok(Some(Write {
             owned,
             splits,
+            at: caller.now(),
+            by: caller.name.clone(),
             command: command.clone(),
             reason: arguments.reason.reason.clone(),
         }))
-    })?;
+    };
+    let updated = store.update(Manner::NOW, &mut decide).await?;
     for note in &updated.notes {
         output::note(format!("note: {note}"));
     }

@@ -62,16 +62,9 @@ pub(super) struct Running {
 /// Where [`Running`] is kept below the directory.
 pub(super) const RUNNING: &str = "dev.json";
 
-pub(super) fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
-    // The kernel ties Envoy to the thread that starts it: this one, which block_on keeps.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(serve(arguments))
-}
-
-async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
+/// The kernel ties Envoy to the thread that starts it, so this must not be spawned: `main` waits for it on the process'
+/// first thread.
+pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     if arguments.demo {
         demo::write_plugin(&arguments.dir)?;
     }
@@ -82,7 +75,7 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
     );
     // Looked at before it is read: a change in between is then seen as one.
     let mut stamps = stamps(&directory);
-    let first = Delivery::read(&directory)?;
+    let first = Delivery::read(&directory).await?;
     let mut upstreams = arguments.upstream.clone();
     if arguments.demo {
         upstreams.extend(demo::start(&first.plan).await?);
@@ -124,7 +117,7 @@ async fn serve(arguments: &Dev) -> anyhow::Result<Outcome> {
                 let now = self::stamps(&directory);
                 if now != stamps {
                     stamps = now;
-                    match Delivery::read(&directory).and_then(|delivery| delivery.deliver(&files).map(|()| delivery)) {
+                    match Delivery::read(&directory).await.and_then(|delivery| delivery.deliver(&files).map(|()| delivery)) {
                         Ok(delivery) => view.delivered(&delivery),
                         Err(error) => view.refused(&error),
                     }
@@ -151,8 +144,8 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    fn read(directory: &Directory) -> anyhow::Result<Self> {
-        let plugin = directory.snapshot()?.plugin;
+    async fn read(directory: &Directory) -> anyhow::Result<Self> {
+        let plugin = directory.snapshot().await?.plugin;
         let plan = plugin.plan(&Node {
             namespace: plugin.namespace.clone(),
             ..Node::default()

@@ -10,6 +10,7 @@ use crate::command::output;
 use crate::model::churn::moves;
 use crate::model::weights::Share;
 use crate::model::{change, plugin};
+use crate::store::Store as _;
 
 /// `sluice diff`.
 #[derive(clap::Args, Debug)]
@@ -34,8 +35,8 @@ pub(super) struct Diff {
     output: OutputArgs,
 }
 
-pub(super) fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
-    let snapshot = stores::one(&arguments.store)?.snapshot()?;
+pub(super) async fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
+    let snapshot = stores::one(&arguments.store).await?.snapshot().await?;
     let before = snapshot.plugin.plan(&Node::default())?;
     let after = match (&arguments.file, &arguments.split) {
         (Some(file), _) => plugin::plugin(file)?.plan(&Node::default())?,

@@ -88,8 +88,8 @@ struct ExplainedIdentity {
     name: Option<String>,
 }
 
-pub(super) fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
-    let plugin = plugin(arguments.file.as_deref(), &arguments.store)?;
+pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
+    let plugin = plugin(arguments.file.as_deref(), &arguments.store).await?;
     let kind = match arguments.proxy {
         ProxyKind::Gateway => NodeKind::Gateway,
         ProxyKind::Sidecar => NodeKind::Sidecar,

@@ -8,6 +8,7 @@ use super::{Outcome, stores};
 use crate::command::output;
 use crate::model::churn::audiences;
 use crate::model::suggest;
+use crate::store::Store as _;
 
 /// `sluice get`.
 #[derive(clap::Args, Debug)]
@@ -37,11 +38,11 @@ pub(super) struct Weight {
     pub(super) percent: f64,
 }
 
-pub(super) fn run(arguments: &Get) -> anyhow::Result<Outcome> {
-    let stores = stores::some(&arguments.store, arguments.scope)?;
+pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
+    let stores = stores::some(&arguments.store, arguments.scope).await?;
     let mut all = Vec::new();
     for (title, store) in stores {
-        let plan = store.snapshot()?.plugin.plan(&Node::default())?;
+        let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
         match (weights(&plan, arguments.split.as_deref()), title) {
             (Ok(found), None) => all.extend(found),
             (Err(error), None) => return Err(error),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::{Outcome, stores};
 use crate::command::output;
+use crate::store::Store as _;
 use crate::store::history::Entry;
 
 /// `sluice history`.
@@ -31,10 +32,10 @@ struct Row {
     entry: Entry,
 }
 
-pub(super) fn run(arguments: &History) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let mut rows = Vec::new();
-    for (plugin, store) in stores::some(&arguments.store, arguments.scope)? {
-        rows.extend(store.history()?.into_iter().map(|entry| Row {
+    for (plugin, store) in stores::some(&arguments.store, arguments.scope).await? {
+        rows.extend(store.history().await?.into_iter().map(|entry| Row {
             plugin: plugin.clone(),
             entry,
         }));

@@ -9,6 +9,7 @@ use super::{Change, Mode, Outcome, stores};
 use crate::command::output;
 use crate::model::change;
 use crate::model::weights::WeightSet;
+use crate::operations::Caller;
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
 use sluice_core::plan::Node;
@@ -50,20 +51,22 @@ pub(super) struct Environment {
     context: Option<String>,
 }
 
-pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<Outcome> {
     let split = &arguments.split;
     let (from, to) = (
-        store(arguments, &arguments.from)?,
-        store(arguments, &arguments.to)?,
+        store(arguments, &arguments.from).await?,
+        store(arguments, &arguments.to).await?,
     );
     let source = from
         .snapshot()
+        .await
         .with_context(|| format!("--from {}", arguments.from))?
         .plugin;
     let plan = source.plan(&Node::default())?;
     change::find_split(&plan, split).with_context(|| format!("--from {}", arguments.from))?;
     let weights = WeightSet::of_config(&source.config).only(split);
     let change = Change {
+        caller,
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
         command: format!(
@@ -77,19 +80,22 @@ pub(super) fn run(arguments: &Promote) -> anyhow::Result<Outcome> {
         .make(&to, |snapshot, plan| {
             Ok(change::promote(&snapshot.state(), plan, split, &weights)?)
         })
+        .await
         .with_context(|| format!("--to {}", arguments.to))?;
     output::line(report);
     Ok(Outcome::Good)
 }
 
-fn store(arguments: &Promote, environment: &Environment) -> anyhow::Result<Kubernetes> {
-    let cluster = stores::cluster(&ClusterArgs {
+async fn store(arguments: &Promote, environment: &Environment) -> anyhow::Result<Kubernetes> {
+    let named = ClusterArgs {
         namespace: Some(environment.namespace.clone()),
         context: environment.context.clone(),
         kubeconfig: arguments.kubeconfig.clone(),
         plugin: None,
-    });
-    let cluster = cluster.with_context(|| environment.to_string())?;
+    };
+    let cluster = stores::cluster(&named)
+        .await
+        .with_context(|| environment.to_string())?;
     Ok(Kubernetes::new(cluster, arguments.plugin.clone()))
 }
 

@@ -49,17 +49,13 @@ struct Pushed {
     digest: String,
 }
 
-pub(super) fn run(arguments: &Push) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &Push) -> anyhow::Result<Outcome> {
     let path = arguments.module.display();
     let module =
         std::fs::read(&arguments.module).with_context(|| format!("{path}: cannot be read"))?;
     let image = Image::of(&module, &labels(arguments)).with_context(|| path.to_string())?;
     let reference = reference(&arguments.image)?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(push(&image, &reference, arguments.insecure))?;
+    push(&image, &reference, arguments.insecure).await?;
     let pushed = Pushed {
         image: format!("oci://{reference}"),
         digest: image.digest(),

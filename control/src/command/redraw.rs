@@ -4,6 +4,7 @@ use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
 use super::{Change, Mode, Outcome};
 use crate::model::change;
 use crate::model::weights::WeightSet;
+use crate::operations::Caller;
 
 /// `sluice redraw`.
 #[derive(clap::Args, Debug)]
@@ -27,20 +28,22 @@ pub(super) struct Redraw {
     reason: ReasonArgs,
 }
 
-pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &Redraw, caller: &Caller) -> anyhow::Result<Outcome> {
     let change = Change {
+        caller,
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
         command: format!("redraw {}", arguments.split),
         split: Some(&arguments.split),
         reason: &arguments.reason,
     };
-    let today = jiff::Timestamp::now()
+    let today = caller
+        .now()
         .to_string()
         .chars()
         .take(10)
         .collect::<String>();
-    change.make_in(&arguments.store, ScopeArgs::default(), |snapshot, plan| {
+    let made = change.make_in(&arguments.store, ScopeArgs::default(), |snapshot, plan| {
         let effective = WeightSet::of_config(&snapshot.plugin.config);
         let current = effective.draw(&arguments.split);
         let letters = arguments
@@ -53,5 +56,6 @@ pub(super) fn run(arguments: &Redraw) -> anyhow::Result<Outcome> {
             &arguments.split,
             &letters,
         )?)
-    })
+    });
+    made.await
 }

@@ -6,6 +6,7 @@ use super::arguments::{ClusterArgs, ScopeArgs};
 use super::{Outcome, stores};
 use crate::cluster::plugins::Found;
 use crate::command::output;
+use crate::operations::Caller;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice refetch`.
@@ -19,8 +20,8 @@ pub(super) struct Refetch {
     scope: ScopeArgs,
 }
 
-pub(super) fn run(arguments: &Refetch) -> anyhow::Result<Outcome> {
-    let now = jiff::Timestamp::now();
+pub(super) async fn run(arguments: &Refetch, caller: &Caller) -> anyhow::Result<Outcome> {
+    let now = caller.now();
     let say = |found: &Found| {
         output::line(format!(
             "{}: pushed again; see `sluice status`",
@@ -29,15 +30,15 @@ pub(super) fn run(arguments: &Refetch) -> anyhow::Result<Outcome> {
     };
     if !arguments.scope.all_namespaces {
         let store = Kubernetes::new(
-            stores::cluster(&arguments.cluster)?,
+            stores::cluster(&arguments.cluster).await?,
             arguments.cluster.plugin.clone(),
         );
-        say(&store.touch(now)?);
+        say(&store.touch(now).await?);
         return Ok(Outcome::Good);
     }
     let mut outcome = Outcome::Good;
-    for (title, store) in stores::everywhere(&arguments.cluster)? {
-        match store.touch(now) {
+    for (title, store) in stores::everywhere(&arguments.cluster).await? {
+        match store.touch(now).await {
             Ok(found) => say(&found),
             Err(error) => {
                 output::error(&error.context(title));

@@ -5,6 +5,8 @@ use super::{Change, Mode, Outcome, stores};
 use crate::command::output;
 use crate::model::change::{self, Refusal};
 use crate::model::weights::WeightSet;
+use crate::operations::Caller;
+use crate::store::Store as _;
 use crate::store::history::Entry;
 
 /// `sluice rollback`.
@@ -27,9 +29,10 @@ pub(super) struct Rollback {
     reason: ReasonArgs,
 }
 
-pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
-    let store = stores::one(&arguments.store)?;
+pub(super) async fn run(arguments: &Rollback, caller: &Caller) -> anyhow::Result<Outcome> {
+    let store = stores::one(&arguments.store).await?;
     let change = Change {
+        caller,
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
         command: arguments
@@ -39,10 +42,11 @@ pub(super) fn run(arguments: &Rollback) -> anyhow::Result<Outcome> {
         reason: &arguments.reason,
     };
     // What is remembered never changes, so it needs no turn.
-    let earlier = earlier(&store.history()?, arguments.to)?;
-    output::line(change.make(&*store, |snapshot, _| {
+    let earlier = earlier(&store.history().await?, arguments.to)?;
+    let made = change.make(&store, |snapshot, _| {
         Ok(change::restore(&snapshot.state(), &earlier))
-    })?);
+    });
+    output::line(made.await?);
     Ok(Outcome::Good)
 }
 

@@ -3,6 +3,7 @@
 use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
 use super::{Change, Mode, Outcome};
 use crate::model::change;
+use crate::operations::Caller;
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Set {
     reason: ReasonArgs,
 }
 
-pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome> {
     let typed = &arguments.change;
     let shares: Vec<String> = typed
         .shares
@@ -40,13 +41,14 @@ pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
         format!(" --audience {}", typed.audience)
     };
     let change = Change {
+        caller,
         mode: Mode::of(arguments.dry_run),
         force: arguments.force,
         command: format!("set {} {}{audience}", typed.split, shares.join(" ")),
         split: Some(&typed.split),
         reason: &arguments.reason,
     };
-    change.make_in(&arguments.store, arguments.scope, |snapshot, plan| {
+    let made = change.make_in(&arguments.store, arguments.scope, |snapshot, plan| {
         Ok(change::set(
             &snapshot.state(),
             plan,
@@ -54,5 +56,6 @@ pub(super) fn run(arguments: &Set) -> anyhow::Result<Outcome> {
             &typed.audience,
             &typed.shares,
         )?)
-    })
+    });
+    made.await
 }

@@ -107,8 +107,10 @@ pub struct Correlation {
     pub is_correlated: bool,
 }
 
-pub(super) fn run(arguments: &Simulate) -> anyhow::Result<Outcome> {
-    let plan = plugin(arguments.file.as_deref(), &arguments.store)?.plan(&Node::default())?;
+pub(super) async fn run(arguments: &Simulate) -> anyhow::Result<Outcome> {
+    let plan = plugin(arguments.file.as_deref(), &arguments.store)
+        .await?
+        .plan(&Node::default())?;
     let against = arguments
         .against
         .as_deref()

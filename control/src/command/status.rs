@@ -21,6 +21,7 @@ use crate::command::output;
 use crate::local::admin::Admin;
 use crate::local::metrics::{Sample, sum};
 use crate::model::churn::audiences;
+use crate::operations::Caller;
 use crate::store::Store as _;
 use crate::store::directory::Directory;
 
@@ -117,10 +118,10 @@ impl Measured {
     }
 }
 
-pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = match (
         arguments.scope.all_namespaces,
-        stores::place(&arguments.store)?,
+        stores::place(&arguments.store).await?,
     ) {
         (false, stores::Place::Directory(directory)) => directory,
         (true, stores::Place::Directory(directory)) => {
@@ -129,13 +130,10 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
                 directory.path().display()
             )
         }
-        (_, stores::Place::Cluster(found)) => return cluster::run(arguments, &found),
+        (_, stores::Place::Cluster(found)) => return cluster::run(arguments, &found, caller).await,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     loop {
-        let report = runtime.block_on(report(&store))?;
+        let report = report(&store).await?;
         if arguments.watch && output::is_terminal() {
             output::refresh();
         }
@@ -150,7 +148,7 @@ pub(super) fn run(arguments: &Status) -> anyhow::Result<Outcome> {
                 Outcome::Problems
             });
         }
-        std::thread::sleep(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -163,7 +161,7 @@ impl Report {
 }
 
 async fn report(store: &Directory) -> anyhow::Result<Report> {
-    let plugin = store.snapshot()?.plugin;
+    let plugin = store.snapshot().await?.plugin;
     let plan = plugin.plan(&Node {
         namespace: plugin.namespace.clone(),
         ..Node::default()

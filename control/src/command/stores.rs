@@ -8,9 +8,9 @@ use super::arguments::{ClusterArgs, ScopeArgs, StoreArgs};
 use crate::cluster::plugins::{self, Scope};
 use crate::cluster::{Address, Cluster};
 use crate::model::suggest;
-use crate::store::Store;
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
+use crate::store::{AnyStore, Store as _};
 use sluice_core::plan::Node;
 
 /// A place where configurations are kept.
@@ -22,7 +22,7 @@ pub(super) enum Place {
 }
 
 /// Where the arguments point: a directory where one is named or the current one is one, else a cluster.
-pub(super) fn place(arguments: &StoreArgs) -> anyhow::Result<Place> {
+pub(super) async fn place(arguments: &StoreArgs) -> anyhow::Result<Place> {
     let is_cluster_named = arguments.cluster != ClusterArgs::default();
     match &arguments.dir {
         Some(dir) if is_cluster_named => bail!(
@@ -34,33 +34,36 @@ pub(super) fn place(arguments: &StoreArgs) -> anyhow::Result<Place> {
         None if !is_cluster_named && Path::new("plugin.yaml").is_file() => {
             Ok(Place::Directory(Directory::open(Path::new("."))?))
         }
-        None => Ok(Place::Cluster(cluster(&arguments.cluster)?)),
+        None => Ok(Place::Cluster(cluster(&arguments.cluster).await?)),
     }
 }
 
 /// The cluster that the arguments name.
-pub(super) fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> {
+pub(super) async fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> {
     Cluster::connect(&Address {
         kubeconfig: arguments.kubeconfig.clone(),
         context: arguments.context.clone(),
         namespace: arguments.namespace.clone(),
     })
+    .await
 }
 
 /// The one store that the arguments name.
-pub(super) fn one(arguments: &StoreArgs) -> anyhow::Result<Box<dyn Store + Send>> {
-    Ok(match place(arguments)? {
-        Place::Directory(directory) => Box::new(directory),
+pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
+    Ok(match place(arguments).await? {
+        Place::Directory(directory) => AnyStore::Directory(directory),
         Place::Cluster(cluster) => {
-            Box::new(Kubernetes::new(cluster, arguments.cluster.plugin.clone()))
+            AnyStore::Kubernetes(Kubernetes::new(cluster, arguments.cluster.plugin.clone()))
         }
     })
 }
 
 /// Every plugin of ours in the cluster that the arguments name, with its title.
-pub(super) fn everywhere(arguments: &ClusterArgs) -> anyhow::Result<Vec<(String, Kubernetes)>> {
-    let cluster = cluster(arguments)?;
-    let found = cluster.wait(plugins::ours(&cluster, &Scope::Everywhere))?;
+pub(super) async fn everywhere(
+    arguments: &ClusterArgs,
+) -> anyhow::Result<Vec<(String, Kubernetes)>> {
+    let cluster = cluster(arguments).await?;
+    let found = plugins::ours(&cluster, &Scope::Everywhere).await?;
     if found.is_empty() {
         bail!(
             "the cluster has no plugin of ours, that is no WasmPlugin or TrafficExtension with `splits`"
@@ -78,12 +81,12 @@ pub(super) fn everywhere(arguments: &ClusterArgs) -> anyhow::Result<Vec<(String,
 }
 
 /// The stores that the arguments name: one without a title, or with `-A` every plugin with its own.
-pub(super) fn some(
+pub(super) async fn some(
     arguments: &StoreArgs,
     scope: ScopeArgs,
-) -> anyhow::Result<Vec<(Option<String>, Box<dyn Store + Send>)>> {
+) -> anyhow::Result<Vec<(Option<String>, AnyStore)>> {
     if !scope.all_namespaces {
-        return Ok(vec![(None, one(arguments)?)]);
+        return Ok(vec![(None, one(arguments).await?)]);
     }
     if let Some(dir) = &arguments.dir {
         bail!(
@@ -91,22 +94,21 @@ pub(super) fn some(
             dir.display()
         );
     }
-    let boxed = |(title, store)| (Some(title), Box::new(store) as Box<dyn Store + Send>);
-    Ok(everywhere(&arguments.cluster)?
-        .into_iter()
-        .map(boxed)
+    let found = everywhere(&arguments.cluster).await?.into_iter();
+    Ok(found
+        .map(|(title, store)| (Some(title), AnyStore::Kubernetes(store)))
         .collect())
 }
 
 /// Every plugin of the cluster that has a split; all of them when none is named.
-pub(super) fn with_split(
+pub(super) async fn with_split(
     arguments: &StoreArgs,
     split: Option<&str>,
 ) -> anyhow::Result<Vec<(String, Kubernetes)>> {
     let mut known = std::collections::BTreeSet::new();
     let mut wanted = Vec::new();
-    for (title, store) in everywhere(&arguments.cluster)? {
-        let plan = store.snapshot()?.plugin.plan(&Node::default())?;
+    for (title, store) in everywhere(&arguments.cluster).await? {
+        let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
         if split.is_none_or(|split| plan.split_named(split).is_some()) {
             wanted.push((title, store));
         }

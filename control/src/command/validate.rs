@@ -63,10 +63,10 @@ struct Reported {
     accepted: String,
 }
 
-pub(super) fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
+pub(super) async fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
     let (plugins, documents) = match &arguments.file {
         Some(file) => read(file)?,
-        None => stored(arguments)?,
+        None => stored(arguments).await?,
     };
     let mut reports: Vec<Report> = plugins.iter().map(report).collect();
     if let Some(earlier) = &arguments.against {
@@ -105,32 +105,32 @@ fn read(file: &Path) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
 }
 
 /// The store's plugin, or with -A every one of the cluster, and the routes beside them.
-fn stored(arguments: &Validate) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
+async fn stored(arguments: &Validate) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
     if arguments.scope.all_namespaces {
-        let found = stores::everywhere(&arguments.store.cluster)?;
+        let found = stores::everywhere(&arguments.store.cluster).await?;
         let stores: Vec<Kubernetes> = found.into_iter().map(|(_, store)| store).collect();
-        return in_cluster(&stores);
+        return in_cluster(&stores).await;
     }
-    match stores::place(&arguments.store)? {
-        Place::Cluster(cluster) => in_cluster(&[Kubernetes::new(
-            cluster,
-            arguments.store.cluster.plugin.clone(),
-        )]),
+    match stores::place(&arguments.store).await? {
+        Place::Cluster(cluster) => {
+            let plugin = arguments.store.cluster.plugin.clone();
+            in_cluster(&[Kubernetes::new(cluster, plugin)]).await
+        }
         Place::Directory(directory) => {
             // weights.yaml is ours: weights there are no warning.
             let mut documents = input::documents(directory.path())?;
             documents.retain(|input| !input.source.ends_with("weights.yaml"));
-            Ok((vec![directory.snapshot()?.plugin], documents))
+            Ok((vec![directory.snapshot().await?.plugin], documents))
         }
     }
 }
 
-fn in_cluster(stores: &[Kubernetes]) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
+async fn in_cluster(stores: &[Kubernetes]) -> anyhow::Result<(Vec<Plugin>, Vec<Input>)> {
     let (mut plugins, mut documents) = (Vec::new(), Vec::new());
     for store in stores {
-        let found = store.read()?;
+        let found = store.read().await?;
         documents.push(found.resource()?);
-        documents.extend(store.cluster().wait(routes(store.cluster(), &found)));
+        documents.extend(routes(store.cluster(), &found).await);
         plugins.push(found.plugin);
     }
     Ok((plugins, documents))

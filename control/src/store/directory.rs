@@ -3,6 +3,9 @@
 //!
 //! One writer at a time by a lock on `.sluice/lock`; each file is replaced by a rename, so a reader sees the old one or
 //! the new one. Weights are written before the history: if the process dies between them, the next write notices.
+//!
+//! Files are read and written in place, not on a thread for blocking work: they are a few kilobytes, and handing them
+//! over would cost more than they take. Only the wait for the lock may be long, and it sleeps without blocking.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -104,7 +107,7 @@ impl Directory {
             .collect())
     }
 
-    fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
+    async fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
         let path = self.runtime()?.join("lock");
         let lock = File::create(&path)
             .with_context(|| format!("{}: cannot be written", path.display()))?;
@@ -122,7 +125,7 @@ impl Directory {
                         .with_context(|| format!("{}: cannot be locked", path.display()));
                 }
                 Err(TryLockError::WouldBlock) if began.elapsed() < patience => {
-                    std::thread::sleep(Duration::from_millis(5))
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Err(TryLockError::WouldBlock) if urgency == Urgency::Now => return Ok(None),
                 Err(TryLockError::WouldBlock) => {
@@ -142,23 +145,9 @@ impl Directory {
             &self.path.join(WEIGHTS),
             yaml_serde::to_string(&patch)?.as_bytes(),
         )?;
-        let now = jiff::Timestamp::now()
-            .round(jiff::Unit::Second)?
-            .to_string();
-        let by = std::env::var("USER")
-            .or_else(|_| std::env::var("LOGNAME"))
-            .unwrap_or_else(|_| "unknown".to_owned());
         // A history that cannot be read must not stop an abort; a line that cannot be read costs only itself.
         let mut entries = self.entries().unwrap_or_default();
-        history::append(
-            &mut entries,
-            &snapshot.owned,
-            &write.owned,
-            &write.command,
-            write.reason.clone(),
-            &by,
-            &now,
-        );
+        history::append(&mut entries, &snapshot.owned, write);
         let lines = entries
             .iter()
             .map(serde_json::to_string)
@@ -180,24 +169,7 @@ impl Directory {
         Ok(())
     }
 
-    /// As [`Store::snapshot`], but whatever cannot be read is empty: an abort must work then too.
-    fn salvage(&self) -> Snapshot {
-        let nothing = || plugin::Plugin {
-            source: PLUGIN.to_owned(),
-            kind: plugin::Kind::Bare,
-            name: None,
-            namespace: None,
-            config: serde_json::json!({}),
-        };
-        let (owned, patch) = self.owned().unwrap_or_default();
-        let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
-        merge(&mut plugin.config, owned.to_config());
-        Snapshot { plugin, owned }
-    }
-}
-
-impl Store for Directory {
-    fn snapshot(&self) -> anyhow::Result<Snapshot> {
+    fn read(&self) -> anyhow::Result<Snapshot> {
         let mut plugin = self.plugin()?;
         let (owned, patch) = self.owned()?;
         if let Some(patch) = patch {
@@ -216,13 +188,34 @@ impl Store for Directory {
         Ok(Snapshot { plugin, owned })
     }
 
-    fn history(&self) -> anyhow::Result<Vec<Entry>> {
+    /// As [`Directory::read`], but whatever cannot be read is empty: an abort must work then too.
+    fn salvage(&self) -> Snapshot {
+        let nothing = || plugin::Plugin {
+            source: PLUGIN.to_owned(),
+            kind: plugin::Kind::Bare,
+            name: None,
+            namespace: None,
+            config: serde_json::json!({}),
+        };
+        let (owned, patch) = self.owned().unwrap_or_default();
+        let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
+        merge(&mut plugin.config, owned.to_config());
+        Snapshot { plugin, owned }
+    }
+}
+
+impl Store for Directory {
+    async fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        self.read()
+    }
+
+    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
         self.entries()
     }
 
-    fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
-        let _lock = self.lock(manner.urgency)?;
-        let before = match (self.snapshot(), manner.urgency) {
+    async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+        let _lock = self.lock(manner.urgency).await?;
+        let before = match (self.read(), manner.urgency) {
             (Ok(snapshot), _) => snapshot,
             (Err(_), Urgency::Now) => {
                 self.set_aside_unreadable_weights()?;

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use jiff::{Timestamp, Unit};
+
+use super::Write;
 use crate::model::change::{WeightChange, differences};
 use crate::model::weights::WeightSet;
 
@@ -40,57 +43,50 @@ fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightChan
 }
 
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last [`KEPT`].
-pub fn append(
-    history: &mut Vec<Entry>,
-    found: &WeightSet,
-    after: &WeightSet,
-    command: &str,
-    reason: Option<String>,
-    by: &str,
-    at: &str,
-) {
+pub fn append(history: &mut Vec<Entry>, found: &WeightSet, write: &Write) {
+    let at = time(write.at);
     let recorded = history
         .last()
         .map(|entry| entry.after.clone())
         .unwrap_or_default();
     if recorded != *found {
-        push(
-            history,
-            &recorded,
-            found,
-            "(changed without sluice)",
-            None,
-            "unknown",
-            at,
-        );
+        history.push(Entry {
+            revision: next_revision(history),
+            at: at.clone(),
+            by: "unknown".to_owned(),
+            command: "(changed without sluice)".to_owned(),
+            reason: None,
+            changes: differences(&recorded, found),
+            after: found.clone(),
+        });
     }
-    push(history, found, after, command, reason, by, at);
+    history.push(Entry {
+        revision: next_revision(history),
+        at,
+        by: write.by.clone(),
+        command: write.command.clone(),
+        reason: write.reason.clone(),
+        changes: differences(found, &write.owned),
+        after: write.owned.clone(),
+    });
     let surplus = history.len().saturating_sub(KEPT);
     history.drain(..surplus);
 }
 
-fn push(
-    history: &mut Vec<Entry>,
-    before: &WeightSet,
-    after: &WeightSet,
-    command: &str,
-    reason: Option<String>,
-    by: &str,
-    at: &str,
-) {
-    history.push(Entry {
-        revision: history.last().map_or(1, |last| last.revision + 1),
-        at: at.to_owned(),
-        by: by.to_owned(),
-        command: command.to_owned(),
-        reason,
-        changes: differences(before, after),
-        after: after.clone(),
-    });
+/// A time as an entry has it: RFC 3339 in UTC, to the second.
+pub fn time(at: Timestamp) -> String {
+    // Only the last second that a timestamp can hold has none to be rounded to.
+    at.round(Unit::Second).unwrap_or(at).to_string()
+}
+
+fn next_revision(history: &[Entry]) -> u64 {
+    history.last().map_or(1, |last| last.revision + 1)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::weights::WeightKey;
     use sluice_core::allocation::Percent;
@@ -102,27 +98,24 @@ mod tests {
         owned
     }
 
+    fn write(percent: f64, by: &str, command: &str, reason: Option<&str>) -> Write {
+        Write {
+            owned: at(percent),
+            splits: BTreeSet::from(["web".to_owned()]),
+            at: Timestamp::UNIX_EPOCH,
+            by: by.to_owned(),
+            command: command.to_owned(),
+            reason: reason.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn what_was_changed_by_hand_is_remembered_too() {
         let mut history = Vec::new();
-        append(
-            &mut history,
-            &WeightSet::default(),
-            &at(5.0),
-            "set web canary=5",
-            None,
-            "ann",
-            "t1",
-        );
-        append(
-            &mut history,
-            &at(7.0),
-            &at(10.0),
-            "set web canary=10",
-            Some("looks good".to_owned()),
-            "bob",
-            "t2",
-        );
+        let first = write(5.0, "ann", "set web canary=5", None);
+        append(&mut history, &WeightSet::default(), &first);
+        let second = write(10.0, "bob", "set web canary=10", Some("looks good"));
+        append(&mut history, &at(7.0), &second);
         let seen: Vec<_> = history
             .iter()
             .map(|entry| {
@@ -146,15 +139,8 @@ mod tests {
     fn only_the_last_changes_are_kept() {
         let mut history = Vec::new();
         for step in 0..60 {
-            append(
-                &mut history,
-                &at(f64::from(step)),
-                &at(f64::from(step + 1)),
-                "set",
-                None,
-                "ann",
-                "t",
-            );
+            let write = write(f64::from(step + 1), "ann", "set", None);
+            append(&mut history, &at(f64::from(step)), &write);
         }
         // The first change finds weights that no history knew: one entry more.
         assert_eq!(
@@ -165,5 +151,11 @@ mod tests {
             ),
             (KEPT, 12, 61)
         );
+    }
+
+    #[test]
+    fn a_time_is_to_the_second_in_utc() {
+        let at = "2026-11-20T10:00:00.4+01:00".parse().unwrap();
+        assert_eq!(time(at), "2026-11-20T09:00:00Z");
     }
 }

@@ -10,6 +10,7 @@ mod split_change;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -79,11 +80,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub fn read(&self) -> anyhow::Result<Found> {
-        self.cluster.wait(self.find())
-    }
-
-    async fn find(&self) -> anyhow::Result<Found> {
+    pub async fn read(&self) -> anyhow::Result<Found> {
         match &self.target {
             Target::Found(named) => plugins::the_one(&self.cluster, named.as_deref()).await,
             Target::Known(kind, namespace, name) => {
@@ -102,23 +99,21 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When there is no such plugin, or it may not be written.
-    pub fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<Found> {
-        self.cluster.wait(async {
-            let found = self.find().await?;
-            let mut patch = found.plugin.patch(json!({}));
-            if let Some(patch) = patch.as_object_mut() {
-                patch.remove("spec");
-            }
-            patch["metadata"]["annotations"] = json!({REFETCH: now.to_string()});
-            patch["metadata"]["uid"] = json!(found.object.metadata.uid);
-            let parameters = PatchParams::apply(OWN_MANAGER).force();
-            let sent = self
-                .api(&found)
-                .patch(&name(&found), &parameters, &Patch::Apply(patch))
-                .await;
-            sent.map_err(|error| self.cluster.explain(found.plugin.source.clone(), error))?;
-            Ok(found)
-        })
+    pub async fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<Found> {
+        let found = self.read().await?;
+        let mut patch = found.plugin.patch(json!({}));
+        if let Some(patch) = patch.as_object_mut() {
+            patch.remove("spec");
+        }
+        patch["metadata"]["annotations"] = json!({REFETCH: now.to_string()});
+        patch["metadata"]["uid"] = json!(found.object.metadata.uid);
+        let parameters = PatchParams::apply(OWN_MANAGER).force();
+        let sent = self
+            .api(&found)
+            .patch(&name(&found), &parameters, &Patch::Apply(patch))
+            .await;
+        sent.map_err(|error| self.cluster.explain(found.plugin.source.clone(), error))?;
+        Ok(found)
     }
 
     fn api(&self, found: &Found) -> Api<DynamicObject> {
@@ -135,101 +130,25 @@ impl Kubernetes {
         )
     }
 
-    async fn whoami(&self) -> String {
+    /// The name that the API server knows who asks by.
+    async fn whoami(&self) -> Option<String> {
         let api: Api<SelfSubjectReview> = Api::all(self.cluster.client().clone());
         let review = api
             .create(&PostParams::default(), &SelfSubjectReview::default())
             .await;
-        let name = review
-            .ok()
-            .and_then(|review| review.status?.user_info?.username);
-        name.or_else(|| std::env::var("USER").ok())
-            .unwrap_or_else(|| "unknown".to_owned())
+        review.ok()?.status?.user_info?.username
     }
 
-    /// The plugin, and who asks, read at once.
-    async fn read_as(&self, urgency: Urgency) -> anyhow::Result<(Found, String)> {
+    /// The plugin, and who asks where that is known in time, read at once.
+    async fn read_as(&self, urgency: Urgency) -> anyhow::Result<(Found, Option<String>)> {
         let patience = if urgency == Urgency::Now {
             NAME_PATIENCE
         } else {
             PATIENCE
         };
-        let name = async {
-            tokio::time::timeout(patience, self.whoami())
-                .await
-                .unwrap_or_else(|_| "unknown".to_owned())
-        };
-        let (found, by) = tokio::join!(self.find(), name);
-        Ok((found?, by))
-    }
-
-    async fn update_in_cluster(
-        &self,
-        manner: Manner,
-        decide: &mut Decide<'_>,
-    ) -> anyhow::Result<Updated> {
-        let began = Instant::now();
-        loop {
-            let (found, by) = self.read_as(manner.urgency).await?;
-            let before = snapshot(&found);
-            let Some(write) = decide(&before)? else {
-                return Ok(Updated {
-                    before,
-                    written: None,
-                    notes: Vec::new(),
-                });
-            };
-            let at = jiff::Timestamp::now()
-                .round(jiff::Unit::Second)?
-                .to_string();
-            let changes = changes(&found, &before, &write, &by, &at);
-            let results = match manner.urgency {
-                Urgency::Now => self.apply_at_once(&found, &changes).await,
-                Urgency::InTurn => {
-                    self.apply_in_turn(&found, &changes, manner.others_fields)
-                        .await
-                }
-            };
-            // Whatever was written is remembered, also where another split's part was not.
-            let applied: Vec<(&SplitChange, Option<i64>)> = changes
-                .iter()
-                .zip(&results)
-                .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
-                .collect();
-            let notes = revisions::record(self.cluster.client(), &found, &applied).await;
-            let written: Vec<String> = applied
-                .iter()
-                .map(|(change, _)| change.split.clone())
-                .collect();
-            match worst(results) {
-                None => {
-                    return Ok(Updated {
-                        before,
-                        written: Some(write),
-                        notes,
-                    });
-                }
-                Some(Failure::Overtaken) if began.elapsed() < PATIENCE => {
-                    // Others are writing; a few milliseconds apart, everybody gets a turn.
-                    tokio::time::sleep(Duration::from_millis(
-                        5 + u64::from(std::process::id() % 20),
-                    ))
-                    .await;
-                }
-                Some(Failure::Overtaken) => bail!(
-                    "{}: others have been writing for {} s; nothing was changed, try again",
-                    found.plugin.source,
-                    PATIENCE.as_secs()
-                ),
-                Some(Failure::Refused(error)) if written.is_empty() => return Err(error),
-                Some(Failure::Refused(error)) => {
-                    return Err(error.context(format!(
-                        "of several splits, only these were changed: {}",
-                        written.join(", ")
-                    )));
-                }
-            }
-        }
+        let name = tokio::time::timeout(patience, self.whoami());
+        let (found, name) = tokio::join!(self.read(), name);
+        Ok((found?, name.ok().flatten()))
     }
 
     /// One split after another, each on what the one before it left. Several are tried without effect first, so that a
@@ -283,8 +202,8 @@ impl Kubernetes {
         found: &Found,
         changes: &[SplitChange],
     ) -> Vec<Result<Option<i64>, Failure>> {
-        use futures::StreamExt as _;
-        let sent = futures::stream::iter(changes)
+        let sent: Vec<_> = changes
+            .iter()
             .map(|change| {
                 self.apply(
                     found,
@@ -294,8 +213,10 @@ impl Kubernetes {
                     Effect::Written,
                 )
             })
-            .buffered(8);
-        sent.map(|result| result.map(|object| object.metadata.generation))
+            .collect();
+        let answers = futures::stream::iter(sent).buffered(8);
+        answers
+            .map(|result| result.map(|object| object.metadata.generation))
             .collect()
             .await
     }
@@ -330,24 +251,81 @@ impl Kubernetes {
 }
 
 impl Store for Kubernetes {
-    fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        Ok(snapshot(&self.read()?))
+    async fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        Ok(snapshot(&self.read().await?))
     }
 
-    fn history(&self) -> anyhow::Result<Vec<Entry>> {
-        self.cluster.wait(async {
-            let found = self.find().await?;
-            let entries = revisions::read(self.cluster.client(), &found).await;
-            entries.map_err(|error| {
-                self.cluster
-                    .explain(format!("history of {}", found.plugin.source), error)
-                    .into()
-            })
+    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
+        let found = self.read().await?;
+        let entries = revisions::read(self.cluster.client(), &found).await;
+        entries.map_err(|error| {
+            self.cluster
+                .explain(format!("history of {}", found.plugin.source), error)
+                .into()
         })
     }
 
-    fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
-        self.cluster.wait(self.update_in_cluster(manner, decide))
+    async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+        let began = Instant::now();
+        loop {
+            let (found, name) = self.read_as(manner.urgency).await?;
+            let before = snapshot(&found);
+            let Some(mut write) = decide(&before)? else {
+                return Ok(Updated {
+                    before,
+                    written: None,
+                    notes: Vec::new(),
+                });
+            };
+            write.by = name.unwrap_or(write.by);
+            let changes = changes(&found, &before, &write);
+            let results = match manner.urgency {
+                Urgency::Now => self.apply_at_once(&found, &changes).await,
+                Urgency::InTurn => {
+                    self.apply_in_turn(&found, &changes, manner.others_fields)
+                        .await
+                }
+            };
+            // Whatever was written is remembered, also where another split's part was not.
+            let applied: Vec<(&SplitChange, Option<i64>)> = changes
+                .iter()
+                .zip(&results)
+                .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
+                .collect();
+            let notes = revisions::record(self.cluster.client(), &found, &applied).await;
+            let written: Vec<String> = applied
+                .iter()
+                .map(|(change, _)| change.split.clone())
+                .collect();
+            match worst(results) {
+                None => {
+                    return Ok(Updated {
+                        before,
+                        written: Some(write),
+                        notes,
+                    });
+                }
+                Some(Failure::Overtaken) if began.elapsed() < PATIENCE => {
+                    // Others are writing; a few milliseconds apart, everybody gets a turn.
+                    tokio::time::sleep(Duration::from_millis(
+                        5 + u64::from(std::process::id() % 20),
+                    ))
+                    .await;
+                }
+                Some(Failure::Overtaken) => bail!(
+                    "{}: others have been writing for {} s; nothing was changed, try again",
+                    found.plugin.source,
+                    PATIENCE.as_secs()
+                ),
+                Some(Failure::Refused(error)) if written.is_empty() => return Err(error),
+                Some(Failure::Refused(error)) => {
+                    return Err(error.context(format!(
+                        "of several splits, only these were changed: {}",
+                        written.join(", ")
+                    )));
+                }
+            }
+        }
     }
 }
 

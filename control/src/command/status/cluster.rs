@@ -19,6 +19,7 @@ use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
 use crate::cluster::prometheus::Prometheus;
 use crate::command::Outcome;
 use crate::command::output;
+use crate::operations::Caller;
 
 /// How often a watched status is read.
 const EVERY: Duration = Duration::from_secs(1);
@@ -50,7 +51,11 @@ pub(super) struct ProxyReport {
     pub(super) state: State,
 }
 
-pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outcome> {
+pub(super) async fn run(
+    arguments: &Status,
+    cluster: &Cluster,
+    caller: &Caller,
+) -> anyhow::Result<Outcome> {
     let prometheus = arguments
         .prometheus
         .as_deref()
@@ -59,12 +64,12 @@ pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outco
     let mut pushes = Pushes::default();
     let mut lines = BTreeMap::new();
     loop {
-        let reports = match cluster.wait(reports(arguments, cluster, prometheus.as_ref())) {
+        let reports = match reports(arguments, cluster, prometheus.as_ref()).await {
             Ok(reports) => reports,
             // Who watches wants to see the cluster come back.
             Err(error) if arguments.watch => {
                 output::error(&error);
-                std::thread::sleep(EVERY);
+                tokio::time::sleep(EVERY).await;
                 continue;
             }
             Err(error) => return Err(error),
@@ -85,8 +90,8 @@ pub(super) fn run(arguments: &Status, cluster: &Cluster) -> anyhow::Result<Outco
             });
         }
         show(arguments, &reports, &mut lines)?;
-        pushes.consider(cluster, &reports);
-        std::thread::sleep(EVERY);
+        pushes.consider(cluster, &reports, caller.now()).await;
+        tokio::time::sleep(EVERY).await;
     }
 }
 

@@ -27,8 +27,12 @@ struct Push {
 
 impl Pushes {
     /// Looks at what was just read, and pushes what needs it.
-    pub(super) fn consider(&mut self, cluster: &Cluster, reports: &[(Found, Report)]) {
-        let now = jiff::Timestamp::now();
+    pub(super) async fn consider(
+        &mut self,
+        cluster: &Cluster,
+        reports: &[(Found, Report)],
+        now: jiff::Timestamp,
+    ) {
         let seconds = now.as_millisecond() as f64 / 1_000.0;
         for (found, report) in reports {
             let fresh = || Push {
@@ -51,7 +55,7 @@ impl Pushes {
                 continue;
             }
             push.pushed_at = seconds;
-            let pushed = Kubernetes::of(cluster.clone(), found).touch(now);
+            let pushed = Kubernetes::of(cluster.clone(), found).touch(now).await;
             match pushed {
                 Ok(_) => output::note(format!(
                     "{}: {} did not follow; pushed again",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cluster::plugins::Found;
 use crate::model::change::differences;
 use crate::model::weights::WeightSet;
-use crate::store::history::Entry;
+use crate::store::history::{self, Entry};
 use crate::store::{Snapshot, Write};
 
 /// The annotation of a split's last change is `change.sluice.dev/<split>`.
@@ -40,13 +40,8 @@ impl SplitChange {
 }
 
 /// The parts of a write, split by split.
-pub(super) fn changes(
-    found: &Found,
-    before: &Snapshot,
-    write: &Write,
-    by: &str,
-    at: &str,
-) -> Vec<SplitChange> {
+pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<SplitChange> {
+    let at = history::time(write.at);
     let effective = WeightSet::of_config(&before.plugin.config);
     let mut so_far = before.owned.clone();
     let parts = write
@@ -59,14 +54,14 @@ pub(super) fn changes(
             let after = WeightSet::of_config(&before.state().with(&so_far));
             let entry = Entry {
                 revision: 0,
-                at: at.to_owned(),
-                by: by.to_owned(),
+                at: at.clone(),
+                by: write.by.clone(),
                 command: write.command.clone(),
                 reason: write.reason.clone(),
                 changes: differences(&effective.only(split), &after.only(split)),
                 after: so_far.clone(),
             };
-            let foreign = foreign(found, split, &before.owned, &effective, at);
+            let foreign = foreign(found, split, &before.owned, &effective, &at);
             SplitChange {
                 split: split.clone(),
                 part,
