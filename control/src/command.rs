@@ -9,6 +9,7 @@ mod get;
 mod history;
 mod import;
 mod leash;
+mod outcome;
 pub mod output;
 mod promote;
 mod push;
@@ -22,16 +23,14 @@ mod status;
 mod stores;
 mod validate;
 
-use std::path::Path;
-
 use clap::{Parser, Subcommand};
 
 use arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
+pub use outcome::Outcome;
 
 use crate::model::change::{self, State};
 use crate::model::churn;
 use crate::model::churn::{Move, moves};
-use crate::model::plugin::{self, Plugin};
 use crate::model::weights::WeightSet;
 use crate::operations::Caller;
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
@@ -92,15 +91,6 @@ enum Command {
     Leash(leash::Leash),
 }
 
-/// What became of a command that could run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Exit code 0.
-    Good,
-    /// Exit code 1: it found problems.
-    Problems,
-}
-
 /// Runs what was typed, on behalf of a caller.
 ///
 /// # Errors
@@ -131,14 +121,6 @@ pub async fn run(cli: Cli, caller: &Caller) -> anyhow::Result<Outcome> {
             Ok(Outcome::Good)
         }
         Command::Leash(arguments) => leash::run(&arguments),
-    }
-}
-
-/// The configuration of a file or, without one, of the store.
-async fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
-    match file {
-        Some(file) => plugin::plugin(file),
-        None => Ok(stores::one(arguments).await?.snapshot().await?.plugin),
     }
 }
 

@@ -3,7 +3,8 @@
 use futures::StreamExt as _;
 
 use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
-use super::{Outcome, stores};
+use super::outcome::Outcome;
+use super::stores;
 use crate::command::output;
 use crate::model::change;
 use crate::model::weights::WeightSet;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::canonical;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::local::Upstream;
 use crate::local::files::{Files, Settings};
 use crate::local::process::{Envoy, find_envoy, find_module};

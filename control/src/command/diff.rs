@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use sluice_core::plan::Node;
 
 use super::arguments::{OutputArgs, StoreArgs};
-use super::{Outcome, plan_with, sentence, stores};
+use super::outcome::Outcome;
+use super::{plan_with, sentence, stores};
 use crate::command::output;
 use crate::model::churn::moves;
 use crate::model::weights::Share;

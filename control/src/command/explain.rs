@@ -8,7 +8,8 @@ use sluice_core::decide::{Decision, Decisions, Reason, decide};
 use sluice_core::plan::{Node, NodeKind, Plan};
 
 use super::arguments::{OutputArgs, StoreArgs};
-use super::{Outcome, plugin};
+use super::outcome::Outcome;
+use super::stores;
 use crate::command::output;
 use crate::operations::described::{Described, is_open, sentences};
 
@@ -89,7 +90,7 @@ struct ExplainedIdentity {
 }
 
 pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
-    let plugin = plugin(arguments.file.as_deref(), &arguments.store).await?;
+    let plugin = stores::plugin(arguments.file.as_deref(), &arguments.store).await?;
     let kind = match arguments.proxy {
         ProxyKind::Gateway => NodeKind::Gateway,
         ProxyKind::Sidecar => NodeKind::Sidecar,

@@ -4,7 +4,8 @@ use serde::Serialize;
 use sluice_core::plan::{Node, Plan};
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
-use super::{Outcome, stores};
+use super::outcome::Outcome;
+use super::stores;
 use crate::command::output;
 use crate::model::churn::audiences;
 use crate::model::suggest;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
-use super::{Outcome, stores};
+use super::outcome::Outcome;
+use super::stores;
 use crate::command::output;
 use crate::store::Store as _;
 use crate::store::history::Entry;

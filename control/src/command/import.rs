@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::command::output;
 use crate::model::input;
 use crate::model::plugin::{Kind, Plugin};

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use super::Outcome;
+use super::outcome::Outcome;
 
 /// `sluice leash`.
 #[derive(clap::Args, Debug)]

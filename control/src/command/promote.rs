@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::arguments::{ClusterArgs, ForceArgs, ReasonArgs};
-use super::{Change, Mode, Outcome, stores};
+use super::outcome::Outcome;
+use super::{Change, Mode, stores};
 use crate::command::output;
 use crate::model::change;
 use crate::model::weights::WeightSet;

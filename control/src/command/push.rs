@@ -12,8 +12,8 @@ use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
 use oci_client::secrets::RegistryAuth;
 use serde::Serialize;
 
-use super::Outcome;
 use super::arguments::OutputArgs;
+use super::outcome::Outcome;
 use crate::command::output;
 use crate::operations::image::{Image, digest};
 

@@ -1,7 +1,8 @@
 //! `sluice redraw`: draws other users for the next canary.
 
 use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
-use super::{Change, Mode, Outcome};
+use super::outcome::Outcome;
+use super::{Change, Mode};
 use crate::model::change;
 use crate::model::weights::WeightSet;
 use crate::operations::Caller;

@@ -3,7 +3,8 @@
 //! Agents do not retry a failed fetch by themselves; any push of the plugin makes them (measured on Istio 1.31).
 
 use super::arguments::{ClusterArgs, ScopeArgs};
-use super::{Outcome, stores};
+use super::outcome::Outcome;
+use super::stores;
 use crate::cluster::plugins::Found;
 use crate::command::output;
 use crate::operations::Caller;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use sluice_core::plan::Node;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::command::output;
 use crate::model::change;
 use crate::model::manifests::{Rendering, Routing, Service, documents, needs_claims};

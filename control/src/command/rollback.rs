@@ -1,7 +1,8 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
 use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
-use super::{Change, Mode, Outcome, stores};
+use super::outcome::Outcome;
+use super::{Change, Mode, stores};
 use crate::command::output;
 use crate::model::change::{self, Refusal};
 use crate::model::weights::WeightSet;

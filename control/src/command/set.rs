@@ -1,7 +1,8 @@
 //! `sluice set`: changes a split's weights.
 
 use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
-use super::{Change, Mode, Outcome};
+use super::outcome::Outcome;
+use super::{Change, Mode};
 use crate::model::change;
 use crate::operations::Caller;
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use sluice_core::plan::{Node, Plan, Split};
 
 use super::arguments::{OutputArgs, StoreArgs};
-use super::{Outcome, plugin};
+use super::outcome::Outcome;
+use super::stores;
 use crate::command::output;
 use crate::model::churn::audiences;
 use crate::model::input;
@@ -108,7 +109,7 @@ pub struct Correlation {
 }
 
 pub(super) async fn run(arguments: &Simulate) -> anyhow::Result<Outcome> {
-    let plan = plugin(arguments.file.as_deref(), &arguments.store)
+    let plan = stores::plugin(arguments.file.as_deref(), &arguments.store)
         .await?
         .plan(&Node::default())?;
     let against = arguments

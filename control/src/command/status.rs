@@ -16,7 +16,8 @@ use sluice_core::revision::Revision;
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::dev::{RUNNING, Running};
-use super::{Outcome, stores};
+use super::outcome::Outcome;
+use super::stores;
 use crate::command::output;
 use crate::local::admin::Admin;
 use crate::local::metrics::{Sample, sum};

@@ -7,6 +7,7 @@ use anyhow::bail;
 use super::arguments::{ClusterArgs, ScopeArgs, StoreArgs};
 use crate::cluster::plugins::{self, Scope};
 use crate::cluster::{Address, Cluster};
+use crate::model::plugin::{self, Plugin};
 use crate::model::suggest;
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
@@ -56,6 +57,14 @@ pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
             AnyStore::Kubernetes(Kubernetes::new(cluster, arguments.cluster.plugin.clone()))
         }
     })
+}
+
+/// The configuration of a file or, without one, of the store.
+pub(super) async fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
+    match file {
+        Some(file) => plugin::plugin(file),
+        None => Ok(one(arguments).await?.snapshot().await?.plugin),
+    }
 }
 
 /// Every plugin of ours in the cluster that the arguments name, with its title.

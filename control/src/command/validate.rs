@@ -7,8 +7,9 @@ use serde::Serialize;
 use sluice_core::plan::Node;
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
+use super::outcome::Outcome;
+use super::stores;
 use super::stores::Place;
-use super::{Outcome, stores};
 use crate::analyze::{self, lint};
 use crate::cluster::plugins::routes;
 use crate::command::output;

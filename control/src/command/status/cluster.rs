@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::cluster::plugins::{self, Found, Scope};
 use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
 use crate::cluster::prometheus::Prometheus;
-use crate::command::Outcome;
+use crate::command::outcome::Outcome;
 use crate::command::output;
 use crate::operations::Caller;
 
