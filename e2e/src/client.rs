@@ -128,6 +128,14 @@ pub fn request(method: &str, path: &str, host: &str, lines: &[&[u8]]) -> Vec<u8>
     bytes
 }
 
+/// One GET to an address on a connection of its own; `None` when nobody answers.
+pub async fn fetch(address: SocketAddr, path: &str) -> Option<Answer> {
+    let mut connection = Connection::open(address).await.ok()?;
+    connection
+        .send(&get(path, "localhost", &[b"connection: close"]))
+        .await
+}
+
 /// One HTTP/2 request with prior knowledge on a connection of its own.
 pub async fn http2(
     address: SocketAddr,

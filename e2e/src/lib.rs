@@ -2,11 +2,17 @@
 //!
 //! The module is a black box here. What a behaviour is, is in tests/.
 
-// A harness fails loudly: an absent tool or a broken answer ends the test that met it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// An absent tool or a broken answer ends the test that met it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness fails loudly"
+)]
 
 pub mod cases;
 pub mod client;
 pub mod dev;
 pub mod mesh;
 pub mod upstream;
+pub mod wait;

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a command said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Said {
     /// Its exit code; -1 when a signal ended it.
     pub code: i32,
@@ -83,26 +83,6 @@ impl Tool {
         tokio::task::spawn_blocking(move || tool.run(&arguments))
             .await
             .unwrap()
-    }
-
-    /// Runs it with text on its standard input.
-    pub fn run_with_input(&self, arguments: &str, input: &str) -> Said {
-        use std::io::Write as _;
-        let began = Instant::now();
-        let mut command = self.command(arguments);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        said(child.wait_with_output().unwrap(), began.elapsed())
     }
 }
 

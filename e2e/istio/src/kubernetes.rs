@@ -70,12 +70,12 @@ impl Kubernetes {
             .unwrap();
     }
 
-    /// An object, if it is there.
+    /// An object, if it is there; the namespace is empty for what lies in none.
     pub async fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<DynamicObject> {
         self.of(kind, namespace).get_opt(name).await.unwrap()
     }
 
-    /// Every object of a kind in a namespace.
+    /// Every object of a kind in a namespace; in all namespaces when it is empty.
     pub async fn list(&self, kind: &str, namespace: &str) -> kube::Result<Vec<DynamicObject>> {
         Ok(self
             .of(kind, namespace)
@@ -159,12 +159,15 @@ impl Kubernetes {
 fn group(kind: &str) -> (&'static str, &'static str, &str) {
     match kind {
         "WasmPlugin" | "TrafficExtension" => ("extensions.istio.io", "v1alpha1", kind),
-        "VirtualService" | "DestinationRule" | "WorkloadEntry" | "Sidecar" => {
+        "VirtualService" | "DestinationRule" | "Gateway" | "WorkloadEntry" => {
             ("networking.istio.io", "v1", kind)
         }
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
         "ControllerRevision" => ("apps", "v1", kind),
-        "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", kind),
+        "ClusterRole" | "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", kind),
+        "ValidatingAdmissionPolicy"
+        | "ValidatingAdmissionPolicyBinding"
+        | "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", kind),
         _ => ("", "v1", kind),
     }
 }

@@ -4,12 +4,22 @@
 //! else: addresses and ports are nobody else's, and the kernel ends whatever was started when the test ends. What a
 //! behaviour is, is in tests/.
 
-// A harness fails loudly: an absent tool or a broken answer ends the test that met it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// An absent tool or a broken answer ends the test that met it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness fails loudly"
+)]
 
+pub mod api_server;
 pub mod chain;
 pub mod command;
+pub mod istiod;
 pub mod kubernetes;
 pub mod load;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
+pub mod registry;
+pub mod tools;

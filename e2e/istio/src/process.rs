@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long anything may take to become ready. Chosen: V8, Go and two busy cores.
-const PATIENCE: Duration = Duration::from_secs(60);
+use sluice_e2e::wait::until;
 
 /// A running process; dropping it ends it by its process id.
 #[derive(Debug)]
@@ -44,20 +43,44 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until something holds; fails when the process ends before, or takes too long.
+    /// Waits until something holds; fails when the process ends before, or that takes too long.
     pub async fn wait_until(&mut self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let began = Instant::now();
-        while !holds().await {
-            let ended = self.child.try_wait().unwrap();
-            let is_late = began.elapsed() > PATIENCE;
+        until(what, async || {
+            if holds().await {
+                return Ok(());
+            }
             assert!(
-                ended.is_none() && !is_late,
-                "{}: {what} did not come ({ended:?}):\n{}",
+                !self.has_ended(),
+                "{} ended before {what}:\n{}",
                 self.name,
                 self.tail()
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(format!("{} logged\n{}", self.name, self.tail()))
+        })
+        .await;
+    }
+
+    /// Whether it has ended, by itself or because it was told to.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Tells it to end, and ends it after five seconds if it has not.
+    pub fn stop(&mut self) {
+        if self.has_ended() {
+            return;
         }
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            if self.has_ended() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
     }
 
     /// Ends it at once, as a crash would.
@@ -75,16 +98,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(5) {
-            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self.kill();
+        self.stop();
     }
 }

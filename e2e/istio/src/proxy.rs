@@ -3,13 +3,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use serde_json::json;
-use sluice_e2e::client::{Answer, Connection, get};
+use serde_json::{Value, json};
+use sluice_e2e::client::{Answer, Connection, fetch, get};
+use sluice_e2e::wait::until;
 
-use crate::chain::{Chain, ISTIOD_XDS};
+use crate::chain::Chain;
+use crate::kubernetes::Kubernetes;
 use crate::process::Process;
+use crate::prometheus::Target;
+use crate::{istiod, registry};
+
+/// Runs its arguments with a `/var/lib` of their own: no agent finds the modules that another one has fetched.
+const WITH_EMPTY_CACHE: &str =
+    "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"";
 
 /// What kind of proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +25,32 @@ pub enum Role {
     Sidecar,
     /// An ingress gateway.
     Gateway,
+}
+
+impl Role {
+    /// The label `app` of its pod.
+    fn app(self) -> &'static str {
+        match self {
+            Self::Sidecar => "client",
+            Self::Gateway => "ingress",
+        }
+    }
+
+    /// What the agent calls it.
+    fn node_type(self) -> &'static str {
+        match self {
+            Self::Sidecar => "sidecar",
+            Self::Gateway => "router",
+        }
+    }
+
+    /// The pod's name and address.
+    fn pod(self, number: u8) -> (String, String) {
+        match self {
+            Self::Sidecar => (format!("client-{number}"), format!("127.0.1.{number}")),
+            Self::Gateway => (format!("gateway-{number}"), "127.0.3.1".to_owned()),
+        }
+    }
 }
 
 /// A running proxy.
@@ -50,42 +83,10 @@ impl Proxy {
     /// Makes the pod and what the mesh must know of it, and starts nothing.
     pub async fn new(chain: &Chain, role: Role, namespace: &str, number: u8) -> Self {
         let port = |base: u16| SocketAddr::from(([127, 0, 0, 1], base + u16::from(number)));
-        let (pod, ip, app) = match role {
-            Role::Sidecar => (
-                format!("client-{number}"),
-                format!("127.0.1.{number}"),
-                "client",
-            ),
-            Role::Gateway => (
-                format!("gateway-{number}"),
-                "127.0.3.1".to_owned(),
-                "ingress",
-            ),
-        };
+        let (pod, ip) = role.pod(number);
         let folder = chain.folder().join(format!("{namespace}-{pod}"));
         std::fs::create_dir_all(folder.join("var/run/secrets/tokens")).unwrap();
-        let labels = json!({"app": app, "instance": number.to_string()});
-        chain.kubernetes.apply(&json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "namespace": namespace, "labels": labels},
-            "spec": {"serviceAccountName": "default", "automountServiceAccountToken": false, "containers": [{"name": "istio-proxy", "image": "proxy"}]},
-        }).to_string()).await;
-        let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": "True"}]});
-        chain
-            .kubernetes
-            .set_status("Pod", namespace, &pod, &status)
-            .await;
-        if role == Role::Sidecar {
-            chain.kubernetes.apply(&format!("
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: {pod}, namespace: {namespace}}}
-spec:
-  workloadSelector: {{labels: {{app: {app}, instance: '{number}'}}}}
-  egress:
-  - {{port: {{number: 8080, protocol: HTTP, name: http}}, bind: {ip}, captureMode: NONE, hosts: ['./*', 'istio-system/*']}}
-")).await;
-        }
-        Self {
+        let proxy = Self {
             pod,
             namespace: namespace.to_owned(),
             address: format!("{ip}:8080").parse().unwrap(),
@@ -95,91 +96,113 @@ spec:
             number,
             process: None,
             folder,
+        };
+        proxy.declare(&chain.kubernetes).await;
+        proxy
+    }
+
+    fn labels(&self) -> Value {
+        json!({"app": self.role.app(), "instance": self.number.to_string()})
+    }
+
+    /// Makes the pod, and for a sidecar where it listens for its application.
+    async fn declare(&self, kubernetes: &Kubernetes) {
+        let (pod, namespace, ip) = (&self.pod, &self.namespace, self.address.ip());
+        let containers = json!([{"name": "istio-proxy", "image": "proxy"}]);
+        let resource = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": pod, "namespace": namespace, "labels": self.labels()},
+            "spec": {
+                "serviceAccountName": "default", "automountServiceAccountToken": false, "containers": containers,
+            },
+        });
+        kubernetes.apply(&resource.to_string()).await;
+        let conditions = json!([{"type": "Ready", "status": "True"}]);
+        let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions});
+        kubernetes.set_status("Pod", namespace, pod, &status).await;
+        if self.role == Role::Gateway {
+            return;
         }
+        let sidecar = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+            "metadata": {"name": pod, "namespace": namespace},
+            "spec": {
+                "workloadSelector": {"labels": self.labels()},
+                "egress": [{
+                    "port": {"number": 8080, "protocol": "HTTP", "name": "http"},
+                    "bind": ip, "captureMode": "NONE", "hosts": ["./*", "istio-system/*"],
+                }],
+            },
+        });
+        kubernetes.apply(&sidecar.to_string()).await;
     }
 
     /// Starts the agent, as a pod's start does: with no cache of modules.
     pub async fn run(&mut self, chain: &Chain) {
-        let folder = &self.folder;
         let token = chain
             .kubernetes
             .token(&self.namespace, "default", "istio-ca")
             .await;
-        std::fs::write(folder.join("var/run/secrets/tokens/istio-token"), token).unwrap();
+        std::fs::write(
+            self.folder.join("var/run/secrets/tokens/istio-token"),
+            token,
+        )
+        .unwrap();
+        let mut command = self.agent(chain);
+        self.process = Some(Process::start("proxy", &self.folder, &mut command));
+    }
+
+    /// The agent's command, with the environment that an injected pod gives it.
+    fn agent(&self, chain: &Chain) -> Command {
         let root = chain.folder().join("root-cert.pem");
-        let app = if self.role == Role::Sidecar {
-            "client"
-        } else {
-            "ingress"
-        };
-        let config = json!({
-            "discoveryAddress": ISTIOD_XDS, "proxyAdminPort": self.admin.port(), "statusPort": self.metrics.port(),
-            "concurrency": 1, "binaryPath": chain.tools.envoy, "drainDuration": "1s", "terminationDrainDuration": "0s",
-            "extraStatTags": ["sluice_split", "sluice_audience", "sluice_variant", "sluice_source", "sluice_class", "sluice_plugin"],
-            "proxyStatsMatcher": {"inclusionPrefixes": ["wasm", "extension_config", "http."]},
-        });
-        let ip = self.address.ip().to_string();
+        let port = |base: u16| (base + u16::from(self.number)).to_string();
         let mut command = Command::new("unshare");
         command
-            .args([
-                "--mount",
-                "sh",
-                "-c",
-                "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"",
-                "agent",
-            ])
+            .args(["--mount", "sh", "-c", WITH_EMPTY_CACHE, "agent"])
             .arg(&chain.tools.pilot_agent)
-            .args([
-                "proxy",
-                if self.role == Role::Sidecar {
-                    "sidecar"
-                } else {
-                    "router"
-                },
-            ])
-            .args([
-                "--domain",
-                &format!("{}.svc.cluster.local", self.namespace),
-                "--proxyLogLevel",
-                "warning,wasm:info",
-            ])
-            .current_dir(folder)
+            .args(["proxy", self.role.node_type()])
+            .args(["--domain", &format!("{}.svc.cluster.local", self.namespace)])
+            .args(["--proxyLogLevel", "warning,wasm:info"])
+            .current_dir(&self.folder)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", folder)
+            .env("HOME", &self.folder)
             .env("POD_NAME", &self.pod)
             .env("POD_NAMESPACE", &self.namespace)
-            .env("INSTANCE_IP", &ip)
+            .env("INSTANCE_IP", self.address.ip().to_string())
             .env("SERVICE_ACCOUNT", "default")
             .env("TRUST_DOMAIN", "cluster.local")
-            .env("CA_ADDR", ISTIOD_XDS)
+            .env("CA_ADDR", istiod::XDS)
             .env("ISTIOD_SAN", "istiod.istio-system.svc")
             .env("XDS_ROOT_CA", &root)
             .env("CA_ROOT_CA", &root)
             .env("ISTIO_META_CLUSTER_ID", "Kubernetes")
             .env("ISTIO_META_INTERCEPTION_MODE", "NONE")
-            .env(
-                "ISTIO_METAJSON_LABELS",
-                json!({"app": app, "instance": self.number.to_string()}).to_string(),
-            )
-            .env(
-                "ENVOY_STATUS_PORT",
-                (15_400 + u16::from(self.number)).to_string(),
-            )
-            .env(
-                "ENVOY_PROMETHEUS_PORT",
-                (15_300 + u16::from(self.number)).to_string(),
-            )
-            .env("WASM_INSECURE_REGISTRIES", crate::chain::REGISTRY)
+            .env("ISTIO_METAJSON_LABELS", self.labels().to_string())
+            .env("ENVOY_STATUS_PORT", port(15400))
+            .env("ENVOY_PROMETHEUS_PORT", port(15300))
+            .env("WASM_INSECURE_REGISTRIES", registry::ADDRESS)
             .env("ISTIO_BOOTSTRAP", chain.folder().join("bootstrap.json"))
-            .env("PROXY_CONFIG", config.to_string());
-        self.process = Some(Process::start("proxy", folder, &mut command));
+            .env("PROXY_CONFIG", self.proxy_config(chain).to_string());
+        command
+    }
+
+    fn proxy_config(&self, chain: &Chain) -> Value {
+        let tags = ["split", "audience", "variant", "source", "class", "plugin"];
+        json!({
+            "discoveryAddress": istiod::XDS,
+            "proxyAdminPort": self.admin.port(), "statusPort": self.metrics.port(),
+            "concurrency": 1, "binaryPath": chain.tools.envoy,
+            "drainDuration": "1s", "terminationDrainDuration": "0s",
+            "extraStatTags": tags.map(|tag| format!("sluice_{tag}")),
+            "proxyStatsMatcher": {"inclusionPrefixes": ["wasm", "extension_config", "http."]},
+        })
     }
 
     /// Waits until the agent says that it is ready.
     pub async fn wait_until_ready(&mut self) {
         let metrics = self.metrics;
-        let process = self.process.as_mut().unwrap();
+        let process = self.process.as_mut().expect("a proxy that was started");
         process
             .wait_until("the proxy's readiness", async || {
                 fetch(metrics, "/healthz/ready")
@@ -194,23 +217,37 @@ spec:
         self.process = None;
     }
 
+    /// Starts it again if it does not run, and waits until it is ready.
+    pub async fn restore(&mut self, chain: &Chain) {
+        if self.process.as_mut().is_none_or(Process::has_ended) {
+            self.run(chain).await;
+        }
+        self.wait_until_ready().await;
+    }
+
+    /// What Prometheus must know to scrape it.
+    pub fn target(&self) -> Target {
+        Target {
+            namespace: self.namespace.clone(),
+            pod: self.pod.clone(),
+            metrics: self.metrics,
+        }
+    }
+
     /// What agent and Envoy logged.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    /// A new connection to it.
-    pub async fn connect(&self) -> Connection {
-        Connection::open(self.address).await.unwrap()
-    }
-
     /// One GET on a connection of its own.
     pub async fn get(&self, host: &str, lines: &[&[u8]]) -> Answer {
-        self.connect()
-            .await
-            .send(&get("/", host, lines))
-            .await
-            .expect("an answer")
+        self.try_get(host, lines).await.expect("an answer")
+    }
+
+    /// The same; `None` when there is no answer, as may be while its listener changes.
+    pub async fn try_get(&self, host: &str, lines: &[&[u8]]) -> Option<Answer> {
+        let mut connection = Connection::open(self.address).await.ok()?;
+        connection.send(&get("/", host, lines)).await
     }
 
     /// A page of Envoy's admin interface.
@@ -219,25 +256,16 @@ spec:
         String::from_utf8_lossy(&answer.body).into_owned()
     }
 
-    /// Waits until something holds, at most 30 s.
-    pub async fn wait_for(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> bool) {
-        let began = std::time::Instant::now();
-        while !holds(self).await {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "waited 30 s for {what}; {}'s log:\n{}",
-                self.pod,
-                self.log()
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    /// Waits until a look at it gives `Ok`; when that takes too long, fails with what was seen last, and its log.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        mut look: impl AsyncFnMut(&Self) -> Result<(), String>,
+    ) {
+        until(what, async || {
+            let seen = look(self).await;
+            seen.map_err(|seen| format!("{seen}; {}'s log:\n{}", self.pod, self.log()))
+        })
+        .await;
     }
-}
-
-/// One GET to an address; `None` when nobody answers.
-pub async fn fetch(address: SocketAddr, path: &str) -> Option<Answer> {
-    let mut connection = Connection::open(address).await.ok()?;
-    connection
-        .send(&get(path, "localhost", &[b"connection: close"]))
-        .await
 }

@@ -1,333 +1,195 @@
 //! A module that `sluice push` published, pulled by agents, splits users: by every kind of plugin and route.
 
-use std::time::Duration;
-
-use sluice_core::bucket::bucket;
 use sluice_e2e::upstream::Upstream;
-use sluice_e2e_istio::chain::PROMETHEUS;
-use sluice_e2e_istio::load::Load;
-use sluice_e2e_istio::proxy::Proxy;
+use sluice_e2e::wait::until;
+use sluice_e2e_istio::load::{Load, Seen};
 
-use crate::world::{World, config, wait_for_revision};
-
-/// The host that the callers in a use.
-pub const WEB_A: &str = "web.a.svc.cluster.local:8080";
-
-/// The host that the caller in b uses.
-pub const WEB_B: &str = "web.b.svc.cluster.local:8080";
-
-/// Whether a user is among so many percent of everyone.
-pub fn is_canary(user: u32, percent: u32) -> bool {
-    bucket("web", None, format!("user-{user}").as_bytes()) < percent * 1_000
-}
-
-async fn assert_split(proxy: &Proxy, host: &str, percent: u32) {
-    for user in 0..200 {
-        let cookie = format!("cookie: uid=user-{user}");
-        let answer = proxy.get(host, &[cookie.as_bytes()]).await;
-        let expected = if is_canary(user, percent) {
-            "canary"
-        } else {
-            "stable"
-        };
-        assert_eq!(
-            (answer.status, answer.variant().as_str()),
-            (200, expected),
-            "{}: user {user}",
-            proxy.pod
-        );
-    }
-}
+use crate::users::{WEB_A, WEB_B, assert_split, variant};
+use crate::world::{World, config, revision, wait_for_revision};
 
 pub async fn a_pushed_module_splits_users_by_an_ordinary_virtual_service(world: &mut World) {
-    let push = format!(
-        "push {} {}",
-        world.chain.tools.module.display(),
-        world.image()
-    );
-    let again = world.chain.sluice.run_beside(&push).await.good();
+    let module = world.chain.tools.module.display();
+    let push = format!("push {module} {}", world.image());
+    let again = world.sluice(&push).await.good();
     assert!(
         again.out.contains(&world.digest),
         "the same bytes, another digest"
     );
-    world
-        .chain
-        .kubernetes
-        .delete("WasmPlugin", "a", "sluice")
-        .await;
-    world.chain.kubernetes.apply(&world.plugin("a")).await;
-    world.wait_for_convergence().await;
+    world.new_plugin("a").await;
     let set = world
-        .chain
-        .sluice
-        .run_beside("set web canary=25 -n a --reason 'first users'")
+        .sluice("set web canary=25 -n a --reason 'first users'")
         .await
         .good();
     assert!(set.out.contains("web everyone canary: 0 -> 25"), "{set:?}");
     world
-        .chain
-        .sluice
-        .run_beside("set web canary=100 --audience staff -n a")
+        .sluice("set web canary=100 --audience staff -n a")
         .await
         .good();
-    world.wait_for_convergence().await;
+    world.wait_for_convergence("a").await;
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(25.0));
     for caller in &world.callers {
         assert_split(caller, WEB_A, 25).await;
         let staff = b"cookie: uid=user-1; email=joe@some-company-name.com";
         assert_eq!(caller.get(WEB_A, &[staff]).await.variant(), "canary");
     }
-    let history = world
-        .chain
-        .sluice
-        .run_beside("history -n a")
-        .await
-        .good()
-        .out;
+    let history = world.sluice("history -n a").await.good().out;
     assert!(
         history.contains("web/everyone/canary 0->25") && history.contains("first users"),
         "{history}"
     );
 }
 
-pub async fn every_command_knows_the_cluster(world: &mut World) {
-    world.fresh_plugin(25).await;
-    let said = async |command: &str| world.chain.sluice.run_beside(command).await.good().out;
-    let get = said("get web -n a -o json").await;
-    assert!(get.contains("\"percent\": 25"), "{get}");
-    let diff = said("diff web canary=30 -n a").await;
-    assert_eq!(
-        diff.trim(),
-        "moves 5 % of web's everyone from stable to canary"
-    );
-    let dry = said("set web canary=30 -n a --dry-run").await;
-    assert!(dry.contains("(dry run: nothing was written)"), "{dry}");
-    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(25.0));
-    // `web` alone is a name of the service in the plugin's own namespace.
-    let explain = said("explain -n a --host web --cookie uid=user-1 --proxy sidecar -o json").await;
-    assert!(explain.contains("\"audience\": \"everyone\""), "{explain}");
-    let simulate = said("simulate -n a --users 10000").await;
-    assert!(simulate.contains("canary"), "{simulate}");
-    let validate = said("validate -n a").await;
-    // The real routes of the namespace are looked at too: nothing routes checkout's header.
-    let expected = "WasmPlugin a/sluice: good\n\
-        warning: WasmPlugin a/sluice: splits.checkout: no route among these documents matches x-sluice-checkout\n\
-        together: 0 problems, 1 warnings";
-    assert_eq!(validate.trim(), expected);
-    let refused = world
-        .chain
-        .sluice
-        .run_beside("set wep canary=5 -n a")
-        .await
-        .ended_with(2)
-        .err;
-    assert!(
-        refused.contains("there is no split \"wep\"; did you mean \"web\"?"),
-        "{refused}"
-    );
-    let refused = world
-        .chain
-        .sluice
-        .run_beside("set web canary=5 --audience stuff -n a")
-        .await
-        .ended_with(2)
-        .err;
-    assert!(
-        refused.contains("split web has no audience \"stuff\"; did you mean \"staff\"?"),
-        "{refused}"
-    );
-    let unknown = world
-        .chain
-        .sluice
-        .run_beside("status -n a")
-        .await
-        .good()
-        .out;
-    assert!(
-        unknown.contains("unknown how many of 6 proxies") && unknown.contains("--prometheus"),
-        "{unknown}"
-    );
-    let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 300);
-    let share = async || {
-        let status = format!("status -n a --prometheus {PROMETHEUS} -o json");
-        let status = world.chain.sluice.run_beside(&status).await.out;
-        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-        let rows = status["weights"].as_array().unwrap();
-        let is_canary = |row: &&serde_json::Value| {
-            row["split"] == "web" && row["audience"] == "everyone" && row["variant"] == "canary"
-        };
-        let row = rows.iter().find(is_canary).unwrap();
-        (
-            row["percent"].as_f64(),
-            row["requests"].as_u64().unwrap_or(0),
-        )
-    };
-    let began = std::time::Instant::now();
-    let mut seen = share().await;
-    // A quarter of a thousand users, once enough of their requests were scraped.
-    while seen.1 < 300 {
-        assert!(began.elapsed() < Duration::from_secs(40), "{seen:?}");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        seen = share().await;
-    }
-    load.end().await;
-    assert!(
-        seen.0
-            .is_some_and(|percent| (20.0..30.0).contains(&percent)),
-        "{seen:?}"
-    );
-    let empty = world
-        .chain
-        .sluice
-        .run_beside("get -n istio-system")
-        .await
-        .ended_with(2)
-        .err;
-    assert!(
-        empty.contains("namespace istio-system has no plugin of ours"),
-        "{empty}"
-    );
-}
-
-/// What `sluice render` prints for a split of a configuration.
-fn render(world: &World, split: &str, config: &str, arguments: &str) -> String {
-    let path = world.chain.folder().join("config.yaml");
-    std::fs::write(&path, config).unwrap();
-    let (image, digest) = (world.image(), &world.digest);
-    let arguments = format!(
-        "render {split} -f {} --image {image} --digest {digest} {arguments}",
-        path.display()
-    );
-    world.chain.sluice.run(&arguments).good().out
-}
-
-pub async fn a_traffic_extension_splits_users_too(world: &mut World) {
-    world
-        .chain
-        .kubernetes
-        .delete("WasmPlugin", "a", "sluice")
-        .await;
-    let rendered = render(
-        world,
+/// Applies a TrafficExtension `sluice-te` in a, and waits until the first caller runs it.
+async fn apply_extension(world: &World) {
+    let rendered = world.render(
         "web",
         &config(),
         "--service web.a --kind TrafficExtension --name sluice-te --selector app=client",
     );
     world.chain.kubernetes.apply(&rendered).await;
+    wait_for_extension(world).await;
+}
+
+async fn wait_for_extension(world: &World) {
     let wanted = world
         .wanted_revision_of("TrafficExtension", "a", "sluice-te")
         .await;
     wait_for_revision(&world.callers[0], "a.sluice-te", wanted).await;
-    world
-        .chain
-        .sluice
-        .run_beside("set web canary=40 -n a")
-        .await
-        .good();
-    let wanted = world
-        .wanted_revision_of("TrafficExtension", "a", "sluice-te")
-        .await;
-    wait_for_revision(&world.callers[0], "a.sluice-te", wanted).await;
+}
+
+pub async fn a_traffic_extension_splits_users_too(world: &mut World) {
+    apply_extension(world).await;
+    world.sluice("set web canary=40 -n a").await.good();
+    wait_for_extension(world).await;
     assert_split(&world.callers[0], WEB_A, 40).await;
-    // Both kinds at once: neither is guessed.
+}
+
+pub async fn of_two_plugins_none_is_guessed(world: &mut World) {
+    apply_extension(world).await;
     world.chain.kubernetes.apply(&world.plugin("a")).await;
-    let both = world
-        .chain
-        .sluice
-        .run_beside("get -n a")
-        .await
-        .ended_with(2)
-        .err;
+    let both = world.sluice("get -n a").await.ended_with(2).err;
     assert!(
         both.contains("2 plugins of ours: wasmplugin/sluice, trafficextension/sluice-te"),
         "{both}"
     );
     world
-        .chain
-        .sluice
-        .run_beside("get -n a --plugin trafficextension/sluice-te")
+        .sluice("get -n a --plugin trafficextension/sluice-te")
         .await
         .good();
     let near = world
-        .chain
-        .sluice
-        .run_beside("get -n a --plugin sluise")
+        .sluice("get -n a --plugin sluise")
         .await
         .ended_with(2)
         .err;
     assert!(near.contains("did you mean \"sluice\"?"), "{near}");
-    world
-        .chain
-        .kubernetes
-        .delete("TrafficExtension", "a", "sluice-te")
-        .await;
 }
 
-pub async fn what_render_prints_routes_no_request_to_nowhere(world: &mut World) {
-    const LATE: &str = "late.a.svc.cluster.local:8080";
-    world
-        .chain
-        .kubernetes
-        .delete("WasmPlugin", "a", "sluice")
-        .await;
-    let _upstreams = [
-        Upstream::start_at(([127, 0, 5, 1], 8080).into(), "stable").await,
-        Upstream::start_at(([127, 0, 5, 2], 8080).into(), "canary").await,
-    ];
-    let mut service = "
+/// A service that has traffic before it is split.
+const LATE: &str = "late.a.svc.cluster.local:8080";
+
+const LATE_RESOURCES: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: late, namespace: a}
 spec: {clusterIP: 127.10.1.5, selector: {app: late}, ports: [{name: http, port: 8080, targetPort: 8080}]}
-"
-    .to_owned();
-    for (variant, host) in [("stable", 1), ("canary", 2)] {
-        service += &format!(
-            "
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
-metadata: {{name: late-{variant}, namespace: a}}
-spec: {{address: 127.0.5.{host}, serviceAccount: default, labels: {{app: late, version: {variant}}}}}
-"
-        );
+metadata: {name: late-stable, namespace: a}
+spec: {address: 127.0.5.1, serviceAccount: default, labels: {app: late, version: stable}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: late-canary, namespace: a}
+spec: {address: 127.0.5.2, serviceAccount: default, labels: {app: late, version: canary}}
+";
+
+async fn start_late_service(world: &World) {
+    for (variant, host) in [("stable", 1), ("canary", 2)] {
+        Upstream::start_at(([127, 0, 5, host], 8080).into(), variant).await;
     }
-    world.chain.kubernetes.apply(&service).await;
+    world.chain.kubernetes.apply(LATE_RESOURCES).await;
     for caller in &world.callers {
         caller
             .wait_for("the service", async |caller| {
-                caller.get(LATE, &[]).await.status == 200
+                let status = caller.try_get(LATE, &[]).await.unwrap_or_default().status;
+                (status == 200).then_some(()).ok_or(status.to_string())
             })
             .await;
     }
-    let late = "splits: {late: {services: [late.a], identity: [{cookie: uid}]}}";
-    let rendered = render(
-        world,
+}
+
+/// Waits until every caller knows the endpoints of the service's subsets.
+async fn wait_for_subsets(world: &World) {
+    for caller in &world.callers {
+        caller
+            .wait_for("the subsets", async |caller| {
+                let clusters = caller.admin("/clusters").await;
+                let has = |subset: &str, address: &str| {
+                    clusters.contains(&format!("|{subset}|late.a.svc.cluster.local::{address}:"))
+                };
+                (has("stable", "127.0.5.1") && has("canary", "127.0.5.2"))
+                    .then_some(())
+                    .ok_or(clusters)
+            })
+            .await;
+    }
+}
+
+/// Waits until every caller runs the plugin's revision. Agents may forward the older of two configurations last, while
+/// they fetch the module (istio/istio#53865), so that it is pushed again and again.
+async fn wait_for_convergence_with_refetch(world: &World) {
+    let wanted = world.wanted_revision("a").await;
+    until("every caller to run the wanted revision", async || {
+        let mut behind = Vec::new();
+        for caller in &world.callers {
+            if revision(caller, "a.sluice").await != wanted {
+                behind.push(&caller.pod);
+            }
+        }
+        if behind.is_empty() {
+            return Ok(());
+        }
+        world.sluice("refetch -n a").await.good();
+        Err(format!("{behind:?} do not"))
+    })
+    .await;
+}
+
+pub async fn what_render_prints_routes_no_request_to_nowhere(world: &mut World) {
+    start_late_service(world).await;
+    let rendered = world.render(
         "late",
-        late,
+        "splits: {late: {services: [late.a], identity: [{cookie: uid}]}}",
         "--service late.a --selector app=client",
     );
-    let load = Load::start(&world.caller_addresses(), LATE, 100, 300);
     let (subsets, rest) = rendered
         .split_once("# Where the service has traffic already")
         .unwrap();
+    let load = Load::start(&world.caller_addresses(), LATE, 100, 300);
     world.chain.kubernetes.apply(subsets).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    wait_for_subsets(world).await;
     world.chain.kubernetes.apply(&format!("#{rest}")).await;
-    world
-        .chain
-        .sluice
-        .run_beside("set late canary=100 -n a")
-        .await
-        .good();
-    // Agents may forward the older configuration last, while they fetch the module.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    world.chain.sluice.run_beside("refetch -n a").await.good();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.sluice("set late canary=100 -n a").await.good();
+    wait_for_convergence_with_refetch(world).await;
+    until("the canary to answer last, everywhere", async || {
+        let seen = load.seen();
+        let last = |proxy: usize| {
+            let answers = seen.iter().rev();
+            let mut answers = answers.filter(|seen| seen.proxy == proxy && seen.status == 200);
+            answers.next().map(|seen| seen.variant.clone())
+        };
+        let last: Vec<_> = (0..world.callers.len()).map(last).collect();
+        let are_canary = last
+            .iter()
+            .all(|variant| variant.as_deref() == Some("canary"));
+        are_canary.then_some(()).ok_or(format!("{last:?}"))
+    })
+    .await;
     let seen = load.end().await;
     // A new plugin is a new listener: the harness lets the old one drain for 1 s instead of Istio's 45, and then closes
     // connections, a request on its way included (status 0). What must not be is a route to nowhere.
-    let failed: Vec<_> = seen
+    let failed: Vec<&Seen> = seen
         .iter()
         .filter(|seen| seen.status != 200 && seen.status != 0)
         .collect();
@@ -338,25 +200,9 @@ spec: {{address: 127.0.5.{host}, serviceAccount: default, labels: {{app: late, v
         seen.len(),
         failed[0]
     );
-    assert_eq!(
-        seen.iter()
-            .rev()
-            .find(|seen| seen.status == 200)
-            .map(|seen| seen.variant.as_str()),
-        Some("canary")
-    );
-    world
-        .chain
-        .kubernetes
-        .delete("WasmPlugin", "a", "sluice")
-        .await;
-    for kind in ["VirtualService", "DestinationRule"] {
-        world.chain.kubernetes.delete(kind, "a", "late").await;
-    }
 }
 
-pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
-    let gateway = "
+const GATEWAY: &str = "
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: gw, namespace: gw}
@@ -365,40 +211,32 @@ spec:
   servers:
   - {port: {number: 8080, name: http, protocol: HTTP}, bind: 127.0.3.1, hosts: ['*/web.example']}
 ";
-    world.chain.kubernetes.apply(gateway).await;
-    let rendered = render(
-        world,
+
+pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
+    world.chain.kubernetes.apply(GATEWAY).await;
+    let rendered = world.render(
         "web",
         "splits: {web: {hosts: [web.example]}}",
         "--service web.a --port 8080 --gateway gw/gw --selector app=ingress",
     );
     world.chain.kubernetes.apply(&rendered).await;
-    wait_for_revision(
-        &world.gateway,
-        "gw.sluice",
-        world.wanted_revision("gw").await,
-    )
-    .await;
-    world
-        .chain
-        .sluice
-        .run_beside("set web canary=50 -n gw")
-        .await
-        .good();
-    wait_for_revision(
-        &world.gateway,
-        "gw.sluice",
-        world.wanted_revision("gw").await,
-    )
-    .await;
+    let gateway = &world.gateway;
+    wait_for_revision(gateway, "gw.sluice", world.wanted_revision("gw").await).await;
+    world.sluice("set web canary=50 -n gw").await.good();
+    wait_for_revision(gateway, "gw.sluice", world.wanted_revision("gw").await).await;
+    gateway
+        .wait_for("the route", async |gateway| {
+            let answer = gateway.try_get("web.example", &[]).await;
+            let status = answer.unwrap_or_default().status;
+            (status == 200).then_some(()).ok_or(status.to_string())
+        })
+        .await;
     let mut counts = [0, 0];
     for _ in 0..100 {
-        let first = world.gateway.get("web.example", &[]).await;
-        let cookie = format!(
-            "cookie: {}",
-            first.set_cookie().expect("a cookie for a newcomer")
-        );
-        let second = world.gateway.get("web.example", &[cookie.as_bytes()]).await;
+        let first = gateway.get("web.example", &[]).await;
+        let set_cookie = first.set_cookie().expect("a cookie for a newcomer");
+        let cookie = format!("cookie: {set_cookie}");
+        let second = gateway.get("web.example", &[cookie.as_bytes()]).await;
         assert_eq!((first.status, first.variant()), (200, second.variant()));
         counts[usize::from(first.variant() == "canary")] += 1;
     }
@@ -406,40 +244,74 @@ spec:
     assert!(counts[1] > 25 && counts[1] < 75, "{counts:?}");
 }
 
-pub async fn an_http_route_splits_users_too(world: &mut World) {
-    let services: String = [("stable", 3), ("canary", 4)]
-        .map(|(variant, at)| {
-            format!(
-                "
+/// A service for each version, as HTTPRoutes need them.
+const VERSIONS_IN_B: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web-stable, namespace: b}
+spec: {clusterIP: 127.10.1.3, selector: {app: web, version: stable}, ports: [{name: http, port: 8080, targetPort: 8080}]}
 ---
 apiVersion: v1
 kind: Service
-metadata: {{name: web-{variant}, namespace: b}}
-spec: {{clusterIP: 127.10.1.{at}, selector: {{app: web, version: {variant}}}, ports: [{{name: http, port: 8080, targetPort: 8080}}]}}
-"
-            )
-        })
-        .concat();
-    world.chain.kubernetes.apply(&services).await;
-    world
-        .chain
-        .kubernetes
-        .delete("VirtualService", "b", "web")
-        .await;
-    let rendered = render(
-        world,
+metadata: {name: web-canary, namespace: b}
+spec: {clusterIP: 127.10.1.4, selector: {app: web, version: canary}, ports: [{name: http, port: 8080, targetPort: 8080}]}
+";
+
+pub async fn an_http_route_splits_users_too(world: &mut World) {
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes.apply(VERSIONS_IN_B).await;
+    kubernetes.delete("VirtualService", "b", "web").await;
+    let rendered = world.render(
         "web",
         &config(),
         "--service web.b --gateway-api --port 8080",
     );
-    world.chain.kubernetes.apply(&rendered).await;
-    wait_for_revision(&world.other, "b.sluice", world.wanted_revision("b").await).await;
-    world
-        .chain
-        .sluice
-        .run_beside("set web canary=30 -n b")
-        .await
-        .good();
-    wait_for_revision(&world.other, "b.sluice", world.wanted_revision("b").await).await;
+    kubernetes.apply(&rendered).await;
+    world.wait_for_convergence("b").await;
+    world.sluice("set web canary=30 -n b").await.good();
+    world.wait_for_convergence("b").await;
     assert_split(&world.other, WEB_B, 30).await;
+}
+
+/// How many configurations the proxy in b was given, once that has stood still for a second: Envoy counts one when
+/// every worker has it, a little after the first one runs it.
+async fn settled_updates(world: &World) -> String {
+    let mut last = String::new();
+    until("b's configuration to stand still", async || {
+        let path = "/stats?filter=extension_config_discovery.*config_reload$";
+        let updates = world.other.admin(path).await;
+        if updates == last {
+            return Ok(updates);
+        }
+        last = updates.clone();
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        Err(updates)
+    })
+    .await
+}
+
+pub async fn a_namespace_does_not_notice_another_ones_changes(world: &mut World) {
+    world.fresh_plugin("a", 10).await;
+    world.fresh_plugin("b", 30).await;
+    let wanted = world.wanted_revision("b").await;
+    let before = settled_updates(world).await;
+    let load = Load::start(&[world.other.address], WEB_B, 500, 200);
+    for percent in [20, 40, 60, 80, 5] {
+        world.set("web", percent).await;
+        world.wait_for_convergence("a").await;
+    }
+    for seen in load.end().await {
+        assert_eq!(
+            (seen.status, seen.variant.as_str()),
+            (200, variant(seen.user, 30)),
+            "user {} of b",
+            seen.user
+        );
+    }
+    assert_eq!(
+        settled_updates(world).await,
+        before,
+        "b's proxies were given another configuration"
+    );
+    assert_eq!(revision(&world.other, "b.sluice").await, wanted);
 }

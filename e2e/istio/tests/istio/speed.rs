@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sluice_e2e::client::{Connection, get};
+use sluice_e2e::wait::{PATIENCE, until};
 use sluice_e2e_istio::load::{Load, Seen};
 
-use crate::plugins::{WEB_A, is_canary};
+use crate::users::{WEB_A, assert_no_failures, variant};
 use crate::world::World;
 
 /// How many changes and aborts are measured.
@@ -15,7 +16,7 @@ const TIMES: usize = 30;
 /// A user between two percentages.
 fn user_between(low: u32, high: u32) -> u32 {
     (0..)
-        .find(|user| is_canary(*user, high) && !is_canary(*user, low))
+        .find(|user| variant(*user, high) != variant(*user, low))
         .unwrap()
 }
 
@@ -35,10 +36,18 @@ async fn first_answer(address: SocketAddr, user: u32, variant: &str) -> Instant 
     }
 }
 
-fn print_figures(what: &str, mut seconds: Vec<f64>) {
+/// Prints what was measured, and with which build: a debug build of `sluice` says nothing of its speed.
+fn print_figures(world: &World, what: &str, mut seconds: Vec<f64>) {
     seconds.sort_by(f64::total_cmp);
+    let is_release = world
+        .chain
+        .tools
+        .sluice
+        .parent()
+        .is_some_and(|folder| folder.ends_with("release"));
     println!(
-        "figure: {what}: min {:.3} s, median {:.3} s, worst {:.3} s of {}",
+        "figure{}: {what}: min {:.3} s, median {:.3} s, worst {:.3} s of {}",
+        if is_release { "" } else { " (debug build)" },
         seconds[0],
         seconds[seconds.len() / 2],
         seconds[seconds.len() - 1],
@@ -46,126 +55,110 @@ fn print_figures(what: &str, mut seconds: Vec<f64>) {
     );
 }
 
-fn assert_no_failures(seen: &[Seen]) {
-    let failed: Vec<&Seen> = seen.iter().filter(|seen| seen.status != 200).collect();
-    assert!(
-        failed.is_empty(),
-        "{} of {} failed: {:?}",
-        failed.len(),
-        seen.len(),
-        failed[0]
-    );
+/// Asks every caller until it answers a user with a variant; when the last one did.
+async fn last_effect(addresses: Vec<SocketAddr>, user: u32, variant: &'static str) -> Instant {
+    let answers = addresses
+        .into_iter()
+        .map(|address| first_answer(address, user, variant));
+    let answers = futures::future::join_all(answers);
+    let answers = tokio::time::timeout(PATIENCE, answers);
+    let answers = answers.await.expect("an effect on every proxy");
+    answers.into_iter().max().expect("a proxy")
 }
 
 pub async fn a_change_is_in_force_on_six_proxies(world: &mut World) {
-    world.fresh_plugin(10).await;
+    world.fresh_plugin("a", 10).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 200);
     let user = user_between(10, 40);
     let (mut seconds, mut commands) = (Vec::new(), Vec::new());
     for time in 0..TIMES {
-        let (percent, variant) = if time % 2 == 0 {
-            (40, "canary")
-        } else {
-            (10, "stable")
-        };
+        let percent = if time % 2 == 0 { 40 } else { 10 };
         let began = Instant::now();
-        let addresses = world.caller_addresses();
-        let probes = addresses
-            .into_iter()
-            .map(|address| tokio::spawn(first_answer(address, user, variant)));
-        let probes: Vec<_> = probes.collect();
+        let effect = last_effect(world.caller_addresses(), user, variant(user, percent));
+        let effect = tokio::spawn(effect);
         let set = world
-            .chain
-            .sluice
-            .run_beside(&format!("set web canary={percent} -n a"))
-            .await
-            .good();
-        commands.push(set.took.as_secs_f64());
-        let mut last = began;
-        for probe in probes {
-            let at = tokio::time::timeout(Duration::from_secs(10), probe)
-                .await
-                .expect("an effect within 10 s");
-            last = last.max(at.unwrap());
-        }
-        seconds.push((last - began).as_secs_f64());
-        tokio::time::sleep(Duration::from_millis(50 + 7 * time as u64)).await;
+            .sluice(&format!("set web canary={percent} -n a"))
+            .await;
+        commands.push(set.good().took.as_secs_f64());
+        seconds.push((effect.await.unwrap() - began).as_secs_f64());
+        pause(50, time).await;
     }
     let seen = load.end().await;
     assert_no_failures(&seen);
     for seen in &seen {
-        let always = if is_canary(seen.user, 10) {
-            Some("canary")
-        } else {
-            None
-        };
-        let never = if is_canary(seen.user, 40) {
-            None
-        } else {
-            Some("stable")
-        };
-        if let Some(expected) = always.or(never) {
-            assert_eq!(seen.variant, expected, "user {} was moved", seen.user);
+        // Between the two, both are right.
+        if variant(seen.user, 10) == variant(seen.user, 40) {
+            assert_eq!(
+                seen.variant,
+                variant(seen.user, 10),
+                "user {} was moved",
+                seen.user
+            );
         }
     }
     println!(
-        "requests: {} answered, none failed, nobody moved who should not be",
+        "\nrequests: {} answered, none failed, nobody moved who should not be",
         seen.len()
     );
-    print_figures("sluice set to effect on the last of 6 proxies", seconds);
-    print_figures("sluice set, the command itself", commands);
+    print_figures(
+        world,
+        "sluice set to effect on the last of 6 proxies",
+        seconds,
+    );
+    print_figures(world, "sluice set, the command itself", commands);
+}
+
+/// A pause whose length differs each time, so that changes meet istiod and the agents in every phase of their work.
+async fn pause(milliseconds: u64, time: usize) {
+    tokio::time::sleep(Duration::from_millis(milliseconds + 7 * time as u64)).await;
+}
+
+/// The last answer of the canary, of all proxies or of one.
+fn last_canary(seen: &[Seen], proxy: Option<usize>) -> Option<Instant> {
+    let canaries = seen.iter().filter(|seen| seen.variant == "canary");
+    canaries
+        .filter(|seen| proxy.is_none_or(|proxy| seen.proxy == proxy))
+        .map(|seen| seen.at)
+        .max()
 }
 
 /// Waits until the canary has answered nobody for half a second.
-async fn quiet(load: &Load, began: Instant) {
-    loop {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        let last = load
-            .seen()
-            .iter()
-            .filter(|seen| seen.variant == "canary")
-            .map(|seen| seen.at)
-            .max();
-        if last.is_none_or(|last| last.elapsed() > Duration::from_millis(500)) {
-            return;
+async fn wait_for_quiet(load: &Load) {
+    until("the canary to answer nobody", async || {
+        match last_canary(&load.seen(), None).map(|last| last.elapsed()) {
+            Some(ago) if ago < Duration::from_millis(500) => Err(format!("it did {ago:?} ago")),
+            _ => Ok(()),
         }
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "the canary still answers 20 s after the abort"
-        );
-    }
+    })
+    .await;
 }
 
 pub async fn an_abort_ends_the_canary_under_load(world: &mut World) {
-    world.fresh_plugin(50).await;
+    world.fresh_plugin("a", 50).await;
     let (mut seconds, mut each, mut commands) = (Vec::new(), Vec::new(), Vec::new());
     for time in 0..TIMES {
         world.set("web", 50).await;
-        world.wait_for_convergence().await;
+        world.wait_for_convergence("a").await;
         let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 200);
-        tokio::time::sleep(Duration::from_millis(400 + 7 * time as u64)).await;
+        pause(400, time).await;
         let began = Instant::now();
-        let abort = world.chain.sluice.run_beside("abort web -n a").await.good();
+        let abort = world.sluice("abort web -n a").await.good();
         commands.push(abort.took.as_secs_f64());
-        quiet(&load, began).await;
+        wait_for_quiet(&load).await;
         let seen = load.end().await;
         assert_no_failures(&seen);
-        let last_of = |proxy: Option<usize>| {
-            let canaries = seen.iter().filter(|seen| seen.variant == "canary");
-            canaries
-                .filter(|seen| proxy.is_none_or(|proxy| seen.proxy == proxy))
-                .map(|seen| seen.at)
-                .max()
-        };
-        let last = last_of(None).expect("a canary answer before the abort");
-        let proxies = (0..world.callers.len()).filter_map(|proxy| last_of(Some(proxy)));
-        each.extend(proxies.map(|last| last.saturating_duration_since(began).as_secs_f64()));
-        seconds.push(last.saturating_duration_since(began).as_secs_f64());
+        let since = |last: Instant| last.saturating_duration_since(began).as_secs_f64();
+        let last = last_canary(&seen, None).expect("a canary answer before the abort");
+        seconds.push(since(last));
+        let proxies = 0..world.callers.len();
+        each.extend(proxies.filter_map(|proxy| last_canary(&seen, Some(proxy)).map(since)));
     }
+    println!();
     print_figures(
+        world,
         "sluice abort to the last canary answer of 6 proxies, 200 requests/s",
         seconds,
     );
-    print_figures("the same, each proxy by itself", each);
-    print_figures("sluice abort, the command itself", commands);
+    print_figures(world, "the same, each proxy by itself", each);
+    print_figures(world, "sluice abort, the command itself", commands);
 }

@@ -1,16 +1,20 @@
 //! Two writers, a killed command, an API server and an istiod that go away.
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
-use sluice_e2e_istio::chain::PROMETHEUS;
+use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
+use sluice_e2e_istio::{istiod, prometheus};
 
-use crate::plugins::WEB_A;
+use crate::users::{WEB_A, assert_no_failures};
 use crate::world::World;
 
 pub async fn a_cluster_that_cannot_is_said(world: &mut World) {
-    let said = world.chain.said_without_istio.take().unwrap().ended_with(2);
+    let said = world.chain.said_without_istio.clone().ended_with(2);
     assert!(
         said.err
             .contains("knows neither WasmPlugin nor TrafficExtension"),
@@ -37,9 +41,7 @@ pub async fn a_cluster_that_cannot_is_said(world: &mut World) {
     );
     drop(silent);
     let said = world
-        .chain
-        .sluice
-        .run_beside("get -n a --context nowhere")
+        .sluice("get -n a --context nowhere")
         .await
         .ended_with(2);
     assert!(said.err.contains("nowhere"), "{said:?}");
@@ -59,7 +61,7 @@ pub async fn a_cluster_that_cannot_is_said(world: &mut World) {
 }
 
 pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
-    world.fresh_plugin(0).await;
+    world.fresh_plugin("a", 0).await;
     let sluice = world.chain.sluice.clone();
     let writer = |what: &'static str| {
         let sluice = sluice.clone();
@@ -108,7 +110,7 @@ pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
 }
 
 pub async fn only_the_last_fifty_changes_are_kept(world: &mut World) {
-    world.fresh_plugin(0).await;
+    world.fresh_plugin("a", 0).await;
     for change in 0..55 {
         world.set("checkout", 1 + change % 2).await;
     }
@@ -138,13 +140,14 @@ pub async fn only_the_last_fifty_changes_are_kept(world: &mut World) {
 }
 
 pub async fn a_killed_command_leaves_the_old_weights_or_the_new(world: &mut World) {
-    world.fresh_plugin(10).await;
+    world.fresh_plugin("a", 10).await;
     for time in 0..30_u64 {
         let percent = 10 + time as u32;
         let mut child = world
             .chain
             .sluice
             .command(&format!("set web canary={percent} -n a"))
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
         tokio::time::sleep(Duration::from_millis(time * 2)).await;
@@ -155,48 +158,35 @@ pub async fn a_killed_command_leaves_the_old_weights_or_the_new(world: &mut Worl
     }
     world.set("web", 50).await;
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(50.0));
-    world.chain.sluice.run_beside("history -n a").await.good();
+    world.sluice("history -n a").await.good();
 }
 
 pub async fn an_api_server_that_restarts_is_said_and_costs_no_request(world: &mut World) {
-    world.fresh_plugin(10).await;
+    world.fresh_plugin("a", 10).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
-    world.chain.kill_api();
-    let said = world
-        .chain
-        .sluice
-        .run_beside("set web canary=20 -n a")
-        .await
-        .ended_with(2);
+    world.chain.kill_api_server();
+    let said = world.sluice("set web canary=20 -n a").await.ended_with(2);
     assert!(
         said.err
             .contains("the API server at https://127.0.0.1:6443/ cannot be reached"),
         "{said:?}"
     );
-    world.chain.start_api().await;
+    world.chain.restore().await;
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
     world.set("web", 20).await;
     // istiod finds its way back by itself.
-    world.wait_for_convergence().await;
+    world.wait_for_convergence("a").await;
     let seen = load.end().await;
-    assert!(
-        seen.iter().all(|seen| seen.status == 200),
-        "a request failed"
-    );
+    assert_no_failures(&seen);
 }
 
 pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followed(
     world: &mut World,
 ) {
-    world.fresh_plugin(10).await;
+    world.fresh_plugin("a", 10).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
     world.chain.stop_istiod();
-    let said = world
-        .chain
-        .sluice
-        .run_beside("set web canary=20 -n a")
-        .await
-        .ended_with(2);
+    let said = world.sluice("set web canary=20 -n a").await.ended_with(2);
     assert!(
         said.err.contains("istiod does not answer the API server"),
         "{said:?}"
@@ -205,89 +195,92 @@ pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followe
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(10.0));
     // What an operator may do who must change something now.
     let ignore =
-        json!({"webhooks": [{"name": "rev.validation.istio.io", "failurePolicy": "Ignore"}]})
-            .to_string();
-    let patch =
-        "patch validatingwebhookconfiguration istio-validator-istio-system --type strategic";
+        json!({"webhooks": [{"name": "rev.validation.istio.io", "failurePolicy": "Ignore"}]});
+    let webhook = format!("validatingwebhookconfiguration {}", istiod::WEBHOOK_NAME);
     world
-        .chain
-        .kubectl
-        .run_beside(&format!("{patch} -p '{ignore}'"))
+        .kubectl(&format!("patch {webhook} --type strategic -p '{ignore}'"))
         .await
         .good();
     world.set("web", 20).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let status = format!("status -n a --prometheus {PROMETHEUS}");
-    let said = world.chain.sluice.run_beside(&status).await.ended_with(1);
-    assert!(said.out.contains("0 of 6 proxies at revision"), "{said:?}");
-    assert!(said.out.contains("a/client-1: runs revision"), "{said:?}");
+    world
+        .wait_for_status(&["0 of 6 proxies at revision", "a/client-1: runs revision"])
+        .await
+        .ended_with(1);
     // Who watches has it pushed again: for all that can be seen from here, the proxies were overtaken.
-    let notes = world.chain.folder().join("notes.txt");
-    let mut watch = world.chain.sluice.command(&format!("{status} --watch"));
-    watch
-        .stdout(std::process::Stdio::null())
-        .stderr(std::fs::File::create(&notes).unwrap());
-    let mut watch = watch.spawn().unwrap();
-    let began = std::time::Instant::now();
-    while !std::fs::read_to_string(&notes)
-        .unwrap()
-        .contains("did not follow; pushed again")
-    {
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "{}",
-            std::fs::read_to_string(&notes).unwrap()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    watch.kill().unwrap();
-    watch.wait().unwrap();
-    world.chain.start_istiod().await;
-    world.wait_for_convergence().await;
+    let watch = Watch::start(world);
+    until("a push", async || {
+        let notes = watch.notes();
+        notes
+            .contains("did not follow; pushed again")
+            .then_some(())
+            .ok_or(notes)
+    })
+    .await;
+    drop(watch);
+    world.chain.restore().await;
+    world.wait_for_convergence("a").await;
     let seen = load.end().await;
-    assert!(
-        seen.iter().all(|seen| seen.status == 200),
-        "a request failed"
-    );
-    world.wait_for_status("6 of 6 proxies at revision").await;
+    assert_no_failures(&seen);
+    world.wait_for_status(&["6 of 6 proxies at revision"]).await;
+}
+
+/// A `sluice status --watch` of namespace a that runs until it is dropped.
+struct Watch {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Watch {
+    fn start(world: &World) -> Self {
+        let folder = world.chain.folder().join("watch");
+        std::fs::create_dir_all(&folder).unwrap();
+        let create = |name: &str| File::create(folder.join(name)).unwrap();
+        let arguments = format!("status -n a --watch --prometheus {}", prometheus::URL);
+        let mut command = world.chain.sluice.command(&arguments);
+        let child = command
+            .stdout(create("lines.txt"))
+            .stderr(create("notes.txt"))
+            .spawn()
+            .unwrap();
+        Self { child, folder }
+    }
+
+    /// Its standard output so far.
+    fn lines(&self) -> String {
+        std::fs::read_to_string(self.folder.join("lines.txt")).unwrap()
+    }
+
+    /// Its standard error so far.
+    fn notes(&self) -> String {
+        std::fs::read_to_string(self.folder.join("notes.txt")).unwrap()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 pub async fn a_watched_status_pushes_again_what_was_overtaken(world: &mut World) {
-    world
-        .chain
-        .kubernetes
-        .delete("WasmPlugin", "a", "sluice")
-        .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let command = format!("status -n a --watch --prometheus {PROMETHEUS}");
-    // Two versions within one fetch of the module: agents may forward them in the wrong order (istio#53865).
+    // Two versions within one fetch of the module: agents may forward them in the wrong order (istio/istio#53865).
     world.chain.kubernetes.apply(&world.plugin("a")).await;
-    let lines = world.chain.folder().join("watch.txt");
-    let mut watch = world.chain.sluice.command(&command);
-    let mut watch = watch
-        .stdout(std::fs::File::create(&lines).unwrap())
-        .spawn()
-        .unwrap();
+    let watch = Watch::start(world);
     tokio::time::sleep(Duration::from_millis(60)).await;
     world.set("web", 33).await;
-    world.wait_for_convergence().await;
-    let said = async || std::fs::read_to_string(&lines).unwrap();
-    let began = std::time::Instant::now();
-    while !said().await.contains("6 of 6 proxies at revision") {
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "{}",
-            said().await
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    watch.kill().unwrap();
-    watch.wait().unwrap();
-    let said = said().await;
+    world.wait_for_convergence("a").await;
+    let lines = until("convergence to be said", async || {
+        let lines = watch.lines();
+        let is_said = lines.contains("6 of 6 proxies at revision");
+        is_said.then(|| lines.clone()).ok_or(lines)
+    })
+    .await;
     assert!(
-        said.lines()
+        lines
+            .lines()
             .all(|line| line.starts_with("WasmPlugin a/sluice: "))
-            && !said.contains('\x1b'),
-        "{said}"
+            && !lines.contains('\x1b'),
+        "{lines}"
     );
 }

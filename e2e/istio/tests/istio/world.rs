@@ -1,11 +1,21 @@
 //! What the tests share: the chain, the proxies, the versions of a service, and its plugin.
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+mod resources;
+mod restore;
 
+use std::net::SocketAddr;
+
+use sluice_core::revision::Revision;
 use sluice_e2e::upstream::Upstream;
-use sluice_e2e_istio::chain::{Chain, PROMETHEUS, REGISTRY};
+use sluice_e2e::wait::until;
+use sluice_e2e_istio::chain::Chain;
+use sluice_e2e_istio::command::Said;
 use sluice_e2e_istio::proxy::{Proxy, Role};
+use sluice_e2e_istio::{prometheus, registry};
+
+pub use resources::config;
+
+use crate::users::{WEB_A, WEB_B};
 
 /// How many sidecars call the service in namespace a.
 const SIDECARS: u8 = 6;
@@ -30,13 +40,13 @@ impl World {
         let mut chain = Chain::start().await;
         let digest = push(&chain).await;
         let mut upstreams = Vec::new();
-        for (namespace, subnet) in [("a", 2), ("b", 4)] {
+        for subnet in [2, 4] {
             for (variant, host) in [("stable", 1), ("canary", 2)] {
                 let address = SocketAddr::from(([127, 0, subnet, host], 8080));
                 upstreams.push(Upstream::start_at(address, variant).await);
             }
-            chain.kubernetes.apply(&service(namespace, subnet)).await;
         }
+        chain.kubernetes.apply(&resources::services()).await;
         let mut callers = Vec::new();
         for number in 1..=SIDECARS {
             let mut proxy = Proxy::new(&chain, Role::Sidecar, "a", number).await;
@@ -48,8 +58,9 @@ impl World {
         for caller in &mut callers {
             caller.wait_until_ready().await;
         }
-        let proxies: Vec<&Proxy> = callers.iter().chain([&other, &gateway]).collect();
-        chain.start_prometheus(&proxies).await;
+        let proxies = callers.iter().chain([&other, &gateway]);
+        let targets: Vec<_> = proxies.map(Proxy::target).collect();
+        chain.start_prometheus(&targets).await;
         Self {
             chain,
             callers,
@@ -60,8 +71,11 @@ impl World {
         }
     }
 
-    /// Ends everything, proxies first; after a failure, says where the logs were.
+    /// Ends everything, proxies first; after a failure, says where the logs were kept.
     pub fn end(self, has_failed: bool) {
+        if has_failed {
+            self.keep_logs();
+        }
         let Self {
             chain,
             callers,
@@ -69,33 +83,40 @@ impl World {
             gateway,
             ..
         } = self;
-        if has_failed {
-            let kept = chain.folder().with_file_name("sluice-istio-logs");
-            let _ = std::fs::remove_dir_all(&kept);
-            std::fs::create_dir_all(&kept).unwrap();
-            for log in [
-                "istiod.log",
-                "kube-apiserver.log",
-                "registry-5000.log",
-                "prometheus.log",
-            ] {
-                let _ = std::fs::copy(chain.folder().join(log), kept.join(log));
-            }
-            for proxy in callers.iter().chain([&other, &gateway]) {
-                let _ = std::fs::write(
-                    kept.join(format!("{}-{}.log", proxy.namespace, proxy.pod)),
-                    proxy.log(),
-                );
-            }
-            println!("logs: {}", kept.display());
-        }
         drop((callers, other, gateway));
         drop(chain);
     }
 
+    fn keep_logs(&self) {
+        let kept = self
+            .chain
+            .folder()
+            .with_file_name(format!("sluice-istio-logs-{}", std::process::id()));
+        std::fs::create_dir_all(&kept).unwrap();
+        for name in ["istiod", "kube-apiserver", "registry-5000", "prometheus"] {
+            let log = format!("{name}.log");
+            let _ = std::fs::copy(self.chain.folder().join(&log), kept.join(&log));
+        }
+        for proxy in self.callers.iter().chain([&self.other, &self.gateway]) {
+            let log = kept.join(format!("{}-{}.log", proxy.namespace, proxy.pod));
+            let _ = std::fs::write(log, proxy.log());
+        }
+        println!("logs: {}", kept.display());
+    }
+
+    /// What `sluice` says as the administrator.
+    pub async fn sluice(&self, arguments: &str) -> Said {
+        self.chain.sluice.run_beside(arguments).await
+    }
+
+    /// What kubectl says as the administrator.
+    pub async fn kubectl(&self, arguments: &str) -> Said {
+        self.chain.kubectl.run_beside(arguments).await
+    }
+
     /// The image that plugins pull.
     pub fn image(&self) -> String {
-        format!("oci://{REGISTRY}/sluice:e2e")
+        format!("oci://{}/sluice:e2e", registry::ADDRESS)
     }
 
     /// Where the callers in a take requests.
@@ -103,78 +124,72 @@ impl World {
         self.callers.iter().map(|caller| caller.address).collect()
     }
 
-    /// Makes namespace a's WasmPlugin new, with weights for everyone, and waits until every caller runs it.
-    pub async fn fresh_plugin(&self, canary: u32) {
-        self.chain
-            .kubernetes
-            .delete("WasmPlugin", "a", "sluice")
-            .await;
-        self.chain.kubernetes.apply(&self.plugin("a")).await;
-        self.wait_for_convergence().await;
-        self.set("web", canary).await;
-        self.wait_for_convergence().await;
+    /// The callers of a namespace, and the host that they call.
+    fn callers_of(&self, namespace: &str) -> (&[Proxy], &'static str) {
+        match namespace {
+            "a" => (&self.callers, WEB_A),
+            _ => (std::slice::from_ref(&self.other), WEB_B),
+        }
+    }
+
+    /// Makes a namespace's WasmPlugin, without weights, and waits until every caller runs it; it must not be there yet.
+    pub async fn new_plugin(&self, namespace: &str) {
+        self.chain.kubernetes.apply(&self.plugin(namespace)).await;
+        // A filter's gauge outlives it: an earlier test may have left this very revision.
+        let (callers, host) = self.callers_of(namespace);
+        for caller in callers {
+            restore::wait_for_filter(caller, host).await;
+        }
+        self.wait_for_convergence(namespace).await;
+    }
+
+    /// The same with a weight of web's canary for everyone.
+    pub async fn fresh_plugin(&self, namespace: &str, canary: u32) {
+        self.new_plugin(namespace).await;
+        self.sluice(&format!("set web canary={canary} -n {namespace}"))
+            .await
+            .good();
+        self.wait_for_convergence(namespace).await;
     }
 
     /// `sluice set SPLIT canary=PERCENT` in namespace a.
     pub async fn set(&self, split: &str, canary: u32) {
-        self.chain
-            .sluice
-            .run_beside(&format!("set {split} canary={canary} -n a"))
+        self.sluice(&format!("set {split} canary={canary} -n a"))
             .await
             .good();
     }
 
     /// A WasmPlugin for the callers of a namespace: everyone by `uid`, and a rule for staff; no weights.
     pub fn plugin(&self, namespace: &str) -> String {
-        let (image, sha256) = (self.image(), self.digest.trim_start_matches("sha256:"));
-        format!(
-            "
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {{name: sluice, namespace: {namespace}}}
-spec:
-  selector: {{matchLabels: {{app: client}}}}
-  url: {image}
-  sha256: {sha256}
-  imagePullPolicy: IfNotPresent
-  phase: AUTHN
-  match: [{{mode: CLIENT}}]
-  failStrategy: FAIL_OPEN
-  pluginConfig:
-{CONFIG}"
-        )
+        resources::plugin(namespace, &self.image(), &self.digest)
     }
 
-    /// What `sluice status` says of namespace a.
-    pub async fn status(&self) -> String {
-        self.chain
-            .sluice
-            .run_beside(&format!("status -n a --prometheus {PROMETHEUS}"))
-            .await
-            .out
+    /// What `sluice render` prints for a split of a configuration.
+    pub fn render(&self, split: &str, config: &str, arguments: &str) -> String {
+        let path = self.chain.folder().join("config.yaml");
+        std::fs::write(&path, config).unwrap();
+        let (file, image, digest) = (path.display(), self.image(), &self.digest);
+        let command =
+            format!("render {split} -f {file} --image {image} --digest {digest} {arguments}");
+        self.chain.sluice.run(&command).good().out
     }
 
-    /// Waits until `sluice status` says something of namespace a, at most 40 s: Prometheus must see it first.
-    pub async fn wait_for_status(&self, text: &str) {
-        let began = Instant::now();
-        loop {
-            let status = self.status().await;
-            if status.contains(text) {
-                return;
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(40),
-                "waited 40 s for {text:?} in\n{status}"
-            );
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+    /// Waits until `sluice status` of namespace a says all of this; Prometheus must have scraped it first.
+    pub async fn wait_for_status(&self, texts: &[&str]) -> Said {
+        let command = format!("status -n a --prometheus {}", prometheus::URL);
+        until(&format!("{texts:?}"), async || {
+            let said = self.sluice(&command).await;
+            let is_said = texts.iter().all(|text| said.out.contains(text));
+            is_said.then(|| said.clone()).ok_or(said.out)
+        })
+        .await
     }
 
-    /// Waits until every caller in a runs the revision that its plugin wants.
-    pub async fn wait_for_convergence(&self) {
-        let wanted = self.wanted_revision("a").await;
-        for caller in &self.callers {
-            wait_for_revision(caller, "a.sluice", wanted).await;
+    /// Waits until every caller in a namespace runs the revision that its WasmPlugin wants.
+    pub async fn wait_for_convergence(&self, namespace: &str) {
+        let wanted = self.wanted_revision(namespace).await;
+        for caller in self.callers_of(namespace).0 {
+            wait_for_revision(caller, &format!("{namespace}.sluice"), wanted).await;
         }
     }
 
@@ -186,30 +201,21 @@ spec:
 
     /// The revision gauge that a plugin leads to.
     pub async fn wanted_revision_of(&self, kind: &str, namespace: &str, name: &str) -> u64 {
-        let found = self
-            .chain
-            .kubernetes
-            .get(kind, namespace, name)
-            .await
-            .unwrap();
-        let spec = &found.data["spec"];
+        let kubernetes = &self.chain.kubernetes;
+        let plugin = kubernetes.get(kind, namespace, name).await.unwrap();
+        let spec = &plugin.data["spec"];
         let config = spec
             .get("pluginConfig")
             .unwrap_or_else(|| &spec["wasm"]["pluginConfig"]);
-        sluice_core::revision::Revision::of(config).as_gauge()
+        Revision::of(config).as_gauge()
     }
 
     /// One weight of a namespace's WasmPlugin, as the API server has it.
     pub async fn weight(&self, namespace: &str, path: &str) -> Option<f64> {
-        let found = self
-            .chain
-            .kubernetes
-            .get("WasmPlugin", namespace, "sluice")
-            .await
-            .unwrap();
-        found.data["spec"]["pluginConfig"]["weights"]
-            .pointer(path)?
-            .as_f64()
+        let kubernetes = &self.chain.kubernetes;
+        let plugin = kubernetes.get("WasmPlugin", namespace, "sluice").await?;
+        let weights = &plugin.data["spec"]["pluginConfig"]["weights"];
+        weights.pointer(path)?.as_f64()
     }
 }
 
@@ -217,29 +223,12 @@ spec:
 pub async fn wait_for_revision(proxy: &Proxy, plugin: &str, wanted: u64) {
     proxy
         .wait_for("the wanted revision", async |proxy| {
-            revision(proxy, plugin).await == wanted
+            match revision(proxy, plugin).await {
+                found if found == wanted => Ok(()),
+                found => Err(format!("{found} instead of {wanted}")),
+            }
         })
         .await;
-}
-
-/// The splits of the tests' plugins.
-pub const CONFIG: &str = "    splits:
-      web:
-        services: [web.a, web.b]
-        identity: [{cookie: uid}]
-        rules:
-        - name: staff
-          match: [{cookies: {email: {regex: '[^@]+@some-company-name\\.com'}}}]
-      checkout:
-        services: [checkout.a]
-";
-
-/// The same as a file.
-pub fn config() -> String {
-    CONFIG
-        .lines()
-        .map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n")
-        .collect()
 }
 
 /// The revision of a plugin that a proxy's filter runs; 0 when it never ran one. A plugin that is gone leaves its gauge.
@@ -260,55 +249,12 @@ pub async fn revision(proxy: &Proxy, plugin: &str) -> u64 {
 }
 
 async fn push(chain: &Chain) -> String {
-    let arguments = format!(
-        "push {} oci://{REGISTRY}/sluice:e2e",
-        chain.tools.module.display()
-    );
-    let said = chain.sluice.run_beside(&arguments).await.good();
+    let module = chain.tools.module.display();
+    let push = format!("push {module} oci://{}/sluice:e2e", registry::ADDRESS);
+    let said = chain.sluice.run_beside(&push).await.good();
     said.out
         .lines()
         .find(|line| line.starts_with("sha256:"))
         .expect("a digest")
         .to_owned()
-}
-
-fn service(namespace: &str, subnet: u8) -> String {
-    let host = format!("web.{namespace}.svc.cluster.local");
-    format!(
-        "
-apiVersion: v1
-kind: Service
-metadata: {{name: web, namespace: {namespace}}}
-spec: {{clusterIP: 127.10.0.1{subnet}, selector: {{app: web}}, ports: [{{name: http, port: 8080, targetPort: 8080}}]}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {{name: web-stable, namespace: {namespace}}}
-spec: {{address: 127.0.{subnet}.1, serviceAccount: default, labels: {{app: web, version: stable}}}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {{name: web-canary, namespace: {namespace}}}
-spec: {{address: 127.0.{subnet}.2, serviceAccount: default, labels: {{app: web, version: canary}}}}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{name: web, namespace: {namespace}}}
-spec:
-  host: {host}
-  subsets:
-  - {{name: stable, labels: {{version: stable}}}}
-  - {{name: canary, labels: {{version: canary}}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: web, namespace: {namespace}}}
-spec:
-  hosts: [{host}]
-  http:
-  - match: [{{headers: {{x-sluice-web: {{exact: canary}}}}}}]
-    route: [{{destination: {{host: {host}, subset: canary}}}}]
-  - route: [{{destination: {{host: {host}, subset: stable}}}}]
-"
-    )
 }

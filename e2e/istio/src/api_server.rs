@@ -1,0 +1,106 @@
+//! Kubernetes' API server and its etcd: their processes, their keys, and kubeconfigs for them.
+//!
+//! No kubelet and no controller runs beside them: nobody starts pods, makes endpoints or collects garbage.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::kubernetes::Kubernetes;
+use crate::process::Process;
+use crate::tools::Tools;
+
+/// Where it is reached.
+pub const URL: &str = "https://127.0.0.1:6443";
+/// Who signs tokens of service accounts, and the audience that the API server itself takes.
+pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+const ADMIN_TOKEN: &str = "admintoken";
+
+/// A client that may do everything.
+pub(crate) fn administrator() -> Kubernetes {
+    Kubernetes::new(URL, ADMIN_TOKEN)
+}
+
+/// Writes the keys that sign tokens, and the administrator's token; gives the administrator's kubeconfig.
+pub(crate) fn prepare(folder: &Path) -> PathBuf {
+    openssl(folder, "genrsa -out accounts.key 2048");
+    openssl(folder, "rsa -in accounts.key -pubout -out accounts.pub");
+    std::fs::write(
+        folder.join("tokens.csv"),
+        format!("{ADMIN_TOKEN},admin,admin-uid,\"system:masters\"\n"),
+    )
+    .unwrap();
+    write_kubeconfig(folder, "admin", ADMIN_TOKEN)
+}
+
+fn openssl(folder: &Path, arguments: &str) {
+    let output = Command::new("openssl")
+        .args(arguments.split(' '))
+        .current_dir(folder)
+        .output()
+        .expect("openssl");
+    assert!(output.status.success(), "openssl {arguments}: {output:?}");
+}
+
+/// Writes `NAME.kubeconfig` with a bearer token.
+pub(crate) fn write_kubeconfig(folder: &Path, name: &str, token: &str) -> PathBuf {
+    let certificate = folder.join("api-certificates/apiserver.crt");
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "e2e",
+        "clusters": [{"name": "e2e", "cluster": {"server": URL, "certificate-authority": certificate}}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": name, "namespace": "a"}}],
+    });
+    let path = folder.join(format!("{name}.kubeconfig"));
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// Starts etcd.
+pub(crate) fn start_etcd(tools: &Tools, folder: &Path) -> Process {
+    let mut command = Command::new(tools.go.join("etcd"));
+    command.arg("--data-dir").arg(folder.join("etcd")).args([
+        "--listen-client-urls=http://127.0.0.1:2379",
+        "--advertise-client-urls=http://127.0.0.1:2379",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    ]);
+    Process::start("etcd", folder, &mut command)
+}
+
+/// Starts the API server on the data that etcd holds, and waits until it is ready.
+pub(crate) async fn start(tools: &Tools, folder: &Path) -> Process {
+    let in_folder = |name: &str| folder.join(name).display().to_string();
+    let mut command = Command::new(tools.go.join("kube-apiserver"));
+    command.args([
+        "--etcd-servers=http://127.0.0.1:2379",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--secure-port=6443",
+        "--service-cluster-ip-range=127.10.0.0/16",
+        "--authorization-mode=RBAC",
+        &format!("--cert-dir={}", in_folder("api-certificates")),
+        &format!("--token-auth-file={}", in_folder("tokens.csv")),
+        &format!("--service-account-issuer={ISSUER}"),
+        &format!("--service-account-key-file={}", in_folder("accounts.pub")),
+        &format!(
+            "--service-account-signing-key-file={}",
+            in_folder("accounts.key")
+        ),
+        &format!("--api-audiences={ISSUER},istio-ca"),
+        // Endpoints on loopback are refused, and nobody makes service accounts' objects here.
+        "--endpoint-reconciler-type=none",
+        "--disable-admission-plugins=ServiceAccount",
+    ]);
+    let mut api_server = Process::start("kube-apiserver", folder, &mut command);
+    let kubernetes = administrator();
+    api_server
+        .wait_until("the API server's readiness", async || {
+            kubernetes.is_ready().await
+        })
+        .await;
+    api_server
+}

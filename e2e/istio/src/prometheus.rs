@@ -1,0 +1,59 @@
+//! Prometheus, which scrapes the proxies' agents every two seconds.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use sluice_e2e::client::fetch;
+
+use crate::process::Process;
+use crate::tools::Tools;
+
+/// Where it is reached.
+pub const URL: &str = "http://127.0.0.1:9090";
+
+/// A pod whose metrics are scraped, with the labels that Istio's own scrape configuration gives.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// Where it serves metrics.
+    pub metrics: SocketAddr,
+}
+
+/// Starts it on these pods and waits until it is ready.
+pub(crate) async fn start(targets: &[Target], tools: &Tools, folder: &Path) -> Process {
+    let target = |target: &Target| {
+        let labels = json!({"namespace": target.namespace, "pod": target.pod});
+        json!({"targets": [target.metrics], "labels": labels})
+    };
+    let targets: Vec<_> = targets.iter().map(target).collect();
+    let config = json!({
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
+        "scrape_configs": [
+            {"job_name": "kubernetes-pods", "metrics_path": "/stats/prometheus", "static_configs": targets},
+        ],
+    });
+    let path = folder.join("prometheus.yaml");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let address = URL.trim_start_matches("http://");
+    let mut command = Command::new(tools.debian.join("prometheus"));
+    command.arg("--config.file").arg(&path);
+    command.args(["--web.listen-address", address]);
+    command
+        .arg("--storage.tsdb.path")
+        .arg(folder.join("prometheus"));
+    let mut prometheus = Process::start("prometheus", folder, &mut command);
+    let address = address.parse().unwrap();
+    prometheus
+        .wait_until("Prometheus", async || {
+            fetch(address, "/-/ready")
+                .await
+                .is_some_and(|answer| answer.status == 200)
+        })
+        .await;
+    prometheus
+}

@@ -1,0 +1,41 @@
+//! Where the binaries are that `make istio` built and unpacked.
+
+use std::path::PathBuf;
+
+/// Where the binaries are.
+#[derive(Debug)]
+pub struct Tools {
+    /// etcd, kube-apiserver, kubectl, istiod, and files of their modules.
+    pub(crate) go: PathBuf,
+    /// The registry and Prometheus.
+    pub(crate) debian: PathBuf,
+    /// Envoy.
+    pub envoy: PathBuf,
+    /// Istio's agent.
+    pub pilot_agent: PathBuf,
+    /// The filter's module.
+    pub module: PathBuf,
+    /// The `sluice` binary.
+    pub sluice: PathBuf,
+}
+
+impl Tools {
+    /// From the environment that `make e2e-istio` sets.
+    pub fn from_environment() -> Self {
+        let path = |name: &str| -> PathBuf {
+            let value = std::env::var_os(name)
+                .unwrap_or_else(|| panic!("{name} is not set: run `make e2e-istio`"));
+            std::path::absolute(PathBuf::from(value)).unwrap()
+        };
+        let go = path("GO_BIN");
+        Self {
+            pilot_agent: go.join("pilot-agent"),
+            go,
+            debian: path("DEBIAN_BIN"),
+            // The agent starts what it is told to start by its real name.
+            envoy: path("ENVOY").canonicalize().unwrap(),
+            module: path("SLUICE_MODULE"),
+            sluice: path("SLUICE"),
+        }
+    }
+}

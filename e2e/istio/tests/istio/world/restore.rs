@@ -1,0 +1,110 @@
+//! Puts the world right before a test: what runs, what is applied, and what the proxies make of it.
+//!
+//! A test begins with every process up, the services and routes of `resources`, no plugin anywhere, and proxies that
+//! follow all that. Left as they are: histories, roles and accounts, which are bound to a plugin's or a role's name.
+
+use serde_json::Value;
+use sluice_e2e_istio::kubernetes::documents;
+use sluice_e2e_istio::proxy::Proxy;
+
+use super::{World, resources};
+
+/// What lies in a namespace and tests make.
+const KINDS: [&str; 8] = [
+    "WasmPlugin",
+    "TrafficExtension",
+    "HTTPRoute",
+    "VirtualService",
+    "DestinationRule",
+    "Gateway",
+    "WorkloadEntry",
+    "Service",
+];
+
+/// What lies in no namespace and tests make: kind and name.
+const OF_THE_CLUSTER: [(&str, &str); 4] = [
+    ("ValidatingAdmissionPolicyBinding", "sluice-weights-only"),
+    ("ValidatingAdmissionPolicy", "sluice-weights-only"),
+    ("ClusterRoleBinding", "plugin-viewer"),
+    ("ClusterRole", "plugin-viewer"),
+];
+
+/// A client that sets the split's header itself gets the canary, unless a filter overwrites it.
+const CLIENTS_OWN: &[&[u8]] = &[b"x-sluice-web: canary"];
+
+impl World {
+    /// Puts everything right.
+    pub async fn restore(&mut self) {
+        self.chain.restore().await;
+        self.remove_what_tests_made().await;
+        self.chain.kubernetes.apply(&resources::services()).await;
+        for proxy in self
+            .callers
+            .iter_mut()
+            .chain([&mut self.other, &mut self.gateway])
+        {
+            proxy.restore(&self.chain).await;
+        }
+        for namespace in ["a", "b"] {
+            let (callers, host) = self.callers_of(namespace);
+            for caller in callers {
+                wait_for_routes_alone(caller, host).await;
+            }
+        }
+    }
+
+    async fn remove_what_tests_made(&self) {
+        let kubernetes = &self.chain.kubernetes;
+        let ours = documents(&resources::services());
+        for kind in KINDS {
+            for object in kubernetes.list(kind, "").await.unwrap() {
+                let namespace = object.metadata.namespace.unwrap_or_default();
+                let name = object.metadata.name.unwrap_or_default();
+                let is_kept = ["default", "istio-system"].contains(&namespace.as_str())
+                    || ours.iter().any(|ours| is(ours, kind, &namespace, &name));
+                if !is_kept {
+                    kubernetes.delete(kind, &namespace, &name).await;
+                }
+            }
+        }
+        for (kind, name) in OF_THE_CLUSTER {
+            kubernetes.delete(kind, "", name).await;
+        }
+    }
+}
+
+fn is(document: &Value, kind: &str, namespace: &str, name: &str) -> bool {
+    let metadata = &document["metadata"];
+    document["kind"] == kind && metadata["namespace"] == namespace && metadata["name"] == name
+}
+
+/// Waits until a proxy routes as the VirtualService says, and no filter decides.
+async fn wait_for_routes_alone(proxy: &Proxy, host: &str) {
+    proxy
+        .wait_for("routes without a filter", async |proxy| {
+            let of_a_client = variant(proxy, host, CLIENTS_OWN).await;
+            let of_nobody = variant(proxy, host, &[]).await;
+            match (of_a_client.as_str(), of_nobody.as_str()) {
+                ("canary", "stable") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+}
+
+/// Waits until a proxy's filter decides.
+pub(super) async fn wait_for_filter(proxy: &Proxy, host: &str) {
+    proxy
+        .wait_for("the filter", async |proxy| {
+            match variant(proxy, host, CLIENTS_OWN).await.as_str() {
+                "stable" => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+}
+
+async fn variant(proxy: &Proxy, host: &str, lines: &[&[u8]]) -> String {
+    let answer = proxy.try_get(host, lines).await;
+    answer.unwrap_or_default().variant()
+}
