@@ -1,7 +1,8 @@
 //! Sluice in a real Istio: one chain for all tests, which run one after another and in any order.
 //!
-//! No test runner of Rust's: the tests share what takes half a minute to start, and must run in namespaces that are
-//! entered before anything else. Arguments choose tests by a part of their names.
+//! The runner is libtest-mimic, with the usual arguments (a part of a name, `--exact`, `--skip`, `--list`). Rust's own
+//! cannot be it: the tests share what takes half a minute to start, and must run in namespaces that are entered before
+//! anything else. Before each test, [`World::restore`] puts right what the one before it left.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,115 +24,123 @@ mod trouble;
 mod users;
 mod world;
 
-use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use libtest_mimic::{Arguments, Trial};
+use tokio::runtime::Runtime;
 use world::World;
+
+type Test = for<'w> fn(&'w mut World) -> Pin<Box<dyn Future<Output = ()> + 'w>>;
 
 macro_rules! tests {
     ($($module:ident :: $name:ident),* $(,)?) => {
-        &[$((concat!(stringify!($module), "::", stringify!($name)), |world| Box::pin($module::$name(world)))),*]
+        [$((concat!(stringify!($module), "::", stringify!($name)), |world| Box::pin($module::$name(world)))),*]
     };
 }
 
-type Test = for<'w> fn(&'w mut World) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'w>>;
-
-const TESTS: &[(&str, Test)] = tests![
-    plugins::a_pushed_module_splits_users_by_an_ordinary_virtual_service,
-    plugins::a_traffic_extension_splits_users_too,
-    plugins::of_two_plugins_none_is_guessed,
-    plugins::what_render_prints_routes_no_request_to_nowhere,
-    plugins::a_gateway_issues_a_cookie_and_keeps_its_promise,
-    plugins::an_http_route_splits_users_too,
-    plugins::a_namespace_does_not_notice_another_ones_changes,
-    commands::every_command_knows_the_cluster,
-    commands::a_name_that_is_not_there_is_refused_with_the_nearest,
-    commands::status_measures_the_shares_that_prometheus_has_seen,
-    speed::a_change_is_in_force_on_six_proxies,
-    speed::an_abort_ends_the_canary_under_load,
-    access::an_account_may_move_the_weights_of_its_namespace_only,
-    access::an_abort_of_everything_goes_on_where_it_may_not,
-    access::a_pod_uses_its_own_account,
-    access::an_account_for_weights_may_change_nothing_else_of_a_wasm_plugin,
-    access::an_account_for_weights_may_change_nothing_else_of_a_traffic_extension,
-    access::without_the_right_to_remember_a_change_is_made_and_said,
-    git::applying_git_again_loses_no_weight,
-    git::a_conflict_names_the_other_manager_and_what_force_does,
-    git::an_abort_asks_no_other_manager,
-    git::a_rollback_over_several_splits_is_whole_or_not_at_all,
-    git::the_manifests_are_accepted_by_the_real_api_server,
-    trouble::a_cluster_that_cannot_is_said,
-    trouble::of_writers_at_once_each_gets_a_turn,
-    trouble::only_the_last_fifty_changes_are_kept,
-    trouble::a_killed_command_leaves_the_old_weights_or_the_new,
-    trouble::an_api_server_that_restarts_is_said_and_costs_no_request,
-    trouble::without_istiod_proxies_serve_on_and_status_says_who_has_not_followed,
-    trouble::a_watched_status_pushes_again_what_was_overtaken,
-    module::a_wrong_digest_gives_everyone_stable_and_status_says_why,
-    module::a_registry_that_is_down_costs_the_split_not_the_traffic,
-    module::a_registry_that_asks_for_a_login_gets_dockers,
-    module::a_module_that_is_not_ours_is_named,
-    module::the_first_request_after_a_sidecars_start_is_decided,
-];
+fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
+    let tests: [(&str, Test); _] = tests![
+        plugins::a_pushed_module_splits_users_by_an_ordinary_virtual_service,
+        plugins::a_traffic_extension_splits_users_too,
+        plugins::of_two_plugins_none_is_guessed,
+        plugins::what_render_prints_routes_no_request_to_nowhere,
+        plugins::a_gateway_issues_a_cookie_and_keeps_its_promise,
+        plugins::an_http_route_splits_users_too,
+        plugins::a_namespace_does_not_notice_another_ones_changes,
+        commands::every_command_knows_the_cluster,
+        commands::a_name_that_is_not_there_is_refused_with_the_nearest,
+        commands::status_measures_the_shares_that_prometheus_has_seen,
+        speed::a_change_is_in_force_on_six_proxies,
+        speed::an_abort_ends_the_canary_under_load,
+        access::an_account_may_move_the_weights_of_its_namespace_only,
+        access::an_abort_of_everything_goes_on_where_it_may_not,
+        access::a_pod_uses_its_own_account,
+        access::an_account_for_weights_may_change_nothing_else_of_a_wasm_plugin,
+        access::an_account_for_weights_may_change_nothing_else_of_a_traffic_extension,
+        access::without_the_right_to_remember_a_change_is_made_and_said,
+        git::applying_git_again_loses_no_weight,
+        git::a_conflict_names_the_other_manager_and_what_force_does,
+        git::an_abort_asks_no_other_manager,
+        git::a_rollback_over_several_splits_is_whole_or_not_at_all,
+        git::the_manifests_are_accepted_by_the_real_api_server,
+        trouble::a_cluster_that_cannot_is_said,
+        trouble::of_writers_at_once_each_gets_a_turn,
+        trouble::only_the_last_fifty_changes_are_kept,
+        trouble::a_killed_command_leaves_the_old_weights_or_the_new,
+        trouble::an_api_server_that_restarts_is_said_and_costs_no_request,
+        trouble::without_istiod_proxies_serve_on_and_status_says_who_has_not_followed,
+        trouble::a_watched_status_pushes_again_what_was_overtaken,
+        module::a_wrong_digest_gives_everyone_stable_and_status_says_why,
+        module::a_registry_that_is_down_costs_the_split_not_the_traffic,
+        module::a_registry_that_asks_for_a_login_gets_dockers,
+        module::a_module_that_is_not_ours_is_named,
+        module::the_first_request_after_a_sidecars_start_is_decided,
+    ];
+    tests
+}
 
 fn main() {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-        .collect();
-    let is_wanted =
-        |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
-    if std::env::args().any(|argument| argument == "--list") {
-        return TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
+    if std::env::args().any(|argument| argument == "--hold") {
+        namespaces::enter();
+        return hold();
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        libtest_mimic::run(&arguments, trials(None)).exit();
     }
     namespaces::enter();
+    let shared = Arc::new(Mutex::new(start()));
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(&shared)));
+    let shared = Arc::into_inner(shared).expect("the last one who holds the world");
+    let (runtime, world) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let _inside = runtime.enter();
+    world.end(conclusion.has_failed());
+    conclusion.exit();
+}
+
+type Shared = Arc<Mutex<(Runtime, World)>>;
+
+/// Every test as the runner takes it. Without a world, they can be listed and not run.
+fn trials(shared: Option<&Shared>) -> Vec<Trial> {
+    let trial = |(name, test): (&'static str, Test)| {
+        let shared = shared.cloned();
+        Trial::test(name, move || {
+            let shared = shared.expect("a world to run in");
+            // A test that failed has poisoned it; what it left behind is put right like anything else.
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let (runtime, world) = &mut *shared;
+            runtime.block_on(async {
+                world.restore().await;
+                test(world).await;
+            });
+            Ok(())
+        })
+    };
+    tests().into_iter().map(trial).collect()
+}
+
+fn start() -> (Runtime, World) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let failed = runtime.block_on(async {
-        let began = Instant::now();
-        let mut world = World::start().await;
-        println!("the chain is up after {:.1} s", began.elapsed().as_secs_f64());
-        if std::env::args().any(|argument| argument == "--hold") {
-            hold(&world).await;
-            world.end(false);
-            return Vec::new();
-        }
-        let chosen: Vec<_> = TESTS.iter().filter(|(name, _)| is_wanted(name)).collect();
-        let mut failed: Vec<&str> = Vec::new();
-        for (name, test) in &chosen {
-            let began = Instant::now();
-            let result = futures::FutureExt::catch_unwind(AssertUnwindSafe(async {
-                world.restore().await;
-                test(&mut world).await;
-            })).await;
-            let verdict = if result.is_ok() { "ok" } else { "FAILED" };
-            println!("test {name} ... {verdict} ({:.1} s)", began.elapsed().as_secs_f64());
-            if result.is_err() {
-                failed.push(*name);
-            }
-        }
-        world.end(!failed.is_empty());
-        let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
-        println!(
-            "\ntest result: {verdict}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out",
-            chosen.len() - failed.len(),
-            failed.len(),
-            TESTS.len() - chosen.len()
-        );
-        failed
-    });
-    std::process::exit(if failed.is_empty() { 0 } else { 101 });
+    let world = runtime.block_on(World::start());
+    (runtime, world)
 }
 
-/// Keeps the chain up for somebody who wants to look around, until Ctrl-C.
-async fn hold(world: &World) {
-    world.fresh_plugin("a", 10).await;
-    println!(
-        "enter it with: nsenter --target $(pgrep -n kube-apiserver) --net --mount\nexport KUBECONFIG={}",
-        world.chain.folder().join("admin.kubeconfig").display()
-    );
-    tokio::signal::ctrl_c().await.unwrap();
+/// Keeps the world up for somebody who wants to look around, until Ctrl-C.
+fn hold() {
+    let (runtime, world) = start();
+    runtime.block_on(async {
+        world.fresh_plugin("a", 10).await;
+        println!(
+            "enter it with: nsenter --target $(pgrep -n kube-apiserver) --net --mount\nexport KUBECONFIG={}",
+            world.chain.folder().join("admin.kubeconfig").display()
+        );
+        tokio::signal::ctrl_c().await.unwrap();
+        world.end(false);
+    });
 }
