@@ -26,12 +26,6 @@ impl Request for Fixed {
     fn header(&self, name: &str) -> Option<Bytes<'_>> {
         (name == "cookie").then_some(Cow::Borrowed(self.cookie.as_bytes()))
     }
-    fn claim(&self, _: &str) -> Option<Bytes<'_>> {
-        None
-    }
-    fn source_address(&self) -> Option<Bytes<'_>> {
-        None
-    }
     fn random(&self) -> Option<[u8; 16]> {
         Some([7; 16])
     }

@@ -138,15 +138,9 @@ impl std::ops::Deref for Decisions {
 /// # use sluice_core::{config::Document, decide::{decide, Reason}, plan::{Node, Plan}, request::{Bytes, Request}};
 /// struct Alice;
 /// impl Request for Alice {
-///     # fn authority(&self) -> Option<Bytes<'_>> { None }
-///     # fn path(&self) -> Option<Bytes<'_>> { None }
-///     # fn claim(&self, _: &str) -> Option<Bytes<'_>> { None }
-///     # fn source_address(&self) -> Option<Bytes<'_>> { None }
-///     # fn random(&self) -> Option<[u8; 16]> { None }
 ///     fn header(&self, name: &str) -> Option<Bytes<'_>> {
 ///         (name == "x-user-id").then_some(Cow::Borrowed(b"alice"))
 ///     }
-///     // …
 /// }
 /// let document = Document::read(br#"{
 ///     "splits": {"web": {"identity": [{"header": "x-user-id"}]}},

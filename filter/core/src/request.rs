@@ -15,19 +15,33 @@ pub type Bytes<'a> = Cow<'a, [u8]>;
 pub const MAX_SCANNED_BYTES: usize = 32 * 1024;
 
 /// One request, as far as a decision may see it. Every answer is stable during one decision, but for [`Request::random`].
+///
+/// What a host does not implement, it does not have: the answer is `None`.
 pub trait Request {
     /// The `:authority` or Host header, with its port if it has one.
-    fn authority(&self) -> Option<Bytes<'_>>;
+    fn authority(&self) -> Option<Bytes<'_>> {
+        None
+    }
     /// The path with its query.
-    fn path(&self) -> Option<Bytes<'_>>;
+    fn path(&self) -> Option<Bytes<'_>> {
+        None
+    }
     /// The first value of a request header; the name is in lower case. Also `:method`.
-    fn header(&self, name: &str) -> Option<Bytes<'_>>;
+    fn header(&self, _name: &str) -> Option<Bytes<'_>> {
+        None
+    }
     /// A string claim of the verified JWT.
-    fn claim(&self, name: &str) -> Option<Bytes<'_>>;
+    fn claim(&self, _name: &str) -> Option<Bytes<'_>> {
+        None
+    }
     /// The client address that Envoy trusts, with the port if it has one.
-    fn source_address(&self) -> Option<Bytes<'_>>;
+    fn source_address(&self) -> Option<Bytes<'_>> {
+        None
+    }
     /// 128 bits of the host's randomness; `None` when it has none to give.
-    fn random(&self) -> Option<[u8; 16]>;
+    fn random(&self) -> Option<[u8; 16]> {
+        None
+    }
 }
 
 /// A request, with what was asked of it once.
@@ -134,23 +148,8 @@ mod tests {
     struct Path(Vec<u8>);
 
     impl Request for Path {
-        fn authority(&self) -> Option<Bytes<'_>> {
-            None
-        }
         fn path(&self) -> Option<Bytes<'_>> {
             Some(Cow::Borrowed(&self.0))
-        }
-        fn header(&self, _: &str) -> Option<Bytes<'_>> {
-            None
-        }
-        fn claim(&self, _: &str) -> Option<Bytes<'_>> {
-            None
-        }
-        fn source_address(&self) -> Option<Bytes<'_>> {
-            None
-        }
-        fn random(&self) -> Option<[u8; 16]> {
-            None
         }
     }
 

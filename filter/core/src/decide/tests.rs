@@ -20,20 +20,8 @@ struct Fake {
 }
 
 impl Request for Fake {
-    fn authority(&self) -> Option<Bytes<'_>> {
-        None
-    }
-    fn path(&self) -> Option<Bytes<'_>> {
-        None
-    }
     fn header(&self, name: &str) -> Option<Bytes<'_>> {
         self.cookie.filter(|_| name == "cookie").map(Cow::Borrowed)
-    }
-    fn claim(&self, _: &str) -> Option<Bytes<'_>> {
-        None
-    }
-    fn source_address(&self) -> Option<Bytes<'_>> {
-        None
     }
     fn random(&self) -> Option<[u8; 16]> {
         self.drawn.set(self.drawn.get() + 1);
