@@ -22,13 +22,16 @@ pub mod decide;
 pub mod definition;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod host;
 pub mod hosts;
 pub mod identity;
+pub mod lifecycle;
 pub mod matching;
 pub mod pattern;
 pub mod plan;
 pub mod problem;
 pub mod request;
+pub mod responses;
 pub mod revision;
 pub mod scanner;
 pub mod shape;

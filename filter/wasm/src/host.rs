@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use fnv::FnvBuildHasher;
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
+use sluice_core::host::{Host, Labels, Level};
 use sluice_core::plan::{Node, NodeKind};
 use sluice_core::request::{Bytes, Request};
 
@@ -60,6 +61,48 @@ impl Request for CurrentRequest {
         let mut random = [0; 16];
         getrandom::fill(&mut random).ok()?;
         Some(random)
+    }
+}
+
+/// This Envoy.
+pub(crate) struct Envoy;
+
+impl Host for Envoy {
+    fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
+        hostcalls::get_shared_data(key).ok()?.0
+    }
+
+    // Without a version to compare with: losing a race is losing to an equally new value.
+    fn set_shared_data(&self, key: &str, value: &[u8]) {
+        let _ = hostcalls::set_shared_data(key, Some(value), None);
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        let level = match level {
+            Level::Warning => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        };
+        let _ = hostcalls::log(level, line);
+    }
+
+    fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
+        if let Some(id) = metric(MetricType::Counter, name, labels) {
+            let _ = hostcalls::increment_metric(id, i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+        record(MetricType::Gauge, name, labels, value);
+    }
+
+    fn add_to_histogram(&self, name: &str, labels: Labels<'_>, value: u64) {
+        record(MetricType::Histogram, name, labels, value);
+    }
+}
+
+fn record(kind: MetricType, name: &str, labels: Labels<'_>, value: u64) {
+    if let Some(id) = metric(kind, name, labels) {
+        let _ = hostcalls::record_metric(id, value);
     }
 }
 
@@ -118,16 +161,6 @@ fn property(path: &[&str]) -> Option<Vec<u8>> {
     hostcalls::get_property(path.to_vec()).ok().flatten()
 }
 
-/// Bytes that outlive configurations and are shared by all VMs of this module.
-pub(crate) fn shared_data(key: &str) -> Option<Vec<u8>> {
-    hostcalls::get_shared_data(key).ok()?.0
-}
-
-/// Keeps bytes for all VMs of this module. Losing a race is losing to an equally new value.
-pub(crate) fn set_shared_data(key: &str, value: &[u8]) {
-    let _ = hostcalls::set_shared_data(key, Some(value), None);
-}
-
 /// Time since the epoch; zero when the host has no clock.
 pub(crate) fn now() -> Duration {
     let now = hostcalls::get_current_time()
@@ -141,37 +174,21 @@ pub(crate) fn set_tick_period(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// Adds to a counter; created when first needed.
-pub(crate) fn add_to_counter(name: &str, labels: &[(&str, &str)], number: u64) {
-    with_metric(MetricType::Counter, name, labels, |id| {
-        let _ = hostcalls::increment_metric(id, i64::try_from(number).unwrap_or(i64::MAX));
-    });
-}
-
-/// Sets a gauge, or adds a value to a histogram.
-pub(crate) fn record(kind: MetricType, name: &str, labels: &[(&str, &str)], value: u64) {
-    with_metric(kind, name, labels, |id| {
-        let _ = hostcalls::record_metric(id, value);
-    });
-}
-
-/// Labels by the naming of Istio's extraStatTags: `sluice_split=.=web;.;…sluice_decisions_total`.
-fn with_metric(kind: MetricType, name: &str, labels: &[(&str, &str)], apply: impl FnOnce(u32)) {
+/// The id of a metric, which is created when it is first needed. Labels are named as Istio's extraStatTags expect them:
+/// `sluice_split=.=web;.;…sluice_decisions_total`.
+fn metric(kind: MetricType, name: &str, labels: Labels<'_>) -> Option<u32> {
     thread_local!(static IDS: RefCell<HashMap<String, u32, FnvBuildHasher>> = RefCell::default());
     let mut full_name = String::with_capacity(64);
     for (label, value) in labels {
         full_name.extend(["sluice_", label, "=.=", value, ";.;"]);
     }
     full_name.extend(["sluice_", name]);
-    let id = IDS.with_borrow_mut(|ids| match ids.get(&full_name) {
-        Some(&id) => Some(id),
-        None => {
-            let id = hostcalls::define_metric(kind, &full_name).ok()?;
-            ids.insert(full_name, id);
-            Some(id)
+    IDS.with_borrow_mut(|ids| {
+        if let Some(&id) = ids.get(&full_name) {
+            return Some(id);
         }
-    });
-    if let Some(id) = id {
-        apply(id);
-    }
+        let id = hostcalls::define_metric(kind, &full_name).ok()?;
+        ids.insert(full_name, id);
+        Some(id)
+    })
 }

@@ -1,29 +1,22 @@
 //! One request: the decision's header on the way in, the anonymous cookie and the metrics on the way out.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MetricType};
+use proxy_wasm::types::Action;
 
-use crate::host::{self, CurrentRequest};
+use crate::host::{self, CurrentRequest, Envoy};
 use crate::root::Shared;
 use sluice_core::decide::{Decisions, decide};
 use sluice_core::identity::NewIdentity;
 use sluice_core::plan::Plan;
-use sluice_core::tally::Count;
+use sluice_core::responses::{Issued, Measured};
 
 /// The context of one request.
 pub(crate) struct Http {
     shared: Rc<Shared>,
     issued: Option<NewIdentity>,
     measured: Option<Box<Measured>>,
-}
-
-/// What `responseMetrics` remembers of a request.
-struct Measured {
-    decisions: Decisions,
-    began: Duration,
 }
 
 impl Http {
@@ -47,12 +40,7 @@ impl HttpContext for Http {
         set_headers(plan, &decisions);
         self.shared.tally.borrow_mut().add(&decisions);
         self.issued = decisions.issued;
-        if plan.response_metrics() && !decisions.is_empty() {
-            self.measured = Some(Box::new(Measured {
-                decisions,
-                began: host::now(),
-            }));
-        }
+        self.measured = Measured::begin(plan, decisions, host::now).map(Box::new);
         Action::Continue
     }
 
@@ -61,10 +49,12 @@ impl HttpContext for Http {
             return Action::Continue;
         };
         if let Some(identity) = self.issued.take() {
-            issue(plan, identity);
+            issue(plan, &identity);
         }
         if let Some(measured) = self.measured.take() {
-            measure(&self.shared, plan, &measured);
+            let status = host::response_header(":status").unwrap_or_default();
+            let tally = &mut self.shared.tally.borrow_mut();
+            measured.end(&Envoy, plan, tally, &status, host::now());
         }
         Action::Continue
     }
@@ -87,68 +77,10 @@ fn set_headers(plan: &Plan, decisions: &Decisions) {
     }
 }
 
-fn issue(plan: &Plan, identity: NewIdentity) {
-    let cookie = plan.cookie();
-    let Some(attributes) = &cookie.attributes else {
-        return;
-    };
-    let value = [
-        cookie.name.as_bytes(),
-        b"=",
-        identity.as_bytes(),
-        attributes.as_bytes(),
-    ]
-    .concat();
-    host::add_response_header("set-cookie", &value);
-    let private = private(host::response_header("cache-control").as_deref());
-    host::set_response_header("cache-control", &private);
-}
-
-/// `Cache-Control` such that no shared cache keeps the response: `private`, and what was there and does not contradict it.
-fn private(cache_control: Option<&[u8]>) -> Vec<u8> {
-    let mut kept = b"private".to_vec();
-    for directive in cache_control
-        .unwrap_or_default()
-        .split(|&byte| byte == b',')
-        .map(<[u8]>::trim_ascii)
-    {
-        let name = directive
-            .split(|&byte| byte == b'=')
-            .next()
-            .unwrap_or_default();
-        let contradicts = [&b""[..], b"public", b"private", b"s-maxage"]
-            .iter()
-            .any(|other| name.eq_ignore_ascii_case(other));
-        if !contradicts {
-            kept.extend(b", ");
-            kept.extend(directive);
-        }
-    }
-    kept
-}
-
-fn measure(shared: &Shared, plan: &Plan, measured: &Measured) {
-    let status = host::response_header(":status").unwrap_or_default();
-    let class = status.first().map_or(0, |digit| digit.wrapping_sub(b'0'));
-    let took = host::now().saturating_sub(measured.began);
-    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    for decision in measured.decisions.iter() {
-        let Some(variant) = decision.variant else {
-            continue;
-        };
-        let count = Count::Responses {
-            split: decision.split,
-            variant,
-            class,
-        };
-        shared.tally.borrow_mut().increment(count);
-        if let Some((_, labels)) = count.labels(plan) {
-            host::record(
-                MetricType::Histogram,
-                "response_time_milliseconds",
-                &labels,
-                milliseconds,
-            );
-        }
+fn issue(plan: &Plan, identity: &NewIdentity) {
+    let cache_control = host::response_header("cache-control");
+    if let Some(issued) = Issued::new(plan.cookie(), identity, cache_control.as_deref()) {
+        host::add_response_header("set-cookie", &issued.set_cookie);
+        host::set_response_header("cache-control", &issued.cache_control);
     }
 }

@@ -1,0 +1,83 @@
+//! What a proxy lends to the filter, apart from the request: shared bytes, a log, metrics.
+//!
+//! Each adapter implements [`Host`] once, by its own calls; tests implement it in memory. Nothing here decides
+//! anything: what is kept, logged and counted is said by [`crate::lifecycle`] and [`crate::responses`].
+
+/// Labels of a metric, by name, without the prefix `sluice_`.
+pub type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// A proxy, as far as the filter needs it. No call can fail: a host that cannot do something leaves it.
+pub trait Host {
+    /// Bytes that outlive configurations and are shared by all instances of the filter in one proxy.
+    fn shared_data(&self, key: &str) -> Option<Vec<u8>>;
+    /// Keeps bytes for all instances of the filter in this proxy.
+    fn set_shared_data(&self, key: &str, value: &[u8]);
+    /// Writes a line to the proxy's log.
+    fn log(&self, level: Level, line: &str);
+    /// Adds to a counter, which is created by it; the name is without the prefix `sluice_`.
+    fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64);
+    /// Sets a gauge.
+    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64);
+    /// Adds a value to a histogram.
+    fn add_to_histogram(&self, name: &str, labels: Labels<'_>, value: u64);
+}
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A part of the configuration is not served.
+    Warning,
+    /// Nothing of the configuration is served.
+    Error,
+}
+
+/// A host in memory, for tests: what was kept, logged and counted can be looked at.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct MemoryHost {
+    pub(crate) shared: std::cell::RefCell<std::collections::BTreeMap<String, Vec<u8>>>,
+    pub(crate) lines: std::cell::RefCell<Vec<(Level, String)>>,
+    pub(crate) metrics: std::cell::RefCell<std::collections::BTreeMap<String, u64>>,
+}
+
+#[cfg(test)]
+impl MemoryHost {
+    /// A metric by its name and the values of its labels: `problems_total a`.
+    pub(crate) fn metric(&self, key: &str) -> Option<u64> {
+        self.metrics.borrow().get(key).copied()
+    }
+
+    fn change(&self, name: &str, labels: Labels<'_>, change: impl FnOnce(&mut u64)) {
+        let values = labels.iter().map(|(_, value)| format!(" {value}"));
+        let key = name.to_owned() + &values.collect::<String>();
+        change(self.metrics.borrow_mut().entry(key).or_default());
+    }
+}
+
+#[cfg(test)]
+impl Host for MemoryHost {
+    fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
+        self.shared.borrow().get(key).cloned()
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8]) {
+        let (key, value) = (key.to_owned(), value.to_vec());
+        self.shared.borrow_mut().insert(key, value);
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.lines.borrow_mut().push((level, line.to_owned()));
+    }
+
+    fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
+        self.change(name, labels, |counter| *counter += number);
+    }
+
+    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+        self.change(name, labels, |gauge| *gauge = value);
+    }
+
+    fn add_to_histogram(&self, name: &str, labels: Labels<'_>, value: u64) {
+        self.change(name, labels, |sum| *sum += value);
+    }
+}
