@@ -137,6 +137,12 @@ pub struct Range {
     pub variant: u8,
 }
 
+impl Range {
+    fn non_empty(self) -> Option<Self> {
+        (self.start < self.end).then_some(self)
+    }
+}
+
 /// The owner of every bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
@@ -156,26 +162,23 @@ impl Allocation {
     ///
     /// Shares beyond 100 in sum find no bucket left, shares beyond the seventh no anchor: neither gets any.
     pub fn new(shares: &[Percent]) -> Self {
-        let mut free = vec![(0, BUCKETS)];
+        let mut free = vec![Range {
+            start: 0,
+            end: BUCKETS,
+            variant: 0,
+        }];
         let mut ranges = Vec::new();
-        for ((place, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
-            for (start, end) in take(&mut free, anchor, share.buckets()) {
-                ranges.push(Range {
-                    start,
-                    end,
-                    variant: place,
-                });
+        for ((variant, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
+            for taken in take(&mut free, anchor, share.buckets()) {
+                insert(&mut ranges, Range { variant, ..taken });
             }
         }
         if ranges.is_empty() {
             return Self::fallback_only();
         }
-        ranges.extend(free.into_iter().map(|(start, end)| Range {
-            start,
-            end,
-            variant: 0,
-        }));
-        ranges.sort_by_key(|range| range.start);
+        for range in free {
+            insert(&mut ranges, range);
+        }
         Self {
             ranges: merge(ranges),
         }
@@ -229,47 +232,70 @@ impl Allocation {
     }
 }
 
-/// Takes `wanted` buckets out of `free` (sorted, disjoint), from the anchor on, modulo 100,000.
-fn take(free: &mut Vec<(u32, u32)>, anchor: &Growth, wanted: u32) -> Vec<(u32, u32)> {
-    let pieces = match *anchor {
-        Growth::UpFrom(from) => {
-            let (below, above) = cut(free, from);
-            above.into_iter().chain(below).collect::<Vec<_>>()
-        }
+/// Takes `wanted` buckets out of `free` (in order, disjoint), from the anchor on, modulo 100,000.
+fn take(free: &mut Vec<Range>, anchor: &Growth, wanted: u32) -> Vec<Range> {
+    let pieces: Vec<Range> = match *anchor {
+        Growth::UpFrom(from) => above(free, from).chain(below(free, from)).collect(),
         Growth::DownFrom(from) => {
-            let (below, above) = cut(free, from);
-            below
-                .into_iter()
-                .rev()
-                .chain(above.into_iter().rev())
-                .collect()
+            let descending = below(free, from).rev();
+            descending.chain(above(free, from).rev()).collect()
         }
     };
     let mut left = wanted;
     let mut taken = Vec::new();
     free.clear();
-    for (start, end) in pieces {
-        let size = left.min(end - start);
+    for piece in pieces {
+        let size = left.min(piece.end - piece.start);
         left -= size;
-        let (got, rest) = match anchor {
-            Growth::UpFrom(_) => ((start, start + size), (start + size, end)),
-            Growth::DownFrom(_) => ((end - size, end), (start, end - size)),
+        let cut = match anchor {
+            Growth::UpFrom(_) => piece.start + size,
+            Growth::DownFrom(_) => piece.end - size,
         };
-        taken.extend((got.0 < got.1).then_some(got));
-        free.extend((rest.0 < rest.1).then_some(rest));
+        let (low, high) = (
+            Range { end: cut, ..piece },
+            Range {
+                start: cut,
+                ..piece
+            },
+        );
+        let (got, rest) = match anchor {
+            Growth::UpFrom(_) => (low, high),
+            Growth::DownFrom(_) => (high, low),
+        };
+        taken.extend(got.non_empty());
+        if let Some(rest) = rest.non_empty() {
+            insert(free, rest);
+        }
     }
-    free.sort_unstable();
     taken
 }
 
-type Pieces = Vec<(u32, u32)>;
+/// The pieces below `at`; a piece across it is cut.
+fn below(pieces: &[Range], at: u32) -> impl DoubleEndedIterator<Item = Range> {
+    let cut = move |piece: &Range| Range {
+        end: piece.end.min(at),
+        ..*piece
+    };
+    pieces
+        .iter()
+        .filter_map(move |piece| cut(piece).non_empty())
+}
 
-/// The pieces below `at` and the pieces from `at` on; a piece across it is cut in two.
-fn cut(pieces: &[(u32, u32)], at: u32) -> (Pieces, Pieces) {
-    let below = pieces.iter().map(|&(start, end)| (start, end.min(at)));
-    let above = pieces.iter().map(|&(start, end)| (start.max(at), end));
-    let kept = |piece: &(u32, u32)| piece.0 < piece.1;
-    (below.filter(kept).collect(), above.filter(kept).collect())
+/// The pieces from `at` on; a piece across it is cut.
+fn above(pieces: &[Range], at: u32) -> impl DoubleEndedIterator<Item = Range> {
+    let cut = move |piece: &Range| Range {
+        start: piece.start.max(at),
+        ..*piece
+    };
+    pieces
+        .iter()
+        .filter_map(move |piece| cut(piece).non_empty())
+}
+
+/// Keeps the order by place. A handful of ranges: `sort` would cost 3 KB of the module.
+fn insert(ranges: &mut Vec<Range>, range: Range) {
+    let at = ranges.partition_point(|earlier| earlier.start < range.start);
+    ranges.insert(at, range);
 }
 
 fn merge(ranges: Vec<Range>) -> Box<[Range]> {

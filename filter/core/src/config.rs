@@ -8,8 +8,6 @@
 mod shapes;
 pub mod weights;
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
@@ -296,13 +294,46 @@ pub struct Rule {
 )]
 pub struct Match {
     /// Cookies by name.
-    pub cookies: BTreeMap<String, StringMatch>,
+    pub cookies: Named<StringMatch>,
     /// Request headers by name.
-    pub headers: BTreeMap<String, StringMatch>,
+    pub headers: Named<StringMatch>,
     /// Query parameters by name, not percent-decoded.
-    pub query: BTreeMap<String, StringMatch>,
+    pub query: Named<StringMatch>,
     /// JWT claims by name.
-    pub claims: BTreeMap<String, StringMatch>,
+    pub claims: Named<StringMatch>,
+}
+
+/// Values by name, in byte order of the names, each once. A list: what is asked is every entry and not one by its name,
+/// and a map of the standard library costs 2 KB of the module for each type in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Named<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        std::collections::BTreeMap::<String, T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        std::collections::BTreeMap::<String, T>::json_schema(generator)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<T: serde::Serialize> serde::Serialize for Named<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// How a value is compared, as typed: exactly one of the fields.

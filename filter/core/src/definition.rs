@@ -369,22 +369,22 @@ impl Reader<'_> {
 
     fn alternative(&mut self, path: &str, typed: config::Match) -> Box<[Condition]> {
         let mut conditions = Vec::new();
-        for (name, typed) in typed.cookies {
+        for (name, typed) in typed.cookies.0 {
             let path = format!("{path}.cookies.{name}");
             let subject = Subject::Cookie(self.cookie_name(&path, name));
             conditions.extend(self.condition(&path, subject, &typed));
         }
-        for (name, typed) in typed.headers {
+        for (name, typed) in typed.headers.0 {
             let path = format!("{path}.headers.{name}");
             let subject = Subject::Header(self.header_name(&path, &name));
             conditions.extend(self.condition(&path, subject, &typed));
         }
-        for (name, typed) in typed.query {
+        for (name, typed) in typed.query.0 {
             let path = format!("{path}.query.{name}");
             let subject = Subject::Query(self.parameter_name(&path, name));
             conditions.extend(self.condition(&path, subject, &typed));
         }
-        for (name, typed) in typed.claims {
+        for (name, typed) in typed.claims.0 {
             let path = format!("{path}.claims.{name}");
             let subject = Subject::Claim(self.claim_name(&path, name));
             conditions.extend(self.condition(&path, subject, &typed));

@@ -112,9 +112,7 @@ impl HostIndex {
             }
         }
         let mut crowded = Vec::new();
-        let mut fit = |host: &str, mut all: Vec<u16>| -> Box<[u16]> {
-            all.sort_unstable();
-            all.dedup();
+        let mut fit = |host: &str, all: Vec<u16>| -> Box<[u16]> {
             let mut kept: Vec<u16> = Vec::with_capacity(all.len().min(MAX_SPLITS_PER_HOST));
             for split in all {
                 let clashes_with = kept
@@ -139,14 +137,14 @@ impl HostIndex {
                 let above = suffixes(host)
                     .filter_map(|suffix| named.get(suffix))
                     .flatten();
-                let all = own.iter().chain(above).chain(&hostless).copied().collect();
+                let all = in_order(own.iter().chain(above).chain(&hostless).copied());
                 (host.as_bytes().into(), fit(host, all))
             })
             .collect();
         let has_wildcards = named.keys().any(|host| host.starts_with('.'));
         let index = Self {
             by_name,
-            hostless: fit("", hostless.clone()),
+            hostless: fit("", in_order(hostless.iter().copied())),
             has_wildcards,
         };
         (index, crowded)
@@ -182,6 +180,17 @@ impl HostIndex {
             .next()
             .map(AsRef::as_ref)
     }
+}
+
+/// The splits by place, each once. They come almost in order, and `sort` would cost 3 KB of the module.
+fn in_order(splits: impl Iterator<Item = u16>) -> Vec<u16> {
+    let mut all = Vec::new();
+    for split in splits {
+        if let Err(at) = all.binary_search(&split) {
+            all.insert(at, split);
+        }
+    }
+    all
 }
 
 /// The wildcards above a host or wildcard, longest first, itself excluded: `.b.c` and `.c` for `a.b.c`.

@@ -67,19 +67,22 @@ pub fn canonical(value: &Value) -> String {
 }
 
 /// The value without its nulls, at any depth; `None` when it is itself null.
-pub fn without_nulls(value: Value) -> Option<Value> {
+pub fn without_nulls(mut value: Value) -> Option<Value> {
+    drop_nulls(&mut value);
+    (!value.is_null()).then_some(value)
+}
+
+fn drop_nulls(value: &mut Value) {
     match value {
-        Value::Null => None,
-        Value::Array(items) => Some(Value::Array(
-            items.into_iter().filter_map(without_nulls).collect(),
-        )),
-        Value::Object(fields) => Some(Value::Object(
-            fields
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, without_nulls(value)?)))
-                .collect(),
-        )),
-        other => Some(other),
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(drop_nulls);
+        }
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        _ => {}
     }
 }
 

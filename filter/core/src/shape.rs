@@ -3,11 +3,9 @@
 //! By hand and not by serde's derive: all mistakes are reported at once instead of the first, each with its path, a
 //! broken split is still read as far as it can be, and the module is some 100 KB smaller (BENCHMARKS.md).
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
-use crate::config::kind_of;
+use crate::config::{Named, kind_of};
 use crate::problem::Problem;
 
 /// What to say where YAML made something else of a name.
@@ -95,7 +93,7 @@ impl<T: Shape> Shape for Vec<T> {
     }
 }
 
-impl<T: Shape> Shape for BTreeMap<String, T> {
+impl<T: Shape> Shape for Named<T> {
     fn accepted() -> String {
         format!("a map, each value {}", T::accepted())
     }
@@ -105,13 +103,11 @@ impl<T: Shape> Shape for BTreeMap<String, T> {
             mismatch(path, value, &Self::accepted(), problems);
             return None;
         };
-        let mut map = Self::new();
-        for (name, value) in fields {
-            if let Some(value) = T::read(&format!("{path}.{name}"), value, problems) {
-                map.insert(name.clone(), value);
-            }
-        }
-        Some(map)
+        let read = |(name, value): (&String, &Value)| {
+            let value = T::read(&format!("{path}.{name}"), value, problems)?;
+            Some((name.clone(), value))
+        };
+        Some(Self(fields.iter().filter_map(read).collect()))
     }
 }
 

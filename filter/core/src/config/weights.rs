@@ -4,10 +4,9 @@
 //! if all its weights were 0, the `sluice` binary keeps the leaves that are good. Whether the split has such audiences
 //! and challengers is not asked here, but in [`crate::plan`].
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
+use super::Named;
 use crate::allocation::Percent;
 use crate::problem::Problem;
 use crate::shape::Shape;
@@ -16,7 +15,7 @@ use crate::shape::Shape;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     /// Audience, then challenger. A number that is no percentage is kept as the problem that it is.
-    pub(crate) by_audience: BTreeMap<String, BTreeMap<String, Result<Percent, Problem>>>,
+    pub(crate) by_audience: Named<Named<Result<Percent, Problem>>>,
     /// Where something else than a map or a number stands.
     pub(crate) mismatches: Vec<Problem>,
 }
@@ -36,50 +35,41 @@ impl Weights {
     pub fn read(split: &str, value: &Value) -> Self {
         let mut mismatches = Vec::new();
         let path = format!("weights.{split}");
-        let numbers =
-            <BTreeMap<String, BTreeMap<String, f64>>>::read(&path, value, &mut mismatches);
-        let by_audience = numbers
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(audience, by_challenger)| {
-                let path = format!("{path}.{audience}");
-                (audience, percents(&path, by_challenger))
-            })
-            .collect();
+        let numbers = <Named<Named<f64>>>::read(&path, value, &mut mismatches);
+        let percents_of = |(audience, numbers): (String, Named<f64>)| {
+            let path = format!("{path}.{audience}");
+            (audience, percents(&path, numbers))
+        };
+        let by_audience = numbers.unwrap_or_default().0.into_iter().map(percents_of);
         Self {
-            by_audience,
+            by_audience: Named(by_audience.collect()),
             mismatches,
         }
     }
 
     /// Every leaf that is a percentage: audience, challenger, share; in byte order.
     pub fn leaves(&self) -> impl Iterator<Item = (&str, &str, Percent)> {
-        self.by_audience
-            .iter()
-            .flat_map(|(audience, by_challenger)| {
-                by_challenger.iter().filter_map(move |(challenger, share)| {
-                    Some((
-                        audience.as_str(),
-                        challenger.as_str(),
-                        *share.as_ref().ok()?,
-                    ))
-                })
-            })
+        let all = self.all();
+        all.filter_map(|(audience, challenger, share)| {
+            Some((audience, challenger, *share.as_ref().ok()?))
+        })
     }
 
     /// Whatever is not a percentage, or stands where none can stand.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        let shares = self.by_audience.values().flat_map(BTreeMap::values);
-        self.mismatches
-            .iter()
-            .chain(shares.filter_map(|share| share.as_ref().err()))
+        let percents = self.all().filter_map(|(_, _, share)| share.as_ref().err());
+        self.mismatches.iter().chain(percents)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &str, &Result<Percent, Problem>)> {
+        self.by_audience.0.iter().flat_map(|(audience, shares)| {
+            let shares = shares.0.iter();
+            shares.map(|(challenger, share)| (audience.as_str(), challenger.as_str(), share))
+        })
     }
 }
 
-fn percents(
-    path: &str,
-    numbers: BTreeMap<String, f64>,
-) -> BTreeMap<String, Result<Percent, Problem>> {
+fn percents(path: &str, numbers: Named<f64>) -> Named<Result<Percent, Problem>> {
     let percent = |(challenger, number): (String, f64)| {
         let share = Percent::new(number).ok_or_else(|| {
             Problem::new(
@@ -90,7 +80,7 @@ fn percents(
         });
         (challenger, share)
     };
-    numbers.into_iter().map(percent).collect()
+    Named(numbers.0.into_iter().map(percent).collect())
 }
 
 #[cfg(test)]

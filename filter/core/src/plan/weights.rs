@@ -3,12 +3,11 @@
 //! Leaves that name nothing are ignored, and reported; any other problem makes the split be served as if all its
 //! weights were 0. Called by [`crate::plan`].
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::EVERYONE;
 use crate::allocation::{Allocation, Percent};
+use crate::config::Named;
 use crate::config::weights::Weights;
 use crate::definition::Definition;
 use crate::problem::Problem;
@@ -32,7 +31,7 @@ pub(super) fn allocations(
         .map(|_| Allocation::fallback_only())
         .collect();
     let mut everyone = None;
-    for (audience, by_challenger) in weights.by_audience {
+    for (audience, by_challenger) in weights.by_audience.0 {
         let path = format!("weights.{}.{audience}", definition.name);
         let rule = definition
             .rules
@@ -77,13 +76,13 @@ fn orphan_audience(definition: &Definition, path: &str, audience: &str) -> Probl
 fn shares(
     definition: &Definition,
     path: &str,
-    by_challenger: BTreeMap<String, Result<Percent, Problem>>,
+    by_challenger: Named<Result<Percent, Problem>>,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<Percent>> {
     let mut shares = vec![Percent::ZERO; definition.challengers().len()];
     let mut is_good = true;
     let mut sum = 0;
-    for (challenger, share) in by_challenger {
+    for (challenger, share) in by_challenger.0 {
         let path = format!("{path}.{challenger}");
         let place = definition.variant(challenger.as_bytes()).map(usize::from);
         match (place, share) {
