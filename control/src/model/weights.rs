@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use sluice_core::allocation::{Percent, PercentError};
+use sluice_core::config::weights::Weights;
 
 /// Whose weight it is.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,6 +34,15 @@ impl WeightKey {
     }
 }
 
+/// One weight with its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightShare {
+    /// Whose it is.
+    pub key: WeightKey,
+    /// How much.
+    pub percent: Percent,
+}
+
 /// Weights and draws, of one split or of many.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WeightSet {
@@ -44,9 +54,12 @@ pub struct WeightSet {
 impl WeightSet {
     /// The weights and draws of a configuration, but for the leaves that cannot be read.
     pub fn of_config(config: &Value) -> Self {
-        let weights = leaves(config)
-            .filter_map(|(key, leaf)| Some((key, Percent::new(leaf.as_f64()?)?)))
-            .collect();
+        let mut weights = BTreeMap::new();
+        for (split, leaves) in fields(config.get("weights")) {
+            for (audience, challenger, percent) in Weights::read(split, leaves).leaves() {
+                weights.insert(WeightKey::new(split, audience, challenger), percent);
+            }
+        }
         let draws = fields(config.get("draws"))
             .filter_map(|(split, draw)| Some((split.clone(), draw.as_str()?.to_owned())))
             .collect();
