@@ -1,17 +1,19 @@
-//! How documents fit together: plugins, the routes that match their headers, subsets. What one configuration says is
-//! the plan's and [`crate::analyze::lint`]'s; what only a running cluster knows is nobody's here.
+//! What is wrong between documents: plugins, the routes that match their headers, subsets. What one configuration says
+//! is the plan's and [`crate::analyze::lint`]'s; what only a running cluster knows is nobody's here.
 
 pub mod lint;
 mod plugins;
 mod routes;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sluice_core::plan::{Node, Plan};
 
 use crate::model::input::Input;
-use crate::model::plugin::{Kind, Plugin};
+use crate::model::plugin::{Kind, Plugin, merge};
+use crate::model::resources::plugin::PluginSpec;
+use crate::model::resources::{Resource, Spec};
 
-/// What was found; each line begins with the resource it is about.
+/// What is wrong; each line begins with the resource it is about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
     /// What cannot work.
@@ -21,21 +23,21 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn problem(&mut self, place: &str, text: impl std::fmt::Display) {
-        self.problems.push(format!("{place}: {text}"));
+    fn problem(&mut self, title: &str, text: impl std::fmt::Display) {
+        self.problems.push(format!("{title}: {text}"));
     }
 
-    fn warning(&mut self, place: &str, text: impl std::fmt::Display) {
-        self.warnings.push(format!("{place}: {text}"));
+    fn warning(&mut self, title: &str, text: impl std::fmt::Display) {
+        self.warnings.push(format!("{title}: {text}"));
     }
 }
 
-/// A plugin with the resource that it came from, and its plan.
-struct Resource<'d> {
+/// A plugin with its plan and the resource that it came from.
+struct Planned<'d> {
     title: String,
     plugin: &'d Plugin,
-    /// The resource's documents merged; empty for a bare configuration.
-    document: Value,
+    /// None for a bare configuration, and where a field has another type.
+    spec: Option<PluginSpec>,
     plan: Plan,
 }
 
@@ -44,53 +46,84 @@ struct Resource<'d> {
 /// `root_namespace` is Istio's: a plugin in it runs in every namespace.
 pub fn check(plugins: &[Plugin], documents: &[Input], root_namespace: &str) -> Findings {
     let mut findings = Findings::default();
-    let resources: Vec<Resource<'_>> = plugins
+    let planned: Vec<Planned<'_>> = plugins
         .iter()
-        .filter_map(|plugin| resource(plugin, documents))
+        .filter_map(|plugin| planned(plugin, documents, &mut findings))
         .collect();
-    for resource in &resources {
-        plugins::alone(resource, &mut findings);
+    for plugin in &planned {
+        plugins::alone(plugin, &mut findings);
     }
-    plugins::together(&resources, root_namespace, &mut findings);
-    routes::check(&resources, documents, &mut findings);
+    plugins::together(&planned, root_namespace, &mut findings);
+    routes::check(&planned, documents, &mut findings);
     findings
 }
 
-fn resource<'d>(plugin: &'d Plugin, documents: &[Input]) -> Option<Resource<'d>> {
-    let plan = plugin
-        .plan(&Node {
-            namespace: plugin.namespace.clone(),
-            ..Node::default()
-        })
-        .ok()?;
-    let is_part = |document: &&Value| {
-        document["kind"] == plugin.kind.name()
-            && document["metadata"]["name"].as_str() == plugin.name.as_deref()
-            && document["metadata"]["namespace"].as_str() == plugin.namespace.as_deref()
+fn planned<'d>(
+    plugin: &'d Plugin,
+    documents: &[Input],
+    findings: &mut Findings,
+) -> Option<Planned<'d>> {
+    let node = Node {
+        namespace: plugin.namespace.clone(),
+        ..Node::default()
     };
-    let mut document = Value::Object(serde_json::Map::new());
-    if plugin.kind != Kind::Bare {
-        for part in documents.iter().map(|input| &input.value).filter(is_part) {
-            crate::model::plugin::merge(&mut document, part.clone());
-        }
+    let plan = plugin.plan(&node).ok()?;
+    let title = title(plugin);
+    let spec = match plugin.kind {
+        Kind::Bare => None,
+        kind => PluginSpec::read(kind, &merged(plugin, documents))
+            .inspect_err(|error| findings.problem(&title, error))
+            .ok(),
+    };
+    Some(Planned {
+        title,
+        plugin,
+        spec,
+        plan,
+    })
+}
+
+/// The plugin's documents as one.
+fn merged(plugin: &Plugin, documents: &[Input]) -> Value {
+    let is_part = |input: &&Input| {
+        input.kind() == Some(plugin.kind.name())
+            && input.name() == plugin.name.as_deref()
+            && input.namespace() == plugin.namespace.as_deref()
+    };
+    let mut merged = Value::Object(Map::new());
+    for part in documents.iter().filter(is_part) {
+        merge(&mut merged, part.value.clone());
     }
-    let title = match (&plugin.kind, &plugin.namespace, &plugin.name) {
+    merged
+}
+
+fn title(plugin: &Plugin) -> String {
+    match (&plugin.kind, &plugin.namespace, &plugin.name) {
         (Kind::Bare, ..) => plugin.source.clone(),
-        (kind, Some(namespace), Some(name)) => {
-            crate::cluster::plugins::title(*kind, namespace, name)
-        }
+        (kind, Some(namespace), Some(name)) => kind.title(namespace, name),
         (kind, _, name) => format!(
             "{} {}",
             kind.name(),
             name.as_deref().unwrap_or("without a name")
         ),
+    }
+}
+
+/// The resources of one kind; says of the others which field has another type.
+fn resources<S: Spec>(documents: &[Input], findings: &mut Findings) -> Vec<Resource<S>> {
+    let of_kind = documents
+        .iter()
+        .filter(|input| input.kind() == Some(S::KIND));
+    let read = |input: &Input| {
+        Resource::read(&input.value)
+            .inspect_err(|error| {
+                let namespace = input.namespace().unwrap_or("default");
+                let name = input.name().unwrap_or("?");
+                findings.problem(&format!("{} {namespace}/{name}", S::KIND), error);
+            })
+            .ok()
     };
-    Some(Resource {
-        title,
-        plugin,
-        document,
-        plan,
-    })
+    of_kind.filter_map(read).collect()
 }
 
 #[cfg(test)]

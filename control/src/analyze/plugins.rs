@@ -1,82 +1,48 @@
 //! Plugins by themselves, and beside each other on the same proxies.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
-use super::{Findings, Resource};
+use super::{Findings, Planned};
 use crate::model::manifests::needs_claims;
-use crate::model::plugin::{Kind, target_refs};
+use crate::model::resources::plugin::{Module, Scope};
 
-/// Where the module's settings lie: at spec, or at spec.wasm of a TrafficExtension.
-fn wasm(resource: &Resource<'_>) -> Value {
-    match resource.plugin.kind {
-        Kind::TrafficExtension => resource.document["spec"]["wasm"].clone(),
-        _ => resource.document["spec"].clone(),
-    }
-}
+/// What Istio makes of a match without a mode, and of no match at all.
+const DEFAULT_MODE: &str = "CLIENT_AND_SERVER";
 
-fn modes(resource: &Resource<'_>) -> Vec<String> {
-    let matches = resource.document["spec"]["match"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let mode = |entry: &Value| {
-        entry["mode"]
-            .as_str()
-            .unwrap_or("CLIENT_AND_SERVER")
-            .to_owned()
-    };
-    if matches.is_empty() {
-        vec!["CLIENT_AND_SERVER".to_owned()]
-    } else {
-        matches.iter().map(mode).collect()
-    }
-}
-
-fn targets(resource: &Resource<'_>) -> Vec<Value> {
-    target_refs(&resource.document["spec"])
-}
-
-pub(super) fn alone(resource: &Resource<'_>, findings: &mut Findings) {
-    if resource.plugin.kind == Kind::Bare {
-        return;
-    }
-    module(resource, findings);
-    scope(resource, findings);
-    let path = resource.plugin.kind.config_path().iter();
-    let has_weights = path
-        .chain(&["weights"])
-        .try_fold(&resource.document, |value, field| value.get(field))
-        .is_some();
-    let from_one_file = !resource.plugin.source.contains(" + ");
+pub(super) fn alone(plugin: &Planned<'_>, findings: &mut Findings) {
+    let Some(spec) = &plugin.spec else { return };
+    module(&plugin.title, &spec.module, findings);
+    scope(plugin, &spec.scope, findings);
+    let config = spec.module.plugin_config.as_ref();
+    let has_weights = config.is_some_and(|config| config.get("weights").is_some());
+    let from_one_file = !plugin.plugin.source.contains(" + ");
     if has_weights && from_one_file {
         findings.warning(
-            &resource.title,
+            &plugin.title,
             "weights beside the splits: whoever applies this again undoes what `sluice` did since, an abort too; leave \
              weights to `sluice set`",
         );
     }
 }
 
-fn module(resource: &Resource<'_>, findings: &mut Findings) {
-    let wasm = wasm(resource);
-    let title = &resource.title;
-    let url = wasm["url"].as_str().unwrap_or_default();
+fn module(title: &str, module: &Module, findings: &mut Findings) {
     // A patch of weights only has no module.
-    if wasm.get("url").is_none() && wasm.get("failStrategy").is_none() {
+    if module.url.is_none() && module.fail_strategy.is_none() {
         return;
     }
+    let url = module.url.as_deref().unwrap_or_default();
     if url.starts_with("file://") {
         findings.warning(
             title,
             "a file:// module: agents do not handle it, so every edit of the resource, also of a label, makes new VMs",
         );
-    } else if wasm["sha256"].as_str().is_none_or(str::is_empty) && !url.contains("@sha256:") {
+    } else if module.sha256.as_deref().is_none_or(str::is_empty) && !url.contains("@sha256:") {
         findings.warning(
             title,
             format!("{url} is not pinned: whoever pushes that tag runs code in every proxy; add the sha256 that `sluice push` printed"),
         );
     }
-    match wasm["failStrategy"].as_str() {
+    match module.fail_strategy.as_deref() {
         Some("FAIL_OPEN") => {}
         found => findings.warning(
             title,
@@ -89,17 +55,22 @@ fn module(resource: &Resource<'_>, findings: &mut Findings) {
 }
 
 /// Match mode and phase against what the splits ask for.
-fn scope(resource: &Resource<'_>, findings: &mut Findings) {
-    let title = &resource.title;
-    let (modes, targets) = (modes(resource), targets(resource));
-    let is_waypoint = targets
-        .iter()
-        .any(|target| matches!(target["kind"].as_str(), Some("Service" | "ServiceEntry")));
-    let is_gateway = targets
-        .iter()
-        .any(|target| matches!(target["kind"].as_str(), Some("Gateway" | "GatewayClass")));
-    let is_client = modes.iter().any(|mode| mode != "SERVER");
-    let is_server = modes.iter().any(|mode| mode != "CLIENT");
+fn scope(plugin: &Planned<'_>, scope: &Scope, findings: &mut Findings) {
+    let title = &plugin.title;
+    let is_for = |kinds: [&str; 2]| {
+        let mut targets = scope.targets().into_iter();
+        targets.any(|target| {
+            target
+                .kind
+                .as_deref()
+                .is_some_and(|kind| kinds.contains(&kind))
+        })
+    };
+    let is_waypoint = is_for(["Service", "ServiceEntry"]);
+    let is_gateway = is_for(["Gateway", "GatewayClass"]);
+    let modes = modes(scope);
+    let is_client = modes.iter().any(|mode| *mode != "SERVER");
+    let is_server = modes.iter().any(|mode| *mode != "CLIENT");
     if is_waypoint && !is_server {
         findings.problem(
             title,
@@ -119,15 +90,14 @@ fn scope(resource: &Resource<'_>, findings: &mut Findings) {
             "no match mode: it runs on the callee's side too, for nothing; add match: [{mode: CLIENT}]",
         );
     }
-    let phase = resource.document["spec"]["phase"].as_str();
-    for split in resource
+    for split in plugin
         .plan
         .splits()
         .iter()
         .filter(|split| needs_claims(&split.definition))
     {
         let name = &split.definition.name;
-        if phase == Some("AUTHN") {
+        if scope.phase.as_deref() == Some("AUTHN") {
             findings.problem(
                 title,
                 format!(
@@ -145,22 +115,27 @@ fn scope(resource: &Resource<'_>, findings: &mut Findings) {
     }
 }
 
+fn modes(scope: &Scope) -> Vec<&str> {
+    if scope.matches.is_empty() {
+        return vec![DEFAULT_MODE];
+    }
+    let modes = scope.matches.iter().map(|traffic| traffic.mode.as_deref());
+    modes.map(|mode| mode.unwrap_or(DEFAULT_MODE)).collect()
+}
+
 /// Two plugins on the same proxies.
-pub(super) fn together(resources: &[Resource<'_>], root_namespace: &str, findings: &mut Findings) {
-    for (at, one) in resources.iter().enumerate() {
-        for other in resources
-            .iter()
-            .skip(at + 1)
-            .filter(|other| meet(one, other, root_namespace))
-        {
-            shared_headers(one, other, findings);
-            let priority = |resource: &Resource<'_>| resource.document["spec"]["priority"].as_i64();
-            let phase = |resource: &Resource<'_>| {
-                resource.document["spec"]["phase"]
-                    .as_str()
-                    .map(str::to_owned)
+pub(super) fn together(plugins: &[Planned<'_>], root_namespace: &str, findings: &mut Findings) {
+    for (index, one) in plugins.iter().enumerate() {
+        for other in plugins.iter().skip(index + 1) {
+            let (Some(here), Some(there)) = (scope_of(one), scope_of(other)) else {
+                continue;
             };
-            if phase(one) == phase(other) && priority(one) == priority(other) {
+            let share_a_namespace = share_a_namespace(one, other, root_namespace);
+            if !share_a_namespace || !share_proxies(here, there) {
+                continue;
+            }
+            shared_headers(one, other, findings);
+            if here.phase == there.phase && here.priority == there.priority {
                 findings.warning(
                     &one.title,
                     format!(
@@ -173,7 +148,11 @@ pub(super) fn together(resources: &[Resource<'_>], root_namespace: &str, finding
     }
 }
 
-fn shared_headers(one: &Resource<'_>, other: &Resource<'_>, findings: &mut Findings) {
+fn scope_of<'p>(plugin: &'p Planned<'_>) -> Option<&'p Scope> {
+    plugin.spec.as_ref().map(|spec| &spec.scope)
+}
+
+fn shared_headers(one: &Planned<'_>, other: &Planned<'_>, findings: &mut Findings) {
     for split in one.plan.splits() {
         let header = &split.definition.header;
         let same = other
@@ -194,28 +173,20 @@ fn shared_headers(one: &Resource<'_>, other: &Resource<'_>, findings: &mut Findi
     }
 }
 
-/// Whether two plugins may run in one proxy.
-fn meet(one: &Resource<'_>, other: &Resource<'_>, root_namespace: &str) -> bool {
-    if one.plugin.kind == Kind::Bare || other.plugin.kind == Kind::Bare {
-        return false;
-    }
-    let namespace = |resource: &Resource<'_>| resource.plugin.namespace.clone().unwrap_or_default();
+/// Whether both run in some namespace; a plugin of the root namespace runs in every one.
+fn share_a_namespace(one: &Planned<'_>, other: &Planned<'_>, root_namespace: &str) -> bool {
+    let namespace = |plugin: &Planned<'_>| plugin.plugin.namespace.clone().unwrap_or_default();
     let (here, there) = (namespace(one), namespace(other));
-    let is_one_namespace = here == there || here == root_namespace || there == root_namespace;
-    is_one_namespace
-        && targets(one) == targets(other)
-        && !are_disjoint(&labels(one), &labels(other))
+    here == there || here == root_namespace || there == root_namespace
 }
 
-fn labels(resource: &Resource<'_>) -> Map<String, Value> {
-    resource.document["spec"]["selector"]["matchLabels"]
-        .as_object()
-        .cloned()
-        .unwrap_or_default()
+/// Whether some proxy of a namespace may run both.
+fn share_proxies(one: &Scope, other: &Scope) -> bool {
+    one.targets() == other.targets() && !are_disjoint(&one.labels(), &other.labels())
 }
 
 /// No pod has two values of one label.
-fn are_disjoint(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+fn are_disjoint(one: &BTreeMap<&str, &str>, other: &BTreeMap<&str, &str>) -> bool {
     one.iter()
-        .any(|(label, value)| other.get(label).is_some_and(|found| found != value))
+        .any(|(label, value)| other.get(label).is_some_and(|theirs| theirs != value))
 }

@@ -171,3 +171,25 @@ fn what_works_but_bites_is_a_warning() {
         );
     }
 }
+
+#[test]
+fn a_field_of_another_type_is_a_problem() {
+    let cases = [
+        (
+            ("hosts: [web]", "hosts: web"),
+            "VirtualService shop/web: spec.hosts: invalid type: string \"web\", expected a sequence",
+        ),
+        (
+            ("{name: canary}]", "canary]"),
+            "DestinationRule shop/web: spec.subsets[1]: invalid type: string \"canary\", expected struct Subset",
+        ),
+        (
+            ("phase: AUTHN", "phase: [AUTHN]"),
+            "WasmPlugin shop/sluice: spec.phase: invalid type: sequence, expected a string",
+        ),
+    ];
+    for ((text, instead), expected) in cases {
+        let yaml = format!("{PLUGIN}{ROUTES}").replace(text, instead);
+        assert_eq!(found(&yaml).problems, [expected]);
+    }
+}

@@ -50,11 +50,6 @@ pub fn resource(kind: Kind) -> ApiResource {
     )
 }
 
-/// `WasmPlugin a/sluice`.
-pub fn title(kind: Kind, namespace: &str, name: &str) -> String {
-    format!("{} {namespace}/{name}", kind.name())
-}
-
 impl Found {
     /// From what the API server sent.
     ///
@@ -62,8 +57,7 @@ impl Found {
     /// When it is no plugin.
     pub fn of(object: DynamicObject, kind: Kind) -> anyhow::Result<Self> {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let source = title(
-            kind,
+        let source = kind.title(
             &namespace,
             object.metadata.name.as_deref().unwrap_or_default(),
         );

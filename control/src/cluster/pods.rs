@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
-use serde_json::Value;
 
 use super::Cluster;
 use super::plugins::Found;
-use crate::model::plugin::{Kind, target_refs};
+use crate::model::plugin::Kind;
+use crate::model::resources::plugin::Scope;
 
 /// The container that Istio's injection, its gateways and its waypoints have in common.
 const PROXY_CONTAINER: &str = "istio-proxy";
@@ -34,39 +34,29 @@ pub enum Selection {
 
 /// What a plugin selects, from its `selector` and `targetRefs`.
 pub fn selection(found: &Found) -> Selection {
-    let spec = &found.object.data["spec"];
-    let refs = target_refs(spec);
-    let labels = |labels: &serde_json::Map<String, Value>| {
-        let pairs = labels
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
-        pairs.collect::<Vec<_>>().join(",")
+    let scope = match Scope::read(&found.object.data) {
+        Ok(scope) => scope,
+        Err(error) => return Selection::Other(format!("a resource with {error}")),
     };
-    match refs.as_slice() {
-        [] => Selection::Labels(
-            spec["selector"]["matchLabels"]
-                .as_object()
-                .map(labels)
-                .unwrap_or_default(),
-        ),
-        refs if refs.iter().all(|target| target["kind"] == "Gateway") => {
-            let names: Vec<&str> = refs
-                .iter()
-                .filter_map(|target| target["name"].as_str())
-                .collect();
-            Selection::Labels(format!("{GATEWAY_NAME} in ({})", names.join(",")))
-        }
-        refs => {
-            let named = refs.iter().map(|target| {
-                format!(
-                    "{} {}",
-                    target["kind"].as_str().unwrap_or("?"),
-                    target["name"].as_str().unwrap_or("?")
-                )
-            });
-            Selection::Other(named.collect::<Vec<_>>().join(", "))
-        }
+    let targets = scope.targets();
+    if targets.is_empty() {
+        let pairs = scope.labels().into_iter();
+        let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
+        return Selection::Labels(pairs.collect::<Vec<_>>().join(","));
     }
+    if targets
+        .iter()
+        .all(|target| target.kind.as_deref() == Some("Gateway"))
+    {
+        let names = targets.iter().filter_map(|target| target.name.as_deref());
+        let names = names.collect::<Vec<_>>().join(",");
+        return Selection::Labels(format!("{GATEWAY_NAME} in ({names})"));
+    }
+    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".to_owned());
+    let named = targets
+        .iter()
+        .map(|target| format!("{} {}", text(&target.kind), text(&target.name)));
+    Selection::Other(named.collect::<Vec<_>>().join(", "))
 }
 
 /// The running proxies that a plugin selects; in Istio's root namespace, those of the whole cluster.

@@ -8,8 +8,9 @@ use anyhow::bail;
 use super::outcome::Outcome;
 use crate::command::output;
 use crate::model::input;
-use crate::model::plugin::{Kind, Plugin};
+use crate::model::weights::WeightShare;
 use crate::operations::import::Imported;
+use sluice_core::plan::EVERYONE;
 
 /// `sluice import`.
 #[derive(clap::Args, Debug)]
@@ -30,30 +31,23 @@ pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
             arguments.file.display()
         );
     }
-    let config = imported.config();
-    output::line(yaml_serde::to_string(&config)?.trim_end());
-    let plugin = Plugin {
-        source: "the result".to_owned(),
-        kind: Kind::Bare,
-        name: None,
-        namespace: None,
-        config,
-    };
-    let problems = plugin.problems();
+    output::line(yaml_serde::to_string(&imported.config())?.trim_end());
+    let problems = imported.problems();
     for problem in &problems {
         output::note(format!("problem: {problem}"));
     }
     if !imported.weights.is_empty() {
         output::note("its weights, once the plugin is applied:");
     }
-    for (split, audience, variant, percent) in &imported.weights {
-        let audience = if audience == "everyone" {
+    for WeightShare { key, percent } in &imported.weights {
+        let audience = if key.audience == EVERYONE {
             String::new()
         } else {
-            format!(" --audience {audience}")
+            format!(" --audience {}", key.audience)
         };
         output::note(format!(
-            "  sluice set {split} {variant}={percent}{audience}"
+            "  sluice set {} {}={percent}{audience}",
+            key.split, key.challenger
         ));
     }
     Ok(if problems.is_empty() {

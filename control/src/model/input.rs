@@ -18,6 +18,23 @@ pub struct Input {
     pub value: Value,
 }
 
+impl Input {
+    /// The resource's kind.
+    pub fn kind(&self) -> Option<&str> {
+        self.value.get("kind")?.as_str()
+    }
+
+    /// The resource's name.
+    pub fn name(&self) -> Option<&str> {
+        self.value.get("metadata")?.get("name")?.as_str()
+    }
+
+    /// The resource's namespace.
+    pub fn namespace(&self) -> Option<&str> {
+        self.value.get("metadata")?.get("namespace")?.as_str()
+    }
+}
+
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {

@@ -34,6 +34,11 @@ impl Kind {
         }
     }
 
+    /// `WasmPlugin shop/sluice`.
+    pub fn title(self, namespace: &str, name: &str) -> String {
+        format!("{} {namespace}/{name}", self.name())
+    }
+
     /// Where the configuration lies in the resource.
     pub const fn config_path(self) -> &'static [&'static str] {
         match self {
@@ -171,12 +176,6 @@ pub fn plugins(inputs: Vec<Input>) -> anyhow::Result<Vec<Plugin>> {
     Ok(plugins)
 }
 
-/// What a plugin's `spec` names as its targets, in the field of today and in the one that it had before.
-pub fn target_refs(spec: &Value) -> Vec<Value> {
-    let refs = spec["targetRefs"].as_array().into_iter().flatten();
-    refs.chain(spec.get("targetRef")).cloned().collect()
-}
-
 /// Merges as server-side apply does: maps field by field, everything else as a whole.
 pub fn merge(into: &mut Value, over: Value) {
     match (into, over) {
@@ -190,25 +189,24 @@ pub fn merge(into: &mut Value, over: Value) {
 }
 
 fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
-    let Input { source, value } = input;
-    let Value::Object(fields) = &value else {
+    if !input.value.is_object() {
         bail!(
-            "{source}: {}; accepted: a resource or a plugin configuration",
-            sluice_core::config::kind_of(&value)
+            "{}: {}; accepted: a resource or a plugin configuration",
+            input.source,
+            sluice_core::config::kind_of(&input.value)
         );
-    };
-    let kind = match fields.get("kind").and_then(Value::as_str) {
+    }
+    let kind = match input.kind() {
         Some("WasmPlugin") => Kind::WasmPlugin,
         Some("TrafficExtension") => Kind::TrafficExtension,
         Some(_) => return Ok(None),
         None => Kind::Bare,
     };
-    let metadata = |field: &str| Some(value.get("metadata")?.get(field)?.as_str()?.to_owned());
     let (name, namespace) = match kind {
         Kind::Bare => (None, None),
-        _ => (metadata("name"), metadata("namespace")),
+        _ => (input.name(), input.namespace()),
     };
-    let mut config = &value;
+    let mut config = &input.value;
     for field in kind.config_path() {
         config = config.get(field).unwrap_or(&Value::Null);
     }
@@ -217,10 +215,10 @@ fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
         other => other.clone(),
     };
     Ok(Some(Plugin {
-        source,
+        name: name.map(str::to_owned),
+        namespace: namespace.map(str::to_owned),
+        source: input.source,
         kind,
-        name,
-        namespace,
         config,
     }))
 }

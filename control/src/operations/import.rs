@@ -5,16 +5,20 @@ mod ingress;
 mod virtual_service;
 
 use serde_json::{Map, Value, json};
+use sluice_core::problem::Problem;
 
 use crate::model::input::Input;
+use crate::model::plugin::{Kind, Plugin};
+use crate::model::resources::{FieldError, Resource, Spec};
+use crate::model::weights::WeightShare;
 
-/// What was found.
+/// What other tools' resources became.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Imported {
     /// Split → its definition.
     pub splits: Map<String, Value>,
-    /// Split, audience, challenger, percent: what `sluice set` writes.
-    pub weights: Vec<(String, String, String, f64)>,
+    /// What `sluice set` writes once the plugin is applied.
+    pub weights: Vec<WeightShare>,
     /// What was carried over in another form, and what was not at all.
     pub notes: Vec<String>,
 }
@@ -24,9 +28,9 @@ impl Imported {
     pub fn of(inputs: &[Input]) -> Self {
         let mut imported = Self::default();
         for input in inputs {
-            match input.value.get("kind").and_then(Value::as_str) {
-                Some("VirtualService") => virtual_service::read(&input.value, &mut imported),
-                Some("Ingress") => ingress::read(&input.value, &mut imported),
+            match input.kind() {
+                Some("VirtualService") => imported.read(input, virtual_service::read),
+                Some("Ingress") => imported.read(input, ingress::read),
                 kind => imported.notes.push(format!(
                     "{}: not carried over: kind {}; accepted: VirtualService, Ingress",
                     input.source,
@@ -42,8 +46,30 @@ impl Imported {
         json!({"splits": self.splits})
     }
 
-    fn note(&mut self, place: &str, text: impl std::fmt::Display) {
-        self.notes.push(format!("{place}: {text}"));
+    /// Everything that is wrong with the configuration, such as an expression that the filter does not take.
+    pub fn problems(&self) -> Vec<Problem> {
+        let plugin = Plugin {
+            source: "the result".to_owned(),
+            kind: Kind::Bare,
+            name: None,
+            namespace: None,
+            config: self.config(),
+        };
+        plugin.problems()
+    }
+
+    fn read<S: Spec>(&mut self, input: &Input, read: fn(&str, &Resource<S>, &mut Self)) {
+        let title = title(input);
+        match Resource::read(&input.value) {
+            Ok(resource) => read(&title, &resource, self),
+            Err(FieldError { path, why }) => {
+                self.note(&title, format!("not carried over: {path}: {why}"));
+            }
+        }
+    }
+
+    fn note(&mut self, title: &str, text: impl std::fmt::Display) {
+        self.notes.push(format!("{title}: {text}"));
     }
 }
 
@@ -70,10 +96,9 @@ fn name_of(text: &str) -> String {
 }
 
 /// `Kind namespace/name`.
-fn title(document: &Value) -> String {
-    let text = |field: &str| document["metadata"][field].as_str();
-    let kind = document["kind"].as_str().unwrap_or("?");
-    match (text("namespace"), text("name")) {
+fn title(input: &Input) -> String {
+    let kind = input.kind().unwrap_or("?");
+    match (input.namespace(), input.name()) {
         (Some(namespace), Some(name)) => format!("{kind} {namespace}/{name}"),
         (None, name) => format!("{kind} {}", name.unwrap_or("without a name")),
         (Some(namespace), None) => format!("{kind} {namespace}/?"),

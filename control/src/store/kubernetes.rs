@@ -88,7 +88,7 @@ impl Kubernetes {
                     .await
                     .map_err(|error| {
                         self.cluster
-                            .explain(plugins::title(*kind, namespace, name), error)
+                            .explain(kind.title(namespace, name), error)
                             .into()
                     })
             }

@@ -1,5 +1,8 @@
+use sluice_core::allocation::Percent;
+
 use super::*;
 use crate::model::input;
+use crate::model::weights::WeightKey;
 
 fn imported(yaml: &str) -> Imported {
     Imported::of(&input::parse("f", yaml).unwrap())
@@ -25,13 +28,9 @@ spec:
         "rules": [{"name": "route-0", "match": [{"cookies": {"email": {"regex": r"[^@]+@some-company-name\.com"}}}]}],
     }}});
     assert_eq!(found.config(), expected);
-    let weight = |audience: &str, percent| {
-        (
-            "web".to_owned(),
-            audience.to_owned(),
-            "canary".to_owned(),
-            percent,
-        )
+    let weight = |audience: &str, percent| WeightShare {
+        key: WeightKey::new("web", audience, "canary"),
+        percent: Percent::new(percent).unwrap(),
     };
     assert_eq!(
         found.weights,
@@ -111,7 +110,10 @@ spec:
         ],
     }}});
     assert_eq!(found.config(), expected);
-    assert_eq!(found.weights.last().map(|weight| weight.3), Some(0.5));
+    assert_eq!(
+        found.weights.last().map(|weight| weight.percent),
+        Percent::new(0.5)
+    );
     assert_eq!(
         found.notes[0],
         "Ingress shop-canary: not carried over: annotation nginx.ingress.kubernetes.io/rewrite-target"

@@ -1,292 +1,258 @@
 //! Istio's VirtualService: header matches become rules, weighted routes become weights.
 
 use serde_json::{Map, Value, json};
+use sluice_core::allocation::Percent;
+use sluice_core::plan::EVERYONE;
 
-use super::{Imported, name_of, title};
+use super::{Imported, name_of};
 use crate::analyze::lint::named_cookie;
+use crate::model::resources::Resource;
+use crate::model::resources::istio::{
+    Destination, HttpMatch, HttpRoute, RouteDestination, StringMatch, VirtualService,
+};
+use crate::model::service::ServiceRef;
+use crate::model::weights::{WeightKey, WeightShare};
 
-/// Fields of an HTTP route that the VirtualService keeps doing: the split only decides where.
-const STAYS: [&str; 3] = ["match", "route", "name"];
-
-pub(super) fn read(document: &Value, imported: &mut Imported) {
-    let place = title(document);
-    let namespace = document["metadata"]["namespace"]
-        .as_str()
-        .unwrap_or("default");
-    let spec = &document["spec"];
-    for other in ["tcp", "tls"] {
-        if spec.get(other).is_some() {
+pub(super) fn read(title: &str, service: &Resource<VirtualService>, imported: &mut Imported) {
+    let spec = &service.spec;
+    for (field, is_there) in [("tcp", spec.tcp.is_some()), ("tls", spec.tls.is_some())] {
+        if is_there {
             imported.note(
-                &place,
-                format!("not carried over: spec.{other}; Sluice splits HTTP"),
+                title,
+                format!("not carried over: spec.{field}; Sluice splits HTTP"),
             );
         }
     }
-    let routes = spec["http"].as_array().cloned().unwrap_or_default();
-    let Some((place_of_default, default)) = routes
-        .iter()
-        .enumerate()
-        .find(|(_, route)| route.get("match").is_none_or(|all| all == &json!([])))
-    else {
+    let Some(last) = spec.http.iter().position(|route| route.matches.is_empty()) else {
         return imported.note(
-            &place,
+            title,
             "not carried over: no http route without a match, so there is no fallback",
         );
     };
-    if place_of_default + 1 < routes.len() {
+    if last + 1 < spec.http.len() {
         imported.note(
-            &place,
-            format!("not carried over: routes behind spec.http[{place_of_default}], which matches everything"),
+            title,
+            format!("not carried over: routes behind spec.http[{last}], which matches everything"),
         );
     }
-    let split = name_of(document["metadata"]["name"].as_str().unwrap_or("split"));
-    let mut reader = Reader {
-        place,
-        split,
+    let mut split = Split {
+        title,
+        name: name_of(service.metadata.name.as_deref().unwrap_or("split")),
         variants: Vec::new(),
         rules: Vec::new(),
         weights: Vec::new(),
         imported,
     };
-    reader.default_route(place_of_default, default);
-    for (at, route) in routes.iter().enumerate().take(place_of_default) {
-        reader.matched_route(at, route);
-    }
-    reader.end(spec, namespace);
+    let routes = || spec.http.iter().enumerate();
+    // The fallback's variants come first, whatever the routes before it say.
+    routes()
+        .skip(last)
+        .take(1)
+        .for_each(|(index, route)| split.default_route(index, route));
+    routes()
+        .take(last)
+        .for_each(|(index, route)| split.matched_route(index, route));
+    split.end(service);
 }
 
-struct Reader<'i> {
-    place: String,
-    split: String,
+/// The split that a VirtualService becomes.
+struct Split<'i> {
+    title: &'i str,
+    name: String,
     variants: Vec<String>,
     rules: Vec<Value>,
-    weights: Vec<(String, String, f64)>,
+    weights: Vec<WeightShare>,
     imported: &'i mut Imported,
 }
 
-impl Reader<'_> {
+impl Split<'_> {
     fn note(&mut self, text: impl std::fmt::Display) {
-        let place = self.place.clone();
-        self.imported.note(&place, text);
+        self.imported.note(self.title, text);
     }
 
-    fn default_route(&mut self, at: usize, route: &Value) {
-        let shares = self.shares(at, route);
+    fn weight(&mut self, audience: &str, variant: &str, percent: Percent) {
+        let key = WeightKey::new(&self.name, audience, variant);
+        self.weights.push(WeightShare { key, percent });
+    }
+
+    fn default_route(&mut self, index: usize, route: &HttpRoute) {
+        let mut shares = self.shares(index, route);
         // The heaviest is the fallback: the others are what is tried.
-        let mut ordered = shares.clone();
-        ordered.sort_by(|one, other| other.1.total_cmp(&one.1));
+        shares.sort_by_key(|(_, percent)| std::cmp::Reverse(*percent));
+        for (variant, percent) in shares.iter().skip(1) {
+            self.weight(EVERYONE, variant, *percent);
+        }
         self.variants
-            .extend(ordered.iter().map(|(variant, _)| variant.clone()));
-        let shares = ordered
-            .into_iter()
-            .skip(1)
-            .map(|(variant, percent)| ("everyone".to_owned(), variant, percent));
-        self.weights.extend(shares);
-        self.route_fields(at, route);
+            .extend(shares.into_iter().map(|(variant, _)| variant));
+        self.other_fields(index, route);
     }
 
-    fn matched_route(&mut self, at: usize, route: &Value) {
+    fn matched_route(&mut self, index: usize, route: &HttpRoute) {
         let mut alternatives = Vec::new();
-        for (number, found) in route["match"].as_array().into_iter().flatten().enumerate() {
-            match self.alternative(&format!("spec.http[{at}].match[{number}]"), found) {
+        for (number, alternative) in route.matches.iter().enumerate() {
+            let path = format!("spec.http[{index}].match[{number}]");
+            match self.alternative(&path, alternative) {
                 Some(alternative) => alternatives.push(alternative),
-                None => self.note(format!(
-                    "not carried over: spec.http[{at}].match[{number}], as said above"
-                )),
+                None => self.note(format!("not carried over: {path}, as said above")),
             }
         }
         if alternatives.is_empty() {
             return;
         }
-        let name = route["name"]
-            .as_str()
-            .map(name_of)
-            .unwrap_or_else(|| format!("route-{at}"));
-        for (variant, percent) in self.shares(at, route) {
+        let name = match &route.name {
+            Some(name) => name_of(name),
+            None => format!("route-{index}"),
+        };
+        for (variant, percent) in self.shares(index, route) {
             if !self.variants.contains(&variant) {
                 self.variants.push(variant.clone());
             }
             if self.variants.first() != Some(&variant) {
-                self.weights.push((name.clone(), variant, percent));
+                self.weight(&name, &variant, percent);
             }
         }
         self.rules
             .push(json!({"name": name, "match": alternatives}));
-        self.route_fields(at, route);
+        self.other_fields(index, route);
     }
 
     /// What a route does besides: the VirtualService that `render` writes lacks it.
-    fn route_fields(&mut self, at: usize, route: &Value) {
-        let fields = route
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str());
-        let others: Vec<&str> = fields.filter(|field| !STAYS.contains(field)).collect();
+    fn other_fields(&mut self, index: usize, route: &HttpRoute) {
+        let others: Vec<&str> = route.others.keys().map(String::as_str).collect();
         if !others.is_empty() {
-            let others = others.join(", ");
             self.note(format!(
-                "not carried over: spec.http[{at}]: {others}; keep them in the VirtualService, on every route"
+                "not carried over: spec.http[{index}]: {}; keep them in the VirtualService, on every route",
+                others.join(", ")
             ));
         }
     }
 
-    /// The variants of a route and their percent.
-    fn shares(&mut self, at: usize, route: &Value) -> Vec<(String, f64)> {
-        let destinations = route["route"].as_array().cloned().unwrap_or_default();
-        if destinations.is_empty() {
+    /// The variants of a route and their shares.
+    fn shares(&mut self, index: usize, route: &HttpRoute) -> Vec<(String, Percent)> {
+        if route.route.is_empty() {
             self.note(format!(
-                "not carried over: spec.http[{at}] routes nowhere (redirect, delegate or directResponse)"
+                "not carried over: spec.http[{index}] routes nowhere (redirect, delegate or directResponse)"
             ));
         }
-        let weight = |destination: &Value| destination["weight"].as_f64();
-        let sum: f64 = destinations.iter().filter_map(weight).sum();
-        destinations
-            .iter()
-            .map(|destination| {
-                let percent = match weight(destination) {
-                    Some(weight) if sum > 0.0 => weight * 100.0 / sum,
-                    Some(_) => 0.0,
-                    None => {
-                        if destinations.len() == 1 {
-                            100.0
-                        } else {
-                            0.0
-                        }
-                    }
-                };
-                (
-                    variant(&destination["destination"]),
-                    (percent * 1_000.0).round() / 1_000.0,
-                )
-            })
+        let shares = route.route.iter();
+        shares
+            .map(|one| (variant(&one.destination), share(one, &route.route)))
             .collect()
     }
 
     /// One alternative of a rule; `None` when a part of it has no counterpart.
-    fn alternative(&mut self, at: &str, found: &Value) -> Option<Value> {
+    fn alternative(&mut self, path: &str, alternative: &HttpMatch) -> Option<Value> {
         let mut all = Map::new();
-        let mut is_whole = true;
-        for (field, value) in found.as_object().into_iter().flatten() {
-            match field.as_str() {
-                "name" => {}
-                "headers" => self.headers(at, value, &mut all),
-                "queryParams" => {
-                    for (name, matcher) in value.as_object().into_iter().flatten() {
-                        put(&mut all, "query", name, string_match(matcher));
-                    }
-                }
-                "withoutHeaders"
-                    if value
-                        .as_object()
-                        .is_some_and(|headers| headers.values().all(is_empty)) =>
-                {
-                    for name in value
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .map(|(name, _)| name)
-                    {
-                        put(&mut all, "headers", name, json!({"present": false}));
-                    }
-                }
-                other => {
-                    self.note(format!("{at}.{other}: rules look at who asks, not at this"));
-                    is_whole = false;
-                }
-            }
+        self.headers(path, alternative, &mut all);
+        for (name, matcher) in &alternative.query_params {
+            put(&mut all, "query", name, string_match(matcher));
         }
-        (is_whole && !all.is_empty()).then_some(Value::Object(all))
+        let mut others: Vec<&str> = alternative.others.keys().map(String::as_str).collect();
+        let without = &alternative.without_headers;
+        if without.values().all(StringMatch::is_empty) {
+            for name in without.keys() {
+                put(&mut all, "headers", name, json!({"present": false}));
+            }
+        } else {
+            others.push("withoutHeaders");
+        }
+        for other in &others {
+            self.note(format!(
+                "{path}.{other}: rules look at who asks, not at this"
+            ));
+        }
+        (others.is_empty() && !all.is_empty()).then_some(Value::Object(all))
     }
 
-    fn headers(&mut self, at: &str, headers: &Value, all: &mut Map<String, Value>) {
-        for (name, matcher) in headers.as_object().into_iter().flatten() {
-            let regex = matcher["regex"].as_str();
-            match (
-                name.to_ascii_lowercase().as_str(),
-                regex.and_then(named_cookie),
-            ) {
-                ("cookie", Some((cookie, value))) => {
+    fn headers(&mut self, path: &str, alternative: &HttpMatch, all: &mut Map<String, Value>) {
+        for (name, matcher) in &alternative.headers {
+            let name = name.to_ascii_lowercase();
+            if name != "cookie" {
+                put(all, "headers", &name, string_match(matcher));
+                continue;
+            }
+            match matcher.regex.as_deref().and_then(named_cookie) {
+                Some((cookie, value)) => {
                     self.note(format!(
-                        "{at}: the regex over the whole cookie header became the cookie {cookie} with regex '{value}', \
+                        "{path}: the regex over the whole cookie header became the cookie {cookie} with regex '{value}', \
                          which also finds it behind other cookies and does not take a dot for any character"
                     ));
                     put(all, "cookies", &cookie, json!({"regex": value}));
                 }
-                ("cookie", None) => {
+                None => {
                     self.note(format!(
-                        "{at}: a match of the whole cookie header was carried over as it is; better name the cookie, \
+                        "{path}: a match of the whole cookie header was carried over as it is; better name the cookie, \
                          under `cookies`"
                     ));
                     put(all, "headers", "cookie", string_match(matcher));
                 }
-                (name, _) => put(all, "headers", name, string_match(matcher)),
             }
         }
     }
 
-    fn end(self, spec: &Value, namespace: &str) {
-        let Self {
-            place,
-            split,
-            mut variants,
-            rules,
-            weights,
-            imported,
-        } = self;
-        if variants.len() < 2 {
-            return imported
-                .note(&place, "not carried over: every route has the same destination, so there is nothing to split");
+    fn end(mut self, service: &Resource<VirtualService>) {
+        if self.variants.len() < 2 {
+            return self.note(
+                "not carried over: every route has the same destination, so there is nothing to split",
+            );
         }
-        variants.dedup();
+        self.variants.dedup();
+        let (services, hosts) = services_and_hosts(service);
         let mut definition = Map::new();
-        let mut hosts = Vec::new();
-        let mut services = Vec::new();
-        for host in spec["hosts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            match service(host, namespace) {
-                _ if host == "*" => {}
-                Some(service) => services.push(service),
-                None => hosts.push(host.to_owned()),
-            }
-        }
         for (field, values) in [("hosts", hosts), ("services", services)] {
             if !values.is_empty() {
                 definition.insert(field.to_owned(), json!(values));
             }
         }
-        definition.insert("variants".to_owned(), json!(variants));
-        if !rules.is_empty() {
-            definition.insert("rules".to_owned(), Value::Array(rules));
+        definition.insert("variants".to_owned(), json!(self.variants));
+        if !self.rules.is_empty() {
+            definition.insert(
+                "rules".to_owned(),
+                Value::Array(std::mem::take(&mut self.rules)),
+            );
         }
-        imported.note(
-            &place,
-            format!("its users are now drawn once and stay: splits.{split}.identity may name their cookie or header"),
-        );
-        imported
+        self.note(format!(
+            "its users are now drawn once and stay: splits.{}.identity may name their cookie or header",
+            self.name
+        ));
+        let weights = self.weights.into_iter();
+        let weights = weights.filter(|weight| weight.percent > Percent::ZERO);
+        self.imported.weights.extend(weights);
+        self.imported
             .splits
-            .insert(split.clone(), Value::Object(definition));
-        let weights = weights.into_iter().filter(|(_, _, percent)| *percent > 0.0);
-        imported.weights.extend(
-            weights.map(|(audience, variant, percent)| (split.clone(), audience, variant, percent)),
-        );
+            .insert(self.name, Value::Object(definition));
     }
 }
 
-fn is_empty(matcher: &Value) -> bool {
-    matcher.as_object().is_none_or(Map::is_empty)
+/// The services of the cluster and the other hosts for which a VirtualService is; `*` is every one, as is none.
+fn services_and_hosts(service: &Resource<VirtualService>) -> (Vec<String>, Vec<String>) {
+    let (mut services, mut hosts) = (Vec::new(), Vec::new());
+    for host in service.spec.hosts.iter().filter(|host| *host != "*") {
+        match ServiceRef::of_host(host, service.namespace()) {
+            Some(named) => services.push(named.to_string()),
+            None => hosts.push(host.clone()),
+        }
+    }
+    (services, hosts)
+}
+
+/// A destination's part of a route's requests.
+fn share(one: &RouteDestination, all: &[RouteDestination]) -> Percent {
+    let sum: f64 = all.iter().filter_map(|one| one.weight).sum();
+    let percent = match one.weight {
+        Some(weight) if sum > 0.0 => weight * 100.0 / sum,
+        None if all.len() == 1 => 100.0,
+        _ => 0.0,
+    };
+    Percent::new((percent * 1_000.0).round() / 1_000.0).unwrap_or_default()
 }
 
 /// Istio's StringMatch as ours; an empty one asks for presence.
-fn string_match(matcher: &Value) -> Value {
-    if is_empty(matcher) {
+fn string_match(matcher: &StringMatch) -> Value {
+    if matcher.is_empty() {
         json!({"present": true})
     } else {
-        matcher.clone()
+        json!(matcher)
     }
 }
 
@@ -296,16 +262,8 @@ fn put(all: &mut Map<String, Value>, group: &str, name: &str, matcher: Value) {
 }
 
 /// A destination's name as a variant: its subset, or the first part of its host.
-fn variant(destination: &Value) -> String {
-    let host = destination["host"].as_str().unwrap_or("unknown");
+fn variant(destination: &Destination) -> String {
+    let host = destination.host.as_deref().unwrap_or("unknown");
     let host = host.split('.').next().unwrap_or(host);
-    name_of(destination["subset"].as_str().unwrap_or(host))
-}
-
-/// `web.shop`, for a host that names a service of the cluster.
-fn service(host: &str, namespace: &str) -> Option<String> {
-    if let Some(short) = host.strip_suffix(".svc.cluster.local") {
-        return Some(short.to_owned());
-    }
-    (!host.contains('.') && !host.contains('*')).then(|| format!("{host}.{namespace}"))
+    name_of(destination.subset.as_deref().unwrap_or(host))
 }

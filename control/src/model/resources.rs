@@ -1,0 +1,173 @@
+//! Kubernetes resources as types: the fields that Sluice reads and writes, and no others.
+//!
+//! Reading ignores fields that are not known, treats null as absent, as the API server does, and says which field has
+//! another type than the kind's definition gives it. Nothing that was read here is ever written back. Called by the
+//! analysis, the import, the rendering and the selection of proxies.
+
+pub mod gateway;
+pub mod istio;
+pub mod plugin;
+
+use k8s_openapi::api::networking::v1::IngressSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use sluice_core::config::kind_of;
+
+/// What a kind of resource says under `spec`.
+pub trait Spec: DeserializeOwned + Serialize {
+    /// The API group and version in which we write the kind.
+    const API_VERSION: &str;
+    /// The kind.
+    const KIND: &str;
+}
+
+impl Spec for IngressSpec {
+    const API_VERSION: &str = "networking.k8s.io/v1";
+    const KIND: &str = "Ingress";
+}
+
+/// One resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resource<S> {
+    /// Name, namespace, annotations and so on.
+    pub metadata: ObjectMeta,
+    /// What its kind is about.
+    pub spec: S,
+}
+
+impl<S: Spec> Resource<S> {
+    /// A new resource.
+    pub fn new(namespace: &str, name: &str, spec: S) -> Self {
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
+        };
+        Self { metadata, spec }
+    }
+
+    /// The resource of a document whose kind is this one.
+    ///
+    /// # Errors
+    /// The first field that has another type than the kind's definition gives it.
+    pub fn read(document: &Value) -> Result<Self, FieldError> {
+        Ok(Self {
+            metadata: part(document, "metadata")?,
+            spec: part(document, "spec")?,
+        })
+    }
+
+    /// The namespace; where none is given, that which kubectl would use.
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// `VirtualService shop/web`.
+    pub fn title(&self) -> String {
+        let name = self.metadata.name.as_deref().unwrap_or("?");
+        format!("{} {}/{name}", S::KIND, self.namespace())
+    }
+
+    /// The document to apply.
+    ///
+    /// # Errors
+    /// When a value has no counterpart in JSON.
+    pub fn to_document(&self) -> serde_json::Result<Value> {
+        Ok(json!({
+            "apiVersion": S::API_VERSION, "kind": S::KIND,
+            "metadata": serde_json::to_value(&self.metadata)?, "spec": serde_json::to_value(&self.spec)?,
+        }))
+    }
+}
+
+/// A field that has another type than its kind's definition gives it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct FieldError {
+    /// Such as `spec.http[0].route`.
+    pub path: String,
+    /// What stands there, and what is expected.
+    pub why: String,
+}
+
+/// A part of a document, such as its `spec`; absent is empty.
+///
+/// # Errors
+/// The first field that has another type.
+pub(crate) fn part<T: DeserializeOwned>(document: &Value, field: &str) -> Result<T, FieldError> {
+    let value = document.get(field).map(without_nulls).unwrap_or_default();
+    let value = match value {
+        Value::Null => Value::Object(Map::new()),
+        Value::Object(fields) => Value::Object(fields),
+        // Serde would read a list as the fields of a struct, in their order.
+        other => {
+            let (path, why) = (
+                field.to_owned(),
+                format!("{}, expected a map", kind_of(&other)),
+            );
+            return Err(FieldError { path, why });
+        }
+    };
+    serde_path_to_error::deserialize(value).map_err(|error| FieldError {
+        path: match error.path().to_string().as_str() {
+            "." => field.to_owned(),
+            below => format!("{field}.{below}"),
+        },
+        why: error.inner().to_string(),
+    })
+}
+
+/// Absent and null are the same in a resource.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::istio::VirtualService;
+    use super::*;
+
+    #[test]
+    fn a_field_of_another_type_is_named() {
+        let cases = [
+            (
+                json!({"spec": {"hosts": "web"}}),
+                "spec.hosts: invalid type: string \"web\", expected a sequence",
+            ),
+            (
+                json!({"spec": {"http": [{"match": [{"headers": {"x-a": {"exact": 1}}}]}]}}),
+                "spec.http[0].match[0].headers.x-a.exact: invalid type: integer `1`, expected a string",
+            ),
+            (
+                json!({"metadata": {"name": 5}}),
+                "metadata.name: invalid type: integer `5`, expected a string",
+            ),
+            (json!({"spec": []}), "spec: a list of 0, expected a map"),
+        ];
+        for (document, expected) in cases {
+            let error = Resource::<VirtualService>::read(&document).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn absent_null_and_unknown_fields_are_no_errors() {
+        let empty = Resource::<VirtualService>::default();
+        for document in [
+            json!({}),
+            json!({"metadata": null, "spec": {"hosts": null, "exportTo": ["."]}}),
+        ] {
+            assert_eq!(Resource::read(&document), Ok(empty.clone()));
+        }
+    }
+}

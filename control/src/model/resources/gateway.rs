@@ -1,0 +1,100 @@
+//! The Gateway API's HTTPRoute (gateway.networking.k8s.io/v1), as far as a split's routes need it.
+//!
+//! The `gateway-api` crate has it whole, but its newest version wants another version of `kube` than we use.
+
+use serde::{Deserialize, Serialize};
+
+use super::Spec;
+
+/// The group of the Gateway API's kinds.
+pub const GROUP: &str = "gateway.networking.k8s.io";
+
+/// Routes of a Gateway or, in a mesh, of a Service.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpRoute {
+    /// What it is a route of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parent_refs: Vec<ParentRef>,
+    /// Its hosts; none: those of the parent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hostnames: Vec<String>,
+    /// The most specific one that matches is taken.
+    pub rules: Vec<Rule>,
+}
+
+impl Spec for HttpRoute {
+    const API_VERSION: &str = "gateway.networking.k8s.io/v1";
+    const KIND: &str = "HTTPRoute";
+}
+
+/// A Gateway or a Service.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ParentRef {
+    /// The kind's API group; empty for a Service.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+    /// The namespace; none: the route's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The port; none: every one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// Which requests go where.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rule {
+    /// Alternatives; none: every request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
+    /// Where they go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backend_refs: Vec<BackendRef>,
+}
+
+/// One alternative.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Match {
+    /// Every one must match.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// What a header must be.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct HeaderMatch {
+    /// The header.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// `Exact`, which is the default, or `RegularExpression`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+impl HeaderMatch {
+    /// The value that is matched exactly; `None` for an expression.
+    pub fn exact(&self) -> Option<&str> {
+        let is_exact = self.kind.as_deref().is_none_or(|kind| kind == "Exact");
+        is_exact.then_some(self.value.as_str())
+    }
+}
+
+/// A Service.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct BackendRef {
+    /// Its name.
+    pub name: String,
+    /// Its port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
