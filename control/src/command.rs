@@ -18,7 +18,7 @@ mod refetch;
 mod render;
 mod rollback;
 mod set;
-pub mod simulate;
+mod simulate;
 mod status;
 mod stores;
 mod validate;

@@ -5,5 +5,6 @@ mod caller;
 pub mod described;
 pub mod image;
 pub mod import;
+pub mod simulate;
 
 pub use caller::Caller;
