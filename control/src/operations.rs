@@ -3,6 +3,7 @@
 
 mod caller;
 pub mod described;
+pub mod explain;
 pub mod image;
 pub mod import;
 pub mod simulate;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use sluice::operations::described::{Described, is_open};
+use sluice::operations::described::Described;
+use sluice::operations::explain::is_open;
 use sluice_core::config::Document;
 use sluice_core::decide::{Reason, decide};
 use sluice_core::plan::{Node, NodeKind, Plan};
@@ -150,7 +151,7 @@ impl CaseRequest {
             .map(|decision| {
                 let definition = &plan.split(decision.split).unwrap().definition;
                 let value = match decision.variant {
-                    _ if is_open(decision) => "?",
+                    _ if is_open(decision.reason) => "?",
                     Some(place) => &definition.variants[usize::from(place)],
                     None => "-",
                 };

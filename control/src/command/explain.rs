@@ -1,17 +1,18 @@
 //! `sluice explain`: tells why one request goes where it goes.
 
+mod sentences;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use serde::Serialize;
-use sluice_core::decide::{Decision, Decisions, Reason, decide};
-use sluice_core::plan::{Node, NodeKind, Plan};
+use sluice_core::plan::{Node, NodeKind};
 
 use super::arguments::{OutputArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::stores;
 use crate::command::output;
-use crate::operations::described::{Described, is_open, sentences};
+use crate::operations::described::Described;
+use crate::operations::explain::explain;
 
 /// `sluice explain`.
 #[derive(clap::Args, Debug)]
@@ -65,30 +66,6 @@ pub(super) enum ProxyKind {
     Waypoint,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Explanation {
-    splits: Vec<ExplainedSplit>,
-    set_cookie: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ExplainedSplit {
-    split: String,
-    header: String,
-    variant: Option<String>,
-    audience: Option<String>,
-    identity: Option<ExplainedIdentity>,
-    bucket: Option<u32>,
-    reason: &'static str,
-}
-
-#[derive(Serialize)]
-struct ExplainedIdentity {
-    source: &'static str,
-    name: Option<String>,
-}
-
 pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     let plugin = stores::plugin(arguments.file.as_deref(), &arguments.store).await?;
     let kind = match arguments.proxy {
@@ -107,63 +84,11 @@ pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
         output::note(format!("{}: {problem}", plugin.source));
     }
     let request = described(arguments)?;
-    let decisions = decide(&plan, &request);
-    output::print(
-        arguments.output.output,
-        &explanation(&plan, &decisions),
-        |_| text(&plan, &request, &decisions),
-    )?;
+    let explanation = explain(&plan, &request);
+    output::print(arguments.output.output, &explanation, |explanation| {
+        sentences::text(&request, explanation)
+    })?;
     Ok(Outcome::Good)
-}
-
-fn explanation(plan: &Plan, decisions: &Decisions) -> Explanation {
-    let splits = decisions
-        .iter()
-        .filter_map(|decision| explained(plan, decision))
-        .collect();
-    Explanation {
-        splits,
-        set_cookie: decisions.issued.map(|_| plan.cookie().name.to_string()),
-    }
-}
-
-fn explained(plan: &Plan, decision: &Decision) -> Option<ExplainedSplit> {
-    let definition = &plan.split(decision.split)?.definition;
-    let known_variant = decision.variant.filter(|_| !is_open(decision));
-    let is_audience_known = !matches!(decision.reason, Reason::OffPath | Reason::Broken);
-    Some(ExplainedSplit {
-        split: definition.name.to_string(),
-        header: definition.header.to_string(),
-        variant: known_variant
-            .and_then(|place| definition.variants.get(usize::from(place)))
-            .map(ToString::to_string),
-        audience: is_audience_known.then(|| decision.audience.name(definition).to_owned()),
-        identity: decision
-            .identity
-            .and_then(|place| definition.identity.get(usize::from(place)))
-            .map(|source| ExplainedIdentity {
-                source: source.kind(),
-                name: source.name().map(str::to_owned),
-            }),
-        bucket: decision.bucket.filter(|_| !is_open(decision)),
-        reason: decision.reason.name(),
-    })
-}
-
-fn text(plan: &Plan, request: &Described, decisions: &Decisions) -> String {
-    if decisions.is_empty() {
-        let host = if request.host.is_empty() {
-            "a request without host".to_owned()
-        } else {
-            format!("host {}", request.host)
-        };
-        return format!("no split applies to {host}; the request passes untouched");
-    }
-    decisions
-        .iter()
-        .flat_map(|decision| sentences(plan, request, decision))
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 fn described(arguments: &Explain) -> anyhow::Result<Described> {
