@@ -6,6 +6,7 @@ pub mod described;
 pub mod explain;
 pub mod image;
 pub mod import;
+pub mod push;
 pub mod simulate;
 
 pub use caller::Caller;
