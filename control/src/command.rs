@@ -31,6 +31,7 @@ pub use outcome::Outcome;
 use crate::model::change::{self, State};
 use crate::model::churn;
 use crate::model::churn::{Move, moves};
+use crate::model::refusal;
 use crate::model::weights::WeightSet;
 use crate::operations::Caller;
 use crate::store::{Manner, OthersFields, Snapshot, Store, Write};
@@ -174,7 +175,7 @@ impl Change<'_> {
             let plan = snapshot.plugin.plan(&Node::default())?;
             let owned = decide(snapshot, &plan)?;
             let after = plan_with(&snapshot.state(), &owned)?;
-            change::check(&plan, &after, self.split)?;
+            refusal::check(&plan, &after, self.split)?;
             report = describe(snapshot, &owned, &plan, &after, self.mode);
             let splits = change::differing_splits(&snapshot.owned, &owned);
             let is_written = self.mode == Mode::Write && !splits.is_empty();

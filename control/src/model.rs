@@ -5,6 +5,7 @@ pub mod churn;
 pub mod input;
 pub mod manifests;
 pub mod plugin;
+pub mod refusal;
 pub mod resources;
 pub mod schema;
 pub mod service;

@@ -7,6 +7,7 @@ use super::outcome::Outcome;
 use super::stores;
 use crate::command::output;
 use crate::model::change;
+use crate::model::refusal::Refusal;
 use crate::model::weights::WeightSet;
 use crate::operations::Caller;
 use crate::store::{AnyStore, Manner, Snapshot, Store, Write};
@@ -67,7 +68,7 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
 }
 
 fn lacks_split(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(change::Refusal::NoSplit { .. }))
+    matches!(error.downcast_ref(), Some(Refusal::NoSplit { .. }))
 }
 
 type Results = Vec<(String, anyhow::Result<String>)>;

@@ -10,7 +10,7 @@ use super::{plan_with, sentence, stores};
 use crate::command::output;
 use crate::model::churn::moves;
 use crate::model::weights::Share;
-use crate::model::{change, plugin};
+use crate::model::{change, plugin, refusal};
 use crate::store::Store as _;
 
 /// `sluice diff`.
@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
                 &arguments.shares,
             )?;
             let after = plan_with(&snapshot.state(), &owned)?;
-            change::check(&before, &after, Some(split))?;
+            refusal::check(&before, &after, Some(split))?;
             after
         }
         (None, None) => {

@@ -8,8 +8,8 @@ use super::arguments::{ClusterArgs, ForceArgs, ReasonArgs};
 use super::outcome::Outcome;
 use super::{Change, Mode, stores};
 use crate::command::output;
-use crate::model::change;
 use crate::model::weights::WeightSet;
+use crate::model::{change, refusal};
 use crate::operations::Caller;
 use crate::store::Store as _;
 use crate::store::kubernetes::Kubernetes;
@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<
         .with_context(|| format!("--from {}", arguments.from))?
         .plugin;
     let plan = source.plan(&Node::default())?;
-    change::find_split(&plan, split).with_context(|| format!("--from {}", arguments.from))?;
+    refusal::find_split(&plan, split).with_context(|| format!("--from {}", arguments.from))?;
     let weights = WeightSet::of_config(&source.config).only(split);
     let change = Change {
         caller,

@@ -7,9 +7,9 @@ use sluice_core::plan::Node;
 
 use super::outcome::Outcome;
 use crate::command::output;
-use crate::model::change;
 use crate::model::manifests::{Rendering, Routing, Service, documents, needs_claims};
 use crate::model::plugin::{self, Kind};
+use crate::model::refusal::find_split;
 
 /// `sluice render`.
 #[derive(clap::Args, Debug)]
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
             problems.join("\n")
         );
     }
-    let split = &change::find_split(&plan, &arguments.split)?.definition;
+    let split = &find_split(&plan, &arguments.split)?.definition;
     let sha256 = sha256(&arguments.digest)?;
     if !arguments.image.starts_with("oci://") {
         bail!(
