@@ -1,12 +1,28 @@
-//! What happens to a cluster or a directory, whoever asks for it: takes the store, the clock and the caller as
+//! What happens to a cluster or a directory, whoever asks for it: takes the stores, the clock and the caller as
 //! arguments and returns data; how it is printed is the command's.
 
+pub mod abort;
 mod caller;
+pub mod change;
 pub mod described;
+pub mod diff;
+mod error;
 pub mod explain;
+pub mod history;
 pub mod image;
 pub mod import;
+pub mod plugins;
+pub mod promote;
 pub mod push;
+pub mod redraw;
+pub mod refetch;
+pub mod rollback;
+pub mod set;
 pub mod simulate;
+pub mod weights;
 
 pub use caller::Caller;
+pub use error::OperationError;
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ pub mod kubernetes;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
@@ -102,7 +103,31 @@ pub struct Updated {
     /// What was written.
     pub written: Option<Write>,
     /// What the user should know besides.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+}
+
+/// What went wrong beside a write that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Note {
+    /// The history lacks it.
+    #[error(
+        "the change was made, but `sluice history` will not have it: {why}{}",
+        if *.is_forbidden { "; the Role in wasmplugin/base/rbac.yaml has the right" } else { "" }
+    )]
+    NotRemembered {
+        /// The API server's words.
+        why: String,
+        /// Whether the account lacks the right to write it.
+        #[serde(rename = "isForbidden")]
+        is_forbidden: bool,
+    },
+    /// The history keeps more than it should.
+    #[error("old entries of the history could not be removed: {why}")]
+    NotForgotten {
+        /// The API server's words.
+        why: String,
+    },
 }
 
 /// Decides on what is there; `None` writes nothing.

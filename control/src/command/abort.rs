@@ -1,17 +1,14 @@
 //! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
 
-use futures::StreamExt as _;
+use anyhow::bail;
 
 use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
+use super::changes::say_notes;
 use super::outcome::Outcome;
-use super::stores;
-use crate::command::output;
-use crate::model::change;
-use crate::model::refusal::Refusal;
-use crate::model::weights::WeightSet;
-use crate::operations::Caller;
-use crate::store::{AnyStore, Manner, Snapshot, Store, Write};
-use sluice_core::plan::Node;
+use super::{output, stores};
+use crate::operations::abort::{self, AbortOutcome, PluginAbort};
+use crate::operations::plugins::TitledStore;
+use crate::operations::{Caller, OperationError};
 
 /// `sluice abort`.
 #[derive(clap::Args, Debug)]
@@ -33,33 +30,23 @@ pub(super) struct Abort {
     reason: ReasonArgs,
 }
 
-/// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.
-const AT_ONCE: usize = 32;
-
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let stores = stores::some(&arguments.store, arguments.scope).await?;
-    if let [(None, store)] = stores.as_slice() {
-        output::line(abort(store, arguments, caller).await?);
+    let order = abort::Abort {
+        split: arguments.split.clone(),
+        reason: arguments.reason.reason.clone(),
+    };
+    if let [TitledStore { title: None, store }] = stores.as_slice() {
+        let aborted = abort::abort(store, caller, &order).await?;
+        say_notes(&aborted.notes);
+        output::line(report(&aborted));
         return Ok(Outcome::Good);
     }
-    let results = everywhere(stores, arguments, caller).await;
-    let mut outcome = Outcome::Good;
-    for (title, result) in &results {
-        match result {
-            Ok(report) => output::line(format!("{title}:\n{report}")),
-            // Several plugins are asked; who lacks the split has nothing to abort.
-            Err(error) if arguments.split.is_some() && lacks_split(error) && results.len() > 1 => {}
-            Err(error) => {
-                output::note(format!("{title}: NOT ABORTED: {error:#}"));
-                outcome = Outcome::Problems;
-            }
-        }
-    }
-    if results
-        .iter()
-        .all(|(_, result)| result.as_ref().is_err_and(lacks_split))
-    {
-        anyhow::bail!(
+    let all = abort::abort_everywhere(stores, caller, &order).await;
+    let is_nowhere = all.iter().all(lacks_split);
+    let outcome = say(all);
+    if is_nowhere {
+        bail!(
             "no plugin has a split {:?}; nothing was aborted",
             arguments.split.as_deref().unwrap_or_default()
         );
@@ -67,64 +54,36 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
     Ok(outcome)
 }
 
-fn lacks_split(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(Refusal::NoSplit { .. }))
+/// Says what became of every plugin, but for those that merely lack the split: several are asked.
+fn say(all: Vec<PluginAbort>) -> Outcome {
+    for aborted in all.iter().filter_map(|one| one.result.as_ref().ok()) {
+        say_notes(&aborted.notes);
+    }
+    let are_several = all.len() > 1;
+    let mut outcome = Outcome::Good;
+    for PluginAbort { plugin, result } in all {
+        let plugin = plugin.unwrap_or_default();
+        match result {
+            Ok(aborted) => output::line(format!("{plugin}:\n{}", report(&aborted))),
+            Err(error) if error.lacks_split() && are_several => {}
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                output::note(format!("{plugin}: NOT ABORTED: {error:#}"));
+                outcome = Outcome::Problems;
+            }
+        }
+    }
+    outcome
 }
 
-type Results = Vec<(String, anyhow::Result<String>)>;
-
-/// All at once; one that fails stops no other.
-async fn everywhere(
-    stores: Vec<(Option<String>, AnyStore)>,
-    arguments: &Abort,
-    caller: &Caller,
-) -> Results {
-    let aborts = stores.into_iter().map(|(title, store)| async move {
-        let result = abort(&store, arguments, caller).await;
-        (title.unwrap_or_default(), result)
-    });
-    let aborts = futures::stream::iter(aborts).buffer_unordered(AT_ONCE);
-    let mut results: Results = aborts.collect().await;
-    results.sort_by(|one, other| one.0.cmp(&other.0));
-    results
+fn lacks_split(one: &PluginAbort) -> bool {
+    one.result.as_ref().is_err_and(OperationError::lacks_split)
 }
 
-async fn abort(store: &impl Store, arguments: &Abort, caller: &Caller) -> anyhow::Result<String> {
-    let split = arguments.split.as_deref();
-    let command = split.map_or_else(
-        || "abort --all".to_owned(),
-        |split| format!("abort {split}"),
-    );
-    let mut decide = |snapshot: &Snapshot| {
-        let plan = snapshot.plugin.plan(&Node::default()).ok();
-        let owned = change::abort(&snapshot.state(), plan.as_ref(), split)?;
-        let splits = owned
-            .iter()
-            .map(|(key, _)| key.split.clone())
-            .filter(|name| split.is_none_or(|split| split == name))
-            .collect();
-        Ok(Some(Write {
-            owned,
-            splits,
-            at: caller.now(),
-            by: caller.name.clone(),
-            command: command.clone(),
-            reason: arguments.reason.reason.clone(),
-        }))
-    };
-    let updated = store.update(Manner::NOW, &mut decide).await?;
-    for note in &updated.notes {
-        output::note(format!("note: {note}"));
+fn report(aborted: &AbortOutcome) -> String {
+    if aborted.changes.is_empty() {
+        return "every weight was zero already; the zeros are now explicit".to_owned();
     }
-    let after = updated.written.map(|write| write.owned).unwrap_or_default();
-    let before = WeightSet::of_config(&updated.before.plugin.config);
-    let changes = change::differences(&before, &after);
-    if changes.is_empty() {
-        return Ok("every weight was zero already; the zeros are now explicit".to_owned());
-    }
-    Ok(changes
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n"))
+    let lines: Vec<String> = aborted.changes.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }

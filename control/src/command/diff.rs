@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use sluice_core::plan::Node;
+use anyhow::bail;
 
 use super::arguments::{OutputArgs, StoreArgs};
+use super::changes::sentence;
 use super::outcome::Outcome;
-use super::{plan_with, sentence, stores};
-use crate::command::output;
-use crate::model::churn::moves;
+use super::{output, stores};
+use crate::model::churn::Move;
+use crate::model::plugin::plugin;
 use crate::model::weights::Share;
-use crate::model::{change, plugin, refusal};
-use crate::store::Store as _;
+use crate::operations::diff::{Against, diff};
+use crate::operations::set::Setting;
 
 /// `sluice diff`.
 #[derive(clap::Args, Debug)]
@@ -37,33 +38,26 @@ pub(super) struct Diff {
 }
 
 pub(super) async fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
-    let snapshot = stores::one(&arguments.store).await?.snapshot().await?;
-    let before = snapshot.plugin.plan(&Node::default())?;
-    let after = match (&arguments.file, &arguments.split) {
-        (Some(file), _) => plugin::plugin(file)?.plan(&Node::default())?,
-        (None, Some(split)) => {
-            let owned = change::set(
-                &snapshot.state(),
-                &before,
-                split,
-                &arguments.audience,
-                &arguments.shares,
-            )?;
-            let after = plan_with(&snapshot.state(), &owned)?;
-            refusal::check(&before, &after, Some(split))?;
-            after
-        }
+    let store = stores::one(&arguments.store).await?;
+    let against = match (&arguments.file, &arguments.split) {
+        (Some(file), _) => Against::Plugin(plugin(file)?),
+        (None, Some(split)) => Against::Setting(Setting {
+            split,
+            audience: &arguments.audience,
+            shares: &arguments.shares,
+        }),
         (None, None) => {
-            anyhow::bail!("name a split and its new shares, or another configuration with -f")
+            bail!("name a split and its new shares, or another configuration with -f")
         }
     };
-    output::print(
-        arguments.output.output,
-        &moves(&before, &after),
-        |moves| match moves.as_slice() {
-            [] => "nobody would move".to_owned(),
-            moves => moves.iter().map(sentence).collect::<Vec<_>>().join("\n"),
-        },
-    )?;
+    let moves = diff(&store, &against).await?;
+    output::print(arguments.output.output, &moves, |moves| text(moves))?;
     Ok(Outcome::Good)
+}
+
+fn text(moves: &[Move]) -> String {
+    if moves.is_empty() {
+        return "nobody would move".to_owned();
+    }
+    moves.iter().map(sentence).collect::<Vec<_>>().join("\n")
 }

@@ -1,12 +1,9 @@
 //! `sluice history`: who changed what, when and why.
 
-use serde::Serialize;
-
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores;
-use crate::command::output;
-use crate::store::Store as _;
+use super::{output, stores};
+use crate::operations::history::{PluginEntry, history};
 use crate::store::history::Entry;
 
 /// `sluice history`.
@@ -25,40 +22,19 @@ pub(super) struct History {
     output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Row {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plugin: Option<String>,
-    #[serde(flatten)]
-    entry: Entry,
-}
-
 pub(super) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
-    let mut rows = Vec::new();
-    for (plugin, store) in stores::some(&arguments.store, arguments.scope).await? {
-        rows.extend(store.history().await?.into_iter().map(|entry| Row {
-            plugin: plugin.clone(),
-            entry,
-        }));
-    }
-    if let Some(split) = &arguments.split {
-        rows.retain(|row| {
-            row.entry
-                .changes
-                .iter()
-                .any(|change| change.key.split == *split)
-        });
-    }
+    let stores = stores::some(&arguments.store, arguments.scope).await?;
+    let rows = history(stores, arguments.split.as_deref()).await?;
     output::print(arguments.output.output, &rows, |rows| text(rows))?;
     Ok(Outcome::Good)
 }
 
-fn text(rows: &[Row]) -> String {
+fn text(rows: &[PluginEntry]) -> String {
     if rows.iter().all(|row| row.plugin.is_none()) {
         let header = ["REVISION", "AT", "BY", "COMMAND", "CHANGES", "REASON"];
         return output::table(header, rows.iter().map(|row| cells(&row.entry)));
     }
-    let with_plugin = |row: &Row| {
+    let with_plugin = |row: &PluginEntry| {
         let [revision, at, by, command, changes, reason] = cells(&row.entry);
         [
             row.plugin.clone().unwrap_or_default(),

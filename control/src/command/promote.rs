@@ -5,15 +5,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::arguments::{ClusterArgs, ForceArgs, ReasonArgs};
+use super::changes::{report, say_notes, terms};
 use super::outcome::Outcome;
-use super::{Change, Mode, stores};
-use crate::command::output;
-use crate::model::weights::WeightSet;
-use crate::model::{change, refusal};
+use super::{output, stores};
 use crate::operations::Caller;
-use crate::store::Store as _;
+use crate::operations::promote::{PromoteError, Side, promote};
 use crate::store::kubernetes::Kubernetes;
-use sluice_core::plan::Node;
 
 /// `sluice promote`.
 #[derive(clap::Args, Debug)]
@@ -53,51 +50,40 @@ pub(super) struct Environment {
 }
 
 pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<Outcome> {
-    let split = &arguments.split;
     let (from, to) = (
-        store(arguments, &arguments.from).await?,
-        store(arguments, &arguments.to).await?,
+        side(arguments, &arguments.from).await?,
+        side(arguments, &arguments.to).await?,
     );
-    let source = from
-        .snapshot()
-        .await
-        .with_context(|| format!("--from {}", arguments.from))?
-        .plugin;
-    let plan = source.plan(&Node::default())?;
-    refusal::find_split(&plan, split).with_context(|| format!("--from {}", arguments.from))?;
-    let weights = WeightSet::of_config(&source.config).only(split);
-    let change = Change {
-        caller,
-        mode: Mode::of(arguments.dry_run),
-        force: arguments.force,
-        command: format!(
-            "promote {split} --from {} --to {}",
-            arguments.from, arguments.to
-        ),
-        split: Some(split),
-        reason: &arguments.reason,
-    };
-    let report = change
-        .make(&to, |snapshot, plan| {
-            Ok(change::promote(&snapshot.state(), plan, split, &weights)?)
-        })
-        .await
-        .with_context(|| format!("--to {}", arguments.to))?;
-    output::line(report);
+    let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
+    let made = promote((&from, &to), caller, &arguments.split, &terms).await;
+    let made = made.map_err(|error| located(error, &from.name, &to.name))?;
+    say_notes(&made.notes);
+    output::line(report(&made));
     Ok(Outcome::Good)
 }
 
-async fn store(arguments: &Promote, environment: &Environment) -> anyhow::Result<Kubernetes> {
+async fn side(arguments: &Promote, environment: &Environment) -> anyhow::Result<Side<Kubernetes>> {
     let named = ClusterArgs {
         namespace: Some(environment.namespace.clone()),
         context: environment.context.clone(),
         kubeconfig: arguments.kubeconfig.clone(),
         plugin: None,
     };
+    let name = environment.to_string();
     let cluster = stores::cluster(&named)
         .await
-        .with_context(|| environment.to_string())?;
-    Ok(Kubernetes::new(cluster, arguments.plugin.clone()))
+        .with_context(|| name.clone())?;
+    let store = Kubernetes::new(cluster, arguments.plugin.clone());
+    Ok(Side { name, store })
+}
+
+/// The error with the option that it is about.
+fn located(error: PromoteError, from: &str, to: &str) -> anyhow::Error {
+    match error {
+        PromoteError::Source(error) => anyhow::Error::from(error).context(format!("--from {from}")),
+        PromoteError::Unreadable(error) => error,
+        PromoteError::Target(error) => anyhow::Error::from(error).context(format!("--to {to}")),
+    }
 }
 
 impl std::str::FromStr for Environment {

@@ -1,11 +1,11 @@
 //! `sluice redraw`: draws other users for the next canary.
 
-use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
+use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
+use super::changes::{report, say_notes, terms};
 use super::outcome::Outcome;
-use super::{Change, Mode};
-use crate::model::change;
-use crate::model::weights::WeightSet;
+use super::{output, stores};
 use crate::operations::Caller;
+use crate::operations::redraw::redraw;
 
 /// `sluice redraw`.
 #[derive(clap::Args, Debug)]
@@ -30,33 +30,11 @@ pub(super) struct Redraw {
 }
 
 pub(super) async fn run(arguments: &Redraw, caller: &Caller) -> anyhow::Result<Outcome> {
-    let change = Change {
-        caller,
-        mode: Mode::of(arguments.dry_run),
-        force: arguments.force,
-        command: format!("redraw {}", arguments.split),
-        split: Some(&arguments.split),
-        reason: &arguments.reason,
-    };
-    let today = caller
-        .now()
-        .to_string()
-        .chars()
-        .take(10)
-        .collect::<String>();
-    let made = change.make_in(&arguments.store, ScopeArgs::default(), |snapshot, plan| {
-        let effective = WeightSet::of_config(&snapshot.plugin.config);
-        let current = effective.draw(&arguments.split);
-        let letters = arguments
-            .draw
-            .clone()
-            .unwrap_or_else(|| change::letters(&today, current));
-        Ok(change::redraw(
-            &snapshot.state(),
-            plan,
-            &arguments.split,
-            &letters,
-        )?)
-    });
-    made.await
+    let store = stores::one(&arguments.store).await?;
+    let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
+    let letters = arguments.draw.as_deref();
+    let made = redraw(&store, caller, &arguments.split, letters, &terms).await?;
+    say_notes(&made.notes);
+    output::line(report(&made));
+    Ok(Outcome::Good)
 }

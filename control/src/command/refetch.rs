@@ -1,13 +1,10 @@
 //! `sluice refetch`: an annotation edit that makes the agents of stuck proxies fetch the module again.
-//!
-//! Agents do not retry a failed fetch by themselves; any push of the plugin makes them (measured on Istio 1.31).
 
 use super::arguments::{ClusterArgs, ScopeArgs};
 use super::outcome::Outcome;
-use super::stores;
-use crate::cluster::plugins::Found;
-use crate::command::output;
+use super::{output, stores};
 use crate::operations::Caller;
+use crate::operations::refetch::refetch;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice refetch`.
@@ -22,30 +19,25 @@ pub(super) struct Refetch {
 }
 
 pub(super) async fn run(arguments: &Refetch, caller: &Caller) -> anyhow::Result<Outcome> {
-    let now = caller.now();
-    let say = |found: &Found| {
-        output::line(format!(
-            "{}: pushed again; see `sluice status`",
-            found.plugin.source
-        ))
-    };
     if !arguments.scope.all_namespaces {
-        let store = Kubernetes::new(
-            stores::cluster(&arguments.cluster).await?,
-            arguments.cluster.plugin.clone(),
-        );
-        say(&store.touch(now).await?);
+        let cluster = stores::cluster(&arguments.cluster).await?;
+        let store = Kubernetes::new(cluster, arguments.cluster.plugin.clone());
+        say(&refetch(&store, caller).await?);
         return Ok(Outcome::Good);
     }
     let mut outcome = Outcome::Good;
     for (title, store) in stores::everywhere(&arguments.cluster).await? {
-        match store.touch(now).await {
-            Ok(found) => say(&found),
+        match refetch(&store, caller).await {
+            Ok(plugin) => say(&plugin),
             Err(error) => {
-                output::error(&error.context(title));
+                output::error(&anyhow::Error::from(error).context(title));
                 outcome = Outcome::Problems;
             }
         }
     }
     Ok(outcome)
+}
+
+fn say(plugin: &str) {
+    output::line(format!("{plugin}: pushed again; see `sluice status`"));
 }

@@ -1,15 +1,11 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
 use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
+use super::changes::{report, say_notes, terms};
 use super::outcome::Outcome;
-use super::{Change, Mode, stores};
-use crate::command::output;
-use crate::model::change;
-use crate::model::refusal::Refusal;
-use crate::model::weights::WeightSet;
+use super::{output, stores};
 use crate::operations::Caller;
-use crate::store::Store as _;
-use crate::store::history::Entry;
+use crate::operations::rollback::rollback;
 
 /// `sluice rollback`.
 #[derive(clap::Args, Debug)]
@@ -33,39 +29,9 @@ pub(super) struct Rollback {
 
 pub(super) async fn run(arguments: &Rollback, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = stores::one(&arguments.store).await?;
-    let change = Change {
-        caller,
-        mode: Mode::of(arguments.dry_run),
-        force: arguments.force,
-        command: arguments
-            .to
-            .map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
-        split: None,
-        reason: &arguments.reason,
-    };
-    // What is remembered never changes, so it needs no turn.
-    let earlier = earlier(&store.history().await?, arguments.to)?;
-    let made = change.make(&store, |snapshot, _| {
-        Ok(change::restore(&snapshot.state(), &earlier))
-    });
-    output::line(made.await?);
+    let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
+    let made = rollback(&store, caller, arguments.to, &terms).await?;
+    say_notes(&made.notes);
+    output::line(report(&made));
     Ok(Outcome::Good)
-}
-
-fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
-    match to {
-        Some(to) => {
-            let entry = history
-                .iter()
-                .find(|entry| entry.revision == to)
-                .ok_or(Refusal::NoRevision(to))?;
-            Ok(entry.after.clone())
-        }
-        None => match history {
-            [] => Err(Refusal::NothingEarlier),
-            // A history with one entry was never cut: before it, there were no weights of ours.
-            [_] => Ok(WeightSet::default()),
-            [.., previous, _] => Ok(previous.after.clone()),
-        },
-    }
 }

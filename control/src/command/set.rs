@@ -1,10 +1,12 @@
 //! `sluice set`: changes a split's weights.
 
 use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
+use super::changes::{report, say_notes, terms};
 use super::outcome::Outcome;
-use super::{Change, Mode};
-use crate::model::change;
+use super::{output, stores};
 use crate::operations::Caller;
+use crate::operations::plugins::with_split;
+use crate::operations::set::{Setting, set};
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
@@ -30,33 +32,37 @@ pub(super) struct Set {
 }
 
 pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome> {
-    let typed = &arguments.change;
-    let shares: Vec<String> = typed
-        .shares
-        .iter()
-        .map(|share| format!("{}={}", share.challenger, share.percent))
-        .collect();
-    let audience = if typed.audience == "everyone" {
-        String::new()
-    } else {
-        format!(" --audience {}", typed.audience)
+    let ShareArgs {
+        split,
+        audience,
+        shares,
+    } = &arguments.change;
+    let setting = Setting {
+        split,
+        audience,
+        shares,
     };
-    let change = Change {
-        caller,
-        mode: Mode::of(arguments.dry_run),
-        force: arguments.force,
-        command: format!("set {} {}{audience}", typed.split, shares.join(" ")),
-        split: Some(&typed.split),
-        reason: &arguments.reason,
-    };
-    let made = change.make_in(&arguments.store, arguments.scope, |snapshot, plan| {
-        Ok(change::set(
-            &snapshot.state(),
-            plan,
-            &typed.split,
-            &typed.audience,
-            &typed.shares,
-        )?)
-    });
-    made.await
+    let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
+    if !arguments.scope.all_namespaces {
+        let store = stores::one(&arguments.store).await?;
+        let made = set(&store, caller, &setting, &terms).await?;
+        say_notes(&made.notes);
+        output::line(report(&made));
+        return Ok(Outcome::Good);
+    }
+    let cluster = stores::cluster(&arguments.store.cluster).await?;
+    let mut outcome = Outcome::Good;
+    for (title, store) in with_split(&cluster, split).await? {
+        match set(&store, caller, &setting, &terms).await {
+            Ok(made) => {
+                say_notes(&made.notes);
+                output::line(format!("{title}:\n{}", report(&made)));
+            }
+            Err(error) => {
+                output::error(&anyhow::Error::from(error).context(title));
+                outcome = Outcome::Problems;
+            }
+        }
+    }
+    Ok(outcome)
 }

@@ -5,14 +5,12 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::arguments::{ClusterArgs, ScopeArgs, StoreArgs};
-use crate::cluster::plugins::{self, Scope};
 use crate::cluster::{Address, Cluster};
 use crate::model::plugin::{self, Plugin};
-use crate::model::suggest;
+use crate::operations::plugins::{self, TitledStore};
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
 use crate::store::{AnyStore, Store as _};
-use sluice_core::plan::Node;
 
 /// A place where configurations are kept.
 pub(super) enum Place {
@@ -71,31 +69,17 @@ pub(super) async fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow
 pub(super) async fn everywhere(
     arguments: &ClusterArgs,
 ) -> anyhow::Result<Vec<(String, Kubernetes)>> {
-    let cluster = cluster(arguments).await?;
-    let found = plugins::ours(&cluster, &Scope::Everywhere).await?;
-    if found.is_empty() {
-        bail!(
-            "the cluster has no plugin of ours, that is no WasmPlugin or TrafficExtension with `splits`"
-        );
-    }
-    Ok(found
-        .iter()
-        .map(|found| {
-            (
-                found.plugin.source.clone(),
-                Kubernetes::of(cluster.clone(), found),
-            )
-        })
-        .collect())
+    Ok(plugins::everywhere(&cluster(arguments).await?).await?)
 }
 
 /// The stores that the arguments name: one without a title, or with `-A` every plugin with its own.
 pub(super) async fn some(
     arguments: &StoreArgs,
     scope: ScopeArgs,
-) -> anyhow::Result<Vec<(Option<String>, AnyStore)>> {
+) -> anyhow::Result<Vec<TitledStore>> {
     if !scope.all_namespaces {
-        return Ok(vec![(None, one(arguments).await?)]);
+        let store = one(arguments).await?;
+        return Ok(vec![TitledStore { title: None, store }]);
     }
     if let Some(dir) = &arguments.dir {
         bail!(
@@ -103,37 +87,10 @@ pub(super) async fn some(
             dir.display()
         );
     }
-    let found = everywhere(&arguments.cluster).await?.into_iter();
-    Ok(found
-        .map(|(title, store)| (Some(title), AnyStore::Kubernetes(store)))
-        .collect())
-}
-
-/// Every plugin of the cluster that has a split; all of them when none is named.
-pub(super) async fn with_split(
-    arguments: &StoreArgs,
-    split: Option<&str>,
-) -> anyhow::Result<Vec<(String, Kubernetes)>> {
-    let mut known = std::collections::BTreeSet::new();
-    let mut wanted = Vec::new();
-    for (title, store) in everywhere(&arguments.cluster).await? {
-        let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
-        if split.is_none_or(|split| plan.split_named(split).is_some()) {
-            wanted.push((title, store));
-        }
-        known.extend(
-            plan.splits()
-                .iter()
-                .map(|split| split.definition.name.to_string()),
-        );
-    }
-    match split {
-        Some(split) if wanted.is_empty() => {
-            bail!(
-                "no plugin has a split {split:?}; {}",
-                suggest::hint(split, known.iter().map(String::as_str))
-            )
-        }
-        _ => Ok(wanted),
-    }
+    let titled = |(title, store)| TitledStore {
+        title: Some(title),
+        store: AnyStore::Kubernetes(store),
+    };
+    let found = everywhere(&arguments.cluster).await?;
+    Ok(found.into_iter().map(titled).collect())
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_core::allocation::Percent;
-use sluice_core::plan::Plan;
+use sluice_core::config::{Document, Unreadable};
+use sluice_core::plan::{Node, Plan};
 
 use crate::model::plugin::merge;
 use crate::model::refusal::{Refusal, check_audience, check_challenger, find_split, no_split};
@@ -38,6 +39,15 @@ impl State {
         }
         merge(&mut config, owned.to_config());
         config
+    }
+
+    /// The plan with other weights and draws of ours, for a proxy of which nothing is known.
+    ///
+    /// # Errors
+    /// When the configuration is unreadable as a whole.
+    pub fn plan_with(&self, owned: &WeightSet) -> Result<Plan, Unreadable> {
+        let document = Document::from_value(self.with(owned))?;
+        Ok(Plan::build(&document, &Node::default(), None))
     }
 }
 
@@ -257,8 +267,6 @@ mod tests {
     use super::*;
     use crate::model::refusal::check;
     use serde_json::json;
-    use sluice_core::config::Document;
-    use sluice_core::plan::Node;
 
     fn state(config: Value) -> (State, Plan) {
         let plan = Plan::build(

@@ -118,7 +118,7 @@ fn variant(split: &Split, place: u8) -> String {
 }
 
 /// Two challengers whose ranges meet for an audience: a ramp may then move users between them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Meeting {
     /// The split.
     pub split: String,

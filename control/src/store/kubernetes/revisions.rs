@@ -15,6 +15,7 @@ use super::split_change::SplitChange;
 use crate::cluster::code;
 use crate::cluster::plugins::Found;
 use crate::model::plugin::API_VERSION;
+use crate::store::Note;
 use crate::store::history::{Entry, KEPT};
 
 /// The label that holds the plugin's uid.
@@ -38,7 +39,7 @@ pub(super) async fn record(
     client: &Client,
     found: &Found,
     applied: &[(&SplitChange, Option<i64>)],
-) -> Vec<String> {
+) -> Vec<Note> {
     if applied.is_empty() {
         return Vec::new();
     }
@@ -64,23 +65,21 @@ pub(super) async fn record(
     match forget(client, found).await {
         Ok(()) => Vec::new(),
         Err(error) if code(&error) == Some(403) => Vec::new(),
-        Err(error) => vec![format!(
-            "old entries of the history could not be removed: {error}"
-        )],
+        Err(error) => vec![Note::NotForgotten {
+            why: error.to_string(),
+        }],
     }
 }
 
-fn not_remembered(error: &kube::Error) -> String {
+fn not_remembered(error: &kube::Error) -> Note {
     let why = match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
     };
-    let advice = if code(error) == Some(403) {
-        "; the Role in wasmplugin/base/rbac.yaml has the right"
-    } else {
-        ""
-    };
-    format!("the change was made, but `sluice history` will not have it: {why}{advice}")
+    Note::NotRemembered {
+        why,
+        is_forbidden: code(error) == Some(403),
+    }
 }
 
 async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> kube::Result<()> {

@@ -1,0 +1,77 @@
+//! How the commands that change weights say it: their terms, and what became of a change in words.
+
+use super::arguments::{ForceArgs, ReasonArgs};
+use super::output;
+use crate::model::churn::{Meeting, Move};
+use crate::operations::change::{ChangeOutcome, Effect, Mode, Redraw, Terms};
+use crate::store::{Note, OthersFields};
+
+/// The terms that were typed.
+pub(super) fn terms(is_dry_run: bool, force: ForceArgs, reason: &ReasonArgs) -> Terms {
+    Terms {
+        mode: if is_dry_run {
+            Mode::DryRun
+        } else {
+            Mode::Write
+        },
+        others_fields: if force.force {
+            OthersFields::TakeOver
+        } else {
+            OthersFields::Respect
+        },
+        reason: reason.reason.clone(),
+    }
+}
+
+/// Says what went wrong beside a change, on standard error.
+pub(super) fn say_notes(notes: &[Note]) {
+    for note in notes {
+        output::note(format!("note: {note}"));
+    }
+}
+
+/// A change in words: what it sets, whom it moves, and what to beware of.
+pub(super) fn report(outcome: &ChangeOutcome) -> String {
+    let suffix = if outcome.effect == Effect::DryRun {
+        " (dry run: nothing was written)"
+    } else {
+        ""
+    };
+    let changes = outcome.changes.iter().map(ToString::to_string);
+    let mut lines: Vec<String> = changes
+        .chain(outcome.redraws.iter().map(redraw))
+        .map(|line| line + suffix)
+        .collect();
+    if lines.is_empty() {
+        return format!("nothing to change: the weights are already so{suffix}");
+    }
+    lines.extend(outcome.moves.iter().map(sentence));
+    lines.extend(outcome.meetings.iter().map(warning));
+    lines.join("\n")
+}
+
+/// `moves 5 % of web's everyone from stable to canary`.
+pub(super) fn sentence(found: &Move) -> String {
+    let percent = (found.percent * 1_000.0).round() / 1_000.0;
+    format!(
+        "moves {percent} % of {}'s {} from {} to {}",
+        found.split, found.audience, found.from, found.to
+    )
+}
+
+/// `web draw: none -> 2026-11-20`.
+fn redraw(Redraw { split, from, to }: &Redraw) -> String {
+    let [from, to] = [from, to].map(|draw| draw.as_deref().unwrap_or("none"));
+    format!("{split} draw: {from} -> {to}")
+}
+
+fn warning(meeting: &Meeting) -> String {
+    let Meeting {
+        split,
+        audience,
+        challengers: [one, other],
+    } = meeting;
+    format!(
+        "warning: {split} {audience}: the ranges of {one} and {other} meet; further changes may move users between them"
+    )
+}

@@ -1,0 +1,50 @@
+//! Going back to earlier weights and draws, as a new change.
+
+use super::change::{ChangeOutcome, Subject, Terms, make};
+use super::{Caller, OperationError};
+use crate::model::change;
+use crate::model::refusal::Refusal;
+use crate::model::weights::WeightSet;
+use crate::store::Store;
+use crate::store::history::Entry;
+
+/// Goes back to what a revision left; without one, to what was there before the last change.
+///
+/// # Errors
+/// A revision that the history does not have, problems that the change would bring, and a store that cannot be read or
+/// written.
+pub async fn rollback(
+    store: &impl Store,
+    caller: &Caller,
+    to: Option<u64>,
+    terms: &Terms,
+) -> Result<ChangeOutcome, OperationError> {
+    // What is remembered never changes, so it needs no turn.
+    let earlier = earlier(&store.history().await?, to)?;
+    let subject = Subject {
+        split: None,
+        command: to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
+    };
+    let made = make(store, caller, &subject, terms, |snapshot, _| {
+        Ok(change::restore(&snapshot.state(), &earlier))
+    });
+    made.await
+}
+
+fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
+    match to {
+        Some(to) => {
+            let entry = history
+                .iter()
+                .find(|entry| entry.revision == to)
+                .ok_or(Refusal::NoRevision(to))?;
+            Ok(entry.after.clone())
+        }
+        None => match history {
+            [] => Err(Refusal::NothingEarlier),
+            // A history with one entry was never cut: before it, there were no weights of ours.
+            [_] => Ok(WeightSet::default()),
+            [.., previous, _] => Ok(previous.after.clone()),
+        },
+    }
+}

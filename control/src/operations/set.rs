@@ -1,0 +1,59 @@
+//! Setting weights of one audience of a split; the others stay.
+
+use sluice_core::plan::EVERYONE;
+
+use super::change::{ChangeOutcome, Subject, Terms, make};
+use super::{Caller, OperationError};
+use crate::model::change;
+use crate::model::weights::Share;
+use crate::store::Store;
+
+/// Which weights are set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting<'a> {
+    /// The split.
+    pub split: &'a str,
+    /// Whose weights: a rule's name, or `everyone`.
+    pub audience: &'a str,
+    /// The challengers with their percentages.
+    pub shares: &'a [Share],
+}
+
+/// Sets the weights of one audience.
+///
+/// # Errors
+/// What the plugin does not have, problems that the change would bring, and a store that cannot be read or written.
+pub async fn set(
+    store: &impl Store,
+    caller: &Caller,
+    setting: &Setting<'_>,
+    terms: &Terms,
+) -> Result<ChangeOutcome, OperationError> {
+    let Setting {
+        split,
+        audience,
+        shares,
+    } = *setting;
+    let subject = Subject {
+        split: Some(split),
+        command: command(setting),
+    };
+    let made = make(store, caller, &subject, terms, |snapshot, plan| {
+        change::set(&snapshot.state(), plan, split, audience, shares)
+    });
+    made.await
+}
+
+/// `set web canary=10 --audience staff`, as the history shows it.
+fn command(setting: &Setting<'_>) -> String {
+    let shares = setting.shares.iter();
+    let shares: Vec<String> = shares
+        .map(|share| format!("{}={}", share.challenger, share.percent))
+        .collect();
+    let audience = if setting.audience == EVERYONE {
+        String::new()
+    } else {
+        format!(" --audience {}", setting.audience)
+    };
+    format!("set {} {}{audience}", setting.split, shares.join(" "))
+}

@@ -1,0 +1,78 @@
+//! The weights in force: the share of every variant, as the filter serves it.
+
+use serde::Serialize;
+use sluice_core::plan::{Node, Plan, Split};
+
+use super::OperationError;
+use super::plugins::TitledStore;
+use crate::model::churn::audiences;
+use crate::model::refusal::find_split;
+use crate::store::Store as _;
+
+/// The share of one variant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServedShare {
+    /// The plugin; `None` where only one store is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// The split.
+    pub split: String,
+    /// Whose share: a rule's name, or `everyone`.
+    pub audience: String,
+    /// The variant.
+    pub variant: String,
+    /// Percent of the audience's users.
+    pub percent: f64,
+}
+
+/// The shares in every store; of one split where one is named, which then need not be in every plugin.
+///
+/// # Errors
+/// The first store that cannot be read, and a split that is in none.
+pub async fn weights(
+    stores: Vec<TitledStore>,
+    split: Option<&str>,
+) -> Result<Vec<ServedShare>, OperationError> {
+    let mut all = Vec::new();
+    for TitledStore { title, store } in stores {
+        let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
+        match (chosen(&plan, split), &title) {
+            (Ok(splits), _) => {
+                all.extend(splits.into_iter().flat_map(|split| of_split(split, &title)))
+            }
+            // Of several plugins, some may lack the split.
+            (Err(_), Some(_)) => {}
+            (Err(refusal), None) => return Err(refusal),
+        }
+    }
+    match split {
+        Some(split) if all.is_empty() => Err(OperationError::NowhereSplit {
+            split: split.to_owned(),
+            hint: None,
+        }),
+        _ => Ok(all),
+    }
+}
+
+fn chosen<'p>(plan: &'p Plan, split: Option<&str>) -> Result<Vec<&'p Split>, OperationError> {
+    match split {
+        Some(split) => Ok(vec![find_split(plan, split)?]),
+        None => Ok(plan.splits().iter().collect()),
+    }
+}
+
+fn of_split(split: &Split, plugin: &Option<String>) -> Vec<ServedShare> {
+    let mut shares = Vec::new();
+    for (audience, rule) in audiences(split) {
+        for (variant, index) in split.definition.variants.iter().zip(0_u8..) {
+            shares.push(ServedShare {
+                plugin: plugin.clone(),
+                split: split.definition.name.to_string(),
+                audience: audience.clone(),
+                variant: variant.to_string(),
+                percent: split.allocation(rule).share(index).as_f64(),
+            });
+        }
+    }
+    shares
+}
