@@ -1,6 +1,7 @@
 //! What is wrong between documents: plugins, the routes that match their headers, subsets. What one configuration says
 //! is the plan's and [`crate::analyze::lint`]'s; what only a running cluster knows is nobody's here.
 
+pub mod claims;
 pub mod lint;
 mod plugins;
 mod routes;

@@ -3,7 +3,6 @@
 pub mod change;
 pub mod churn;
 pub mod input;
-pub mod manifests;
 pub mod plugin;
 pub mod refusal;
 pub mod resources;

@@ -16,6 +16,7 @@ pub mod promote;
 pub mod push;
 pub mod redraw;
 pub mod refetch;
+pub mod render;
 pub mod rollback;
 pub mod set;
 pub mod simulate;

@@ -1,5 +1,6 @@
 //! What is allowed and yet likely a mistake: warnings of `sluice validate`.
 
+use super::claims::asks_for_claims;
 use serde_json::Value;
 use sluice_core::config::Document;
 use sluice_core::identity::Source;
@@ -109,11 +110,7 @@ fn identities(split: &Split, warnings: &mut Vec<String>) {
     {
         warnings.push(format!("splits.{name}.identity: every request has an address, so the anonymous cookie after it is never used; users behind one address share a variant"));
     }
-    let has_claim = identity
-        .iter()
-        .any(|source| matches!(source, Source::Claim(_)))
-        || conditions(split).any(|(_, condition)| matches!(condition.subject, Subject::Claim(_)));
-    if has_claim && split.definition.inherit {
+    if asks_for_claims(&split.definition) && split.definition.inherit {
         warnings.push(format!("splits.{name}: claims are read on gateways only (phase AUTHZ); sidecars that inherit rely on a gateway before them"));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::claims::asks_for_claims;
 use super::{Findings, Planned};
-use crate::model::manifests::needs_claims;
 use crate::model::resources::plugin::{Module, Scope};
 
 /// What Istio makes of a match without a mode, and of no match at all.
@@ -94,7 +94,7 @@ fn scope(plugin: &Planned<'_>, scope: &Scope, findings: &mut Findings) {
         .plan
         .splits()
         .iter()
-        .filter(|split| needs_claims(&split.definition))
+        .filter(|split| asks_for_claims(&split.definition))
     {
         let name = &split.definition.name;
         if scope.phase.as_deref() == Some("AUTHN") {

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{FieldError, part};
-use crate::model::plugin::Kind;
+use crate::model::plugin::{API_VERSION, Kind, merge};
 
 /// Which module runs in which proxies.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,5 +146,27 @@ impl PluginSpec {
             scope: Scope::read(document)?,
             module,
         })
+    }
+
+    /// The resource of a kind to apply; a bare configuration is none and becomes a WasmPlugin.
+    ///
+    /// # Errors
+    /// When a value has no counterpart in JSON.
+    pub fn to_document(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> serde_json::Result<Value> {
+        let mut spec = serde_json::to_value(&self.scope)?;
+        let module = serde_json::to_value(&self.module)?;
+        match kind {
+            Kind::TrafficExtension => spec["wasm"] = module,
+            _ => merge(&mut spec, module),
+        }
+        Ok(json!({
+            "apiVersion": API_VERSION, "kind": kind.name(),
+            "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+        }))
     }
 }
