@@ -152,7 +152,7 @@ impl CaseRequest {
                 let definition = &plan.split(decision.split).unwrap().definition;
                 let value = match decision.variant {
                     _ if is_open(decision.reason) => "?",
-                    Some(place) => &definition.variants[usize::from(place)],
+                    Some(variant) => definition.variant_name(variant),
                     None => "-",
                 };
                 let mut rest = decision.reason.name().to_owned();

@@ -5,7 +5,7 @@ mod virtual_service;
 
 use std::collections::BTreeSet;
 
-use sluice_core::hosts::HostPattern;
+use sluice_core::hosts::MatchHost;
 use sluice_core::plan::Split;
 
 use super::{Findings, Planned, resources};
@@ -111,7 +111,7 @@ impl HeaderMatch {
 /// A host of a route must be one on which the split decides: elsewhere a client's own header would be routed on.
 fn must_be_decided(title: &str, field: &str, host: &str, split: &Split, findings: &mut Findings) {
     let patterns = &split.definition.hosts;
-    if patterns.is_empty() || patterns.iter().any(|pattern| covers(pattern, host)) {
+    if patterns.is_empty() || patterns.iter().any(|own| covers(own, host)) {
         return;
     }
     findings.problem(
@@ -123,14 +123,15 @@ fn must_be_decided(title: &str, field: &str, host: &str, split: &Split, findings
     );
 }
 
-/// Whether a split's host, of which a wildcard begins with a dot, covers a route's host, which may be a wildcard too.
-fn covers(pattern: &HostPattern, host: &str) -> bool {
+/// Whether a split's host covers a route's host, which may be a wildcard too.
+fn covers(own: &MatchHost, host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    match (pattern.starts_with('.'), host.strip_prefix('*')) {
-        (true, Some(suffix)) => suffix.ends_with(&**pattern),
-        (true, None) => host.ends_with(&**pattern) && host.len() > pattern.len(),
-        (false, Some(_)) => false,
-        (false, None) => host == **pattern,
+    match own {
+        MatchHost::Exact(name) => host == **name,
+        // What is left of a name below is a label and a dot; of a wildcard, at least `*.`.
+        MatchHost::Suffix(suffix) => host
+            .strip_suffix(suffix.as_ref())
+            .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1),
     }
 }
 

@@ -207,13 +207,13 @@ fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
                 .iter()
                 .map(|variant| requests(variant))
                 .sum();
-            for (variant, place) in split.definition.variants.iter().zip(0_u8..) {
+            for (index, variant) in split.definition.named_variants() {
                 let own = requests(variant);
                 let percent = own
                     .zip(all)
                     .filter(|(_, all)| *all > 0)
                     .map(|(own, all)| own as f64 * 100.0 / all as f64);
-                let wanted = split.allocation(rule).share(place).as_f64();
+                let wanted = split.allocation(rule).share(index).as_f64();
                 let row = Row {
                     split: name.to_string(),
                     audience: audience.clone(),

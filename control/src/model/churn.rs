@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sluice_core::allocation::{Allocation, Percent};
+use sluice_core::index::VariantIndex;
 use sluice_core::plan::{EVERYONE, Plan, Split};
 
 /// One move of users between two variants.
@@ -108,13 +109,8 @@ fn moves_of(
     shares.into_iter().map(to_move).collect()
 }
 
-fn variant(split: &Split, place: u8) -> String {
-    split
-        .definition
-        .variants
-        .get(usize::from(place))
-        .map_or("fallback", AsRef::as_ref)
-        .to_owned()
+fn variant(split: &Split, variant: VariantIndex) -> String {
+    split.definition.variant_name(variant).to_owned()
 }
 
 /// Two challengers whose ranges meet for an audience: a ramp may then move users between them.
@@ -134,9 +130,10 @@ pub fn meetings(plan: &Plan) -> Vec<Meeting> {
     for split in plan.splits() {
         for (audience, rule) in audiences(split) {
             let ranges = split.allocation(rule).ranges();
-            let touching = ranges
-                .windows(2)
-                .filter(|pair| pair[0].variant != 0 && pair[1].variant != 0);
+            let touching = ranges.windows(2).filter(|pair| {
+                pair.iter()
+                    .all(|range| range.variant != VariantIndex::FALLBACK)
+            });
             // Up to two challengers meet only when nothing is left to the fallback, and then nobody moves between them
             // unless both weights change.
             let is_at_risk = split.definition.challengers().len() > 2;

@@ -4,6 +4,7 @@
 //! them decides on its kind.
 
 use sluice_core::allocation::Percent;
+use sluice_core::index::VariantIndex;
 use sluice_core::plan::{EVERYONE, Plan, Split};
 use sluice_core::problem::Problem;
 
@@ -159,7 +160,7 @@ pub(super) fn check_challenger(split: &Split, challenger: &str) -> Result<(), Re
     if challengers().any(|known| known == challenger) {
         return Ok(());
     }
-    if split.definition.variant(challenger.as_bytes()) == Some(0) {
+    if split.definition.variant(challenger.as_bytes()) == Some(VariantIndex::FALLBACK) {
         let challengers = challengers().collect::<Vec<_>>().join(", ");
         return Err(Refusal::Fallback {
             split: name,

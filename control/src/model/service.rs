@@ -117,6 +117,6 @@ mod tests {
     #[test]
     fn the_full_name_is_one_by_which_the_filter_knows_the_service() {
         let names = sluice_core::hosts::service_names(&web().to_string(), None).unwrap();
-        assert!(names.iter().any(|name| **name == *web().host()));
+        assert!(names.iter().any(|name| name.to_string() == web().host()));
     }
 }

@@ -9,6 +9,7 @@ use sluice_core::allocation::Percent;
 use sluice_core::config::Anonymous;
 
 use sluice_core::decide::{Audience, Decision, Reason, decide};
+use sluice_core::index::VariantIndex;
 use sluice_core::matching::Rule;
 use sluice_core::plan::{Plan, Split};
 use sluice_core::problem::Problem;
@@ -185,6 +186,7 @@ fn draw(plan: &Plan, split: &Split, request: &Described, decision: &Decision) ->
         .bucket
         .filter(|_| decision.reason == Reason::Bucket)
         .map(|bucket| allocation.range(bucket));
+    let challengers = split.definition.named_variants().skip(1);
     Draw {
         rules_failed: rules
             .iter()
@@ -194,9 +196,9 @@ fn draw(plan: &Plan, split: &Split, request: &Described, decision: &Decision) ->
         rule_matched: matched
             .and_then(|index| rules.get(index))
             .map(|rule| rule.name.to_string()),
-        shares: (1..split.definition.variants.len())
-            .chain([0])
-            .filter_map(|index| u8::try_from(index).ok())
+        shares: challengers
+            .map(|(challenger, _)| challenger)
+            .chain([VariantIndex::FALLBACK])
             .map(|index| (variant(split, index), allocation.share(index)))
             .collect(),
         sources: asked(plan, split, &seen, decision),
@@ -254,12 +256,8 @@ fn asked(
     asked
 }
 
-fn variant(split: &Split, index: u8) -> String {
-    split
-        .definition
-        .variants
-        .get(usize::from(index))
-        .map_or_else(|| "the fallback".to_owned(), ToString::to_string)
+fn variant(split: &Split, index: VariantIndex) -> String {
+    split.definition.variant_name(index).to_owned()
 }
 
 fn name_of<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {

@@ -8,6 +8,7 @@ mod users;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sluice_core::index::VariantIndex;
 use sluice_core::plan::{Plan, Split};
 
 use crate::model::churn::audiences;
@@ -85,13 +86,13 @@ pub struct Correlation {
 pub fn simulate(plan: &Plan, against: Option<&Plan>, users: &Users) -> SimulationReport {
     let mut shares = Vec::new();
     let mut churn = against.map(|_| Vec::new());
-    let mut everyone: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut everyone: Vec<(String, Vec<VariantIndex>)> = Vec::new();
     for split in plan.splits() {
         let buckets = users.buckets(split);
         let later = against.and_then(|plan| plan.split_named(&split.definition.name));
         for (audience, rule) in audiences(split) {
             let allocation = split.allocation(rule);
-            let drawn: Vec<u8> = buckets
+            let drawn: Vec<VariantIndex> = buckets
                 .iter()
                 .map(|&bucket| allocation.variant(bucket))
                 .collect();
@@ -118,7 +119,7 @@ fn shares_of(
     split: &Split,
     audience: &str,
     rule: Option<usize>,
-    drawn: &[u8],
+    drawn: &[VariantIndex],
 ) -> Vec<SimulatedShare> {
     let number = drawn.len() as u64;
     let mut hits = vec![0_u64; split.definition.variants.len()];
@@ -127,7 +128,7 @@ fn shares_of(
             *hit += 1;
         }
     }
-    let share = |((variant, hits), index): ((&str, u64), u8)| {
+    let share = |((index, variant), hits): ((VariantIndex, &str), u64)| {
         let (low, high) = wilson_99(hits, number);
         SimulatedShare {
             split: split.definition.name.to_string(),
@@ -140,11 +141,8 @@ fn shares_of(
     };
     split
         .definition
-        .variants
-        .iter()
-        .map(AsRef::as_ref)
+        .named_variants()
         .zip(hits)
-        .zip(0_u8..)
         .map(share)
         .collect()
 }
@@ -153,7 +151,7 @@ fn churn_of(
     split: &Split,
     later: &Split,
     audience: &str,
-    drawn: &[u8],
+    drawn: &[VariantIndex],
     users: &Users,
 ) -> Vec<SimulatedChurn> {
     let rule = later
@@ -165,21 +163,14 @@ fn churn_of(
         return Vec::new();
     }
     let allocation = later.allocation(rule);
-    let mut table: BTreeMap<(u8, u8), u64> = BTreeMap::new();
+    let mut table: BTreeMap<(VariantIndex, VariantIndex), u64> = BTreeMap::new();
     for (&before, bucket) in drawn.iter().zip(users.buckets(later)) {
         *table
             .entry((before, allocation.variant(bucket)))
             .or_default() += 1;
     }
-    let name = |split: &Split, index: u8| {
-        split
-            .definition
-            .variants
-            .get(usize::from(index))
-            .map_or("", AsRef::as_ref)
-            .to_owned()
-    };
-    let row = |((from, to), number): ((u8, u8), u64)| SimulatedChurn {
+    let name = |split: &Split, index: VariantIndex| split.definition.variant_name(index).to_owned();
+    let row = |((from, to), number): ((VariantIndex, VariantIndex), u64)| SimulatedChurn {
         split: split.definition.name.to_string(),
         audience: audience.to_owned(),
         from: name(split, from),
@@ -190,7 +181,7 @@ fn churn_of(
     table.into_iter().map(row).collect()
 }
 
-fn correlations(drawn: &[(String, Vec<u8>)], users: u64) -> Vec<Correlation> {
+fn correlations(drawn: &[(String, Vec<VariantIndex>)], users: u64) -> Vec<Correlation> {
     let mut all = Vec::new();
     for (index, (one, one_drawn)) in drawn.iter().enumerate() {
         for (other, other_drawn) in drawn.iter().skip(index + 1) {

@@ -64,7 +64,7 @@ fn chosen<'p>(plan: &'p Plan, split: Option<&str>) -> Result<Vec<&'p Split>, Ope
 fn of_split(split: &Split, plugin: &Option<String>) -> Vec<ServedShare> {
     let mut shares = Vec::new();
     for (audience, rule) in audiences(split) {
-        for (variant, index) in split.definition.variants.iter().zip(0_u8..) {
+        for (index, variant) in split.definition.named_variants() {
             shares.push(ServedShare {
                 plugin: plugin.clone(),
                 split: split.definition.name.to_string(),

@@ -4,6 +4,7 @@
 //! fallback (DESIGN section 3, step 6). Whether weights add up is [`crate::plan`]'s to check.
 
 use crate::bucket::BUCKETS;
+use crate::index::VariantIndex;
 
 /// The most variants a split may have: the fallback and a challenger for each anchor.
 pub const MAX_VARIANTS: usize = 8;
@@ -133,8 +134,8 @@ pub struct Range {
     pub start: u32,
     /// One past the last bucket.
     pub end: u32,
-    /// The owner's place in `variants`; 0 is the fallback.
-    pub variant: u8,
+    /// The owner.
+    pub variant: VariantIndex,
 }
 
 impl Range {
@@ -165,10 +166,11 @@ impl Allocation {
         let mut free = vec![Range {
             start: 0,
             end: BUCKETS,
-            variant: 0,
+            variant: VariantIndex::FALLBACK,
         }];
         let mut ranges = Vec::new();
-        for ((variant, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
+        for ((place, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
+            let variant = VariantIndex::new(place);
             for taken in take(&mut free, anchor, share.buckets()) {
                 insert(&mut ranges, Range { variant, ..taken });
             }
@@ -184,8 +186,8 @@ impl Allocation {
         }
     }
 
-    /// The owner of a bucket, as a place in `variants`.
-    pub fn variant(&self, bucket: u32) -> u8 {
+    /// The owner of a bucket.
+    pub fn variant(&self, bucket: u32) -> VariantIndex {
         self.range(bucket).variant
     }
 
@@ -198,7 +200,7 @@ impl Allocation {
             .unwrap_or(Range {
                 start: 0,
                 end: BUCKETS,
-                variant: 0,
+                variant: VariantIndex::FALLBACK,
             })
     }
 
@@ -212,16 +214,16 @@ impl Allocation {
     }
 
     /// The variant that gets everybody, if one does: then identity does not matter.
-    pub fn only_outcome(&self) -> Option<u8> {
+    pub fn only_outcome(&self) -> Option<VariantIndex> {
         match self.ranges.as_ref() {
-            [] => Some(0),
+            [] => Some(VariantIndex::FALLBACK),
             [one] => Some(one.variant),
             _ => None,
         }
     }
 
     /// The share of a variant.
-    pub fn share(&self, variant: u8) -> Percent {
+    pub fn share(&self, variant: VariantIndex) -> Percent {
         Percent(
             self.ranges()
                 .iter()
@@ -326,7 +328,7 @@ mod tests {
         Allocation::new(&shares)
             .ranges()
             .iter()
-            .map(|range| (range.start, range.end, range.variant))
+            .map(|range| (range.start, range.end, range.variant.number()))
             .collect()
     }
 

@@ -11,6 +11,7 @@ use crate::config::Anonymous;
 use crate::definition::Definition;
 use crate::hosts::MAX_SPLITS_PER_HOST;
 use crate::identity::NewIdentity;
+use crate::index::{SplitIndex, VariantIndex};
 use crate::matching::on_path;
 use crate::plan::{NodeKind, Plan, Split};
 use crate::request::{Request, Seen};
@@ -91,10 +92,10 @@ impl Reason {
 /// What happens to one split's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// The split's place in the plan.
-    pub split: u16,
-    /// The variant's place, to be set; `None`: the header is removed.
-    pub variant: Option<u8>,
+    /// The split.
+    pub split: SplitIndex,
+    /// The variant to be set; `None`: the header is removed.
+    pub variant: Option<VariantIndex>,
     /// Which group of users the request belongs to.
     pub audience: Audience,
     /// The place of the source that gave the identity.
@@ -135,7 +136,8 @@ impl std::ops::Deref for Decisions {
 ///
 /// ```
 /// # use std::borrow::Cow;
-/// # use sluice_core::{config::Document, decide::{decide, Reason}, plan::{Node, Plan}, request::{Bytes, Request}};
+/// # use sluice_core::{config::Document, decide::{decide, Reason}, index::VariantIndex, plan::{Node, Plan}};
+/// # use sluice_core::request::{Bytes, Request};
 /// struct Alice;
 /// impl Request for Alice {
 ///     fn header(&self, name: &str) -> Option<Bytes<'_>> {
@@ -148,7 +150,8 @@ impl std::ops::Deref for Decisions {
 /// }"#).unwrap();
 /// let plan = Plan::build(&document, &Node::default(), None);
 /// let decision = decide(&plan, &Alice)[0];
-/// assert_eq!((decision.variant, decision.bucket, decision.reason), (Some(1), Some(56_066), Reason::Bucket));
+/// assert_eq!((decision.variant, decision.bucket), (Some(VariantIndex::new(1)), Some(56_066)));
+/// assert_eq!(decision.reason, Reason::Bucket);
 /// ```
 pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
     let authority = if plan.hosts().needs_authority() {
@@ -159,8 +162,8 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
     let newcomer = Newcomer::default();
     let seen = Seen::new(request);
     let mut decisions = Decisions::default();
-    for &place in plan.hosts().splits(authority.as_deref()) {
-        if let Some(split) = plan.split(place) {
+    for &index in plan.hosts().splits(authority.as_deref()) {
+        if let Some(split) = plan.split(index) {
             let decision = Turn {
                 plan,
                 split,
@@ -169,7 +172,7 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
             }
             .decide();
             decisions.push(Decision {
-                split: place,
+                split: index,
                 ..decision
             });
         }
@@ -210,7 +213,7 @@ impl<R: Request> Turn<'_, '_, R> {
             return Decision::default();
         }
         if definition.is_broken() {
-            let fallback = (!definition.variants.is_empty()).then_some(0);
+            let fallback = (!definition.variants.is_empty()).then_some(VariantIndex::FALLBACK);
             return Decision {
                 variant: fallback,
                 reason: Reason::Broken,
@@ -236,7 +239,7 @@ impl<R: Request> Turn<'_, '_, R> {
         self.draw(definition)
     }
 
-    fn forced(&self, definition: &Definition) -> Option<u8> {
+    fn forced(&self, definition: &Definition) -> Option<VariantIndex> {
         let by_header = definition
             .override_header
             .as_deref()
@@ -249,7 +252,7 @@ impl<R: Request> Turn<'_, '_, R> {
             })
     }
 
-    fn inherited(&self, definition: &Definition) -> Option<u8> {
+    fn inherited(&self, definition: &Definition) -> Option<VariantIndex> {
         let may_inherit = definition.inherit && self.plan.node().kind == NodeKind::Sidecar;
         if !may_inherit {
             return None;
@@ -332,7 +335,7 @@ impl<R: Request> Turn<'_, '_, R> {
                 ..Decision::default()
             },
             Err(reason) => Decision {
-                variant: Some(0),
+                variant: Some(VariantIndex::FALLBACK),
                 reason,
                 ..Decision::default()
             },

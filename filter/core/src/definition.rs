@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::allocation::MAX_VARIANTS;
 use crate::config::{self, Anonymous};
-use crate::hosts::{self, HostPattern};
+use crate::hosts::{MatchHost, service_names};
 use crate::identity::Source;
+use crate::index::VariantIndex;
 use crate::matching::{Condition, Matcher, Rule, Subject};
 use crate::pattern::Patterns;
 use crate::problem::Problem;
@@ -37,7 +38,7 @@ pub struct Definition {
     /// The fallback, then the challengers. Empty only when broken.
     pub variants: Box<[Box<str>]>,
     /// Hosts and services, normalized; empty is every host.
-    pub hosts: Box<[HostPattern]>,
+    pub hosts: Box<[MatchHost]>,
     /// Paths; empty is every path.
     pub paths: Box<[Matcher]>,
     /// What makes this split's draw its own.
@@ -83,12 +84,27 @@ impl Definition {
         !self.problems.is_empty()
     }
 
-    /// The place of a variant by its name.
-    pub fn variant(&self, name: &[u8]) -> Option<u8> {
+    /// A variant by its name.
+    pub fn variant(&self, name: &[u8]) -> Option<VariantIndex> {
         self.variants
             .iter()
             .position(|variant| variant.as_bytes() == name)
             .and_then(|place| u8::try_from(place).ok())
+            .map(VariantIndex::new)
+    }
+
+    /// A variant's name. `fallback` for a place that this split does not have: its variants could then not be read, so
+    /// that it decides nothing and everybody stays where no header leads.
+    pub fn variant_name(&self, variant: VariantIndex) -> &str {
+        self.variants
+            .get(usize::from(variant))
+            .map_or("fallback", AsRef::as_ref)
+    }
+
+    /// Every variant with its name: the fallback, then the challengers.
+    pub fn named_variants(&self) -> impl Iterator<Item = (VariantIndex, &str)> {
+        let names = self.variants.iter().map(AsRef::as_ref);
+        (0..).map(VariantIndex::new).zip(names)
     }
 
     /// The challengers' names, in order.
@@ -165,25 +181,25 @@ impl Reader<'_> {
         path: &str,
         split: &config::Split,
         namespace: Option<&str>,
-    ) -> Box<[HostPattern]> {
+    ) -> Box<[MatchHost]> {
         let mut all = Vec::new();
         for (index, host) in split.hosts.iter().enumerate() {
-            match hosts::parse(host) {
+            match MatchHost::parse(host) {
                 Ok(host) => all.push(host),
-                Err(accepted) => self.report(
+                Err(error) => self.report(
                     format!("{path}.hosts[{index}]"),
                     format!("{host:?}"),
-                    accepted,
+                    error.accepted(),
                 ),
             }
         }
         for (index, service) in split.services.iter().enumerate() {
-            match hosts::service_names(service, namespace) {
+            match service_names(service, namespace) {
                 Ok(names) => all.extend(names),
-                Err(accepted) => self.report(
+                Err(error) => self.report(
                     format!("{path}.services[{index}]"),
                     format!("{service:?}"),
-                    accepted,
+                    error.accepted(),
                 ),
             }
         }

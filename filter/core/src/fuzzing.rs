@@ -99,7 +99,7 @@ pub fn request(bytes: &[u8]) {
                 assert!(
                     decision
                         .variant
-                        .is_none_or(|place| usize::from(place) < variants)
+                        .is_none_or(|variant| usize::from(variant) < variants)
                 );
             }
         }

@@ -25,6 +25,7 @@ pub mod fuzzing;
 pub mod host;
 pub mod hosts;
 pub mod identity;
+pub mod index;
 pub mod lifecycle;
 pub mod matching;
 pub mod pattern;

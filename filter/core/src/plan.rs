@@ -18,6 +18,7 @@ use crate::bucket::Seed;
 use crate::config::Document;
 use crate::definition::Definition;
 use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
+use crate::index::SplitIndex;
 use crate::pattern::Patterns;
 use crate::problem::Problem;
 use crate::revision::{Revision, canonical};
@@ -151,8 +152,8 @@ impl Plan {
         &self.splits
     }
 
-    /// A split by its place.
-    pub fn split(&self, place: u16) -> Option<&Split> {
+    /// The split at a place.
+    pub fn split(&self, place: SplitIndex) -> Option<&Split> {
         self.splits.get(usize::from(place))
     }
 
@@ -282,33 +283,32 @@ fn orphans(
 }
 
 fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
-    let name = |place: u16| {
+    let name = |place: SplitIndex| {
         splits
             .get(usize::from(place))
             .map_or("", |split| &split.definition.name)
     };
-    let header = |place: u16| {
+    let header = |place: SplitIndex| {
         splits
             .get(usize::from(place))
             .map_or("", |split| split.definition.header.as_ref())
     };
-    let patterns = (0_u16..)
+    let hosts = (0_u16..)
         .zip(splits)
-        .map(|(place, split)| (place, split.definition.hosts.as_ref()));
-    let (index, crowded) = HostIndex::build(patterns, header);
-    problems.extend(crowded.into_iter().map(|crowded| {
-        let host = match crowded.host.strip_prefix('.') {
-            _ if crowded.host.is_empty() => "every host".to_owned(),
-            Some(rest) => format!("*.{rest}"),
-            None => crowded.host.clone(),
+        .map(|(place, split)| (SplitIndex::new(place), split.definition.hosts.as_ref()));
+    let (index, left_out) = HostIndex::build(hosts, header);
+    problems.extend(left_out.into_iter().map(|left_out| {
+        let host = match &left_out.host {
+            None => "every host".to_owned(),
+            Some(host) => host.to_string(),
         };
-        let path = format!("splits.{}", name(crowded.split));
-        match crowded.clashes_with {
+        let path = format!("splits.{}", name(left_out.split));
+        match left_out.clashes_with {
             Some(other) => Problem::new(
                 format!("{path}.header"),
                 format!(
                     "{:?} is also the header of split {} on {host}",
-                    header(crowded.split),
+                    header(left_out.split),
                     name(other)
                 ),
                 "one split a header on each host; left out there",

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use fnv::FnvBuildHasher;
 
 use crate::decide::{Audience, Decision, Decisions, Reason};
+use crate::index::{SplitIndex, VariantIndex};
 use crate::plan::Plan;
 
 /// What one number counts.
@@ -16,26 +17,26 @@ use crate::plan::Plan;
 pub enum Count {
     /// Requests that got a variant.
     Decisions {
-        /// The split's place.
-        split: u16,
+        /// The split.
+        split: SplitIndex,
         /// The group of users.
         audience: Audience,
-        /// The variant's place.
-        variant: u8,
+        /// The variant.
+        variant: VariantIndex,
     },
     /// Anonymous cookies issued.
     Assignments {
-        /// The split's place.
-        split: u16,
+        /// The split.
+        split: SplitIndex,
         /// The group of users.
         audience: Audience,
-        /// The variant's place.
-        variant: u8,
+        /// The variant.
+        variant: VariantIndex,
     },
     /// Where identities came from: the source's place, or why there was none.
     Identity {
-        /// The split's place.
-        split: u16,
+        /// The split.
+        split: SplitIndex,
         /// The source's place in the split's identity; `None`: there was none.
         source: Option<u8>,
         /// Whether a new identity was issued instead.
@@ -43,10 +44,10 @@ pub enum Count {
     },
     /// Responses, with `responseMetrics`.
     Responses {
-        /// The split's place.
-        split: u16,
-        /// The variant's place.
-        variant: u8,
+        /// The split.
+        split: SplitIndex,
+        /// The variant.
+        variant: VariantIndex,
         /// The first digit of the status.
         class: u8,
     },
@@ -69,13 +70,17 @@ impl Hash for Count {
             } => (
                 split,
                 0_u32,
-                audience_word(audience) << 8 | u32::from(variant),
+                audience_word(audience) << 8 | u32::from(variant.number()),
             ),
             Self::Assignments {
                 split,
                 audience,
                 variant,
-            } => (split, 1, audience_word(audience) << 8 | u32::from(variant)),
+            } => (
+                split,
+                1,
+                audience_word(audience) << 8 | u32::from(variant.number()),
+            ),
             Self::Identity {
                 split,
                 source,
@@ -89,10 +94,14 @@ impl Hash for Count {
                 split,
                 variant,
                 class,
-            } => (split, 3, u32::from(variant) << 8 | u32::from(class)),
+            } => (
+                split,
+                3,
+                u32::from(variant.number()) << 8 | u32::from(class),
+            ),
         };
         // 9 + 8 bits of the rest below 3 of the kind; the split makes the difference between most.
-        state.write_u32(u32::from(split) << 20 ^ kind << 17 ^ rest);
+        state.write_u32(u32::from(split.number()) << 20 ^ kind << 17 ^ rest);
     }
 }
 
@@ -102,15 +111,7 @@ impl Count {
         &self,
         plan: &'p Plan,
     ) -> Option<(&'static str, Vec<(&'static str, &'p str)>)> {
-        let definition = |split: u16| plan.split(split).map(|split| &*split.definition);
-        let variant_name = |split: u16, variant: u8| {
-            Some(
-                definition(split)?
-                    .variants
-                    .get(usize::from(variant))
-                    .map_or("", AsRef::as_ref),
-            )
-        };
+        let definition = |split| plan.split(split).map(|split| &*split.definition);
         Some(match *self {
             Self::Decisions {
                 split,
@@ -131,7 +132,7 @@ impl Count {
                 let labels = vec![
                     ("split", definition(split)?.name.as_ref()),
                     ("audience", audience),
-                    ("variant", variant_name(split, variant)?),
+                    ("variant", definition(split)?.variant_name(variant)),
                 ];
                 (name, labels)
             }
@@ -165,7 +166,7 @@ impl Count {
                 let class = CLASSES.get(usize::from(class)).copied().unwrap_or("other");
                 let labels = vec![
                     ("split", definition(split)?.name.as_ref()),
-                    ("variant", variant_name(split, variant)?),
+                    ("variant", definition(split)?.variant_name(variant)),
                     ("class", class),
                 ];
                 ("responses_total", labels)
@@ -243,8 +244,8 @@ mod tests {
     fn numbers_add_up_and_begin_again_after_a_flush() {
         let mut tally = Tally::default();
         let count = Count::Responses {
-            split: 0,
-            variant: 1,
+            split: SplitIndex::new(0),
+            variant: VariantIndex::new(1),
             class: 2,
         };
         tally.increment(count);

@@ -67,11 +67,10 @@ fn set_headers(plan: &Plan, decisions: &Decisions) {
             continue;
         };
         let definition = &split.definition;
-        let variant = decision
-            .variant
-            .and_then(|place| definition.variants.get(usize::from(place)));
-        match variant {
-            Some(variant) => host::set_request_header(&definition.header, variant),
+        match decision.variant {
+            Some(variant) => {
+                host::set_request_header(&definition.header, definition.variant_name(variant));
+            }
             None => host::remove_request_header(&definition.header),
         }
     }

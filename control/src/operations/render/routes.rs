@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Map;
 
 use super::{Rendering, Routing};
+use sluice_core::index::VariantIndex;
+
 use crate::model::resources::gateway::{self, BackendRef, HeaderMatch, ParentRef, Rule};
 use crate::model::resources::istio::{
     Destination, DestinationRule, HttpMatch, HttpRoute, Port, RouteDestination, StringMatch,
@@ -158,6 +160,6 @@ impl Rendering<'_> {
     }
 
     fn fallback(&self) -> &str {
-        self.split.variants.first().map_or("stable", AsRef::as_ref)
+        self.split.variant_name(VariantIndex::FALLBACK)
     }
 }

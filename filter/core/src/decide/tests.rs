@@ -86,7 +86,8 @@ fn without_randomness_everybody_gets_the_fallback() {
     assert!(
         decisions
             .iter()
-            .all(|decision| decision.variant == Some(0) && decision.reason == Reason::NotIssued)
+            .all(|decision| decision.variant == Some(VariantIndex::FALLBACK)
+                && decision.reason == Reason::NotIssued)
     );
 }
 
@@ -102,7 +103,7 @@ fn sidecars_and_waypoints_issue_no_cookie() {
         );
         assert_eq!(
             (decisions.issued, decisions[0].variant, decisions[0].reason),
-            (None, Some(0), Reason::NotIssued)
+            (None, Some(VariantIndex::FALLBACK), Reason::NotIssued)
         );
     }
 }
@@ -121,7 +122,10 @@ fn per_request_draws_cover_the_range() {
         )[0]
         .variant
     };
-    assert_eq!((variant([0; 16]), variant([0xff; 16])), (Some(1), Some(0)));
+    assert_eq!(
+        (variant([0; 16]), variant([0xff; 16])),
+        (Some(VariantIndex::new(1)), Some(VariantIndex::FALLBACK))
+    );
 }
 
 #[test]

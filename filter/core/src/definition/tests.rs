@@ -192,7 +192,7 @@ fn a_broken_split_still_knows_where_it_applies_and_what_it_falls_back_to() {
     assert!(definition.is_broken());
     assert_eq!(
         (definition.hosts.as_ref(), definition.header.as_ref()),
-        (["a.org".into()].as_slice(), "x-v")
+        ([MatchHost::Exact("a.org".into())].as_slice(), "x-v")
     );
     assert_eq!(definition.variants.as_ref(), ["old".into(), "new".into()]);
 }

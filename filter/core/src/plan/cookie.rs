@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::config;
 use crate::definition::{TOKEN, is_cookie_name};
+use crate::hosts::MatchHost;
 use crate::problem::Problem;
 use crate::shape::Shape as _;
 
@@ -78,8 +79,7 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
         );
     }
     if let Some(domain) = &cookie.domain
-        && crate::hosts::parse(domain.strip_prefix('.').unwrap_or(domain))
-            .map_or(true, |host| host.starts_with(['.', '[']))
+        && !is_domain(domain.strip_prefix('.').unwrap_or(domain))
     {
         report(
             "cookie.domain",
@@ -87,6 +87,10 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
             "accepted: a host name such as example.com",
         );
     }
+}
+
+fn is_domain(text: &str) -> bool {
+    matches!(MatchHost::parse(text), Ok(MatchHost::Exact(name)) if !name.starts_with('['))
 }
 
 /// `90s`, `30m`, `12h`, `180d` in seconds; at most 400 days, where browsers cut (RFC 6265bis).

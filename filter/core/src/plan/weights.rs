@@ -10,6 +10,7 @@ use crate::allocation::{Allocation, Percent};
 use crate::config::Named;
 use crate::config::weights::Weights;
 use crate::definition::Definition;
+use crate::index::VariantIndex;
 use crate::problem::Problem;
 use crate::shape::YAML_HINT;
 
@@ -84,9 +85,8 @@ fn shares(
     let mut sum = 0;
     for (challenger, share) in by_challenger.0 {
         let path = format!("{path}.{challenger}");
-        let place = definition.variant(challenger.as_bytes()).map(usize::from);
-        match (place, share) {
-            (Some(0), _) => {
+        match (definition.variant(challenger.as_bytes()), share) {
+            (Some(VariantIndex::FALLBACK), _) => {
                 problems.push(Problem::new(
                     path,
                     "the fallback is never named",
@@ -103,9 +103,9 @@ fn shares(
                 problems.push(problem);
                 is_good = false;
             }
-            (Some(place), Ok(share)) => {
+            (Some(variant), Ok(share)) => {
                 sum += share.buckets();
-                if let Some(slot) = shares.get_mut(place - 1) {
+                if let Some(slot) = shares.get_mut(usize::from(variant) - 1) {
                     *slot = share;
                 }
             }

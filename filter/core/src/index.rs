@@ -1,0 +1,49 @@
+//! Places by which the parts of a plan refer to one another, each a type of its own, so that one is not taken for
+//! another. Names are looked up with them: [`crate::plan::Plan::split`], [`crate::definition::Definition::variant_name`].
+
+/// A split's place in a plan: by byte order of the names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SplitIndex(u16);
+
+impl SplitIndex {
+    /// The split at this place, counted from 0.
+    pub const fn new(place: u16) -> Self {
+        Self(place)
+    }
+
+    /// The place, counted from 0.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
+/// A variant's place in its split: 0 is the fallback, then come the challengers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VariantIndex(u8);
+
+impl VariantIndex {
+    /// The variant of everybody who gets no challenger.
+    pub const FALLBACK: Self = Self(0);
+
+    /// The variant at this place, counted from 0, which is the fallback's.
+    pub const fn new(place: u8) -> Self {
+        Self(place)
+    }
+
+    /// The place, counted from 0.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<SplitIndex> for usize {
+    fn from(split: SplitIndex) -> Self {
+        Self::from(split.0)
+    }
+}
+
+impl From<VariantIndex> for usize {
+    fn from(variant: VariantIndex) -> Self {
+        Self::from(variant.0)
+    }
+}
