@@ -80,7 +80,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("command/status.rs", "command/dev.rs"),
     ("command/status/cluster.rs", "command/status.rs"),
     ("command/status/pushes.rs", "command/status/cluster.rs"),
-    ("local/files.rs", "store/directory.rs"),
     ("operations/import/ingress.rs", "operations/import.rs"),
     (
         "operations/import/virtual_service.rs",

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use sluice_core::plan::Plan;
 
-use super::Upstream;
-use crate::store::directory::replace;
+use super::upstream::Upstream;
+use crate::model::replace::replace;
 
 /// The labels of the filter's metrics, as Istio's extraStatTags would name them.
 const LABELS: [&str; 6] = [

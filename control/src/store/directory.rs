@@ -8,7 +8,6 @@
 //! over would cost more than they take. Only the wait for the lock may be long, and it sleeps without blocking.
 
 use std::fs::{File, TryLockError};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use super::history::{self, Entry};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write};
 use crate::model::input;
 use crate::model::plugin::{self, Plugin, merge};
+use crate::model::replace::replace;
 use crate::model::weights::WeightSet;
 
 const PLUGIN: &str = "plugin.yaml";
@@ -63,12 +63,17 @@ impl Directory {
         [self.path.join(PLUGIN), self.path.join(WEIGHTS)]
     }
 
+    /// Where this directory's own runtime files are, once there are any.
+    pub fn runtime_path(&self) -> PathBuf {
+        self.path.join(".sluice")
+    }
+
     /// Where this directory's own runtime files go; made when missing.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn runtime(&self) -> anyhow::Result<PathBuf> {
-        let runtime = self.path.join(".sluice");
+        let runtime = self.runtime_path();
         std::fs::create_dir_all(&runtime)
             .with_context(|| format!("{}: cannot be made", runtime.display()))?;
         Ok(runtime)
@@ -233,28 +238,4 @@ impl Store for Directory {
             notes: Vec::new(),
         })
     }
-}
-
-/// Replaces a file's content, all or nothing, also when the machine loses power.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let context = || format!("{}: cannot be written", path.display());
-    let mut file = tempfile::Builder::new()
-        .prefix(".sluice-")
-        .tempfile_in(directory)
-        .with_context(context)?;
-    file.write_all(content).with_context(context)?;
-    file.as_file().sync_data().with_context(context)?;
-    let permissions = std::fs::metadata(path).map_or_else(
-        |_| std::os::unix::fs::PermissionsExt::from_mode(0o644),
-        |found| found.permissions(),
-    );
-    file.as_file()
-        .set_permissions(permissions)
-        .with_context(context)?;
-    file.persist(path).with_context(context)?;
-    Ok(())
 }

@@ -13,7 +13,7 @@ use sluice_core::plan::Plan;
 use tokio::net::TcpListener;
 
 use crate::local::Upstream;
-use crate::store::directory::replace;
+use crate::model::replace::replace;
 
 const PLUGIN: &str = r"# Served over plain HTTP, where browsers refuse Secure cookies: hence `secure: false` and a plain cookie name.
 # In a cluster, behind TLS, leave `cookie` out: the default is __Host-sluice, Secure.
