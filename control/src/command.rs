@@ -26,6 +26,7 @@ mod simulate;
 mod status;
 mod stores;
 mod validate;
+mod weights_table;
 
 use clap::{Parser, Subcommand};
 

@@ -20,6 +20,7 @@ pub mod render;
 pub mod rollback;
 pub mod set;
 pub mod simulate;
+pub mod status;
 pub mod weights;
 
 pub use caller::Caller;

@@ -77,9 +77,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("analyze/routes/http_route.rs", "analyze/routes.rs"),
     ("analyze/routes/virtual_service.rs", "analyze/routes.rs"),
     ("command/diff.rs", "command.rs"),
-    ("command/status.rs", "command/dev.rs"),
-    ("command/status/cluster.rs", "command/status.rs"),
-    ("command/status/pushes.rs", "command/status/cluster.rs"),
     ("operations/import/ingress.rs", "operations/import.rs"),
     (
         "operations/import/virtual_service.rs",

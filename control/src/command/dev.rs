@@ -2,6 +2,7 @@
 //!
 //! [`serve`] is the loop; [`view`] what a person sees; [`demo`] the two small servers of `--demo`.
 
+mod delivery;
 mod demo;
 mod view;
 
@@ -10,16 +11,15 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
-use sluice_core::plan::{Node, Plan};
-use sluice_core::revision::canonical;
+use sluice_core::plan::Plan;
 
 use super::outcome::Outcome;
 use crate::local::Upstream;
 use crate::local::files::{Files, Settings};
 use crate::local::process::{Envoy, find_envoy, find_module};
-use crate::store::Store as _;
-use crate::store::directory::{Directory, replace};
+use crate::local::running::Running;
+use crate::store::directory::Directory;
+use delivery::Delivery;
 use view::View;
 
 /// `sluice dev`.
@@ -51,16 +51,6 @@ pub(super) struct Dev {
 /// How often the directory is looked at. Chosen: polling works on every filesystem and survives editors that replace
 /// files; two stats each 20 ms cost nothing and leave most of the 0.2 s that a change may take.
 const POLL: Duration = Duration::from_millis(20);
-
-/// What a running `sluice dev` tells `sluice status`.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Running {
-    pub(super) pid: i32,
-    pub(super) admin: std::net::SocketAddr,
-}
-
-/// Where [`Running`] is kept below the directory.
-pub(super) const RUNNING: &str = "dev.json";
 
 /// The kernel ties Envoy to the thread that starts it, so this must not be spawned: `main` waits for it on the process'
 /// first thread.
@@ -101,8 +91,8 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
         pid: std::process::id().cast_signed(),
         admin: envoy.admin().address(),
     };
-    let running_path = directory.runtime()?.join(RUNNING);
-    replace(&running_path, serde_json::to_string(&running)?.as_bytes())?;
+    let runtime = directory.runtime()?;
+    running.write(&runtime)?;
     let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
     view.delivered(&first);
     let mut changes = tokio::time::interval(POLL);
@@ -132,34 +122,9 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
             _ = hung_up.recv() => break Ok(Outcome::Good),
         }
     };
-    let _ = std::fs::remove_file(running_path);
+    Running::remove(&runtime);
     view.end();
     outcome
-}
-
-/// A configuration as it is delivered.
-pub(super) struct Delivery {
-    json: String,
-    plan: Plan,
-}
-
-impl Delivery {
-    async fn read(directory: &Directory) -> anyhow::Result<Self> {
-        let plugin = directory.snapshot().await?.plugin;
-        let plan = plugin.plan(&Node {
-            namespace: plugin.namespace.clone(),
-            ..Node::default()
-        })?;
-        Ok(Self {
-            json: canonical(&plugin.config),
-            plan,
-        })
-    }
-
-    fn deliver(&self, files: &Files) -> anyhow::Result<()> {
-        files.deliver_routes(&self.plan)?;
-        files.deliver_plugin(&self.json)
-    }
 }
 
 type Stamp = Option<(SystemTime, u64, u64)>;

@@ -1,30 +1,29 @@
-//! `sluice status`: weights wanted, what the proxies run, measured shares.
+//! `sluice status`: weights wanted, what the proxies run, measured shares; once, or watched.
 //!
-//! Here for a directory, whose Envoy is the one of a running `sluice dev`; [`cluster`] asks the API server and
-//! Prometheus. What both say of weights is [`Row`]'s.
+//! While it watches a cluster, a plugin whose proxies still show an older revision some seconds after a
+//! change is pushed again ([`Pushes`] says why).
 
-mod cluster;
-mod proxies;
-mod pushes;
+mod text;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-use sluice_core::plan::{Node, Plan};
-use sluice_core::revision::Revision;
+use anyhow::bail;
 
-use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
-use super::dev::{RUNNING, Running};
+use super::arguments::{Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores;
-use crate::command::output;
-use crate::local::admin::Admin;
-use crate::local::metrics::{Sample, sum};
-use crate::model::churn::audiences;
+use super::stores::Place;
+use super::{output, stores};
+use crate::cluster::Cluster;
+use crate::cluster::prometheus::Prometheus;
 use crate::operations::Caller;
-use crate::store::Store as _;
+use crate::operations::status::cluster::{PluginStatus, Plugins, Query, statuses};
+use crate::operations::status::directory;
+use crate::operations::status::pushes::{Pushes, push_again};
 use crate::store::directory::Directory;
+
+/// How often a watched status is read.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// `sluice status`.
 #[derive(clap::Args, Debug)]
@@ -52,241 +51,142 @@ pub(super) struct Status {
     output: OutputArgs,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    wanted_revision: String,
-    revision_in_force: Option<String>,
-    is_valid: Option<bool>,
-    problems: Vec<String>,
-    weights: Vec<Row>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Row {
-    split: String,
-    audience: String,
-    variant: String,
-    wanted: f64,
-    requests: Option<u64>,
-    percent: Option<f64>,
-}
-
-/// The labels of `sluice_decisions_total`: split, audience, variant.
-const DECISION_LABELS: [&str; 3] = ["sluice_split", "sluice_audience", "sluice_variant"];
-
-/// Requests by split, audience and variant, as the filter counted them.
-#[derive(Default)]
-pub(super) struct Measured(BTreeMap<(String, String, String), u64>);
-
-impl Measured {
-    /// From the filter's metrics.
-    pub(super) fn of(samples: &[Sample]) -> Self {
-        let decisions = samples
-            .iter()
-            .filter(|sample| sample.name == "sluice_decisions_total");
-        Self::counted(decisions.map(|sample| {
-            let [split, audience, variant] =
-                DECISION_LABELS.map(|label| sample.label(label).to_owned());
-            ((split, audience, variant), sample.value as u64)
-        }))
-    }
-
-    /// What was counted since `earlier`.
-    pub(super) fn since(mut self, earlier: &Self) -> Self {
-        for (key, count) in &mut self.0 {
-            *count = count.saturating_sub(earlier.0.get(key).copied().unwrap_or(0));
-        }
-        self
-    }
-
-    /// From counts by split, audience and variant.
-    pub(super) fn counted(
-        counts: impl IntoIterator<Item = ((String, String, String), u64)>,
-    ) -> Self {
-        let mut measured = BTreeMap::new();
-        for (key, count) in counts {
-            *measured.entry(key).or_default() += count;
-        }
-        Self(measured)
-    }
-
-    fn requests(&self, split: &str, audience: &str, variant: &str) -> u64 {
-        self.0
-            .get(&(split.to_owned(), audience.to_owned(), variant.to_owned()))
-            .copied()
-            .unwrap_or(0)
-    }
-}
-
 pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
-    let store = match (
-        arguments.scope.all_namespaces,
-        stores::place(&arguments.store).await?,
-    ) {
-        (false, stores::Place::Directory(directory)) => directory,
-        (true, stores::Place::Directory(directory)) => {
-            anyhow::bail!(
-                "-A and the directory {}; accepted: one of them",
-                directory.path().display()
-            )
-        }
-        (_, stores::Place::Cluster(found)) => return cluster::run(arguments, &found, caller).await,
-    };
+    let is_everywhere = arguments.scope.all_namespaces;
+    match stores::place(&arguments.store).await? {
+        Place::Directory(directory) if is_everywhere => bail!(
+            "-A and the directory {}; accepted: one of them",
+            directory.path().display()
+        ),
+        Place::Directory(directory) => of_directory(arguments, &directory).await,
+        Place::Cluster(cluster) => of_cluster(arguments, &cluster, caller).await,
+    }
+}
+
+async fn of_directory(arguments: &Status, store: &Directory) -> anyhow::Result<Outcome> {
     loop {
-        let report = report(&store).await?;
+        let status = directory::status(store).await?;
         if arguments.watch && output::is_terminal() {
             output::refresh();
         }
-        output::print(arguments.output.output, &report, text)?;
+        output::print(arguments.output.output, &status, text::of_directory)?;
         if !arguments.watch {
-            let is_good = report.problems.is_empty()
-                && report.is_valid != Some(false)
-                && report.is_converged();
-            return Ok(if is_good {
+            return Ok(if status.is_good() {
                 Outcome::Good
             } else {
                 Outcome::Problems
             });
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(EVERY).await;
     }
 }
 
-impl Report {
-    fn is_converged(&self) -> bool {
-        self.revision_in_force
-            .as_ref()
-            .is_none_or(|revision| *revision == self.wanted_revision)
-    }
-}
-
-async fn report(store: &Directory) -> anyhow::Result<Report> {
-    let plugin = store.snapshot().await?.plugin;
-    let plan = plugin.plan(&Node {
-        namespace: plugin.namespace.clone(),
-        ..Node::default()
-    })?;
-    let samples = match running(store) {
-        Some(running) => Admin::new(running.admin).samples().await.ok(),
-        None => None,
+async fn of_cluster(
+    arguments: &Status,
+    cluster: &Cluster,
+    caller: &Caller,
+) -> anyhow::Result<Outcome> {
+    let prometheus = arguments
+        .prometheus
+        .as_deref()
+        .map(Prometheus::new)
+        .transpose()?;
+    let query = Query {
+        plugins: if arguments.scope.all_namespaces {
+            Plugins::All
+        } else {
+            Plugins::One(arguments.store.cluster.plugin.as_deref())
+        },
+        prometheus: prometheus.as_ref(),
+        window: &arguments.window,
+        root_namespace: &arguments.root_namespace,
     };
-    let measured = samples.as_deref().map(Measured::of);
-    let gauge = |name: &str| samples.as_deref().map(|samples| sum(samples, name, &[]));
-    Ok(Report {
-        wanted_revision: plan.revision().to_string(),
-        revision_in_force: gauge("sluice_config_revision")
-            .map(|value| Revision::from_gauge(value as u64).to_string()),
-        is_valid: gauge("sluice_config_valid").map(|value| value == 1.0),
-        problems: plan.problems().iter().map(ToString::to_string).collect(),
-        weights: rows(&plan, measured.as_ref()),
+    if arguments.watch {
+        watch(arguments, cluster, &query, caller).await
+    } else {
+        once(arguments, &statuses(cluster, &query).await?)
+    }
+}
+
+fn once(arguments: &Status, statuses: &[PluginStatus]) -> anyhow::Result<Outcome> {
+    match statuses {
+        [one] if !arguments.scope.all_namespaces => {
+            output::print(arguments.output.output, one, text::of_plugin)?;
+        }
+        all => output::print(arguments.output.output, &all, |all| text::of_plugins(all))?,
+    }
+    Ok(if statuses.iter().all(PluginStatus::is_good) {
+        Outcome::Good
+    } else {
+        Outcome::Problems
     })
 }
 
-/// A `sluice dev` that serves this directory and still lives.
-fn running(store: &Directory) -> Option<Running> {
-    let text = std::fs::read_to_string(store.path().join(".sluice").join(RUNNING)).ok()?;
-    let running: Running = serde_json::from_str(&text).ok()?;
-    let pid = rustix::process::Pid::from_raw(running.pid)?;
-    rustix::process::test_kill_process(pid)
-        .is_ok()
-        .then_some(running)
+async fn watch(
+    arguments: &Status,
+    cluster: &Cluster,
+    query: &Query<'_>,
+    caller: &Caller,
+) -> anyhow::Result<Outcome> {
+    let mut pushes = Pushes::default();
+    let mut lines = BTreeMap::new();
+    loop {
+        match statuses(cluster, query).await {
+            Ok(statuses) => {
+                show(arguments, &statuses, &mut lines)?;
+                push_overtaken(cluster, &statuses, &mut pushes, caller).await;
+            }
+            // Who watches wants to see the cluster come back.
+            Err(error) => output::error(&error),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
-fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for split in plan.splits() {
-        let name = &split.definition.name;
-        for (audience, rule) in audiences(split) {
-            let requests = |variant: &str| {
-                measured.map(|measured| measured.requests(name, &audience, variant))
-            };
-            let all: Option<u64> = split
-                .definition
-                .variants
-                .iter()
-                .map(|variant| requests(variant))
-                .sum();
-            for (index, variant) in split.definition.named_variants() {
-                let own = requests(variant);
-                let percent = own
-                    .zip(all)
-                    .filter(|(_, all)| *all > 0)
-                    .map(|(own, all)| own as f64 * 100.0 / all as f64);
-                let wanted = split.allocation(rule).share(index).as_f64();
-                let row = Row {
-                    split: name.to_string(),
-                    audience: audience.clone(),
-                    variant: variant.to_string(),
-                    wanted,
-                    requests: own,
-                    percent,
-                };
-                rows.push(row);
-            }
+async fn push_overtaken(
+    cluster: &Cluster,
+    statuses: &[PluginStatus],
+    pushes: &mut Pushes,
+    caller: &Caller,
+) {
+    for status in statuses {
+        let overtaken = pushes.overtaken(status, caller.now());
+        if overtaken.is_empty() {
+            continue;
+        }
+        match push_again(cluster, status, caller).await {
+            Ok(()) => output::note(format!(
+                "{}: {} did not follow; pushed again",
+                status.plugin,
+                overtaken.join(", ")
+            )),
+            Err(error) => output::error(&error.into()),
         }
     }
-    rows
 }
 
-/// The table of weights wanted and shares measured.
-pub(super) fn table(plan: &Plan, measured: &Measured) -> String {
-    render(&rows(plan, Some(measured)))
-}
-
-fn render(rows: &[Row]) -> String {
-    let cells = |row: &Row| {
-        let unknown = || "unknown".to_owned();
-        [
-            row.split.clone(),
-            row.audience.clone(),
-            row.variant.clone(),
-            row.wanted.to_string(),
-            row.percent.map_or_else(
-                || {
-                    if row.requests.is_some() {
-                        "-".to_owned()
-                    } else {
-                        unknown()
-                    }
-                },
-                |percent| format!("{percent:.2}"),
-            ),
-            row.requests
-                .map_or_else(unknown, |requests| requests.to_string()),
-        ]
-    };
-    output::table(
-        [
-            "SPLIT", "AUDIENCE", "VARIANT", "WANTED", "MEASURED", "REQUESTS",
-        ],
-        rows.iter().map(cells),
-    )
-}
-
-fn text(report: &Report) -> String {
-    let state = match &report.revision_in_force {
-        None => format!(
-            "revision wanted {}; unknown what Envoy runs: no `sluice dev` serves this directory",
-            report.wanted_revision
-        ),
-        Some(revision) if report.is_converged() => {
-            format!("revision {revision}: wanted and in force")
+/// In place in a terminal; elsewhere one line whenever something changed.
+fn show(
+    arguments: &Status,
+    statuses: &[PluginStatus],
+    lines: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let is_table = arguments.output.output == Format::Table;
+    if output::is_terminal() && is_table {
+        output::refresh();
+        output::line(text::of_plugins(statuses));
+        return Ok(());
+    }
+    for status in statuses {
+        let line = if is_table {
+            text::line(status)
+        } else {
+            serde_json::to_string(status)?
+        };
+        if lines.get(&status.plugin) != Some(&line) {
+            output::line(&line);
+            lines.insert(status.plugin.clone(), line);
         }
-        Some(revision) => format!(
-            "revision wanted {}, in force {revision}",
-            report.wanted_revision
-        ),
-    };
-    let valid = if report.is_valid == Some(false) {
-        "\nEnvoy refused the last configuration and kept an earlier one; its log says why"
-    } else {
-        ""
-    };
-    let problems: String = report
-        .problems
-        .iter()
-        .map(|problem| format!("\nproblem: {problem}"))
-        .collect();
-    format!("{}\n{state}{valid}{problems}", render(&report.weights))
+    }
+    Ok(())
 }

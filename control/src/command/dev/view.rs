@@ -7,11 +7,12 @@ use std::time::Duration;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::Revision;
 
-use super::Delivery;
+use super::delivery::Delivery;
 use crate::command::output;
-use crate::command::status::{Measured, table};
+use crate::command::weights_table::weights_table;
 use crate::local::metrics::{Sample, sum};
 use crate::local::process::Envoy;
+use crate::operations::status::measured::{Measured, rows};
 
 /// What is shown.
 pub(super) struct View {
@@ -124,7 +125,7 @@ impl View {
         };
         let text = format!(
             "{}\n{state}; measured since it does; cookies issued: {}\n{}\n",
-            table(&plan, &measured),
+            weights_table(&rows(&plan, Some(&measured))),
             sum(samples, "sluice_assignments_total", &[]),
             self.messages.join("\n")
         );

@@ -1,16 +1,20 @@
 //! Which proxies run which revision, from what Prometheus scraped of them: pure, from series to states.
 //!
-//! A filter that was replaced leaves its gauges behind; only its ticks stop. So ticks decide whether a proxy has the
-//! filter at all, and the agent's own counters (Istio's pkg/wasm/monitoring.go) say what it last tried to fetch.
+//! A filter that was replaced leaves its gauges behind; only its ticks stop. So ticks decide whether a
+//! proxy has the filter at all, and the agent's own counters (Istio's pkg/wasm/monitoring.go) say what
+//! it last tried to fetch.
+
+use std::fmt;
 
 use serde::Serialize;
 use sluice_core::revision::Revision;
 
+use super::text;
 use crate::cluster::pods::Proxy;
 use crate::cluster::prometheus::Series;
 
-/// How far apart two samples of the ticks must be to tell. The filter counts each second and Envoy's statistics follow;
-/// chosen: three ticks.
+/// How far apart two samples of the ticks must be to tell. The filter counts each second and Envoy's
+/// statistics follow; chosen: three ticks.
 const TICKS_SECONDS: f64 = 3.0;
 
 /// What Prometheus has of the plugin's proxies.
@@ -31,7 +35,7 @@ pub(super) struct Scraped {
 /// What a proxy does with the plugin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
-pub(super) enum State {
+pub enum State {
     /// It runs the wanted revision.
     Converged,
     /// It runs another one, as of a scrape (seconds since 1970).
@@ -46,27 +50,96 @@ pub(super) enum State {
     /// It does not run the filter.
     WithoutFilter {
         /// Why, likely.
-        cause: String,
+        #[serde(serialize_with = "text::one")]
+        cause: Absence,
     },
     /// Prometheus does not tell.
     Unknown {
         /// Why.
-        cause: String,
+        #[serde(serialize_with = "text::one")]
+        cause: Blindness,
     },
 }
 
-impl State {
-    /// For people.
-    pub(super) fn sentence(&self) -> String {
-        match self {
-            Self::Converged => "runs the wanted revision".to_owned(),
-            Self::Other { revision, .. } => format!("runs revision {revision}"),
-            Self::Refused => {
-                "refused the configuration and kept an earlier one; its log says why".to_owned()
-            }
-            Self::WithoutFilter { cause } => format!("without the filter: {cause}"),
-            Self::Unknown { cause } => format!("unknown: {cause}"),
+/// Why a proxy has no filter, as far as its agent's last fetch tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The agent fetched nothing.
+    NothingFetched,
+    /// What it found is not what the plugin pins.
+    OtherDigest,
+    /// The registry gave no image.
+    NoImage,
+    /// The registry gave no layer, or one without a module.
+    NoModule,
+    /// It has the module, and Envoy does not run it.
+    NotRun,
+    /// It fetched something else.
+    NotWasm,
+    /// A result of the agent's that is not known here.
+    Other(String),
+}
+
+impl Absence {
+    /// From the label `result` of `istio_agent_wasm_remote_fetch_count`.
+    fn of(result: &str) -> Self {
+        match result {
+            "checksum_mismatched" => Self::OtherDigest,
+            "manifest_failure" => Self::NoImage,
+            "download_failure" => Self::NoModule,
+            "success" => Self::NotRun,
+            "fetch_failure" => Self::NotWasm,
+            other => Self::Other(other.to_owned()),
         }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NothingFetched => {
+                "its agent fetched nothing: the plugin may be newer than the last push, \
+                 or its kind unknown to istiod"
+            }
+            Self::OtherDigest => {
+                "the image that its agent found has another digest than the plugin pins"
+            }
+            Self::NoImage => {
+                "its agent could not fetch the image: the registry is down, refuses, or lacks it"
+            }
+            Self::NoModule => {
+                "its agent could not fetch the image's layer, or found no plugin.wasm in it"
+            }
+            Self::NotRun => {
+                "its agent has the module, but it is not ours or Envoy refused it; \
+                 the proxy's log says why"
+            }
+            Self::NotWasm => "what its agent fetched is not a Wasm module",
+            Self::Other(result) => {
+                return write!(formatter, "its agent's last fetch ended with {result}");
+            }
+        })
+    }
+}
+
+/// Why Prometheus does not tell what a proxy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blindness {
+    /// It does not scrape the proxy.
+    NotScraped,
+    /// It scrapes the proxy too seldom to see a difference.
+    ScrapedTooSeldom,
+    /// It has no revision of the proxy's filter.
+    NoRevision,
+}
+
+impl fmt::Display for Blindness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotScraped => "Prometheus does not scrape it",
+            Self::ScrapedTooSeldom => "scraped too seldom to see whether its filter ticks",
+            Self::NoRevision => "no sluice_config_revision of it in Prometheus",
+        })
     }
 }
 
@@ -86,19 +159,19 @@ impl Scraped {
             .max_by(|one, other| one.0.total_cmp(&other.0));
         let Some((scraped_at, _)) = up.filter(|(_, up)| *up == 1.0) else {
             return State::Unknown {
-                cause: "Prometheus does not scrape it".to_owned(),
+                cause: Blindness::NotScraped,
             };
         };
         match ticking(&of(&self.ticks), scraped_at) {
             Ticking::Yes => {}
             Ticking::No => {
                 return State::WithoutFilter {
-                    cause: cause(&of(&self.fetches)),
+                    cause: absence(&of(&self.fetches)),
                 };
             }
             Ticking::TooEarly => {
                 return State::Unknown {
-                    cause: "scraped too seldom to see whether its filter ticks".to_owned(),
+                    cause: Blindness::ScrapedTooSeldom,
                 };
             }
         }
@@ -120,7 +193,7 @@ impl Scraped {
                 scraped_at,
             },
             None => State::Unknown {
-                cause: "no sluice_config_revision of it in Prometheus".to_owned(),
+                cause: Blindness::NoRevision,
             },
         }
     }
@@ -162,42 +235,18 @@ fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
     answer
 }
 
-/// What the agent tried last, in words.
-fn cause(fetches: &[Series]) -> String {
+/// Why the filter is missing: what the agent tried last.
+fn absence(fetches: &[Series]) -> Absence {
     let last = fetches
         .iter()
-        .filter_map(|series| {
-            Some((
-                last_change(&series.samples())?,
-                series.label("result").to_owned(),
-            ))
-        })
+        .filter_map(|series| Some((last_change(&series.samples())?, series.label("result"))))
         // Seen first in one scrape, the failure came last: the filter is missing.
         .max_by(|one, other| {
             one.0
                 .total_cmp(&other.0)
                 .then((one.1 != "success").cmp(&(other.1 != "success")))
         });
-    let text = match last.as_ref().map(|(_, result)| result.as_str()) {
-        None => {
-            "its agent fetched nothing: the plugin may be newer than the last push, or its kind unknown to istiod"
-        }
-        Some("checksum_mismatched") => {
-            "the image that its agent found has another digest than the plugin pins"
-        }
-        Some("manifest_failure") => {
-            "its agent could not fetch the image: the registry is down, refuses, or lacks it"
-        }
-        Some("download_failure") => {
-            "its agent could not fetch the image's layer, or found no plugin.wasm in it"
-        }
-        Some("success") => {
-            "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why"
-        }
-        Some("fetch_failure") => "what its agent fetched is not a Wasm module",
-        Some(other) => return format!("its agent's last fetch ended with {other}"),
-    };
-    text.to_owned()
+    last.map_or(Absence::NothingFetched, |(_, result)| Absence::of(result))
 }
 
 /// When a counter last changed; when it first appeared, if it never did since.
@@ -251,32 +300,46 @@ mod tests {
             valid: Vec::new(),
         };
         let cases = [
-            ("rising, wanted", scraped(revision(7.0), ticks(1.0, 6.0), vec![]), State::Converged),
+            (
+                "rising, wanted",
+                scraped(revision(7.0), ticks(1.0, 6.0), vec![]),
+                State::Converged,
+            ),
             (
                 "rising, another",
                 scraped(revision(8.0), ticks(1.0, 6.0), vec![]),
-                State::Other { revision: "000000000008".to_owned(), scraped_at: 10.0 },
+                State::Other {
+                    revision: "000000000008".to_owned(),
+                    scraped_at: 10.0,
+                },
             ),
             (
                 "stopped, its gauge left behind",
-                scraped(revision(7.0), ticks(6.0, 6.0), fetched("checksum_mismatched")),
+                scraped(
+                    revision(7.0),
+                    ticks(6.0, 6.0),
+                    fetched("checksum_mismatched"),
+                ),
                 State::WithoutFilter {
-                    cause: "the image that its agent found has another digest than the plugin pins".to_owned(),
+                    cause: Absence::OtherDigest,
                 },
             ),
             (
                 "gone from the last scrape",
-                scraped(revision(7.0), vec![series("p", json!({}), &[(2.0, 1.0), (8.0, 6.0)])], fetched("success")),
+                scraped(
+                    revision(7.0),
+                    vec![series("p", json!({}), &[(2.0, 1.0), (8.0, 6.0)])],
+                    fetched("success"),
+                ),
                 State::WithoutFilter {
-                    cause: "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why"
-                        .to_owned(),
+                    cause: Absence::NotRun,
                 },
             ),
             (
                 "never ticked",
                 scraped(vec![], vec![], fetched("manifest_failure")),
                 State::WithoutFilter {
-                    cause: "its agent could not fetch the image: the registry is down, refuses, or lacks it".to_owned(),
+                    cause: Absence::NoImage,
                 },
             ),
         ];
@@ -288,8 +351,40 @@ mod tests {
             assert_eq!(scraped.state(&proxy, wanted), expected, "{label}");
         }
         let unknown = State::Unknown {
-            cause: "Prometheus does not scrape it".to_owned(),
+            cause: Blindness::NotScraped,
         };
         assert_eq!(Scraped::default().state(&proxy, wanted), unknown);
+    }
+
+    #[test]
+    fn a_missing_filter_is_explained_by_what_the_agent_tried_last() {
+        let cases = [
+            (
+                "checksum_mismatched",
+                "the image that its agent found has another digest than the plugin pins",
+            ),
+            (
+                "success",
+                "its agent has the module, but it is not ours or Envoy refused it; the proxy's log says why",
+            ),
+            (
+                "manifest_failure",
+                "its agent could not fetch the image: the registry is down, refuses, or lacks it",
+            ),
+            (
+                "new_failure",
+                "its agent's last fetch ended with new_failure",
+            ),
+        ];
+        for (result, expected) in cases {
+            assert_eq!(Absence::of(result).to_string(), expected);
+        }
+        let unknown = State::Unknown {
+            cause: Blindness::NotScraped,
+        };
+        assert_eq!(
+            serde_json::to_value(unknown).unwrap(),
+            json!({"state": "unknown", "cause": "Prometheus does not scrape it"})
+        );
     }
 }

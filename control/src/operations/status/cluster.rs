@@ -1,0 +1,284 @@
+//! The status of plugins in a cluster: weights from the API server, proxies and shares from
+//! Prometheus.
+//!
+//! Without a Prometheus the report says what is wanted, and that the rest is unknown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use sluice_core::plan::{Node, Plan};
+use sluice_core::problem::Problem;
+
+use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
+use super::proxies::{Scraped, State, is_of};
+use super::text;
+use crate::cluster::Cluster;
+use crate::cluster::plugins::{self, Found, Scope};
+use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
+use crate::cluster::prometheus::{Prometheus, Series};
+
+/// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
+const LOOK_BACK: &str = "3m";
+
+/// Which plugins are asked about.
+#[derive(Clone, Copy, Debug)]
+pub enum Plugins<'a> {
+    /// One of the cluster's namespace: by name, or the only one of ours.
+    One(Option<&'a str>),
+    /// Every one of ours, in every namespace.
+    All,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Which plugins.
+    pub plugins: Plugins<'a>,
+    /// The Prometheus that scrapes the proxies.
+    pub prometheus: Option<&'a Prometheus>,
+    /// Over how long shares are measured, in Prometheus' words, such as `1m`.
+    pub window: &'a str,
+    /// Istio's root namespace: a plugin in it selects the proxies of every namespace.
+    pub root_namespace: &'a str,
+}
+
+/// A plugin's status; serialized, it is the JSON of `sluice status`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginStatus {
+    /// The plugin, as `WasmPlugin NAMESPACE/NAME`.
+    pub plugin: String,
+    /// The revision of what the cluster says.
+    pub wanted_revision: String,
+    /// How many pods the plugin selects; `None` when only Istio can tell.
+    pub selected: Option<usize>,
+    /// How many of those run the wanted revision; `None` without Prometheus.
+    pub converged: Option<usize>,
+    /// What each of them runs; empty without Prometheus.
+    pub proxies: Vec<ProxyStatus>,
+    /// What could not be learnt.
+    pub unknown: Vec<Unknown>,
+    /// What is wrong with the configuration.
+    #[serde(serialize_with = "text::all")]
+    pub problems: Vec<Problem>,
+    /// Weights and shares.
+    pub weights: Vec<WeightRow>,
+    #[serde(skip)]
+    pub(super) found: Found,
+}
+
+impl PluginStatus {
+    /// Whether nothing is known to be wrong, and every proxy runs what is wanted as far as is known.
+    pub fn is_good(&self) -> bool {
+        let is_converged = self
+            .converged
+            .is_none_or(|converged| Some(converged) == self.selected);
+        self.problems.is_empty() && is_converged
+    }
+}
+
+/// What one proxy does with a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProxyStatus {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its pod.
+    pub pod: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// What a status could not learn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Which proxies these targetRefs stand for.
+    Proxies(String),
+    /// What the proxies run, and the measured shares: no Prometheus was named.
+    InForce,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proxies(targets) => write!(
+                formatter,
+                "which proxies {targets} stands for: only Istio resolves such targetRefs"
+            ),
+            Self::InForce => formatter.write_str(
+                "what the proxies run and the measured shares: name a Prometheus with --prometheus URL",
+            ),
+        }
+    }
+}
+
+impl Serialize for Unknown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The status of the plugins that a query means.
+///
+/// # Errors
+/// When there is no such plugin, or the API server or Prometheus does not answer.
+pub async fn statuses(cluster: &Cluster, query: &Query<'_>) -> anyhow::Result<Vec<PluginStatus>> {
+    let found = match query.plugins {
+        Plugins::All => plugins::ours(cluster, &Scope::Everywhere).await?,
+        Plugins::One(named) => vec![plugins::the_one(cluster, named).await?],
+    };
+    let mut statuses = Vec::new();
+    for found in found {
+        statuses.push(status(cluster, query, found).await?);
+    }
+    Ok(statuses)
+}
+
+async fn status(
+    cluster: &Cluster,
+    query: &Query<'_>,
+    found: Found,
+) -> anyhow::Result<PluginStatus> {
+    let plan = found.plugin.plan(&Node {
+        namespace: found.plugin.namespace.clone(),
+        ..Node::default()
+    })?;
+    let (proxies, mut unknown) = match selection(&found) {
+        Selection::Labels(labels) => {
+            let proxies = selected(cluster, &found, &labels, query.root_namespace)
+                .await
+                .map_err(|error| cluster.explain("the pods that the plugin selects", error))?;
+            (Some(proxies), Vec::new())
+        }
+        Selection::Other(targets) => (None, vec![Unknown::Proxies(targets)]),
+    };
+    let in_force = match query.prometheus {
+        Some(prometheus) => {
+            let proxies = proxies.as_deref().unwrap_or_default();
+            Some(in_force(prometheus, query.window, &found, &plan, proxies).await?)
+        }
+        None => {
+            unknown.push(Unknown::InForce);
+            None
+        }
+    };
+    let (states, measured) = in_force.unzip();
+    let converged = states.as_ref().filter(|_| proxies.is_some()).map(|states| {
+        states
+            .iter()
+            .filter(|proxy| proxy.state == State::Converged)
+            .count()
+    });
+    Ok(PluginStatus {
+        plugin: found.plugin.source.clone(),
+        wanted_revision: plan.revision().to_string(),
+        selected: proxies.as_ref().map(Vec::len),
+        converged,
+        proxies: states.unwrap_or_default(),
+        unknown,
+        problems: plan.problems().to_vec(),
+        weights: rows(&plan, measured.as_ref()),
+        found,
+    })
+}
+
+/// What proxies run, and what they decided within the window.
+async fn in_force(
+    prometheus: &Prometheus,
+    window: &str,
+    found: &Found,
+    plan: &Plan,
+    proxies: &[Proxy],
+) -> anyhow::Result<(Vec<ProxyStatus>, Measured)> {
+    let scraped = scraped(prometheus, found).await?;
+    let measured = shares(prometheus, window, proxies).await?;
+    let state = |proxy: &Proxy| ProxyStatus {
+        namespace: proxy.namespace.clone(),
+        pod: proxy.pod.clone(),
+        state: scraped.state(proxy, plan.revision()),
+    };
+    Ok((proxies.iter().map(state).collect(), measured))
+}
+
+async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scraped> {
+    let names = plugin_names(found).map(|name| name.replace('.', "\\\\."));
+    let plugin = format!("sluice_plugin=~\"{}\"", names.join("|"));
+    let revisions = format!("sluice_config_revision{{{plugin}}}[{LOOK_BACK}]");
+    let valid = format!("sluice_config_valid{{{plugin}}}");
+    let ticks = format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]");
+    let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
+    let up = format!("up[{LOOK_BACK}]");
+    let (revisions, valid, ticks, fetches, up) = tokio::try_join!(
+        prometheus.query(&revisions),
+        prometheus.query(&valid),
+        prometheus.query(&ticks),
+        prometheus.query(&fetches),
+        prometheus.query(&up),
+    )?;
+    Ok(Scraped {
+        revisions,
+        valid,
+        ticks,
+        fetches,
+        up,
+    })
+}
+
+/// Requests by split, audience and variant that these proxies decided within the window.
+async fn shares(
+    prometheus: &Prometheus,
+    window: &str,
+    proxies: &[Proxy],
+) -> anyhow::Result<Measured> {
+    let query = format!(
+        "sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))",
+        DECISION_LABELS.join(", ")
+    );
+    let series = prometheus.query(&query).await?;
+    let ours = series
+        .iter()
+        .filter(|series| proxies.iter().any(|proxy| is_of(series, proxy)));
+    let count = |series: &Series| {
+        let [split, audience, variant] =
+            DECISION_LABELS.map(|label| series.label(label).to_owned());
+        Some(((split, audience, variant), series.last()?.1.round() as u64))
+    };
+    Ok(Measured::counted(ours.filter_map(count)))
+}
+
+/// A variant's weight where plugins do not agree on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The split.
+    pub split: String,
+    /// The audience.
+    pub audience: String,
+    /// The variant.
+    pub variant: String,
+    /// What each plugin wants, in percent.
+    pub wanted: Vec<(f64, String)>,
+}
+
+/// Where the same split has other weights in another plugin.
+pub fn differences(statuses: &[PluginStatus]) -> Vec<Difference> {
+    let mut wanted: BTreeMap<[&str; 3], Vec<(f64, String)>> = BTreeMap::new();
+    for status in statuses {
+        for row in &status.weights {
+            wanted
+                .entry([&row.split, &row.audience, &row.variant])
+                .or_default()
+                .push((row.wanted, status.plugin.clone()));
+        }
+    }
+    wanted
+        .into_iter()
+        .filter(|(_, wanted)| wanted.iter().any(|(percent, _)| *percent != wanted[0].0))
+        .map(|([split, audience, variant], wanted)| Difference {
+            split: split.to_owned(),
+            audience: audience.to_owned(),
+            variant: variant.to_owned(),
+            wanted,
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! The status of a directory, whose Envoy is that of a running `sluice dev`.
+
+use serde::Serialize;
+use sluice_core::plan::Node;
+use sluice_core::problem::Problem;
+use sluice_core::revision::Revision;
+
+use super::measured::{Measured, WeightRow, rows};
+use super::text;
+use crate::local::admin::Admin;
+use crate::local::metrics::sum;
+use crate::local::running::Running;
+use crate::store::Store as _;
+use crate::store::directory::Directory;
+
+/// A directory's status; serialized, it is the JSON of `sluice status`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DirectoryStatus {
+    /// The revision of what the directory says.
+    pub wanted_revision: String,
+    /// The revision that Envoy runs; `None` while no `sluice dev` serves the directory.
+    pub revision_in_force: Option<String>,
+    /// Whether Envoy took the last configuration.
+    pub is_valid: Option<bool>,
+    /// What is wrong with the configuration.
+    #[serde(serialize_with = "text::all")]
+    pub problems: Vec<Problem>,
+    /// Weights and shares.
+    pub weights: Vec<WeightRow>,
+}
+
+impl DirectoryStatus {
+    /// Whether Envoy runs what is wanted, as far as is known.
+    pub fn is_converged(&self) -> bool {
+        self.revision_in_force
+            .as_ref()
+            .is_none_or(|revision| *revision == self.wanted_revision)
+    }
+
+    /// Whether nothing is known to be wrong.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty() && self.is_valid != Some(false) && self.is_converged()
+    }
+}
+
+/// Reads the directory and asks the Envoy that serves it, if one does.
+///
+/// # Errors
+/// When the directory's configuration cannot be read. An Envoy that does not answer is no error.
+pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
+    let plugin = store.snapshot().await?.plugin;
+    let plan = plugin.plan(&Node {
+        namespace: plugin.namespace.clone(),
+        ..Node::default()
+    })?;
+    let samples = match Running::read(&store.runtime_path()) {
+        Some(running) => Admin::new(running.admin).samples().await.ok(),
+        None => None,
+    };
+    let measured = samples.as_deref().map(Measured::of);
+    let gauge = |name: &str| samples.as_deref().map(|samples| sum(samples, name, &[]));
+    Ok(DirectoryStatus {
+        wanted_revision: plan.revision().to_string(),
+        revision_in_force: gauge("sluice_config_revision")
+            .map(|value| Revision::from_gauge(value as u64).to_string()),
+        is_valid: gauge("sluice_config_valid").map(|value| value == 1.0),
+        problems: plan.problems().to_vec(),
+        weights: rows(&plan, measured.as_ref()),
+    })
+}

@@ -1,0 +1,118 @@
+//! Weights wanted beside shares measured, variant by variant.
+//!
+//! The filter counts its decisions by split, audience and variant (`sluice_decisions_total`). Whether
+//! they come from an Envoy's admin interface or from Prometheus is the caller's affair.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sluice_core::index::VariantIndex;
+use sluice_core::plan::{Plan, Split};
+
+use crate::local::metrics::Sample;
+use crate::model::churn::audiences;
+
+/// The labels of `sluice_decisions_total`: split, audience, variant.
+pub const DECISION_LABELS: [&str; 3] = ["sluice_split", "sluice_audience", "sluice_variant"];
+
+/// One variant's weight for one audience, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WeightRow {
+    /// The split.
+    pub split: String,
+    /// The audience.
+    pub audience: String,
+    /// The variant.
+    pub variant: String,
+    /// Its share as configured, in percent.
+    pub wanted: f64,
+    /// How many requests got it; `None` where nothing was measured.
+    pub requests: Option<u64>,
+    /// Its share of the audience's requests, in percent; `None` where there were none.
+    pub percent: Option<f64>,
+}
+
+/// Requests by split, audience and variant, as the filter counted them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured(BTreeMap<(String, String, String), u64>);
+
+impl Measured {
+    /// From the filter's metrics.
+    pub fn of(samples: &[Sample]) -> Self {
+        let decisions = samples
+            .iter()
+            .filter(|sample| sample.name == "sluice_decisions_total");
+        Self::counted(decisions.map(|sample| {
+            let [split, audience, variant] =
+                DECISION_LABELS.map(|label| sample.label(label).to_owned());
+            ((split, audience, variant), sample.value as u64)
+        }))
+    }
+
+    /// From counts by split, audience and variant.
+    pub fn counted(counts: impl IntoIterator<Item = ((String, String, String), u64)>) -> Self {
+        let mut measured = BTreeMap::new();
+        for (key, count) in counts {
+            *measured.entry(key).or_default() += count;
+        }
+        Self(measured)
+    }
+
+    /// What was counted since `earlier`.
+    pub fn since(mut self, earlier: &Self) -> Self {
+        for (key, count) in &mut self.0 {
+            *count = count.saturating_sub(earlier.0.get(key).copied().unwrap_or(0));
+        }
+        self
+    }
+
+    fn requests(&self, split: &str, audience: &str, variant: &str) -> u64 {
+        self.0
+            .get(&(split.to_owned(), audience.to_owned(), variant.to_owned()))
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+/// A row for every variant of every audience of every split, in the plan's order.
+pub fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<WeightRow> {
+    let mut rows = Vec::new();
+    for split in plan.splits() {
+        for (audience, rule) in audiences(split) {
+            rows.extend(rows_of(split, &audience, rule, measured));
+        }
+    }
+    rows
+}
+
+fn rows_of(
+    split: &Split,
+    audience: &str,
+    rule: Option<usize>,
+    measured: Option<&Measured>,
+) -> Vec<WeightRow> {
+    let definition = &split.definition;
+    let requests = |variant: &str| {
+        measured.map(|measured| measured.requests(&definition.name, audience, variant))
+    };
+    let all: Option<u64> = definition
+        .variants
+        .iter()
+        .map(|variant| requests(variant))
+        .sum();
+    let row = |(index, variant): (VariantIndex, &str)| {
+        let own = requests(variant);
+        WeightRow {
+            split: definition.name.to_string(),
+            audience: audience.to_owned(),
+            variant: variant.to_string(),
+            wanted: split.allocation(rule).share(index).as_f64(),
+            requests: own,
+            percent: own
+                .zip(all)
+                .filter(|(_, all)| *all > 0)
+                .map(|(own, all)| own as f64 * 100.0 / all as f64),
+        }
+    };
+    definition.named_variants().map(row).collect()
+}
