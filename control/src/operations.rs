@@ -21,6 +21,7 @@ pub mod rollback;
 pub mod set;
 pub mod simulate;
 pub mod status;
+pub mod validate;
 pub mod weights;
 
 pub use caller::Caller;

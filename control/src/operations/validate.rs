@@ -1,0 +1,155 @@
+//! Everything that is wrong with configurations and with the routes around them, and what is likely a
+//! mistake.
+//!
+//! What one configuration may say is the plan's to judge, what is likely a mistake is
+//! [`lint`]'s, and how plugins and routes go together is [`analyze`]'s; here is what
+//! they are asked about and the one report of it.
+
+use serde::Serialize;
+use sluice_core::plan::Node;
+use sluice_core::problem::Problem;
+
+use crate::analyze::{self, Findings, lint};
+use crate::cluster::plugins::routes;
+use crate::model::input::{self, Input};
+use crate::model::plugin::Plugin;
+use crate::store::Store as _;
+use crate::store::directory::Directory;
+use crate::store::kubernetes::Kubernetes;
+
+/// What is validated: plugins, and every resource around them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// The plugins.
+    pub plugins: Vec<Plugin>,
+    /// The documents that routes, subsets and the plugins themselves stand in.
+    pub documents: Vec<Input>,
+}
+
+impl Subject {
+    /// A directory's plugin, and the resources that lie beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub async fn of_directory(directory: &Directory) -> anyhow::Result<Self> {
+        let mut documents = input::documents(directory.path())?;
+        // `sluice` keeps the weights there itself, so those are no reason for a warning.
+        documents.retain(|input| !input.source.ends_with("weights.yaml"));
+        Ok(Self {
+            plugins: vec![directory.snapshot().await?.plugin],
+            documents,
+        })
+    }
+
+    /// Plugins of a cluster, and the routes in their namespaces.
+    ///
+    /// # Errors
+    /// When a plugin cannot be read. Routes that the account may not see are left out.
+    pub async fn of_cluster(stores: &[Kubernetes]) -> anyhow::Result<Self> {
+        let mut subject = Self::default();
+        for store in stores {
+            let found = store.read().await?;
+            subject.documents.push(found.resource()?);
+            subject
+                .documents
+                .extend(routes(store.cluster(), &found).await);
+            subject.plugins.push(found.plugin);
+        }
+        Ok(subject)
+    }
+}
+
+/// What a validation found; serialized, it is the JSON of `sluice validate`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidationReport {
+    /// Whether there is no problem at all; warnings are none.
+    pub is_good: bool,
+    /// What each plugin's configuration says by itself.
+    pub plugins: Vec<PluginReport>,
+    /// What cannot work between plugins and routes, each with the resource that it is about.
+    pub problems: Vec<String>,
+    /// What is likely a mistake between them.
+    pub warnings: Vec<String>,
+}
+
+/// What is wrong with one plugin's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginReport {
+    /// Where it was read from.
+    pub source: String,
+    /// What the filter would refuse; a split with any is served as if its weights were 0.
+    pub problems: Vec<ReportedProblem>,
+    /// What is allowed and likely a mistake.
+    pub warnings: Vec<String>,
+}
+
+/// A problem, taken apart.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReportedProblem {
+    /// The field's path in the configuration.
+    pub path: String,
+    /// What stands there.
+    pub found: String,
+    /// What may stand there.
+    pub accepted: String,
+}
+
+/// Validates plugins and what is around them. Against the plugins that they replace, if those are
+/// given, it also warns about what would move users between variants.
+///
+/// # Errors
+/// When a plugin that is replaced cannot be read as a configuration.
+pub fn validate(
+    subject: &Subject,
+    replaced: &[Plugin],
+    root_namespace: &str,
+) -> anyhow::Result<ValidationReport> {
+    let mut plugins = Vec::new();
+    for plugin in &subject.plugins {
+        let mut report = alone(plugin);
+        if let Some(former) = former(plugin, subject, replaced)
+            && let Ok(later) = plugin.document()
+        {
+            let earlier = former.document()?;
+            report.warnings.extend(lint::against(&earlier, &later));
+        }
+        plugins.push(report);
+    }
+    let Findings { problems, warnings } =
+        analyze::check(&subject.plugins, &subject.documents, root_namespace);
+    Ok(ValidationReport {
+        is_good: problems.is_empty() && plugins.iter().all(|plugin| plugin.problems.is_empty()),
+        plugins,
+        problems,
+        warnings,
+    })
+}
+
+fn alone(plugin: &Plugin) -> PluginReport {
+    let reported = |problem: Problem| ReportedProblem {
+        path: problem.path,
+        found: problem.found,
+        accepted: problem.accepted.trim_start_matches("accepted: ").to_owned(),
+    };
+    let warnings = match plugin.plan(&Node::default()) {
+        Ok(plan) => lint::warnings(&plan, &plugin.config),
+        Err(_) => Vec::new(),
+    };
+    PluginReport {
+        source: plugin.source.clone(),
+        problems: plugin.problems().into_iter().map(reported).collect(),
+        warnings,
+    }
+}
+
+/// The plugin that one replaces: where there is one of each, that one, whatever it is called; else the
+/// one of the same name.
+fn former<'r>(plugin: &Plugin, subject: &Subject, replaced: &'r [Plugin]) -> Option<&'r Plugin> {
+    match replaced {
+        [only] if subject.plugins.len() == 1 => Some(only),
+        several => several
+            .iter()
+            .find(|former| former.name == plugin.name && former.namespace == plugin.namespace),
+    }
+}
