@@ -1,39 +1,25 @@
-//! The names that somebody may have meant.
+//! The name that somebody may have meant, for messages about one that does not exist.
+//!
+//! Only the sentence at the end of such a message is made here; who looked the name up says what was wrong.
 
-/// `; did you mean "canary"?`, or the list of what there is; empty when there is nothing.
-pub fn hint<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// The nearest known name as a question (`did you mean "canary"?`) where one is near enough to be a
+/// typing mistake, that is within a third of the letters; else up to ten names that are accepted.
+pub fn hint<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let nearest = known
         .iter()
-        .map(|name| (distance(typed, name), *name))
+        .map(|name| (strsim::levenshtein(unknown, name), *name))
         .min();
     match nearest {
-        Some((far, name)) if far <= typed.len().max(3) / 3 => format!("did you mean {name:?}?"),
-        _ if known.is_empty() => "there are none".to_owned(),
-        _ => format!(
-            "accepted: {}",
-            known
-                .iter()
-                .take(10)
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-    }
-}
-
-/// Levenshtein's distance, in bytes.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, byte) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, wanted) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(byte != wanted);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        Some((distance, name)) if distance <= unknown.len().max(3) / 3 => {
+            format!("did you mean {name:?}?")
         }
+        Some(_) => {
+            let first: Vec<&str> = known.into_iter().take(10).collect();
+            format!("accepted: {}", first.join(", "))
+        }
+        None => "there are none".to_owned(),
     }
-    row[other.len()]
 }
 
 #[cfg(test)]
