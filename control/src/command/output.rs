@@ -1,10 +1,18 @@
-//! The only printer: tables, JSON, YAML, errors; colours only where a person sees them.
+//! The only printer: tables, JSON and YAML on standard output, notes and errors on standard error.
+//!
+//! What is printed is decided by each command. Whether a colour reaches the reader is anstream's
+//! decision: it is left out where no terminal shows it, and where NO_COLOR or CLICOLOR=0 asks for
+//! that (no-color.org, bixense.com/clicolors).
 
 use std::io::{IsTerminal as _, Write as _};
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::arguments::Format;
+
+/// How the word `error:` stands out.
+const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// Prints a line; a reader that went away (`| head`) is no error.
 pub(super) fn line(text: impl std::fmt::Display) {
@@ -18,17 +26,14 @@ pub(super) fn note(text: impl std::fmt::Display) {
 
 /// Says why nothing came of it: the error, and below it its causes.
 pub fn error(error: &anyhow::Error) {
-    let mut text = format!(
-        "{} {error}",
-        painted("error:", "31;1", std::io::stderr().is_terminal())
-    );
+    let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some libraries repeat the cause in their own text.
         if !text.contains(&cause) {
             text.push_str(&format!("\n  {cause}"));
         }
     }
-    note(text);
+    let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {text}");
 }
 
 /// Prints a value as JSON or YAML, or a table made of it.
@@ -78,19 +83,9 @@ pub(super) fn refresh() {
     let _ = write!(std::io::stdout(), "\x1b[2J\x1b[H");
 }
 
-/// Whether standard output is a terminal that wants colours (NO_COLOR: no-color.org).
+/// Whether a person watches standard output, so that a result may be redrawn in place.
 pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
-}
-
-/// The text in a colour (an SGR code), where colours are wanted.
-pub(super) fn painted(text: &str, code: &str, is_seen: bool) -> String {
-    let wants_colour = is_seen && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wants_colour {
-        format!("\x1b[{code}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
 }
 
 #[cfg(test)]

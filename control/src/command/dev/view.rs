@@ -130,6 +130,7 @@ impl View {
             self.messages.join("\n")
         );
         // The whole screen: lines that the terminal wraps make "up by so many lines" wrong.
-        output::line(format!("\x1b[2J\x1b[H{}\n{text}", self.title));
+        output::refresh();
+        output::line(format!("{}\n{text}", self.title));
     }
 }
