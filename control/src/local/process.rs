@@ -156,12 +156,6 @@ impl Drop for Envoy {
 /// # Errors
 /// When there is none.
 pub fn find_envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let in_path = || {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .map(|folder| folder.join("envoy"))
-            .find(|envoy| envoy.is_file())
-    };
     match named {
         Some(envoy) if envoy.is_file() => Ok(envoy.to_owned()),
         Some(envoy) => bail!(
@@ -169,7 +163,7 @@ pub fn find_envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
             envoy.display()
         ),
         None => beside("tools/envoy")
-            .or_else(in_path)
+            .or_else(|| which::which("envoy").ok())
             .context("no Envoy found: run `make envoy`, or name one with --envoy or ENVOY"),
     }
 }
