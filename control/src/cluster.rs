@@ -1,10 +1,10 @@
 //! A connection to a Kubernetes cluster, and what its refusals mean in words.
 //!
-//! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`owned`]'s. Stores and operations use it;
+//! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`managed_fields`]'s. Stores and operations use it;
 //! it decides nothing.
 
 mod connection;
-pub mod owned;
+pub mod managed_fields;
 pub mod plugins;
 pub mod pods;
 pub mod prometheus;

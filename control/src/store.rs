@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// The plugin, both halves merged.
     pub plugin: Plugin,
     /// The half that `sluice` wrote.
-    pub owned: WeightSet,
+    pub managed: WeightSet,
 }
 
 impl Snapshot {
@@ -33,7 +33,7 @@ impl Snapshot {
     pub fn state(&self) -> State {
         State {
             config: self.plugin.config.clone(),
-            owned: self.owned.clone(),
+            managed: self.managed.clone(),
         }
     }
 }
@@ -42,7 +42,7 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct Write {
     /// The new weights and draws.
-    pub owned: WeightSet,
+    pub managed: WeightSet,
     /// The splits that are written, also where their weights stay: the others are left alone.
     pub splits: BTreeSet<String>,
     /// When it was decided.

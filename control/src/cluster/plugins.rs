@@ -7,7 +7,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
-use super::{Cluster, ClusterError, code, owned};
+use super::{Cluster, ClusterError, code, managed_fields};
 use crate::model::input::Input;
 use crate::model::plugin::{self, Kind, Plugin};
 use crate::model::suggest;
@@ -78,7 +78,7 @@ impl Found {
             .config
             .get("splits")
             .is_some_and(Value::is_object)
-            || owned::is_touched(&self.object.metadata)
+            || managed_fields::is_touched(&self.object.metadata)
     }
 
     /// The resource as a document of Git's half: without the weights that `sluice` keeps in it.

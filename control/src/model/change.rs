@@ -21,23 +21,23 @@ pub struct State {
     /// The whole configuration, Git's half and ours merged.
     pub config: Value,
     /// What `sluice` itself wrote.
-    pub owned: WeightSet,
+    pub managed: WeightSet,
 }
 
 impl State {
     /// The configuration with other weights and draws of ours.
-    pub fn with(&self, owned: &WeightSet) -> Value {
+    pub fn with(&self, managed: &WeightSet) -> Value {
         let mut config = self.config.clone();
         // Ours may lack what ours had: leave Git's half of weights only.
         for field in ["weights", "draws"] {
             if let Some(fields) = config.get_mut(field).and_then(Value::as_object_mut) {
                 remove_leaves(
                     fields,
-                    self.owned.to_config().get(field).and_then(Value::as_object),
+                    self.managed.to_config().get(field).and_then(Value::as_object),
                 );
             }
         }
-        merge(&mut config, owned.to_config());
+        merge(&mut config, managed.to_config());
         config
     }
 
@@ -45,8 +45,8 @@ impl State {
     ///
     /// # Errors
     /// When the configuration is unreadable as a whole.
-    pub fn plan_with(&self, owned: &WeightSet) -> Result<Plan, Unreadable> {
-        let document = Document::from_value(self.with(owned))?;
+    pub fn plan_with(&self, managed: &WeightSet) -> Result<Plan, Unreadable> {
+        let document = Document::from_value(self.with(managed))?;
         Ok(Plan::build(&document, &Node::default(), None))
     }
 }
@@ -107,7 +107,7 @@ pub fn set(
 ) -> Result<WeightSet, Refusal> {
     let found = find_split(plan, split)?;
     check_audience(found, audience)?;
-    let mut owned = state.owned.clone();
+    let mut managed = state.managed.clone();
     for (place, share) in shares.iter().enumerate() {
         check_challenger(found, &share.challenger)?;
         if shares
@@ -119,12 +119,12 @@ pub fn set(
                 challenger: share.challenger.clone(),
             });
         }
-        owned.set(
+        managed.set(
             WeightKey::new(split, audience, &share.challenger),
             share.percent,
         );
     }
-    Ok(owned)
+    Ok(managed)
 }
 
 /// Explicit zeros for every audience and challenger of the splits; of all splits when `split` is `None`. Never refuses
@@ -137,7 +137,7 @@ pub fn abort(
     plan: Option<&Plan>,
     split: Option<&str>,
 ) -> Result<WeightSet, Refusal> {
-    let mut owned = state.owned.clone();
+    let mut managed = state.managed.clone();
     let defined = plan.map(Plan::splits).unwrap_or_default();
     let is_wanted = |name: &str| split.is_none_or(|wanted| wanted == name);
     let mut is_known = false;
@@ -149,18 +149,18 @@ pub fn abort(
         for (audience, _) in crate::model::churn::audiences(defined) {
             for challenger in defined.definition.challengers() {
                 let key = WeightKey::new(&defined.definition.name, &audience, challenger);
-                owned.set(key, Percent::ZERO);
+                managed.set(key, Percent::ZERO);
             }
         }
     }
     // Whatever stands there, also what is no percentage: a zero replaces it.
     for (key, _) in leaves(&state.config).filter(|(key, _)| is_wanted(&key.split)) {
         is_known = true;
-        owned.set(key, Percent::ZERO);
+        managed.set(key, Percent::ZERO);
     }
     match split {
         Some(split) if !is_known => Err(no_split(plan, split)),
-        _ => Ok(owned),
+        _ => Ok(managed),
     }
 }
 
@@ -184,9 +184,9 @@ pub fn redraw(
         let key = key.clone();
         return Err(Refusal::MidRamp { key, percent });
     }
-    let mut owned = state.owned.clone();
-    owned.set_draw(split, letters);
-    Ok(owned)
+    let mut managed = state.managed.clone();
+    managed.set_draw(split, letters);
+    Ok(managed)
 }
 
 /// Letters for a new draw: the date, and a number behind it if that was drawn already.
@@ -203,13 +203,13 @@ pub fn letters(date: &str, current: Option<&str>) -> String {
 
 /// Earlier weights and draws; zero for whatever got a weight since.
 pub fn restore(state: &State, earlier: &WeightSet) -> WeightSet {
-    let mut owned = earlier.clone();
-    for (key, _) in state.owned.iter() {
+    let mut managed = earlier.clone();
+    for (key, _) in state.managed.iter() {
         if earlier.weight(key).is_none() {
-            owned.set(key.clone(), Percent::ZERO);
+            managed.set(key.clone(), Percent::ZERO);
         }
     }
-    owned
+    managed
 }
 
 /// Another plugin's weights for a split; zero for whatever has a weight here and none there.
@@ -223,16 +223,16 @@ pub fn promote(
     weights: &WeightSet,
 ) -> Result<WeightSet, Refusal> {
     let found = find_split(plan, split)?;
-    let mut owned = state.owned.clone();
+    let mut managed = state.managed.clone();
     for (key, _) in leaves(&state.config).filter(|(key, _)| key.split == split) {
-        owned.set(key, Percent::ZERO);
+        managed.set(key, Percent::ZERO);
     }
     for (key, percent) in weights.of_split(split) {
         check_audience(found, &key.audience)?;
         check_challenger(found, &key.challenger)?;
-        owned.set(key.clone(), percent);
+        managed.set(key.clone(), percent);
     }
-    Ok(owned)
+    Ok(managed)
 }
 
 /// The splits whose weights or draws differ, also where one writes zero and the other nothing.
@@ -276,7 +276,7 @@ mod tests {
         );
         (
             State {
-                owned: WeightSet::of_config(&config),
+                managed: WeightSet::of_config(&config),
                 config,
             },
             plan,
@@ -344,7 +344,7 @@ mod tests {
             ("good", None),
             ("bad", Some("splits.bad.colour: unknown field")),
         ] {
-            let owned = set(
+            let managed = set(
                 &state,
                 &before,
                 split,
@@ -353,7 +353,7 @@ mod tests {
             )
             .unwrap();
             let after = Plan::build(
-                &Document::from_value(state.with(&owned)).unwrap(),
+                &Document::from_value(state.with(&managed)).unwrap(),
                 &Node::default(),
                 None,
             );
@@ -376,9 +376,9 @@ mod tests {
     #[test]
     fn an_abort_zeroes_every_audience_and_challenger() {
         let (state, plan) = web();
-        let owned = abort(&state, Some(&plan), Some("web")).unwrap();
+        let managed = abort(&state, Some(&plan), Some("web")).unwrap();
         let zeros = json!({"web": {"everyone": {"blue": 0, "canary": 0}, "staff": {"blue": 0, "canary": 0}}});
-        assert_eq!(owned.to_config()["weights"], zeros);
+        assert_eq!(managed.to_config()["weights"], zeros);
         let blind = abort(&state, None, Some("web")).unwrap();
         assert_eq!(
             blind.to_config()["weights"],
@@ -434,7 +434,7 @@ mod tests {
     fn git_s_weights_stay_beneath_ours() {
         let state = State {
             config: json!({"weights": {"web": {"everyone": {"canary": 10, "blue": 3}}}}),
-            owned: WeightSet::of_config(&json!({"weights": {"web": {"everyone": {"canary": 10}}}})),
+            managed: WeightSet::of_config(&json!({"weights": {"web": {"everyone": {"canary": 10}}}})),
         };
         assert_eq!(
             state.with(&WeightSet::default()),

@@ -51,7 +51,7 @@ pub async fn abort(
 ) -> Result<AbortOutcome, OperationError> {
     let mut decide = |snapshot: &Snapshot| Ok(Some(decided(snapshot, caller, abort)?));
     let updated = store.update(Manner::NOW, &mut decide).await?;
-    let after = updated.written.map(|write| write.owned).unwrap_or_default();
+    let after = updated.written.map(|write| write.managed).unwrap_or_default();
     let before = WeightSet::of_config(&updated.before.plugin.config);
     Ok(AbortOutcome {
         changes: differences(&before, &after),
@@ -83,14 +83,14 @@ pub async fn abort_everywhere(
 fn decided(snapshot: &Snapshot, caller: &Caller, abort: &Abort) -> anyhow::Result<Write> {
     let split = abort.split.as_deref();
     let plan = snapshot.plugin.plan(&Node::default()).ok();
-    let owned = change::abort(&snapshot.state(), plan.as_ref(), split)?;
-    let splits = owned
+    let managed = change::abort(&snapshot.state(), plan.as_ref(), split)?;
+    let splits = managed
         .iter()
         .map(|(key, _)| key.split.clone())
         .filter(|name| split.is_none_or(|split| split == name))
         .collect();
     Ok(Write {
-        owned,
+        managed,
         splits,
         at: caller.now(),
         by: caller.name.clone(),

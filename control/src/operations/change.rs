@@ -98,18 +98,18 @@ pub(super) async fn make(
     let mut outcome = None;
     let mut decide = |snapshot: &Snapshot| {
         let before = snapshot.plugin.plan(&Node::default())?;
-        let owned = decide(snapshot, &before)?;
-        let after = snapshot.state().plan_with(&owned)?;
+        let managed = decide(snapshot, &before)?;
+        let after = snapshot.state().plan_with(&managed)?;
         refusal::check(&before, &after, subject.split)?;
-        let splits = differing_splits(&snapshot.owned, &owned);
+        let splits = differing_splits(&snapshot.managed, &managed);
         let effect = match terms.mode {
             Mode::DryRun => Effect::DryRun,
             Mode::Write if splits.is_empty() => Effect::Unneeded,
             Mode::Write => Effect::Written,
         };
-        outcome = Some(described(snapshot, &owned, (&before, &after), effect));
+        outcome = Some(described(snapshot, &managed, (&before, &after), effect));
         Ok((effect == Effect::Written).then(|| Write {
-            owned,
+            managed,
             splits,
             at: caller.now(),
             by: caller.name.clone(),
@@ -126,12 +126,12 @@ pub(super) async fn make(
 
 fn described(
     snapshot: &Snapshot,
-    owned: &WeightSet,
+    managed: &WeightSet,
     (before, after): (&Plan, &Plan),
     effect: Effect,
 ) -> ChangeOutcome {
     let in_force = WeightSet::of_config(&snapshot.plugin.config);
-    let wanted = WeightSet::of_config(&snapshot.state().with(owned));
+    let wanted = WeightSet::of_config(&snapshot.state().with(managed));
     ChangeOutcome {
         effect,
         changes: differences(&in_force, &wanted),

@@ -35,8 +35,8 @@ pub async fn diff(store: &impl Store, against: &Against<'_>) -> Result<Vec<Move>
             shares,
         }) => {
             let state = snapshot.state();
-            let owned = change::set(&state, &before, split, audience, shares)?;
-            let after = state.plan_with(&owned).map_err(anyhow::Error::from)?;
+            let managed = change::set(&state, &before, split, audience, shares)?;
+            let after = state.plan_with(&managed).map_err(anyhow::Error::from)?;
             refusal::check(&before, &after, Some(split))?;
             after
         }

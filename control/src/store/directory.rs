@@ -83,7 +83,7 @@ impl Directory {
         plugin::plugin(&self.path.join(PLUGIN))
     }
 
-    fn owned(&self) -> anyhow::Result<(WeightSet, Option<Plugin>)> {
+    fn managed(&self) -> anyhow::Result<(WeightSet, Option<Plugin>)> {
         let path = self.path.join(WEIGHTS);
         if !path.exists() {
             return Ok((WeightSet::default(), None));
@@ -145,14 +145,14 @@ impl Directory {
     }
 
     fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
-        let patch = snapshot.plugin.patch(write.owned.to_config());
+        let patch = snapshot.plugin.patch(write.managed.to_config());
         replace(
             &self.path.join(WEIGHTS),
             yaml_serde::to_string(&patch)?.as_bytes(),
         )?;
         // A history that cannot be read must not stop an abort; a line that cannot be read costs only itself.
         let mut entries = self.entries().unwrap_or_default();
-        history::append(&mut entries, &snapshot.owned, write);
+        history::append(&mut entries, &snapshot.managed, write);
         let lines = entries
             .iter()
             .map(serde_json::to_string)
@@ -166,7 +166,7 @@ impl Directory {
     /// What an abort replaces without being able to read it is kept beside it.
     fn set_aside_unreadable_weights(&self) -> anyhow::Result<()> {
         let path = self.path.join(WEIGHTS);
-        if path.exists() && self.owned().is_err() {
+        if path.exists() && self.managed().is_err() {
             let aside = self.path.join(format!("{WEIGHTS}.unreadable"));
             std::fs::copy(&path, &aside)
                 .with_context(|| format!("{}: cannot be written", aside.display()))?;
@@ -176,7 +176,7 @@ impl Directory {
 
     fn read(&self) -> anyhow::Result<Snapshot> {
         let mut plugin = self.plugin()?;
-        let (owned, patch) = self.owned()?;
+        let (managed, patch) = self.managed()?;
         if let Some(patch) = patch {
             if patch.kind != plugin.kind || patch.name != plugin.name {
                 bail!(
@@ -190,7 +190,7 @@ impl Directory {
             }
             merge(&mut plugin.config, patch.config);
         }
-        Ok(Snapshot { plugin, owned })
+        Ok(Snapshot { plugin, managed })
     }
 
     /// As [`Directory::read`], but whatever cannot be read is empty: an abort must work then too.
@@ -202,10 +202,10 @@ impl Directory {
             namespace: None,
             config: serde_json::json!({}),
         };
-        let (owned, patch) = self.owned().unwrap_or_default();
+        let (managed, patch) = self.managed().unwrap_or_default();
         let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
-        merge(&mut plugin.config, owned.to_config());
-        Snapshot { plugin, owned }
+        merge(&mut plugin.config, managed.to_config());
+        Snapshot { plugin, managed }
     }
 }
 

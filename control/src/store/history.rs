@@ -66,8 +66,8 @@ pub fn append(history: &mut Vec<Entry>, found: &WeightSet, write: &Write) {
         by: write.by.clone(),
         command: write.command.clone(),
         reason: write.reason.clone(),
-        changes: differences(found, &write.owned),
-        after: write.owned.clone(),
+        changes: differences(found, &write.managed),
+        after: write.managed.clone(),
     });
     let surplus = history.len().saturating_sub(KEPT);
     history.drain(..surplus);
@@ -92,15 +92,15 @@ mod tests {
     use sluice_core::allocation::Percent;
 
     fn at(percent: f64) -> WeightSet {
-        let mut owned = WeightSet::default();
+        let mut managed = WeightSet::default();
         let key = WeightKey::new("web", "everyone", "canary");
-        owned.set(key, Percent::new(percent).unwrap());
-        owned
+        managed.set(key, Percent::new(percent).unwrap());
+        managed
     }
 
     fn write(percent: f64, by: &str, command: &str, reason: Option<&str>) -> Write {
         Write {
-            owned: at(percent),
+            managed: at(percent),
             splits: BTreeSet::from(["web".to_owned()]),
             at: Timestamp::UNIX_EPOCH,
             by: by.to_owned(),

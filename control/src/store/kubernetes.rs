@@ -19,7 +19,7 @@ use split_change::{SplitChange, changes, conflict, conflicts};
 use super::history::Entry;
 use super::{Decide, Manner, OthersFields, Snapshot, Store, Updated, Urgency};
 use crate::cluster::plugins::{self, Found};
-use crate::cluster::{Cluster, owned};
+use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
 
 /// How long a write tries to get its turn among other writers. Chosen: a turn takes some milliseconds.
@@ -229,7 +229,7 @@ impl Kubernetes {
         others_fields: OthersFields,
         effect: Effect,
     ) -> Result<DynamicObject, Failure> {
-        let mut parameters = PatchParams::apply(&format!("{}{}", owned::MANAGER, change.split));
+        let mut parameters = PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
         parameters.force = others_fields == OthersFields::TakeOver;
         parameters.dry_run = effect == Effect::None;
         let sent = self
@@ -330,14 +330,14 @@ impl Store for Kubernetes {
 }
 
 fn snapshot(found: &Found) -> Snapshot {
-    let owned = owned::owned(
+    let managed = managed_fields::managed(
         &found.object.metadata,
         found.plugin.kind,
         &found.plugin.config,
     );
     Snapshot {
         plugin: found.plugin.clone(),
-        owned,
+        managed,
     }
 }
 

@@ -43,11 +43,11 @@ impl SplitChange {
 pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<SplitChange> {
     let at = history::time(write.at);
     let effective = WeightSet::of_config(&before.plugin.config);
-    let mut so_far = before.owned.clone();
+    let mut so_far = before.managed.clone();
     let parts = write
         .splits
         .iter()
-        .map(|split| (split, write.owned.only(split)));
+        .map(|split| (split, write.managed.only(split)));
     parts
         .map(|(split, part)| {
             so_far.replace(split, &part);
@@ -61,7 +61,7 @@ pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<Sp
                 changes: differences(&effective.only(split), &after.only(split)),
                 after: so_far.clone(),
             };
-            let foreign = foreign(found, split, &before.owned, &effective, &at);
+            let foreign = foreign(found, split, &before.managed, &effective, &at);
             SplitChange {
                 split: split.clone(),
                 part,
@@ -76,7 +76,7 @@ pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<Sp
 fn foreign(
     found: &Found,
     split: &str,
-    owned: &WeightSet,
+    managed: &WeightSet,
     effective: &WeightSet,
     at: &str,
 ) -> Option<Entry> {
@@ -98,7 +98,7 @@ fn foreign(
         command: "(changed without sluice)".to_owned(),
         reason: None,
         changes,
-        after: owned.clone(),
+        after: managed.clone(),
     })
 }
 

@@ -12,9 +12,9 @@ use crate::model::weights::{WeightSet, leaves};
 pub const MANAGER: &str = "sluice/";
 
 /// The weights and draws in `config` that `sluice` applied.
-pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> WeightSet {
+pub fn managed(metadata: &ObjectMeta, kind: Kind, config: &Value) -> WeightSet {
     let effective = WeightSet::of_config(config);
-    let mut owned = WeightSet::default();
+    let mut managed = WeightSet::default();
     for entry in metadata.managed_fields.iter().flatten() {
         let is_ours = entry
             .manager
@@ -33,16 +33,16 @@ pub fn owned(metadata: &ObjectMeta, kind: Kind, config: &Value) -> WeightSet {
         let fields = without_prefixes(fields);
         for (key, _) in leaves(&fields) {
             if let Some(percent) = effective.weight(&key) {
-                owned.set(key, percent);
+                managed.set(key, percent);
             }
         }
         for split in fields["draws"].as_object().into_iter().flat_map(Map::keys) {
             if let Some(draw) = effective.draw(split) {
-                owned.set_draw(split, draw);
+                managed.set_draw(split, draw);
             }
         }
     }
-    owned
+    managed
 }
 
 /// Whether `sluice` ever wrote to the object.
@@ -81,11 +81,11 @@ mod tests {
         let expected =
             json!({"weights": {"web": {"everyone": {"canary": 5}}}, "draws": {"web": "x"}});
         assert_eq!(
-            owned(&metadata, Kind::WasmPlugin, &config).to_config(),
+            managed(&metadata, Kind::WasmPlugin, &config).to_config(),
             expected
         );
         assert_eq!(
-            owned(&metadata, Kind::TrafficExtension, &config),
+            managed(&metadata, Kind::TrafficExtension, &config),
             WeightSet::default()
         );
         assert!(is_touched(&metadata));
