@@ -1,4 +1,5 @@
-//! The plugins of a cluster that are ours: WasmPlugins and TrafficExtensions whose configuration has splits.
+//! The plugins of a cluster that are ours: WasmPlugins and TrafficExtensions whose configuration
+//! has splits.
 //!
 //! Which kind it is, is found by looking at both; a cluster may know only one of them.
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::{Cluster, ClusterError, code, managed_fields};
 use crate::model::input::Input;
 use crate::model::plugin::{self, Kind, Plugin};
+use crate::model::resources::{Spec, gateway, istio};
 use crate::model::suggest;
 
 /// Where plugins are looked for.
@@ -32,7 +34,8 @@ pub struct Found {
 
 /// The API's resource for a kind.
 ///
-/// The kinds are those of [`plugin::API_VERSION`]; a bare configuration is none and gets WasmPlugin's.
+/// The kinds are those of [`plugin::API_VERSION`]; a bare configuration is none and gets
+/// WasmPlugin's.
 pub fn resource(kind: Kind) -> ApiResource {
     let name = if kind == Kind::TrafficExtension {
         "TrafficExtension"
@@ -172,7 +175,8 @@ async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<
         .collect())
 }
 
-/// The one plugin that is meant: by name (`NAME` or `KIND/NAME`), or the only one of ours in the namespace.
+/// The one plugin that is meant: by name (`NAME` or `KIND/NAME`), or the only one of ours in the
+/// namespace.
 ///
 /// # Errors
 /// When there is none, or more than one; names them.
@@ -227,39 +231,38 @@ pub async fn read(
     Found::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
 }
 
-/// The routes and subsets in a plugin's namespace, as far as the account may see them and the cluster knows the kinds.
+/// The routes and subsets in a plugin's namespace, as far as the account may see them and the
+/// cluster knows the kinds.
 pub async fn routes(cluster: &Cluster, found: &Found) -> Vec<Input> {
-    let kinds = [
-        ("networking.istio.io", "v1", "VirtualService"),
-        ("networking.istio.io", "v1", "DestinationRule"),
-        ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
-    ];
-    let namespace = found
-        .object
-        .metadata
-        .namespace
-        .as_deref()
-        .unwrap_or_default();
-    let mut routes = Vec::new();
-    for (group, version, kind) in kinds {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(cluster.client().clone(), namespace, &resource);
-        let Ok(objects) = api.list(&ListParams::default()).await else {
-            continue;
-        };
-        for object in objects {
-            let source = format!(
-                "{kind} {namespace}/{}",
-                object.metadata.name.as_deref().unwrap_or_default()
-            );
-            if let Ok(mut value) = serde_json::to_value(&object) {
-                value["kind"] = Value::from(kind);
-                routes.push(Input { source, value });
-            }
-        }
-    }
-    routes
+    let namespace = found.object.metadata.namespace.as_deref();
+    let namespace = namespace.unwrap_or_default();
+    let (services, rules, routes) = tokio::join!(
+        documents::<istio::VirtualService>(cluster, namespace),
+        documents::<istio::DestinationRule>(cluster, namespace),
+        documents::<gateway::HttpRoute>(cluster, namespace),
+    );
+    [services, rules, routes].concat()
+}
+
+/// Every resource of a kind in a namespace; none where the kind is unknown or hidden.
+async fn documents<S: Spec>(cluster: &Cluster, namespace: &str) -> Vec<Input> {
+    let (group, version) = S::API_VERSION
+        .split_once('/')
+        .unwrap_or(("", S::API_VERSION));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, S::KIND));
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(cluster.client().clone(), namespace, &resource);
+    let objects = api.list(&ListParams::default()).await;
+    let objects = objects.map(|list| list.items).unwrap_or_default();
+    let input = |object: DynamicObject| {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let source = format!("{} {namespace}/{name}", S::KIND);
+        let mut value = serde_json::to_value(&object).ok()?;
+        // The API server leaves the kind out of a list's items.
+        value["kind"] = Value::from(S::KIND);
+        Some(Input { source, value })
+    };
+    objects.into_iter().filter_map(input).collect()
 }
 
 fn parse(named: &str) -> anyhow::Result<(Vec<Kind>, &str)> {

@@ -1,12 +1,14 @@
 //! What a file holds: a plugin configuration, bare or inside a WasmPlugin or TrafficExtension.
 //!
-//! Several documents of one plugin (plugin.yaml as applied, weights.yaml as the server-side-apply patch) are merged as
-//! the API server merges them: maps field by field, later ones over earlier ones, lists as a whole.
+//! Several documents of one plugin (plugin.yaml as applied, weights.yaml as the server-side-apply
+//! patch) are merged as the API server merges them: maps field by field, later ones over earlier
+//! ones, lists as a whole.
 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use serde_json::{Map, Value};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Map, Value, json};
 use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
@@ -94,29 +96,32 @@ impl Plugin {
         }
     }
 
-    /// Wraps other fields of the configuration as this plugin is wrapped: a server-side-apply patch.
-    pub fn patch(&self, config: Value) -> Value {
-        let mut wrapped = config;
-        for field in self.kind.config_path().iter().rev() {
-            wrapped = Value::Object(Map::from_iter([((*field).to_owned(), wrapped)]));
-        }
+    /// A server-side-apply patch of this plugin: fields of the configuration, wrapped as the plugin
+    /// is wrapped, and what
+    /// `metadata` has besides the name. Without fields, a patch of the metadata alone.
+    ///
+    /// # Errors
+    /// When the metadata has no counterpart in JSON.
+    pub fn patch(&self, metadata: ObjectMeta, fields: Option<Value>) -> serde_json::Result<Value> {
+        let path = self.kind.config_path().iter().rev();
+        let wrap =
+            |inner, field: &&str| Value::Object(Map::from_iter([((*field).to_owned(), inner)]));
+        let wrapped = fields
+            .map(|fields| path.fold(fields, wrap))
+            .unwrap_or_else(|| json!({}));
         if self.kind == Kind::Bare {
-            return wrapped;
+            return Ok(wrapped);
         }
-        let mut metadata = Map::new();
-        metadata.extend(
-            self.name
-                .clone()
-                .map(|name| ("name".to_owned(), Value::String(name))),
-        );
-        metadata.extend(
-            self.namespace
-                .clone()
-                .map(|namespace| ("namespace".to_owned(), Value::String(namespace))),
-        );
-        serde_json::json!({
-            "apiVersion": API_VERSION, "kind": self.kind.name(), "metadata": metadata, "spec": wrapped["spec"],
-        })
+        let metadata = ObjectMeta {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            ..metadata
+        };
+        let mut patch = json!({
+            "apiVersion": API_VERSION, "kind": self.kind.name(), "metadata": serde_json::to_value(metadata)?,
+        });
+        merge(&mut patch, wrapped);
+        Ok(patch)
     }
 }
 
@@ -226,7 +231,6 @@ fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn read_all(text: &str) -> Vec<Plugin> {
         plugins(input::parse("f", text).unwrap()).unwrap()
@@ -271,6 +275,10 @@ mod tests {
             "apiVersion": API_VERSION, "kind": "TrafficExtension", "metadata": {"name": "s", "namespace": "a"},
             "spec": {"wasm": {"pluginConfig": {"weights": {}}}},
         });
-        assert_eq!(plugin.patch(json!({"weights": {}})), expected);
+        let fields = Some(json!({"weights": {}}));
+        assert_eq!(
+            plugin.patch(ObjectMeta::default(), fields).unwrap(),
+            expected
+        );
     }
 }

@@ -51,7 +51,10 @@ pub async fn abort(
 ) -> Result<AbortOutcome, OperationError> {
     let mut decide = |snapshot: &Snapshot| Ok(Some(decided(snapshot, caller, abort)?));
     let updated = store.update(Manner::NOW, &mut decide).await?;
-    let after = updated.written.map(|write| write.managed).unwrap_or_default();
+    let after = updated
+        .written
+        .map(|write| write.managed)
+        .unwrap_or_default();
     let before = WeightSet::of_config(&updated.before.plugin.config);
     Ok(AbortOutcome {
         changes: differences(&before, &after),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sluice_core::index::VariantIndex;
+use sluice_core::allocation::Percent;
 use sluice_core::plan::{Plan, Split};
 
 use crate::model::churn::audiences;
@@ -45,7 +46,7 @@ pub struct SimulatedShare {
     /// The variant.
     pub variant: String,
     /// What the configuration says, in percent.
-    pub wanted: f64,
+    pub wanted: Percent,
     /// What the users got, in percent.
     pub percent: f64,
     /// The 99 % interval, in percent.
@@ -134,7 +135,7 @@ fn shares_of(
             split: split.definition.name.to_string(),
             audience: audience.to_owned(),
             variant: variant.to_string(),
-            wanted: split.allocation(rule).share(index).as_f64(),
+            wanted: split.allocation(rule).share(index),
             percent: percent(hits, number),
             interval: [rounded(low), rounded(high)],
         }

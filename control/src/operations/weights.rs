@@ -1,6 +1,7 @@
 //! The weights in force: the share of every variant, as the filter serves it.
 
 use serde::Serialize;
+use sluice_core::allocation::Percent;
 use sluice_core::plan::{Node, Plan, Split};
 
 use super::OperationError;
@@ -21,8 +22,8 @@ pub struct ServedShare {
     pub audience: String,
     /// The variant.
     pub variant: String,
-    /// Percent of the audience's users.
-    pub percent: f64,
+    /// Its part of the audience's users.
+    pub percent: Percent,
 }
 
 /// The shares in every store; of one split where one is named, which then need not be in every plugin.
@@ -70,7 +71,7 @@ fn of_split(split: &Split, plugin: &Option<String>) -> Vec<ServedShare> {
                 split: split.definition.name.to_string(),
                 audience: audience.clone(),
                 variant: variant.to_string(),
-                percent: split.allocation(rule).share(index).as_f64(),
+                percent: split.allocation(rule).share(index),
             });
         }
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::history::{self, Entry};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write};
@@ -145,7 +146,9 @@ impl Directory {
     }
 
     fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
-        let patch = snapshot.plugin.patch(write.managed.to_config());
+        let patch = snapshot
+            .plugin
+            .patch(ObjectMeta::default(), Some(write.managed.to_config()))?;
         replace(
             &self.path.join(WEIGHTS),
             yaml_serde::to_string(&patch)?.as_bytes(),

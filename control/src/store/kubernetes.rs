@@ -7,13 +7,13 @@
 mod revisions;
 mod split_change;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use split_change::{SplitChange, changes, conflict, conflicts};
 
 use super::history::Entry;
@@ -101,12 +101,13 @@ impl Kubernetes {
     /// When there is no such plugin, or it may not be written.
     pub async fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<Found> {
         let found = self.read().await?;
-        let mut patch = found.plugin.patch(json!({}));
-        if let Some(patch) = patch.as_object_mut() {
-            patch.remove("spec");
-        }
-        patch["metadata"]["annotations"] = json!({REFETCH: now.to_string()});
-        patch["metadata"]["uid"] = json!(found.object.metadata.uid);
+        let annotation = (REFETCH.to_owned(), now.to_string());
+        let metadata = ObjectMeta {
+            annotations: Some(BTreeMap::from([annotation])),
+            uid: found.object.metadata.uid.clone(),
+            ..ObjectMeta::default()
+        };
+        let patch = found.plugin.patch(metadata, None)?;
         let parameters = PatchParams::apply(OWN_MANAGER).force();
         let sent = self
             .api(&found)
@@ -160,16 +161,11 @@ impl Kubernetes {
         others_fields: OthersFields,
     ) -> Vec<Result<Option<i64>, Failure>> {
         let mut version = found.object.metadata.resource_version.clone();
-        let patch_on = |change: &SplitChange, version: &Option<String>| {
-            let mut patch = change.patch(found);
-            patch["metadata"]["resourceVersion"] = json!(version);
-            patch
-        };
         if changes.len() > 1 {
             for change in changes {
-                let patch = patch_on(change, &version);
+                let version = version.as_deref();
                 if let Err(failure) = self
-                    .apply(found, change, patch, others_fields, Effect::None)
+                    .apply(found, change, version, others_fields, Effect::None)
                     .await
                 {
                     return vec![Err(failure)];
@@ -178,9 +174,9 @@ impl Kubernetes {
         }
         let mut results = Vec::new();
         for change in changes {
-            let patch = patch_on(change, &version);
+            let decided_on = version.as_deref();
             match self
-                .apply(found, change, patch, others_fields, Effect::Written)
+                .apply(found, change, decided_on, others_fields, Effect::Written)
                 .await
             {
                 Ok(object) => {
@@ -204,15 +200,7 @@ impl Kubernetes {
     ) -> Vec<Result<Option<i64>, Failure>> {
         let sent: Vec<_> = changes
             .iter()
-            .map(|change| {
-                self.apply(
-                    found,
-                    change,
-                    change.patch(found),
-                    OthersFields::TakeOver,
-                    Effect::Written,
-                )
-            })
+            .map(|change| self.apply(found, change, None, OthersFields::TakeOver, Effect::Written))
             .collect();
         let answers = futures::stream::iter(sent).buffered(8);
         answers
@@ -225,11 +213,15 @@ impl Kubernetes {
         &self,
         found: &Found,
         change: &SplitChange,
-        patch: Value,
+        version: Option<&str>,
         others_fields: OthersFields,
         effect: Effect,
     ) -> Result<DynamicObject, Failure> {
-        let mut parameters = PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
+        let patch = change
+            .patch(found, version)
+            .map_err(|error| Failure::Refused(error.into()))?;
+        let mut parameters =
+            PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
         parameters.force = others_fields == OthersFields::TakeOver;
         parameters.dry_run = effect == Effect::None;
         let sent = self

@@ -1,5 +1,8 @@
 //! One split's part of a write: its patch, what is remembered of it, and what a conflict on it means.
 
+use std::collections::BTreeMap;
+
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::cluster::plugins::Found;
@@ -24,18 +27,21 @@ pub(super) struct SplitChange {
 }
 
 impl SplitChange {
-    /// The server-side-apply patch, without a resourceVersion.
-    pub(super) fn patch(&self, found: &Found) -> Value {
-        let mut patch = found.plugin.patch(self.part.to_config());
+    /// The server-side-apply patch; with a resourceVersion, of nothing but that version.
+    pub(super) fn patch(&self, found: &Found, version: Option<&str>) -> serde_json::Result<Value> {
         let noted = json!({
             "at": self.entry.at, "by": self.entry.by, "command": self.entry.command, "reason": self.entry.reason,
             "changes": self.entry.changes, "after": self.part,
         });
-        patch["metadata"]["annotations"] =
-            json!({format!("{CHANGE}{}", self.split): noted.to_string()});
-        // Without it, applying to a plugin that is gone would make one.
-        patch["metadata"]["uid"] = json!(found.object.metadata.uid);
-        patch
+        let annotation = (format!("{CHANGE}{}", self.split), noted.to_string());
+        let metadata = ObjectMeta {
+            annotations: Some(BTreeMap::from([annotation])),
+            // Without it, applying to a plugin that is gone would make one.
+            uid: found.object.metadata.uid.clone(),
+            resource_version: version.map(str::to_owned),
+            ..ObjectMeta::default()
+        };
+        found.plugin.patch(metadata, Some(self.part.to_config()))
     }
 }
 
