@@ -1,5 +1,6 @@
-//! What is wrong between documents: plugins, the routes that match their headers, subsets. What one configuration says
-//! is the plan's and [`crate::analyze::lint`]'s; what only a running cluster knows is nobody's here.
+//! What is wrong between documents: plugins, the routes that match their headers, subsets. What one
+//! configuration says is the plan's and [`crate::analyze::lint`]'s; what only a running cluster
+//! knows is nobody's here.
 
 pub mod claims;
 pub mod lint;

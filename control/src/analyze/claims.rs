@@ -1,4 +1,5 @@
-//! Whether a split asks for claims of a JWT: then it needs a gateway, and a phase behind the check of the token.
+//! Whether a split asks for claims of a JWT: then it needs a gateway, and a phase behind the check
+//! of the token.
 //!
 //! Called by the warnings, the analysis of plugins and the rendering.
 

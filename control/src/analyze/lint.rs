@@ -26,7 +26,8 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
     warnings
 }
 
-/// The rule that Istio's canary blog made popular, and its relatives: a regex over the whole cookie header.
+/// The rule that Istio's canary blog made popular, and its relatives: a regex over the whole cookie
+/// header.
 fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
     for (rule, condition) in conditions(split) {
         let (Subject::Header(name), Matcher::Regex(pattern, _)) =
@@ -82,7 +83,8 @@ pub fn named_cookie(pattern: &str) -> Option<(String, String)> {
     ))
 }
 
-/// Escapes the dots of the domain after an "@": unescaped they match any character, and were meant as dots.
+/// Escapes the dots of the domain after an "@": unescaped they match any character, and were meant
+/// as dots.
 fn escape_domain(pattern: &str) -> String {
     let Some((local, rest)) = pattern.split_once('@') else {
         return pattern.to_owned();
@@ -149,7 +151,8 @@ fn conditions(split: &Split) -> impl Iterator<Item = (&str, &sluice_core::matchi
     })
 }
 
-/// Names that kubectl's YAML 1.1 reads as booleans when they are not quoted; this reader's YAML 1.2 does not.
+/// Names that kubectl's YAML 1.1 reads as booleans when they are not quoted; this reader's YAML 1.2
+/// does not.
 fn yaml_names(config: &Value, warnings: &mut Vec<String>) {
     let is_boolean = |name: &str| ["on", "off", "yes", "no", "y", "n"].contains(&name);
     for (split, typed) in config

@@ -108,7 +108,8 @@ impl HeaderMatch {
     }
 }
 
-/// A host of a route must be one on which the split decides: elsewhere a client's own header would be routed on.
+/// A host of a route must be one on which the split decides: elsewhere a client's own header would
+/// be routed on.
 fn must_be_decided(title: &str, field: &str, host: &str, split: &Split, findings: &mut Findings) {
     let patterns = &split.definition.hosts;
     if patterns.is_empty() || patterns.iter().any(|own| covers(own, host)) {

@@ -1,6 +1,7 @@
 //! Which weights and draws are ours: what the API server's managedFields say (KEP-555, "fieldsV1").
 //!
-//! A leaf is ours when a manager `sluice/<split>` applied it; whoever took it over since, or set it in Git, owns it.
+//! A leaf is ours when a manager `sluice/<split>` applied it; whoever took it over since, or set it
+//! in Git, owns it.
 
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};

@@ -59,7 +59,8 @@ pub fn selection(found: &Found) -> Selection {
     Selection::Other(named.collect::<Vec<_>>().join(", "))
 }
 
-/// The running proxies that a plugin selects; in Istio's root namespace, those of the whole cluster.
+/// The running proxies that a plugin selects; in Istio's root namespace, those of the whole
+/// cluster.
 ///
 /// # Errors
 /// The API server's.
@@ -110,8 +111,8 @@ fn proxy(pod: Pod) -> Proxy {
     }
 }
 
-/// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30 and newer translate
-/// WasmPlugins.
+/// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30
+/// and newer translate WasmPlugins.
 pub fn plugin_names(found: &Found) -> [String; 2] {
     let metadata = &found.object.metadata;
     let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());

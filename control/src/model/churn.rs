@@ -1,4 +1,5 @@
-//! Which share of an audience's users a change moves, and from where to where: exact, from the ranges of both plans.
+//! Which share of an audience's users a change moves, and from where to where: exact, from the
+//! ranges of both plans.
 
 use serde::Serialize;
 use sluice_core::allocation::{Allocation, Percent};
@@ -20,8 +21,8 @@ pub struct Move {
     pub percent: f64,
 }
 
-/// The moves between two plans, for every split and audience that both have. Matching rules may change too; who is in
-/// an audience is not known here.
+/// The moves between two plans, for every split and audience that both have. Matching rules may
+/// change too; who is in an audience is not known here.
 pub fn moves(before: &Plan, after: &Plan) -> Vec<Move> {
     let mut moves = Vec::new();
     for later in after.splits() {
@@ -83,7 +84,8 @@ fn moves_of(
                         .saturating_sub(before.start.max(after.start)),
                 )
             } else {
-                // Other letters draw independently: every pair of ranges shares its product of users.
+                // Other letters draw independently: every pair of ranges shares its product of
+                // users.
                 f64::from(before.end - before.start) * f64::from(after.end - after.start)
                     / f64::from(Percent::HUNDRED.buckets())
             };
@@ -134,8 +136,8 @@ pub fn meetings(plan: &Plan) -> Vec<Meeting> {
                 pair.iter()
                     .all(|range| range.variant != VariantIndex::FALLBACK)
             });
-            // Up to two challengers meet only when nothing is left to the fallback, and then nobody moves between them
-            // unless both weights change.
+            // Up to two challengers meet only when nothing is left to the fallback, and then nobody
+            // moves between them unless both weights change.
             let is_at_risk = split.definition.challengers().len() > 2;
             meetings.extend(touching.filter(|_| is_at_risk).map(|pair| Meeting {
                 split: split.definition.name.to_string(),

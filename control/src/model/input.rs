@@ -1,7 +1,7 @@
 //! The only reader of files and standard input: YAML or JSON streams into JSON values.
 //!
-//! What YAML makes of unquoted names is said here, where it is still visible; what a document means is
-//! [`crate::model::plugin`]'s.
+//! What YAML makes of unquoted names is said here, where it is still visible; what a document means
+//! is [`crate::model::plugin`]'s.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,8 @@ pub fn text(path: &Path) -> Result<String, InputError> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// Every document of a file; of a directory, of each .yaml, .yml and .json file in it, in the order of their names.
+/// Every document of a file; of a directory, of each .yaml, .yml and .json file in it, in the order
+/// of their names.
 ///
 /// # Errors
 /// The first file that cannot be read.

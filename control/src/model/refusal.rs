@@ -1,7 +1,8 @@
-//! Why a change is refused: what the plugin does not have, with the near names, and what a configuration must not become.
+//! Why a change is refused: what the plugin does not have, with the near names, and what a
+//! configuration must not become.
 //!
-//! Pure; what a change would be is [`crate::model::change`]'s. Operations hand a refusal on as it is, and what calls
-//! them decides on its kind.
+//! Pure; what a change would be is [`crate::model::change`]'s. Operations hand a refusal on as it
+//! is, and what calls them decides on its kind.
 
 use sluice_core::allocation::Percent;
 use sluice_core::index::VariantIndex;
@@ -82,8 +83,8 @@ pub enum Refusal {
     NothingEarlier,
 }
 
-/// Refuses a change that would bring problems, or that would have no effect because its split has some already.
-/// Problems of other splits are other teams': they stop nobody.
+/// Refuses a change that would bring problems, or that would have no effect because its split has
+/// some already. Problems of other splits are other teams': they stop nobody.
 ///
 /// # Errors
 /// The problems that the configuration has after the change and not before, and those of `split`.

@@ -1,8 +1,9 @@
 //! Kubernetes resources as types: the fields that Sluice reads and writes, and no others.
 //!
-//! Reading ignores fields that are not known, treats null as absent, as the API server does, and says which field has
-//! another type than the kind's definition gives it. Nothing that was read here is ever written back. Called by the
-//! analysis, the import, the rendering and the selection of proxies.
+//! Reading ignores fields that are not known, treats null as absent, as the API server does, and
+//! says which field has another type than the kind's definition gives it. Nothing that was read
+//! here is ever written back. Called by the analysis, the import, the rendering and the selection
+//! of proxies.
 
 pub mod gateway;
 pub mod istio;

@@ -1,7 +1,7 @@
 //! A Kubernetes service and its names: how people, routes and plugins name it.
 //!
-//! By which names a caller may use it is the filter's to say ([`sluice_core::hosts`]). Called by the analysis, the
-//! import and the rendering.
+//! By which names a caller may use it is the filter's to say ([`sluice_core::hosts`]). Called by
+//! the analysis, the import and the rendering.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,8 +19,8 @@ pub struct ServiceRef {
 }
 
 impl ServiceRef {
-    /// The service that a host stands for in a route of a namespace: its full name, or `web` alone. `None` for any other
-    /// host.
+    /// The service that a host stands for in a route of a namespace: its full name, or `web` alone.
+    /// `None` for any other host.
     pub fn of_host(host: &str, namespace: &str) -> Option<Self> {
         match host.strip_suffix(CLUSTER) {
             Some(short) => short.parse().ok(),

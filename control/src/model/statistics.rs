@@ -3,7 +3,8 @@
 /// The 99.5th percentile of the normal distribution: for two-sided 99 % intervals.
 const Z_99: f64 = 2.575_829_303_548_901;
 
-/// Wilson's score interval for a share, 99 %, in percent: `(low, high)`. Of no users it is `(0, 100)`.
+/// Wilson's score interval for a share, 99 %, in percent: `(low, high)`. Of no users it is `(0,
+/// 100)`.
 ///
 /// ```
 /// let (low, high) = sluice::model::statistics::wilson_99(50, 1_000);
@@ -57,7 +58,7 @@ pub fn cramers_v(table: &[Vec<u64>]) -> Option<f64> {
     Some((chi_squared / (total * (degrees - 1) as f64)).sqrt())
 }
 
-/// The V that independent splits stay below in 99.95 of 100 cases: 3.5 standard errors (facts/splitting.md, section 4).
+/// The V that independent splits stay below in 99.95 of 100 cases: 3.5 standard errors.
 pub fn noise_of_v(users: u64) -> f64 {
     3.5 / (users.max(1) as f64).sqrt()
 }

@@ -1,8 +1,8 @@
 //! How much every challenger gets, and the draws: the half of a configuration that `sluice` writes.
 //!
-//! One type for every such set: the weights in force, those that managed fields say are `sluice`'s, those after a
-//! change. It reads leaf by leaf, so one that cannot be read hides no other; what is wrong with a leaf is the plan's to
-//! say. Called by changes, stores and commands.
+//! One type for every such set: the weights in force, those that managed fields say are `sluice`'s,
+//! those after a change. It reads leaf by leaf, so one that cannot be read hides no other; what is
+//! wrong with a leaf is the plan's to say. Called by changes, stores and commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -123,7 +123,8 @@ impl WeightSet {
             .collect()
     }
 
-    /// The same as fields of a plugin configuration; whole numbers as integers, as people write them.
+    /// The same as fields of a plugin configuration; whole numbers as integers, as people write
+    /// them.
     pub fn to_config(&self) -> Value {
         let mut config = json!({"weights": self.nested(number)});
         if !self.draws.is_empty() {

@@ -1,5 +1,6 @@
-//! Splits out of other tools' resources: VirtualServices that route by cookie, header, query or weight, and
-//! ingress-nginx canaries. Pure; what cannot be carried over is listed, never dropped in silence.
+//! Splits out of other tools' resources: VirtualServices that route by cookie, header, query or
+//! weight, and ingress-nginx canaries. Pure; what cannot be carried over is listed, never dropped
+//! in silence.
 
 mod ingress;
 mod virtual_service;
@@ -46,7 +47,8 @@ impl Imported {
         json!({"splits": self.splits})
     }
 
-    /// Everything that is wrong with the configuration, such as an expression that the filter does not take.
+    /// Everything that is wrong with the configuration, such as an expression that the filter does
+    /// not take.
     pub fn problems(&self) -> Vec<Problem> {
         let plugin = Plugin {
             source: "the result".to_owned(),

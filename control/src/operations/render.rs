@@ -1,5 +1,5 @@
-//! The resources of a split, as one applies them: routes first, the plugin last, so that no request carries a header
-//! to a subset that does not exist yet; istiod orders its own pushes, not ours.
+//! The resources of a split, as one applies them: routes first, the plugin last, so that no request
+//! carries a header to a subset that does not exist yet; istiod orders its own pushes, not ours.
 //!
 //! Pure; called by `sluice render`, which writes them as YAML.
 
@@ -58,7 +58,8 @@ pub struct Request {
 /// The documents to apply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendered {
-    /// Those that Envoy must know for some seconds before the others, where the service has traffic already.
+    /// Those that Envoy must know for some seconds before the others, where the service has traffic
+    /// already.
     pub subsets: Option<Value>,
     /// The others, in order.
     pub documents: Vec<Value>,

@@ -8,8 +8,8 @@ mod users;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sluice_core::index::VariantIndex;
 use sluice_core::allocation::Percent;
+use sluice_core::index::VariantIndex;
 use sluice_core::plan::{Plan, Split};
 
 use crate::model::churn::audiences;

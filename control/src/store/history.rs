@@ -8,7 +8,8 @@ use super::Write;
 use crate::model::change::{WeightChange, differences};
 use crate::model::weights::WeightSet;
 
-/// How many changes are kept (DESIGN section 5; ControllerRevisions will keep as many).
+/// How many changes are kept, as entries of a file or as ControllerRevisions. Chosen: weeks of
+/// ramps, at little cost to the API server.
 pub const KEPT: usize = 50;
 
 /// One change.

@@ -1,7 +1,8 @@
 //! Which variant owns which bucket, for one audience of one split.
 //!
-//! Each challenger grows from its own fixed anchor, so that a ramp moves users only between its challenger and the
-//! fallback (DESIGN section 3, step 6). Whether weights add up is [`crate::plan`]'s to check.
+//! Each challenger grows from its own fixed anchor, so that a ramp moves users only between its
+//! challenger and the fallback (docs/semantics.md, "The allocation"). Whether weights add up is
+//! [`crate::plan`]'s to check.
 
 use crate::bucket::BUCKETS;
 use crate::index::VariantIndex;
@@ -94,7 +95,8 @@ impl std::str::FromStr for Percent {
     }
 }
 
-/// As a JSON number with a fraction, such as `5.0`: the form that the history has had from its beginning.
+/// As a JSON number with a fraction, such as `5.0`: the form that the history has had from its
+/// beginning.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Percent {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -116,7 +118,8 @@ enum Growth {
     DownFrom(u32),
 }
 
-/// Where each challenger grows from, by its place in `variants`, beginning with the first challenger.
+/// Where each challenger grows from, by its place in `variants`, beginning with the first
+/// challenger.
 const ANCHORS: [Growth; MAX_VARIANTS - 1] = [
     Growth::UpFrom(0),
     Growth::DownFrom(BUCKETS),
@@ -161,7 +164,8 @@ impl Allocation {
 
     /// The allocation for the challengers' shares, in the order of `variants` without its first.
     ///
-    /// Shares beyond 100 in sum find no bucket left, shares beyond the seventh no anchor: neither gets any.
+    /// Shares beyond 100 in sum find no bucket left, shares beyond the seventh no anchor: neither
+    /// gets any.
     pub fn new(shares: &[Percent]) -> Self {
         let mut free = vec![Range {
             start: 0,

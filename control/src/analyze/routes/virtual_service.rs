@@ -1,4 +1,5 @@
-//! A VirtualService: the headers that its routes match, its hosts, its CORS policies and the subsets it routes to.
+//! A VirtualService: the headers that its routes match, its hosts, its CORS policies and the
+//! subsets it routes to.
 
 use sluice_core::plan::Split;
 
@@ -49,8 +50,9 @@ pub(super) fn headers(service: &Resource<VirtualService>) -> impl Iterator<Item 
     names.map(|name| name.to_ascii_lowercase())
 }
 
-/// The splits that decide where a VirtualService applies: at gateways, those of the plugins in the gateways' namespaces.
-/// None, where those plugins are not among the documents: then nothing can be said.
+/// The splits that decide where a VirtualService applies: at gateways, those of the plugins in the
+/// gateways' namespaces. None, where those plugins are not among the documents: then nothing can be
+/// said.
 fn at_its_gateways<'p>(
     service: &Resource<VirtualService>,
     splits: &[Decided<'p>],

@@ -1,6 +1,7 @@
 //! The Gateway API's HTTPRoute (gateway.networking.k8s.io/v1), as far as a split's routes need it.
 //!
-//! The `gateway-api` crate has it whole, but its newest version wants another version of `kube` than we use.
+//! The `gateway-api` crate has it whole, but its newest version wants another version of `kube`
+//! than we use.
 
 use serde::{Deserialize, Serialize};
 

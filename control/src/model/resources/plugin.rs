@@ -1,7 +1,8 @@
-//! Istio's resources for a proxy-wasm module, WasmPlugin and TrafficExtension (extensions.istio.io/v1alpha1).
+//! Istio's resources for a proxy-wasm module, WasmPlugin and TrafficExtension
+//! (extensions.istio.io/v1alpha1).
 //!
-//! They say the same: which proxies, and which module. A TrafficExtension has the module's part under `wasm`. What the
-//! configuration itself says is [`crate::model::plugin`]'s.
+//! They say the same: which proxies, and which module. A TrafficExtension has the module's part
+//! under `wasm`. What the configuration itself says is [`crate::model::plugin`]'s.
 
 use std::collections::BTreeMap;
 

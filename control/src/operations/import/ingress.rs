@@ -1,4 +1,5 @@
-//! ingress-nginx's canary annotations (its user guide, "Canary"): header before cookie before weight.
+//! ingress-nginx's canary annotations (its user guide, "Canary"): header before cookie before
+//! weight.
 
 use std::collections::BTreeMap;
 

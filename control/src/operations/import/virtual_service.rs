@@ -224,7 +224,8 @@ impl Split<'_> {
     }
 }
 
-/// The services of the cluster and the other hosts for which a VirtualService is; `*` is every one, as is none.
+/// The services of the cluster and the other hosts for which a VirtualService is; `*` is every one,
+/// as is none.
 fn services_and_hosts(service: &Resource<VirtualService>) -> (Vec<String>, Vec<String>) {
     let (mut services, mut hosts) = (Vec::new(), Vec::new());
     for host in service.spec.hosts.iter().filter(|host| *host != "*") {
