@@ -106,6 +106,68 @@ pub struct Updated {
     pub notes: Vec<Note>,
 }
 
+/// Why a write was not made, or not in full, where others are the reason: its caller may try again or take over.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Another process kept the directory locked.
+    #[error(
+        "{lock}: another sluice has been writing for {seconds} s; nothing was changed, try again"
+    )]
+    Locked {
+        /// The lock's path.
+        lock: String,
+        /// How long this write waited.
+        seconds: u64,
+    },
+    /// Others kept writing first.
+    #[error("{plugin}: others have been writing for {seconds} s; nothing was changed, try again")]
+    Overtaken {
+        /// The plugin's kind, namespace and name.
+        plugin: String,
+        /// How long this write was tried.
+        seconds: u64,
+    },
+    /// Fields that it sets belong to others.
+    #[error(
+        "{}; nothing was changed. --force would set it all the same ({}) and take the field over: {} would then get \
+         this conflict in turn",
+        owners(.plugin, .fields), .changes.join(", "),
+        .fields.first().map_or("the other", |field| field.manager.as_str())
+    )]
+    Conflict {
+        /// The plugin's kind, namespace and name.
+        plugin: String,
+        /// The fields with their owners.
+        fields: Vec<OwnedField>,
+        /// What it sets, such as `everyone/canary 5 -> 10`.
+        changes: Vec<String>,
+    },
+    /// One split's part was refused after those of others were written.
+    #[error("of several splits, only these were changed: {}", .written.join(", "))]
+    Partial {
+        /// The splits that were written.
+        written: Vec<String>,
+        /// Why the other was not.
+        source: anyhow::Error,
+    },
+}
+
+/// A field that somebody else set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedField {
+    /// Its path in the resource, such as `spec.pluginConfig.weights.web.everyone.canary`.
+    pub path: String,
+    /// The field manager that owns it.
+    pub manager: String,
+}
+
+fn owners(plugin: &str, fields: &[OwnedField]) -> String {
+    let owner = |OwnedField { path, manager }: &OwnedField| {
+        format!("{plugin}: {path} was set by field manager {manager:?}")
+    };
+    fields.iter().map(owner).collect::<Vec<_>>().join("\n")
+}
+
 /// What went wrong beside a write that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "camelCase")]

@@ -76,7 +76,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("analyze/routes.rs", "analyze.rs"),
     ("analyze/routes/http_route.rs", "analyze/routes.rs"),
     ("analyze/routes/virtual_service.rs", "analyze/routes.rs"),
-    ("command/diff.rs", "command.rs"),
     ("operations/import/ingress.rs", "operations/import.rs"),
     (
         "operations/import/virtual_service.rs",

@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::history::{self, Entry};
-use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write};
+use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write, WriteError};
 use crate::model::input;
 use crate::model::plugin::{self, Plugin, merge};
 use crate::model::replace::replace;
@@ -135,11 +135,11 @@ impl Directory {
                 }
                 Err(TryLockError::WouldBlock) if urgency == Urgency::Now => return Ok(None),
                 Err(TryLockError::WouldBlock) => {
-                    bail!(
-                        "{}: another sluice has been writing for {} s; nothing was changed, try again",
-                        path.display(),
-                        patience.as_secs()
-                    )
+                    return Err(WriteError::Locked {
+                        lock: path.display().to_string(),
+                        seconds: patience.as_secs(),
+                    }
+                    .into());
                 }
             }
         }

@@ -10,14 +10,15 @@ mod split_change;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
-use split_change::{SplitChange, changes, conflict, conflicts};
+use split_change::{SplitChange, changes, conflict, conflicting};
 
 use super::history::Entry;
-use super::{Decide, Manner, OthersFields, Snapshot, Store, Updated, Urgency};
+use super::{
+    Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
+};
 use crate::cluster::plugins::{self, Found};
 use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
@@ -152,6 +153,41 @@ impl Kubernetes {
         Ok((found?, name.ok().flatten()))
     }
 
+    /// Applies a write split by split, and remembers what was applied, also where another split's part was not.
+    async fn write(
+        &self,
+        found: &Found,
+        before: &Snapshot,
+        write: &Write,
+        manner: Manner,
+    ) -> Result<Vec<Note>, Failure> {
+        let changes = changes(found, before, write);
+        let results = match manner.urgency {
+            Urgency::Now => self.apply_at_once(found, &changes).await,
+            Urgency::InTurn => {
+                self.apply_in_turn(found, &changes, manner.others_fields)
+                    .await
+            }
+        };
+        let applied: Vec<(&SplitChange, Option<i64>)> = changes
+            .iter()
+            .zip(&results)
+            .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
+            .collect();
+        let notes = revisions::record(self.cluster.client(), found, &applied).await;
+        match worst(results) {
+            None => Ok(notes),
+            Some(Failure::Refused(source)) if !applied.is_empty() => {
+                let written = applied.iter().map(|(change, _)| change.split.clone());
+                let written = written.collect();
+                Err(Failure::Refused(
+                    WriteError::Partial { written, source }.into(),
+                ))
+            }
+            Some(failure) => Err(failure),
+        }
+    }
+
     /// One split after another, each on what the one before it left. Several are tried without effect first, so that a
     /// refusal of one changes none.
     async fn apply_in_turn(
@@ -229,9 +265,9 @@ impl Kubernetes {
             .patch(&name(found), &parameters, &Patch::Apply(&patch))
             .await;
         sent.map_err(|error| match error {
-            kube::Error::Api(status) if status.code == 409 => match conflicts(&status) {
-                conflicts if conflicts.is_empty() => Failure::Overtaken,
-                conflicts => Failure::Refused(conflict(found, change, &conflicts)),
+            kube::Error::Api(status) if status.code == 409 => match conflicting(&status) {
+                fields if fields.is_empty() => Failure::Overtaken,
+                fields => Failure::Refused(conflict(found, change, fields).into()),
             },
             error => Failure::Refused(
                 self.cluster
@@ -270,52 +306,24 @@ impl Store for Kubernetes {
                 });
             };
             write.by = name.unwrap_or(write.by);
-            let changes = changes(&found, &before, &write);
-            let results = match manner.urgency {
-                Urgency::Now => self.apply_at_once(&found, &changes).await,
-                Urgency::InTurn => {
-                    self.apply_in_turn(&found, &changes, manner.others_fields)
-                        .await
-                }
-            };
-            // Whatever was written is remembered, also where another split's part was not.
-            let applied: Vec<(&SplitChange, Option<i64>)> = changes
-                .iter()
-                .zip(&results)
-                .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
-                .collect();
-            let notes = revisions::record(self.cluster.client(), &found, &applied).await;
-            let written: Vec<String> = applied
-                .iter()
-                .map(|(change, _)| change.split.clone())
-                .collect();
-            match worst(results) {
-                None => {
+            match self.write(&found, &before, &write, manner).await {
+                Ok(notes) => {
                     return Ok(Updated {
                         before,
                         written: Some(write),
                         notes,
                     });
                 }
-                Some(Failure::Overtaken) if began.elapsed() < PATIENCE => {
+                Err(Failure::Overtaken) if began.elapsed() < PATIENCE => {
                     // Others are writing; a few milliseconds apart, everybody gets a turn.
-                    tokio::time::sleep(Duration::from_millis(
-                        5 + u64::from(std::process::id() % 20),
-                    ))
-                    .await;
+                    let apart = 5 + u64::from(std::process::id() % 20);
+                    tokio::time::sleep(Duration::from_millis(apart)).await;
                 }
-                Some(Failure::Overtaken) => bail!(
-                    "{}: others have been writing for {} s; nothing was changed, try again",
-                    found.plugin.source,
-                    PATIENCE.as_secs()
-                ),
-                Some(Failure::Refused(error)) if written.is_empty() => return Err(error),
-                Some(Failure::Refused(error)) => {
-                    return Err(error.context(format!(
-                        "of several splits, only these were changed: {}",
-                        written.join(", ")
-                    )));
+                Err(Failure::Overtaken) => {
+                    let (plugin, seconds) = (found.plugin.source, PATIENCE.as_secs());
+                    return Err(WriteError::Overtaken { plugin, seconds }.into());
                 }
+                Err(Failure::Refused(error)) => return Err(error),
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::cluster::plugins::Found;
 use crate::model::change::differences;
 use crate::model::weights::WeightSet;
 use crate::store::history::{self, Entry};
-use crate::store::{Snapshot, Write};
+use crate::store::{OwnedField, Snapshot, Write, WriteError};
 
 /// The annotation of a split's last change is `change.sluice.dev/<split>`.
 const CHANGE: &str = "change.sluice.dev/";
@@ -108,54 +108,34 @@ fn foreign(
     })
 }
 
-/// Field and manager of every conflict that a server-side apply met; empty when the resourceVersion was the reason.
-pub(super) fn conflicts(status: &kube::core::Status) -> Vec<(String, String)> {
+/// The fields that a server-side apply may not set, with their owners; none when the resourceVersion was the reason.
+pub(super) fn conflicting(status: &kube::core::Status) -> Vec<OwnedField> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let conflicting = causes.filter(|cause| cause.reason == "FieldManagerConflict");
     conflicting
-        .map(|cause| {
-            let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
-            (
-                cause.field.trim_start_matches('.').to_owned(),
-                manager.to_owned(),
-            )
+        .map(|cause| OwnedField {
+            path: cause.field.trim_start_matches('.').to_owned(),
+            manager: cause
+                .message
+                .split('"')
+                .nth(1)
+                .unwrap_or(&cause.message)
+                .to_owned(),
         })
         .collect()
 }
 
-/// The refusal of a conflict: whose field it is, and what `--force` would do.
-pub(super) fn conflict(
-    found: &Found,
-    change: &SplitChange,
-    conflicts: &[(String, String)],
-) -> anyhow::Error {
-    let lines: Vec<String> = conflicts
-        .iter()
-        .map(|(field, manager)| {
-            format!(
-                "{}: {field} was set by field manager {manager:?}",
-                found.plugin.source
-            )
-        })
-        .collect();
-    let changes: Vec<String> = change
-        .entry
-        .changes
-        .iter()
-        .map(|change| {
-            format!(
-                "{}/{} {} -> {}",
-                change.key.audience, change.key.challenger, change.from, change.to
-            )
-        })
-        .collect();
-    anyhow::anyhow!(
-        "{}; nothing was changed. --force would set it all the same ({}) and take the field over: {} would then get \
-         this conflict in turn",
-        lines.join("\n"),
-        changes.join(", "),
-        conflicts
-            .first()
-            .map_or("the other", |(_, manager)| manager),
-    )
+/// The refusal of a conflict: whose fields they are, and what would be set.
+pub(super) fn conflict(found: &Found, change: &SplitChange, fields: Vec<OwnedField>) -> WriteError {
+    let changes = change.entry.changes.iter().map(|change| {
+        format!(
+            "{}/{} {} -> {}",
+            change.key.audience, change.key.challenger, change.from, change.to
+        )
+    });
+    WriteError::Conflict {
+        plugin: found.plugin.source.clone(),
+        fields,
+        changes: changes.collect(),
+    }
 }
