@@ -198,7 +198,7 @@ fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
         bail!(
             "{}: {}; accepted: a resource or a plugin configuration",
             input.source,
-            sluice_core::config::kind_of(&input.value)
+            sluice_core::decode::kind_of(&input.value)
         );
     }
     let kind = match input.kind() {

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use sluice_core::config::kind_of;
+use sluice_core::decode::kind_of;
 
 /// What a kind of resource says under `spec`.
 pub trait Spec: DeserializeOwned + Serialize {

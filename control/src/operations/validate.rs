@@ -129,8 +129,8 @@ pub fn validate(
 fn alone(plugin: &Plugin) -> PluginReport {
     let reported = |problem: Problem| ReportedProblem {
         path: problem.path,
-        found: problem.found,
-        accepted: problem.accepted.trim_start_matches("accepted: ").to_owned(),
+        found: problem.found.into_owned(),
+        accepted: problem.accepted.to_string(),
     };
     let warnings = match plugin.plan(&Node::default()) {
         Ok(plan) => lint::warnings(&plan, &plugin.config),

@@ -9,6 +9,7 @@ use std::fmt;
 use fnv::FnvBuildHasher;
 
 use crate::index::SplitIndex;
+use crate::problem::Accepted;
 
 /// The most splits that may apply to one host; beyond, see docs/limits.md.
 pub const MAX_SPLITS_PER_HOST: usize = 16;
@@ -47,13 +48,13 @@ pub enum HostError {
 
 impl HostError {
     /// What is accepted instead.
-    pub const fn accepted(self) -> &'static str {
+    pub fn accepted(self) -> Accepted {
         match self {
-            Self::EveryHost => "for every host, leave hosts and services out",
-            Self::NotAHost => {
-                "accepted: a host name without port, or *. and a host name (international: xn--…)"
-            }
-            Self::NotAService => "accepted: a service and its namespace, such as web.shop",
+            Self::EveryHost => Accepted::rule("for every host, leave hosts and services out"),
+            Self::NotAHost => Accepted::value(
+                "a host name without port, or *. and a host name (international: xn--…)",
+            ),
+            Self::NotAService => Accepted::value("a service and its namespace, such as web.shop"),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod bucket;
 pub mod config;
 pub mod cookies;
 pub mod decide;
+pub mod decode;
 pub mod definition;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -35,5 +36,4 @@ pub mod request;
 pub mod responses;
 pub mod revision;
 pub mod scanner;
-pub mod shape;
 pub mod tally;

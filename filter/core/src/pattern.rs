@@ -1,7 +1,9 @@
 //! Regular expressions on which RE2 (Envoy, Istio) and Rust agree, compiled for bytes and for the whole value.
 //!
-//! What the two read differently, or only one accepts, is refused with the reason (facts/splitting.md, section 6:
-//! both were run). Identical expressions of one configuration share one program ([`Patterns`]).
+//! What the two read differently, or only one accepts, is refused with the reason ([`dialect`]). Identical expressions
+//! of one configuration share one program ([`Patterns`]). Used by [`crate::definition`].
+
+pub mod dialect;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -9,13 +11,12 @@ use std::sync::{Arc, Weak};
 use fnv::FnvBuildHasher;
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::problem::{Accepted, Problem};
 use crate::scanner::Scanner;
+use dialect::{Disagreement, disagreement};
 
 /// The longest expression, in characters, as Istio's validation has it.
 pub const MAX_PATTERN_CHARS: usize = 1_024;
-
-/// The most repetitions RE2 accepts.
-const MAX_REPEAT: u32 = 1_000;
 
 /// A bound on one compiled program, in bytes. Chosen: many times what the classic email rule needs.
 const MAX_PROGRAM_BYTES: usize = 64 * 1024;
@@ -43,6 +44,63 @@ impl Program {
     }
 }
 
+/// Why an expression is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatternError {
+    /// It has more than [`MAX_PATTERN_CHARS`] characters.
+    TooLong {
+        /// How many it has.
+        chars: usize,
+    },
+    /// RE2 and Rust would read it differently, or only one of them accepts it.
+    Disagreement {
+        /// The expression.
+        pattern: String,
+        /// On what.
+        disagreement: Disagreement,
+    },
+    /// It is no expression, or too large a one.
+    DoesNotCompile {
+        /// The expression.
+        pattern: String,
+        /// What the compiler says of it.
+        error: String,
+    },
+    /// The configuration has too many distinct expressions that need an engine.
+    TooMany,
+}
+
+impl PatternError {
+    /// The problem of having such an expression at `path`.
+    pub fn at(self, path: String) -> Problem {
+        match self {
+            Self::TooLong { chars } => Problem::new(
+                path,
+                format!("{chars} characters"),
+                Accepted::rule(format!("at most {MAX_PATTERN_CHARS}, as in Istio")),
+            ),
+            Self::Disagreement {
+                pattern,
+                disagreement,
+            } => Problem::new(
+                path,
+                format!("{pattern:?} has {}", disagreement.found()),
+                Accepted::rule(disagreement.instead()),
+            ),
+            Self::DoesNotCompile { pattern, error } => Problem::new(
+                path,
+                format!("{pattern:?} does not compile: {error}"),
+                Accepted::value("the syntax that RE2 and Rust share"),
+            ),
+            Self::TooMany => Problem::new(
+                path,
+                format!("more than {MAX_PROGRAMS} distinct expressions"),
+                Accepted::rule("share expressions, or use exact, prefix, suffix, in"),
+            ),
+        }
+    }
+}
+
 /// Compiled expressions by their text, shared by whoever uses the same text.
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
@@ -56,17 +114,15 @@ impl Patterns {
     /// The compiled expression; compiled now if it is new.
     ///
     /// # Errors
-    /// Why the expression is not accepted: found and accepted, in words.
-    pub fn compile(&mut self, pattern: &str) -> Result<Arc<Program>, (String, String)> {
+    /// Why the expression is not accepted.
+    pub fn compile(&mut self, pattern: &str) -> Result<Arc<Program>, PatternError> {
         if let Some(known) = self.programs.get(pattern).and_then(Weak::upgrade) {
             return Ok(known);
         }
         check(pattern)?;
-        let refused = |error: String| {
-            (
-                format!("{pattern:?} does not compile: {error}"),
-                ACCEPTED.to_owned(),
-            )
+        let refused = |error: String| PatternError::DoesNotCompile {
+            pattern: pattern.to_owned(),
+            error: last_line(&error),
         };
         let mut parser = regex_syntax::ParserBuilder::new()
             .unicode(false)
@@ -74,22 +130,16 @@ impl Patterns {
             .build();
         let parsed = parser
             .parse(pattern)
-            .map_err(|error| refused(last_line(&error.to_string())))?;
+            .map_err(|error| refused(error.to_string()))?;
         let program = match Scanner::new(&parsed) {
             Some(scanner) => Program::Scanner(scanner),
-            None if self.engines >= MAX_PROGRAMS => {
-                let found = format!("more than {MAX_PROGRAMS} distinct expressions");
-                return Err((
-                    found,
-                    "share expressions, or use exact, prefix, suffix, in".to_owned(),
-                ));
-            }
+            None if self.engines >= MAX_PROGRAMS => return Err(PatternError::TooMany),
             None => {
                 let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
                     .unicode(false)
                     .size_limit(MAX_PROGRAM_BYTES)
                     .build();
-                Program::Regex(regex.map_err(|error| refused(last_line(&error.to_string())))?)
+                Program::Regex(regex.map_err(|error| refused(error.to_string()))?)
             }
         };
         self.engines += usize::from(matches!(program, Program::Regex(_)));
@@ -122,8 +172,6 @@ impl Patterns {
     }
 }
 
-const ACCEPTED: &str = "accepted: the syntax that RE2 and Rust share";
-
 /// The regex crate draws its syntax errors over several lines; the last one says what is wrong.
 fn last_line(error: &str) -> String {
     error
@@ -134,136 +182,19 @@ fn last_line(error: &str) -> String {
         .to_owned()
 }
 
-/// Refuses what RE2 and Rust read differently.
-fn check(pattern: &str) -> Result<(), (String, String)> {
-    let length = pattern.chars().count();
-    if length > MAX_PATTERN_CHARS {
-        return Err((
-            format!("{length} characters"),
-            format!("at most {MAX_PATTERN_CHARS}, as in Istio"),
-        ));
+/// Refuses what is too long, or what RE2 and Rust read differently.
+fn check(pattern: &str) -> Result<(), PatternError> {
+    let chars = pattern.chars().count();
+    if chars > MAX_PATTERN_CHARS {
+        return Err(PatternError::TooLong { chars });
     }
-    let refuse =
-        |what: &str, instead: &str| Err((format!("{pattern:?} has {what}"), instead.to_owned()));
     match disagreement(pattern.as_bytes()) {
         None => Ok(()),
-        Some((what, instead)) => refuse(what, instead),
+        Some(disagreement) => Err(PatternError::Disagreement {
+            pattern: pattern.to_owned(),
+            disagreement,
+        }),
     }
-}
-
-type Disagreement = (&'static str, &'static str);
-
-fn disagreement(pattern: &[u8]) -> Option<Disagreement> {
-    let mut rest = pattern;
-    let mut after_quantifier = false;
-    while let Some((&byte, after)) = rest.split_first() {
-        let was_quantifier = std::mem::take(&mut after_quantifier);
-        rest = match byte {
-            b'\\' => {
-                let (escaped, after) = after.split_first()?;
-                if let Some(found) = escape_disagreement(*escaped, after) {
-                    return Some(found);
-                }
-                after
-            }
-            b'[' => match class_end(after) {
-                Ok(after) => after,
-                Err(found) => return Some(found),
-            },
-            b'(' if after.starts_with(b"?") => {
-                match flags_disagreement(after.get(1..).unwrap_or_default()) {
-                    Some(found) => return Some(found),
-                    None => after,
-                }
-            }
-            b'*' | b'+' | b'{' if was_quantifier => {
-                return Some((
-                    "a repetition of a repetition, which RE2 refuses",
-                    "put the inner one in (?:…)",
-                ));
-            }
-            b'?' if was_quantifier => after,
-            b'*' | b'+' | b'?' => {
-                after_quantifier = true;
-                after
-            }
-            b'{' => {
-                let end = after
-                    .iter()
-                    .position(|&byte| byte == b'}')
-                    .unwrap_or(after.len());
-                let (counts, after) = after.split_at(end);
-                let is_too_many = counts
-                    .split(|&byte| byte == b',')
-                    .filter_map(|count| std::str::from_utf8(count).ok()?.trim().parse::<u32>().ok())
-                    .any(|count| count > MAX_REPEAT);
-                if is_too_many {
-                    return Some((
-                        "more than 1000 repetitions, which RE2 refuses",
-                        "at most 1000",
-                    ));
-                }
-                after_quantifier = true;
-                after.get(1..).unwrap_or_default()
-            }
-            _ => after,
-        };
-    }
-    None
-}
-
-fn escape_disagreement(escaped: u8, after: &[u8]) -> Option<Disagreement> {
-    match escaped {
-        b'<' | b'>' => Some((
-            r"\< or \>, a literal in RE2 and a word boundary in Rust",
-            "write < or > without the backslash",
-        )),
-        b'b' | b'B' if after.starts_with(b"{") => {
-            Some((r"\b{…}, which RE2 reads as a repetition", r"\b alone"))
-        }
-        b'Q' | b'E' => Some((r"\Q or \E, which only RE2 knows", "escape each character")),
-        b'C' => Some((r"\C, which only RE2 knows", ".")),
-        b'u' | b'U' => Some((r"\u, which only Rust knows", r"\x{…}")),
-        b'0'..=b'9' => Some(("an octal escape or a backreference", r"\x{…}")),
-        _ => None,
-    }
-}
-
-fn flags_disagreement(after_question: &[u8]) -> Option<Disagreement> {
-    after_question
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-')
-        .find_map(|flag| match flag {
-            b'P' => None,
-            b'x' | b'u' | b'R' => Some(("a flag that only Rust knows", "the flags i, m, s, U")),
-            _ => None,
-        })
-        .filter(|_| !after_question.starts_with(b"P") && !after_question.starts_with(b"<"))
-}
-
-/// What follows a character class whose content begins `class`.
-fn class_end(class: &[u8]) -> Result<&[u8], Disagreement> {
-    let content = class.strip_prefix(b"^").unwrap_or(class);
-    let mut rest = content.strip_prefix(b"]").unwrap_or(content);
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = match byte {
-            b']' => return Ok(after),
-            b'\\' => after.get(1..).unwrap_or_default(),
-            b'[' if after.starts_with(b":") => match after.iter().position(|&byte| byte == b']') {
-                Some(end) => after.get(end + 1..).unwrap_or_default(),
-                None => return Ok(&[]),
-            },
-            b'[' => return Err(("[ inside a character class, a nested class in Rust", r"\[")),
-            b'&' | b'~' | b'-' if after.first() == Some(&byte) => {
-                return Err((
-                    "&&, -- or ~~ inside a character class, set operations in Rust",
-                    "write the character once, or escape it",
-                ));
-            }
-            _ => after,
-        };
-    }
-    Ok(&[])
 }
 
 #[cfg(test)]
@@ -311,45 +242,95 @@ mod tests {
         }
     }
 
+    fn refused(pattern: &str) -> PatternError {
+        Patterns::default().compile(pattern).unwrap_err()
+    }
+
     #[test]
     fn expressions_that_re2_and_rust_read_differently_are_refused() {
-        let cases: &[(&str, &str)] = &[
-            ("intersection", "[^;&&]"),
-            ("difference", "[a--z]"),
-            ("symmetric difference", "[a~~b]"),
-            ("nested class", "[[a]"),
-            ("word boundary", r"\<a\>"),
-            ("quoting", r"\Qa.b\E"),
-            ("octal", r"\123"),
-            ("backreference", r"(a)\1"),
-            ("extended mode", "(?x)a b"),
-            ("extended mode among others", "(?ix: a)"),
-            ("possessive", "a++"),
-            ("doubled star", "a**"),
-            ("too many repetitions", "a{1001}"),
-            ("Unicode classes", r"\pL"),
-            ("look-ahead", "(?=a)"),
-            ("unclosed", "(a"),
-            ("too large a program", "(a{1000}){1000}"),
+        let cases: &[(&str, &str, Disagreement)] = &[
+            ("intersection", "[^;&&]", Disagreement::SetOperation),
+            ("difference", "[a--z]", Disagreement::SetOperation),
+            ("symmetric difference", "[a~~b]", Disagreement::SetOperation),
+            ("nested class", "[[a]", Disagreement::NestedClass),
+            ("word boundary", r"\<a\>", Disagreement::AngleEscape),
+            ("quoting", r"\Qa.b\E", Disagreement::Quoting),
+            ("octal", r"\123", Disagreement::OctalOrBackreference),
+            (
+                "backreference",
+                r"(a)\1",
+                Disagreement::OctalOrBackreference,
+            ),
+            ("extended mode", "(?x)a b", Disagreement::Flag),
+            ("extended mode among others", "(?ix: a)", Disagreement::Flag),
+            ("possessive", "a++", Disagreement::RepeatedRepetition),
+            ("doubled star", "a**", Disagreement::RepeatedRepetition),
+            (
+                "too many repetitions",
+                "a{1001}",
+                Disagreement::ManyRepetitions,
+            ),
         ];
-        for (label, pattern) in cases {
-            assert!(
-                Patterns::default().compile(pattern).is_err(),
-                "{label}: {pattern}"
-            );
+        for (label, pattern, disagreement) in cases {
+            let expected = PatternError::Disagreement {
+                pattern: (*pattern).to_owned(),
+                disagreement: *disagreement,
+            };
+            assert_eq!(refused(pattern), expected, "{label}");
         }
     }
 
     #[test]
-    fn a_refusal_says_what_was_found_and_what_is_accepted() {
-        let (found, accepted) = Patterns::default().compile("[^;&&]").unwrap_err();
-        assert_eq!(
-            found,
-            r#""[^;&&]" has &&, -- or ~~ inside a character class, set operations in Rust"#
+    fn expressions_that_do_not_compile_are_refused() {
+        let cases: &[(&str, &str, &str)] = &[
+            ("Unicode classes", r"\pL", "Unicode not allowed here"),
+            (
+                "look-ahead",
+                "(?=a)",
+                "look-around, including look-ahead and look-behind, is not supported",
+            ),
+            ("unclosed", "(a", "unclosed group"),
+            (
+                "too large a program",
+                "(a{1000}){1000}",
+                "Compiled regex exceeds size limit of 65536 bytes.",
+            ),
+        ];
+        for (label, pattern, error) in cases {
+            let expected = PatternError::DoesNotCompile {
+                pattern: (*pattern).to_owned(),
+                error: (*error).to_owned(),
+            };
+            assert_eq!(refused(pattern), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn an_expression_may_have_as_many_characters_as_in_istio() {
+        assert!(
+            Patterns::default()
+                .compile(&"ä".repeat(MAX_PATTERN_CHARS))
+                .is_ok()
         );
-        assert_eq!(accepted, "write the character once, or escape it");
-        let (found, _) = Patterns::default().compile("(a").unwrap_err();
-        assert_eq!(found, r#""(a" does not compile: unclosed group"#);
+        let chars = MAX_PATTERN_CHARS + 1;
+        assert_eq!(refused(&"a".repeat(chars)), PatternError::TooLong { chars });
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_found_and_what_is_accepted() {
+        let cases = [
+            (
+                "[^;&&]",
+                r#"p: "[^;&&]" has &&, -- or ~~ inside a character class, set operations in Rust; write the character once, or escape it"#,
+            ),
+            (
+                "(a",
+                r#"p: "(a" does not compile: unclosed group; accepted: the syntax that RE2 and Rust share"#,
+            ),
+        ];
+        for (pattern, expected) in cases {
+            assert_eq!(refused(pattern).at("p".to_owned()).to_string(), expected);
+        }
     }
 
     #[test]
@@ -360,10 +341,8 @@ mod tests {
         let used: Vec<_> = (0..MAX_PROGRAMS)
             .map(|number| patterns.compile(&format!("a|b{number}c")).unwrap())
             .collect();
-        assert_eq!(
-            patterns.compile("a|bc").unwrap_err().0,
-            "more than 1000 distinct expressions"
-        );
+        let refused = patterns.compile("a|bc").unwrap_err();
+        assert_eq!(refused, PatternError::TooMany);
         assert!(patterns.compile("a|b1c").is_ok(), "a known one is free");
         assert!(
             patterns.compile("[^@]+@c").is_ok(),

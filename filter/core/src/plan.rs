@@ -16,13 +16,13 @@ use serde_json::Value;
 use crate::allocation::Allocation;
 use crate::bucket::Seed;
 use crate::config::Document;
+use crate::decode::Decode as _;
 use crate::definition::Definition;
 use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
 use crate::index::SplitIndex;
 use crate::pattern::Patterns;
-use crate::problem::Problem;
+use crate::problem::{Accepted, Problem};
 use crate::revision::{Revision, canonical};
-use crate::shape::Shape as _;
 use cookie::Cookie;
 
 /// The audience of whoever matches no rule.
@@ -131,7 +131,7 @@ impl Plan {
         }
         orphans("weights", &document.weights, document, &mut problems);
         orphans("draws", &document.draws, document, &mut problems);
-        let cookie = Cookie::read(document.cookie.as_ref(), &mut problems);
+        let cookie = Cookie::decode(document.cookie.as_ref(), &mut problems);
         let hosts = index(&splits, &mut problems);
         patterns.forget_unused();
         Self {
@@ -208,7 +208,7 @@ fn split(
 ) -> Split {
     let before = problems.len();
     let mut is_served = !definition.is_broken();
-    let draw = draw.map(|typed| read_draw(&definition.name, typed, problems));
+    let draw = draw.map(|value| decode_draw(&definition.name, value, problems));
     is_served &= draw != Some(None);
     let draw = draw.flatten();
     let (by_rule, everyone) =
@@ -250,14 +250,14 @@ fn split(
     }
 }
 
-fn read_draw(split: &str, typed: &Value, problems: &mut Vec<Problem>) -> Option<String> {
+fn decode_draw(split: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<String> {
     let path = format!("draws.{split}");
-    let draw = String::read(&path, typed, problems)?;
+    let draw = String::decode(&path, value, problems)?;
     if draw.is_empty() || draw.len() > 63 || draw.contains('\0') {
         problems.push(Problem::new(
             path,
             format!("{draw:?}"),
-            "accepted: 1 to 63 bytes without NUL",
+            Accepted::value("1 to 63 bytes without NUL"),
         ));
         return None;
     }
@@ -277,7 +277,7 @@ fn orphans(
         Problem::new(
             format!("{field}.{name}"),
             format!("there is no split {name:?}, ignored"),
-            format!("accepted: one of {} splits", document.splits.len()),
+            Accepted::value(format!("one of {} splits", document.splits.len())),
         )
     }));
 }
@@ -311,12 +311,12 @@ fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
                     header(left_out.split),
                     name(other)
                 ),
-                "one split a header on each host; left out there",
+                Accepted::rule("one split a header on each host; left out there"),
             ),
             None => Problem::new(
                 format!("{path}.hosts"),
                 format!("more than {MAX_SPLITS_PER_HOST} splits apply to {host}"),
-                format!("at most {MAX_SPLITS_PER_HOST}; left out there"),
+                Accepted::rule(format!("at most {MAX_SPLITS_PER_HOST}; left out there")),
             ),
         }
     }));

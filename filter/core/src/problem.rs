@@ -1,8 +1,10 @@
 //! One mistake in a configuration: where, what was found, what is accepted.
 //!
-//! The same text stands in Envoy's log and in `sluice validate`. Collected, never thrown: [`crate::plan`] and
-//! [`crate::definition`] report every problem of a document at once.
+//! Stores facts; printing a problem puts them into the sentence that stands in the proxy's log and in
+//! `sluice validate`. Problems are collected and never thrown, so that all of a document's are reported at once: by
+//! [`crate::decode`], [`crate::definition`] and [`crate::plan`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One mistake in a configuration.
@@ -11,28 +13,100 @@ pub struct Problem {
     /// Where: the user's own field path, such as `splits.web.rules[0].name`.
     pub path: String,
     /// What was found there.
-    pub found: String,
-    /// What is accepted there.
-    pub accepted: String,
+    pub found: Cow<'static, str>,
+    /// What would be right there.
+    pub accepted: Accepted,
+}
+
+/// What would be right where a problem is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// A value of this kind, or one of these.
+    Value(Cow<'static, str>),
+    /// As [`Accepted::Value`], where YAML seems to have read a name without quotes as something else.
+    QuotedName(Cow<'static, str>),
+    /// What satisfies this rule.
+    Rule(Cow<'static, str>),
 }
 
 impl Problem {
     /// A problem at `path`: `found` stands there, `accepted` would be right.
     pub fn new(
         path: impl Into<String>,
-        found: impl Into<String>,
-        accepted: impl Into<String>,
+        found: impl Into<Cow<'static, str>>,
+        accepted: Accepted,
     ) -> Self {
         Self {
             path: path.into(),
             found: found.into(),
-            accepted: accepted.into(),
+            accepted,
         }
+    }
+}
+
+impl Accepted {
+    /// A value of this kind, or one of these.
+    pub fn value(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::Value(what.into())
+    }
+
+    /// What satisfies this rule.
+    pub fn rule(rule: impl Into<Cow<'static, str>>) -> Self {
+        Self::Rule(rule.into())
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.path, self.found, self.accepted)
+        let word = match self.accepted {
+            Accepted::Value(_) | Accepted::QuotedName(_) => "accepted: ",
+            Accepted::Rule(_) => "",
+        };
+        write!(f, "{}: {}; {word}{}", self.path, self.found, self.accepted)
+    }
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(text) | Self::Rule(text) => f.write_str(text),
+            Self::QuotedName(text) => write!(
+                f,
+                "{text}; YAML reads unquoted true, false, on, off, yes, no and digits as something else: quote it"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_problem_says_where_what_was_found_and_what_is_accepted() {
+        let yaml = "YAML reads unquoted true, false, on, off, yes, no and digits as something else";
+        let cases = [
+            (
+                Accepted::value("a string"),
+                "splits.web: 5; accepted: a string".to_owned(),
+            ),
+            (
+                Accepted::QuotedName("a string".into()),
+                format!("splits.web: 5; accepted: a string; {yaml}: quote it"),
+            ),
+            (
+                Accepted::rule("each split once"),
+                "splits.web: 5; each split once".to_owned(),
+            ),
+        ];
+        for (accepted, expected) in cases {
+            assert_eq!(
+                Problem::new("splits.web", "5", accepted).to_string(),
+                expected
+            );
+        }
     }
 }

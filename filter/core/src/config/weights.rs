@@ -6,10 +6,9 @@
 
 use serde_json::Value;
 
-use super::Named;
 use crate::allocation::Percent;
-use crate::problem::Problem;
-use crate::shape::Shape;
+use crate::decode::{Decode as _, Named};
+use crate::problem::{Accepted, Problem};
 
 /// The weights of one split, leaf by leaf.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,7 +34,7 @@ impl Weights {
     pub fn read(split: &str, value: &Value) -> Self {
         let mut mismatches = Vec::new();
         let path = format!("weights.{split}");
-        let numbers = <Named<Named<f64>>>::read(&path, value, &mut mismatches);
+        let numbers = <Named<Named<f64>>>::decode(&path, value, &mut mismatches);
         let percents_of = |(audience, numbers): (String, Named<f64>)| {
             let path = format!("{path}.{audience}");
             (audience, percents(&path, numbers))
@@ -75,7 +74,7 @@ fn percents(path: &str, numbers: Named<f64>) -> Named<Result<Percent, Problem>> 
             Problem::new(
                 format!("{path}.{challenger}"),
                 format!("{number} is not a percentage"),
-                "0 to 100 in steps of 0.001",
+                Accepted::rule("0 to 100 in steps of 0.001"),
             )
         });
         (challenger, share)

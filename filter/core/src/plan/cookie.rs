@@ -3,41 +3,41 @@
 use serde_json::Value;
 
 use crate::config;
+use crate::decode::Decode as _;
 use crate::definition::{TOKEN, is_cookie_name};
 use crate::hosts::MatchHost;
-use crate::problem::Problem;
-use crate::shape::Shape as _;
+use crate::problem::{Accepted, Problem};
 
 /// The anonymous cookie, ready to be issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     /// Its name.
     pub name: Box<str>,
-    /// What follows the value in Set-Cookie. `None`: what was typed is wrong, so none is issued.
+    /// What follows the value in Set-Cookie. `None`: the configuration of it is wrong, so none is issued.
     pub attributes: Option<Box<str>>,
 }
 
 impl Cookie {
-    /// Reads what was typed; nothing typed is the safe default. With a problem it is never issued, but still read by
-    /// its name, so that whoever has one keeps their variant.
-    pub(super) fn read(typed: Option<&Value>, problems: &mut Vec<Problem>) -> Self {
+    /// Decodes what was received; nothing received is the safe default. With a problem it is never issued, but still
+    /// read by its name, so that whoever has one keeps their variant.
+    pub(super) fn decode(value: Option<&Value>, problems: &mut Vec<Problem>) -> Self {
         let before = problems.len();
-        let read = typed.and_then(|typed| config::Cookie::read("cookie", typed, problems));
-        let cookie = read.unwrap_or_default();
+        let decoded = value.and_then(|value| config::Cookie::decode("cookie", value, problems));
+        let cookie = decoded.unwrap_or_default();
         check_cookie_name(&cookie, problems);
         let seconds = max_age_seconds(&cookie.max_age);
         if seconds.is_none() {
             problems.push(Problem::new(
                 "cookie.maxAge",
                 format!("{:?}", cookie.max_age),
-                "accepted: 1s to 400d, a whole number and s, m, h or d",
+                Accepted::value("1s to 400d, a whole number and s, m, h or d"),
             ));
         }
         if cookie.same_site == config::SameSite::None && !cookie.secure {
             problems.push(Problem::new(
                 "cookie.sameSite",
                 "None without secure, which browsers refuse",
-                "Lax or Strict, or secure: true",
+                Accepted::rule("Lax or Strict, or secure: true"),
             ));
         }
         let is_good = problems.len() == before;
@@ -52,7 +52,7 @@ impl Cookie {
 }
 
 fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
-    let mut report = |path: &str, found: String, accepted: &str| {
+    let mut report = |path: &str, found: String, accepted: Accepted| {
         problems.push(Problem::new(path, found, accepted))
     };
     let name = &cookie.name;
@@ -60,7 +60,7 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
         report(
             "cookie.name",
             format!("{name:?} is not a cookie name"),
-            TOKEN,
+            Accepted::value(TOKEN),
         );
     }
     let (is_host, is_secure) = (name.starts_with("__Host-"), name.starts_with("__Secure-"));
@@ -68,14 +68,14 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
         report(
             "cookie.domain",
             format!("a domain with the name {name:?}"),
-            "with a domain, a name that does not begin with __Host-",
+            Accepted::rule("with a domain, a name that does not begin with __Host-"),
         );
     }
     if (is_host || is_secure) && !cookie.secure {
         report(
             "cookie.secure",
             format!("false with the name {name:?}"),
-            "without secure, a name that begins with neither __Host- nor __Secure-",
+            Accepted::rule("without secure, a name that begins with neither __Host- nor __Secure-"),
         );
     }
     if let Some(domain) = &cookie.domain
@@ -84,7 +84,7 @@ fn check_cookie_name(cookie: &config::Cookie, problems: &mut Vec<Problem>) {
         report(
             "cookie.domain",
             format!("{domain:?}"),
-            "accepted: a host name such as example.com",
+            Accepted::value("a host name such as example.com"),
         );
     }
 }

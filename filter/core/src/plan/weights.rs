@@ -7,12 +7,11 @@ use serde_json::Value;
 
 use super::EVERYONE;
 use crate::allocation::{Allocation, Percent};
-use crate::config::Named;
 use crate::config::weights::Weights;
+use crate::decode::Named;
 use crate::definition::Definition;
 use crate::index::VariantIndex;
-use crate::problem::Problem;
-use crate::shape::YAML_HINT;
+use crate::problem::{Accepted, Problem};
 
 /// By rule, in their order; then everyone, where there are weights for them.
 pub(super) type ByAudience = (Vec<Allocation>, Option<Allocation>);
@@ -69,7 +68,7 @@ fn orphan_audience(definition: &Definition, path: &str, audience: &str) -> Probl
             "split {} has no audience {audience:?}, ignored",
             definition.name
         ),
-        format!("accepted: {}", known.join(", ")),
+        Accepted::value(known.join(", ")),
     )
 }
 
@@ -90,7 +89,7 @@ fn shares(
                 problems.push(Problem::new(
                     path,
                     "the fallback is never named",
-                    "it gets what the challengers leave",
+                    Accepted::rule("it gets what the challengers leave"),
                 ));
                 is_good = false;
             }
@@ -116,7 +115,7 @@ fn shares(
         problems.push(Problem::new(
             path,
             found,
-            "at most 100; the fallback gets the rest",
+            Accepted::rule("at most 100; the fallback gets the rest"),
         ));
         is_good = false;
     }
@@ -124,17 +123,20 @@ fn shares(
 }
 
 fn orphan_challenger(definition: &Definition, path: String, challenger: &str) -> Problem {
-    let is_yaml_s = matches!(challenger, "true" | "false")
-        || challenger
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let hint = if is_yaml_s { YAML_HINT } else { "" };
+    let is_bare_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    let is_yaml_s =
+        matches!(challenger, "true" | "false") || challenger.bytes().all(is_bare_number);
+    let known = definition.challengers().join(", ").into();
     Problem::new(
         path,
         format!(
             "split {} has no challenger {challenger:?}, ignored",
             definition.name
         ),
-        format!("accepted: {}{hint}", definition.challengers().join(", ")),
+        if is_yaml_s {
+            Accepted::QuotedName(known)
+        } else {
+            Accepted::Value(known)
+        },
     )
 }
