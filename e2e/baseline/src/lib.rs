@@ -1,4 +1,5 @@
-//! The least that a filter can do: get the cookie, set the header. What `make bench` compares the real one with.
+//! The least that a filter can do: get the cookie, set the header. What `make bench` compares the
+//! real one with.
 #![cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 
 use proxy_wasm::hostcalls;

@@ -1,6 +1,7 @@
 //! `decide()` so many times over one scenario; `make bench` counts its instructions under valgrind.
 //!
-//! Usage: `decide SCENARIO ITERATIONS`. The difference between two numbers of iterations is free of start-up.
+//! Usage: `decide SCENARIO ITERATIONS`. The difference between two numbers of iterations is free of
+//! start-up.
 
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -43,7 +44,7 @@ fn split(number: usize) -> Value {
 
 fn config(splits: usize) -> Value {
     let name = |number: usize| format!("s{number}");
-    let typed: serde_json::Map<_, _> = (0..splits)
+    let named: serde_json::Map<_, _> = (0..splits)
         .map(|number| (name(number), split(number)))
         .collect();
     let weights: serde_json::Map<_, _> = (0..splits)
@@ -54,7 +55,7 @@ fn config(splits: usize) -> Value {
             )
         })
         .collect();
-    json!({"splits": typed, "weights": weights})
+    json!({"splits": named, "weights": weights})
 }
 
 fn main() {

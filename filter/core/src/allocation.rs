@@ -2,7 +2,7 @@
 //!
 //! Each challenger grows from its own fixed anchor, so that a ramp moves users only between its
 //! challenger and the fallback (docs/semantics.md, "The allocation"). Whether weights add up is
-//! [`crate::plan`]'s to check.
+//! checked by [`crate::plan`].
 
 use crate::bucket::BUCKETS;
 use crate::index::VariantIndex;
@@ -173,8 +173,8 @@ impl Allocation {
             variant: VariantIndex::FALLBACK,
         }];
         let mut ranges = Vec::new();
-        for ((place, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
-            let variant = VariantIndex::new(place);
+        for ((index, share), anchor) in (1..).zip(shares).zip(&ANCHORS) {
+            let variant = VariantIndex::new(index);
             for taken in take(&mut free, anchor, share.buckets()) {
                 insert(&mut ranges, Range { variant, ..taken });
             }
@@ -298,7 +298,7 @@ fn above(pieces: &[Range], at: u32) -> impl DoubleEndedIterator<Item = Range> {
         .filter_map(move |piece| cut(piece).non_empty())
 }
 
-/// Keeps the order by place. A handful of ranges: `sort` would cost 3 KB of the module.
+/// Keeps the ranges in order. A handful of ranges: `sort` would cost 3 KB of the module.
 fn insert(ranges: &mut Vec<Range>, range: Range) {
     let at = ranges.partition_point(|earlier| earlier.start < range.start);
     ranges.insert(at, range);

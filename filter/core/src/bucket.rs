@@ -1,7 +1,8 @@
 //! Which of 100,000 buckets an identity falls into: the one place where a user's luck is drawn.
 //!
-//! `((fmix64(fnv1a64(salt ‖ 0x00 ‖ id)) >> 32) * 100_000) >> 32` (DESIGN section 3). FNV-1a alone is not uniform
-//! enough and correlates salts; MurmurHash3's finalizer mends both (facts/splitting.md, section 3, measured).
+//! `((fmix64(fnv1a64(salt ‖ 0x00 ‖ id)) >> 32) * 100_000) >> 32`. FNV-1a alone is not uniform
+//! enough and makes splits with different salts agree; MurmurHash3's finalizer mends both, as
+//! measured in docs/semantics.md, "The bucket".
 
 use std::hash::Hasher;
 

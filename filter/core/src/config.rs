@@ -1,8 +1,9 @@
 //! What may be written: the plugin configuration as plain types, fields named as in the JSON.
 //!
-//! What is allowed together is said by [`crate::definition`] and [`crate::plan`]. A [`Document`] keeps each split, and
-//! each split's weights, undecoded, so that one team's mistake stays that team's. Each type below is declared once,
-//! by `fields!`; the schema for editors is generated from the same declarations.
+//! What is allowed together is said by [`crate::definition`] and [`crate::plan`]. A [`Document`]
+//! keeps each split, and each split's weights, undecoded, so that one team's mistake stays that
+//! team's. Each type below is declared once, by `fields!`; the schema for editors is generated from
+//! the same declarations.
 
 mod cookie;
 mod split;
@@ -57,11 +58,12 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 impl Document {
-    /// Reads a document from JSON. No bytes at all are an empty document: a plugin without configuration.
+    /// Reads a document from JSON. No bytes at all are an empty document: a plugin without
+    /// configuration.
     ///
     /// # Errors
-    /// When it is longer than [`MAX_DOCUMENT_BYTES`], is no JSON object, is of another version, has more than
-    /// [`MAX_SPLITS`] splits, or something else than is accepted in a top-level field.
+    /// When it is longer than [`MAX_DOCUMENT_BYTES`], is no JSON object, is of another version, has
+    /// more than [`MAX_SPLITS`] splits, or something else than is accepted in a top-level field.
     pub fn read(json: &[u8]) -> Result<Self, Unreadable> {
         if json.is_empty() {
             return Self::from_fields(Map::new());

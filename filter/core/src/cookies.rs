@@ -1,11 +1,12 @@
 //! Reading one cookie out of a Cookie header, in bytes.
 //!
-//! Split at ";", trim, first duplicate wins, one pair of quotes stripped, as Envoy's own parser does, so that both
-//! hash the same value (facts/splitting.md, section 5). No percent-decoding.
+//! The header is split at ";", names and values are trimmed, the first of two cookies of one name
+//! wins, and one pair of quotes is stripped. Envoy's own parser does the same, so that both see the
+//! same value. Nothing is percent-decoded.
 
 use crate::request::MAX_SCANNED_BYTES;
 
-/// How many cookies of a header are looked at (DESIGN section 2, limits).
+/// How many cookies of a header are looked at; see docs/limits.md.
 pub const MAX_COOKIES: usize = 180;
 
 /// The value of the first cookie with this name; names are case-sensitive.
@@ -19,7 +20,8 @@ pub fn value<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
     let mut rest = scanned(header);
     for _ in 0..MAX_COOKIES {
         rest = trim_start(rest);
-        // A name has neither spaces nor "=" in it, so what begins with it and goes on with "=" has it as its key.
+        // A name has neither spaces nor "=" in it, so what begins with it and goes on with "=" has
+        // it as its key.
         if let Some(after_name) = rest.strip_prefix(name)
             && let [b'=', value @ ..] = trim_start(after_name)
         {
@@ -34,8 +36,9 @@ pub fn value<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// Where the first ";" stands. Eight bytes at a time: this is every request's longest loop, and a byte at a time took
-/// half of a decision's instructions. The trick is Mycroft's (1987): a byte of `x` is zero where `x - 1` borrows.
+/// Where the first ";" stands. Eight bytes at a time: this is every request's longest loop, and a
+/// byte at a time took half of a decision's instructions. The trick is Mycroft's (1987): a byte of
+/// `x` is zero where `x - 1` borrows.
 #[inline(always)]
 fn semicolon(bytes: &[u8]) -> Option<usize> {
     let (eights, rest) = bytes.as_chunks::<8>();
@@ -50,7 +53,7 @@ fn semicolon(bytes: &[u8]) -> Option<usize> {
     }
     rest.iter()
         .position(|&byte| byte == b';')
-        .map(|place| at + place)
+        .map(|index| at + index)
 }
 
 /// The header within the byte limit, without the pair that the limit cuts.
@@ -133,9 +136,9 @@ mod tests {
         for length in 0..40 {
             let mut bytes = vec![0xba; length];
             assert_eq!(semicolon(&bytes), None, "{length}");
-            for place in (0..length).rev() {
-                bytes[place] = b';';
-                assert_eq!(semicolon(&bytes), Some(place), "{place} of {length}");
+            for index in (0..length).rev() {
+                bytes[index] = b';';
+                assert_eq!(semicolon(&bytes), Some(index), "{index} of {length}");
             }
         }
         assert_eq!(

@@ -1,7 +1,7 @@
 //! What happens: a plan and a request in, one decision a split out.
 //!
-//! Pure: no clock, no host, and no allocation that grows with the configuration. The same function runs in Envoy, in
-//! `sluice explain` and in tests. The steps are those of DESIGN section 3.
+//! Pure: no clock, no host, and no allocation that grows with the configuration. The same function
+//! runs in Envoy, in `sluice explain` and in tests. What each step means is in docs/semantics.md.
 
 use std::cell::{Cell, OnceCell};
 
@@ -22,7 +22,7 @@ pub enum Audience {
     /// Whoever matches no rule.
     #[default]
     Everyone,
-    /// Whoever matches the rule at this place first.
+    /// Whoever matches the rule with this index first.
     Rule(u8),
     /// Whoever named a variant outright.
     Forced,
@@ -35,9 +35,9 @@ impl Audience {
     pub fn name(self, definition: &Definition) -> &str {
         match self {
             Self::Everyone => crate::plan::EVERYONE,
-            Self::Rule(place) => definition
+            Self::Rule(index) => definition
                 .rules
-                .get(usize::from(place))
+                .get(usize::from(index))
                 .map_or("", |rule| &rule.name),
             Self::Forced => "forced",
             Self::Inherited => "inherited",
@@ -98,7 +98,7 @@ pub struct Decision {
     pub variant: Option<VariantIndex>,
     /// Which group of users the request belongs to.
     pub audience: Audience,
-    /// The place of the source that gave the identity.
+    /// The index of the source that gave the identity.
     pub identity: Option<u8>,
     /// The bucket that was drawn, if one was: 0 to 99,999.
     pub bucket: Option<u32>,
@@ -136,7 +136,10 @@ impl std::ops::Deref for Decisions {
 ///
 /// ```
 /// # use std::borrow::Cow;
-/// # use sluice_core::{config::Document, decide::{decide, Reason}, index::VariantIndex, plan::{Node, Plan}};
+/// # use sluice_core::config::Document;
+/// # use sluice_core::decide::{decide, Reason};
+/// # use sluice_core::index::VariantIndex;
+/// # use sluice_core::plan::{Node, Plan};
 /// # use sluice_core::request::{Bytes, Request};
 /// struct Alice;
 /// impl Request for Alice {
@@ -189,7 +192,8 @@ struct Newcomer {
 }
 
 impl Newcomer {
-    /// The one identity of this request; drawn when first needed. `None`: the host has no randomness.
+    /// The one identity of this request; drawn when first needed. `None`: the host has no
+    /// randomness.
     fn identity<R: Request>(&self, request: &R) -> Option<NewIdentity> {
         if self.identity.get().is_none() {
             self.identity.set(request.random().map(NewIdentity::of));
@@ -267,26 +271,26 @@ impl<R: Request> Turn<'_, '_, R> {
             .position(|rule| rule.matches(self.seen));
         let allocation = self.split.allocation(rule);
         let audience = rule
-            .and_then(|place| u8::try_from(place).ok())
+            .and_then(|index| u8::try_from(index).ok())
             .map_or(Audience::Everyone, Audience::Rule);
         let anonymous_cookie = &self.plan.cookie().name;
         let identity = definition
             .identity
             .iter()
             .zip(0_u8..)
-            .find_map(|(source, place)| {
+            .find_map(|(source, index)| {
                 Some((
-                    place,
+                    index,
                     self.split
                         .seed
                         .bucket(&source.value(self.seen, anonymous_cookie)?),
                 ))
             });
         match identity {
-            Some((place, bucket)) => Decision {
+            Some((index, bucket)) => Decision {
                 variant: Some(allocation.variant(bucket)),
                 audience,
-                identity: Some(place),
+                identity: Some(index),
                 bucket: Some(bucket),
                 reason: Reason::Bucket,
                 ..Decision::default()
@@ -353,8 +357,9 @@ impl<R: Request> Turn<'_, '_, R> {
     }
 }
 
-/// Whether the response to this request may set a cookie: no CORS preflight (whose response sets none), no gRPC (whose
-/// clients keep none), no sub-resource fetch (many at once would race for different identities).
+/// Whether the response to this request may set a cookie: no CORS preflight (whose response sets
+/// none), no gRPC (whose clients keep none), no sub-resource fetch (many at once would race for
+/// different identities).
 fn may_carry_cookie<R: Request>(seen: &Seen<'_, R>) -> bool {
     let is_fetch = || {
         seen.header("sec-fetch-mode")

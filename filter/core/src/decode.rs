@@ -1,8 +1,10 @@
-//! Decoding a JSON value as what is wanted, field by field, and saying of every field what is wrong with it.
+//! Decoding a JSON value as what is wanted, field by field, and saying of every field what is wrong
+//! with it.
 //!
-//! Written by hand instead of derived by serde: all mistakes are reported at once instead of the first, each with its
-//! path, a broken split is still decoded as far as it can be, and the module is some 100 KB smaller (BENCHMARKS.md).
-//! `fields!` declares a type and its decoding in one place. Used by [`crate::config`].
+//! Written by hand instead of derived by serde: all mistakes are reported at once instead of the
+//! first, each with its path, a broken split is still decoded as far as it can be, and the module
+//! is some 100 KB smaller (BENCHMARKS.md). `fields!` declares a type and its decoding in one place.
+//! Used by [`crate::config`].
 
 use std::borrow::Cow;
 
@@ -19,8 +21,8 @@ pub trait Decode: Sized {
     fn decode(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self>;
 }
 
-/// Values by name, in byte order of the names, each once. A list, because every entry is asked for and none by its
-/// name, and because each type of map costs 2 KB of the module.
+/// Values by name, in byte order of the names, each once. A list, because every entry is asked for
+/// and none by its name, and because each type of map costs 2 KB of the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named<T>(pub Vec<(String, T)>);
 
@@ -201,7 +203,8 @@ impl<'v, 'p> Fields<'v, 'p> {
         }
     }
 
-    /// Decodes the field `name` into `target`, which stays as it is when the field is absent or something else.
+    /// Decodes the field `name` into `target`, which stays as it is when the field is absent or
+    /// something else.
     pub(crate) fn take<T: Decode>(&mut self, name: &'static str, target: &mut T) {
         self.known.push(name);
         if let Some(value) = self.fields.and_then(|fields| fields.get(name))
@@ -224,8 +227,9 @@ impl<'v, 'p> Fields<'v, 'p> {
     }
 }
 
-/// Declares a type of the configuration once: its fields with their names in JSON, how it is decoded (what is absent
-/// stays as in its default) and, with the feature `schema`, what editors know of it.
+/// Declares a type of the configuration once: its fields with their names in JSON, how it is
+/// decoded (what is absent stays as in its default) and, with the feature `schema`, what editors
+/// know of it.
 macro_rules! fields {
     (
         $(#[$attribute:meta])*

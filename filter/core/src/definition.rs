@@ -1,8 +1,9 @@
 //! One split without its weights, from what was received to what decides.
 //!
-//! Reports every problem. A split with any problem is kept as far as it can be read, and marked broken: it is served
-//! as if all its weights were 0, on its hosts and paths, so that a client's own header still does not survive.
-//! Called by [`crate::plan`], which keeps definitions across configurations.
+//! Reports every problem. A split with any problem is kept as far as it can be read, and marked
+//! broken: it is served as if all its weights were 0, on its hosts and paths, so that a client's
+//! own header still does not survive. Called by [`crate::plan`], which keeps definitions across
+//! configurations.
 
 mod names;
 mod rules;
@@ -62,7 +63,8 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Decodes and compiles the split `name`. In its own namespace a caller may leave out a service's namespace.
+    /// Decodes and compiles the split `name`. In its own namespace a caller may leave out a
+    /// service's namespace.
     pub fn compile(
         name: &str,
         value: &Value,
@@ -91,12 +93,12 @@ impl Definition {
         self.variants
             .iter()
             .position(|variant| variant.as_bytes() == name)
-            .and_then(|place| u8::try_from(place).ok())
+            .and_then(|index| u8::try_from(index).ok())
             .map(VariantIndex::new)
     }
 
-    /// A variant's name. `fallback` for a place that this split does not have: its variants could then not be read, so
-    /// that it decides nothing and everybody stays where no header leads.
+    /// A variant's name. `fallback` for a place that this split does not have: its variants could
+    /// then not be read, so that it decides nothing and everybody stays where no header leads.
     pub fn variant_name(&self, variant: VariantIndex) -> &str {
         self.variants
             .get(usize::from(variant))

@@ -1,7 +1,8 @@
-//! What the fuzz targets in fuzz/ run, and what a short fixed run of the same inputs in `make test` runs.
+//! What the fuzz targets in fuzz/ run, and what a short fixed run of the same inputs in `make test`
+//! runs.
 //!
-//! Each takes any bytes, must not panic, and checks what must hold whatever the bytes. Built for tests and fuzzing
-//! only (feature `fuzzing`).
+//! Each takes any bytes, must not panic, and checks what must hold whatever the bytes. Built for
+//! tests and fuzzing only (feature `fuzzing`).
 
 use std::borrow::Cow;
 
@@ -203,9 +204,9 @@ mod tests {
         for case in std::fs::read_dir("tests/cases").unwrap() {
             let folder = case.unwrap().path();
             let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-            let typed: serde_json::Value = yaml_serde::from_str(&read("config.yaml")).unwrap();
+            let case: serde_json::Value = yaml_serde::from_str(&read("config.yaml")).unwrap();
             for _ in 0..300 {
-                config(&mutated(typed.to_string().as_bytes(), &mut state));
+                config(&mutated(case.to_string().as_bytes(), &mut state));
             }
             for line in read("requests.yaml").lines() {
                 for _ in 0..50 {

@@ -1,14 +1,17 @@
 //! What a proxy lends to the filter, apart from the request: shared bytes, a log, metrics.
 //!
-//! Each adapter implements [`Host`] once, by its own calls; tests implement it in memory. Nothing here decides
-//! anything: what is kept, logged and counted is said by [`crate::lifecycle`] and [`crate::responses`].
+//! Each adapter implements [`Host`] once, by its own calls; tests implement it in memory. Nothing
+//! here decides anything: what is kept, logged and counted is said by [`crate::lifecycle`] and
+//! [`crate::responses`].
 
 /// Labels of a metric, by name, without the prefix `sluice_`.
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
-/// A proxy, as far as the filter needs it. No call can fail: a host that cannot do something leaves it.
+/// A proxy, as far as the filter needs it. No call can fail: a host that cannot do something leaves
+/// it.
 pub trait Host {
-    /// Bytes that outlive configurations and are shared by all instances of the filter in one proxy.
+    /// Bytes that outlive configurations and are shared by all instances of the filter in one
+    /// proxy.
     fn shared_data(&self, key: &str) -> Option<Vec<u8>>;
     /// Keeps bytes for all instances of the filter in this proxy.
     fn set_shared_data(&self, key: &str, value: &[u8]);

@@ -1,7 +1,7 @@
 //! Which splits apply to a host: one look-up, whatever the number of splits.
 //!
-//! Exact, wildcard and hostless splits all apply to a request; the index holds their union for every name that the
-//! configuration mentions, so that a request finds it at once.
+//! Exact, wildcard and hostless splits all apply to a request; the index holds their union for
+//! every name that the configuration mentions, so that a request finds it at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -22,7 +22,8 @@ const MAX_HOST_BYTES: usize = 255;
 pub enum MatchHost {
     /// This host.
     Exact(Box<str>),
-    /// Every host below this one, at any depth, but not this one: `*.example.com` is the suffix `example.com`.
+    /// Every host below this one, at any depth, but not this one: `*.example.com` is the suffix
+    /// `example.com`.
     Suffix(Box<str>),
 }
 
@@ -91,7 +92,8 @@ fn is_label(label: &str) -> bool {
     !label.is_empty() && label.len() <= 63 && label.bytes().all(is_inner)
 }
 
-/// The names by which a caller may reach the service `name.namespace`; `web` alone only from its own namespace.
+/// The names by which a caller may reach the service `name.namespace`; `web` alone only from its
+/// own namespace.
 ///
 /// # Errors
 /// When it is not a service's name and its namespace.
@@ -127,7 +129,8 @@ pub struct HostIndex {
     hostless: Box<[SplitIndex]>,
 }
 
-/// A split that is not served on some host, because it is one too many there or clashes with another.
+/// A split that is not served on some host, because it is one too many there or clashes with
+/// another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// Where; `None` is every host that no split names.
@@ -139,8 +142,8 @@ pub struct LeftOut {
 }
 
 impl HostIndex {
-    /// The index of splits with these hosts; an empty list is every host. `header` names a split's header.
-    /// Also says which splits were left out on some host; they do not apply there.
+    /// The index of splits with these hosts; an empty list is every host. `header` names a split's
+    /// header. Also says which splits were left out on some host; they do not apply there.
     pub fn build<'a>(
         splits: impl Iterator<Item = (SplitIndex, &'a [MatchHost])>,
         header: impl Fn(SplitIndex) -> &'a str,
@@ -214,7 +217,8 @@ impl HostIndex {
     }
 }
 
-/// Which of the splits that apply to a host are served there: the first sixteen of those with different headers.
+/// Which of the splits that apply to a host are served there: the first sixteen of those with
+/// different headers.
 fn leave_out<'a>(
     host: Option<MatchHost>,
     all: Vec<SplitIndex>,
@@ -240,7 +244,8 @@ fn leave_out<'a>(
     kept.into_boxed_slice()
 }
 
-/// The splits by place, each once. They come almost in order, and `sort` would cost 3 KB of the module.
+/// The splits by place, each once. They come almost in order, and `sort` would cost 3 KB of the
+/// module.
 fn in_order(splits: impl Iterator<Item = SplitIndex>) -> Vec<SplitIndex> {
     let mut all = Vec::new();
     for split in splits {
@@ -291,12 +296,12 @@ mod tests {
             .map(|hosts| hosts.iter().map(|text| host(text)).collect())
             .collect();
         let headers: Vec<String> = (0..splits.len())
-            .map(|place| format!("x-{place}"))
+            .map(|index| format!("x-{index}"))
             .collect();
         let pairs = parsed
             .iter()
             .enumerate()
-            .map(|(place, hosts)| (SplitIndex::new(place as u16), hosts.as_slice()));
+            .map(|(index, hosts)| (SplitIndex::new(index as u16), hosts.as_slice()));
         HostIndex::build(pairs, |split| headers[usize::from(split)].as_str())
     }
 
@@ -354,7 +359,7 @@ mod tests {
     #[test]
     fn two_splits_cannot_share_a_header_on_one_host() {
         let hosts = [host("a.org")];
-        let splits = [0, 1].map(|place| (SplitIndex::new(place), hosts.as_slice()));
+        let splits = [0, 1].map(|index| (SplitIndex::new(index), hosts.as_slice()));
         let (index, left_out) = HostIndex::build(splits.into_iter(), |_| "x-same");
         assert_eq!(places(index.splits(Some(b"a.org"))), [0]);
         assert_eq!(

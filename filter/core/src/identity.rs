@@ -1,13 +1,13 @@
 //! Who asks: the first source that gives bytes, and the random identity of a newcomer.
 //!
-//! Which source an identity came from is not part of the hash, so a user keeps their variant when the same id moves
-//! from a cookie into a header.
+//! Which source an identity came from is not part of the hash, so a user keeps their variant when
+//! the same id moves from a cookie into a header.
 
 use std::borrow::Cow;
 
 use crate::request::{Bytes, Request, Seen};
 
-/// A place that may hold an identity.
+/// Where an identity may come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A cookie.
@@ -88,9 +88,9 @@ impl NewIdentity {
     /// The identity of these random bits.
     pub fn of(random: [u8; 16]) -> Self {
         let bits = u128::from_be_bytes(random);
-        Self(std::array::from_fn(|place| {
+        Self(std::array::from_fn(|index| {
             // 21 characters of 6 bits and a last one of 2 bits, padded with zeros on the right.
-            let shift = 122_i32 - 6 * place as i32;
+            let shift = 122_i32 - 6 * index as i32;
             let six = if shift >= 0 {
                 bits >> shift
             } else {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(text([0xff; 16]), "_____________________w");
         // python3: base64.urlsafe_b64encode(bytes(range(16)))
         assert_eq!(
-            text(std::array::from_fn(|place| place as u8)),
+            text(std::array::from_fn(|index| index as u8)),
             "AAECAwQFBgcICQoLDA0ODw"
         );
     }

@@ -1,5 +1,6 @@
-//! Places by which the parts of a plan refer to one another, each a type of its own, so that one is not taken for
-//! another. Names are looked up with them: [`crate::plan::Plan::split`], [`crate::definition::Definition::variant_name`].
+//! Places by which the parts of a plan refer to one another, each a type of its own, so that one is
+//! not taken for another. Names are looked up with them: [`crate::plan::Plan::split`],
+//! [`crate::definition::Definition::variant_name`].
 
 /// A split's place in a plan: by byte order of the names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -7,8 +8,8 @@ pub struct SplitIndex(u16);
 
 impl SplitIndex {
     /// The split at this place, counted from 0.
-    pub const fn new(place: u16) -> Self {
-        Self(place)
+    pub const fn new(index: u16) -> Self {
+        Self(index)
     }
 
     /// The place, counted from 0.
@@ -26,8 +27,8 @@ impl VariantIndex {
     pub const FALLBACK: Self = Self(0);
 
     /// The variant at this place, counted from 0, which is the fallback's.
-    pub const fn new(place: u8) -> Self {
-        Self(place)
+    pub const fn new(index: u8) -> Self {
+        Self(index)
     }
 
     /// The place, counted from 0.

@@ -1,14 +1,15 @@
 //! Decides, per user and not per request, which version of a service a request belongs to.
 //!
-//! The way of a configuration: [`config::Document::read`] → [`plan::Plan::build`]. The way of a request:
-//! [`decide::decide`] asks a [`request::Request`] for what the [`plan::Plan`] needs and answers with
-//! [`decide::Decisions`]. Neither knows of Envoy: the package `sluice-filter` hosts
+//! The way of a configuration: [`config::Document::read`] → [`plan::Plan::build`]. The way of a
+//! request: [`decide::decide`] asks a [`request::Request`] for what the [`plan::Plan`] needs and
+//! answers with [`decide::Decisions`]. Neither knows of Envoy: the package `sluice-filter` hosts
 //! them in a proxy, the `sluice` binary hosts them in `explain` and `simulate`.
 //!
 //! ```
 //! use sluice_core::{bucket::bucket, config::Document, plan::{Node, Plan}};
 //!
-//! let document = Document::read(br#"{"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 5}}}}"#).unwrap();
+//! let json = br#"{"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 5}}}}"#;
+//! let document = Document::read(json).unwrap();
 //! let plan = Plan::build(&document, &Node::default(), None);
 //! assert!(plan.problems().is_empty());
 //! assert_eq!(bucket("web", None, b"alice"), 56_066);

@@ -1,8 +1,9 @@
 //! The life of a configuration in a proxy: which document is served, and how it is reported.
 //!
-//! A document that is unreadable as a whole leaves the last good one in force, also in an instance of the filter that
-//! starts only now: its bytes lie in the host's shared data. What is wrong inside a readable document is
-//! [`crate::plan`]'s. Called by the adapters, once for each configuration in each of their instances.
+//! A document that is unreadable as a whole leaves the last good one in force, also in an instance
+//! of the filter that starts only now: its bytes lie in the host's shared data. What is wrong
+//! inside a readable document is [`crate::plan`]'s. Called by the adapters, once for each
+//! configuration in each of their instances.
 
 use crate::config::{Document, Unreadable};
 use crate::host::{Host, Level};
@@ -10,13 +11,15 @@ use crate::plan::{Node, Plan};
 use crate::revision::Revision;
 use crate::tally::Tally;
 
-/// How many problems of one configuration are logged; all are counted. Chosen: enough to see a pattern.
+/// How many problems of one configuration are logged; all are counted. Chosen: enough to see a
+/// pattern.
 const MAX_LOGGED_PROBLEMS: usize = 20;
 
-/// Takes a configuration as received for the plugin of this name, and reports it. What `previous` compiled is kept.
+/// Takes a configuration as received for the plugin of this name, and reports it. What `previous`
+/// compiled is kept.
 ///
-/// `None`: there never was a readable configuration. Traffic must then pass untouched, and never be refused: refusing
-/// a configuration would answer 500 to everything on a fresh proxy.
+/// `None`: there never was a readable configuration. Traffic must then pass untouched, and never be
+/// refused: refusing a configuration would answer 500 to everything on a fresh proxy.
 pub fn configure<H: Host>(
     host: &H,
     plugin: &str,
@@ -44,8 +47,9 @@ pub fn tick<H: Host>(host: &H, plugin: &str) {
     host.add_to_counter("ticks_total", &[("plugin", plugin)], 1);
 }
 
-/// The received document or, when that is unreadable, the last good one; and why the received one was refused. Takes
-/// the bytes, so that they are gone before the plan is built: a VM's memory never shrinks again.
+/// The received document or, when that is unreadable, the last good one; and why the received one
+/// was refused. Takes the bytes, so that they are gone before the plan is built: a VM's memory
+/// never shrinks again.
 fn document_to_serve<H: Host>(
     host: &H,
     plugin: &str,
@@ -65,8 +69,9 @@ fn document_to_serve<H: Host>(
     }
 }
 
-/// Says how the configuration was taken. Gauges are set by every instance alike. The log and the counter speak once
-/// for all, by the first that configures: Envoy has one instance for each worker, the main thread's and a throw-away.
+/// Says how the configuration was taken. Gauges are set by every instance alike. The log and the
+/// counter speak once for all, by the first that configures: Envoy has one instance for each
+/// worker, the main thread's and a throw-away.
 fn report<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>, refused: Option<&Unreadable>) {
     let label = [("plugin", plugin)];
     let revision = plan.map_or(Revision::default(), Plan::revision);
@@ -129,7 +134,8 @@ mod tests {
     const OTHER: &[u8] = br#"{"splits": {"api": {}}}"#;
     const BAD: &[u8] = br#"{"version": 2}"#;
 
-    /// Configures plugin `a` with one configuration after the other; the names of the splits that are then served.
+    /// Configures plugin `a` with one configuration after the other; the names of the splits that
+    /// are then served.
     fn served(host: &MemoryHost, configurations: &[&[u8]]) -> Option<Vec<String>> {
         let mut plan = None;
         for received in configurations {

@@ -16,7 +16,7 @@ pub enum Matcher {
     Prefix(Box<str>),
     /// How it ends.
     Suffix(Box<str>),
-    /// An expression for the whole value: its text as typed, and its program.
+    /// An expression for the whole value: its text, and its program.
     Regex(Box<str>, Arc<Program>),
     /// One of several whole values.
     OneOf(Box<[Box<str>]>),
@@ -25,7 +25,8 @@ pub enum Matcher {
 }
 
 impl Matcher {
-    /// Whether `value` matches. An absent value matches only `present: false`; an empty one is present.
+    /// Whether `value` matches. An absent value matches only `present: false`; an empty one is
+    /// present.
     pub fn holds(&self, value: Option<&[u8]>) -> bool {
         let Some(value) = value else {
             return matches!(self, Self::Present(false));

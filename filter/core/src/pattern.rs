@@ -1,7 +1,9 @@
-//! Regular expressions on which RE2 (Envoy, Istio) and Rust agree, compiled for bytes and for the whole value.
+//! Regular expressions on which RE2 (Envoy, Istio) and Rust agree, compiled for bytes and for the
+//! whole value.
 //!
-//! What the two read differently, or only one accepts, is refused with the reason ([`dialect`]). Identical expressions
-//! of one configuration share one program ([`Patterns`]). Used by [`crate::definition`].
+//! What the two read differently, or only one accepts, is refused with the reason ([`dialect`]).
+//! Identical expressions of one configuration share one program ([`Patterns`]). Used by
+//! [`crate::definition`].
 
 pub mod dialect;
 
@@ -21,8 +23,9 @@ pub const MAX_PATTERN_CHARS: usize = 1_024;
 /// A bound on one compiled program, in bytes. Chosen: many times what the classic email rule needs.
 const MAX_PROGRAM_BYTES: usize = 64 * 1024;
 
-/// A bound on the distinct expressions of one configuration that need an engine. Chosen: as many as splits, and with
-/// the bound on each the worst configuration takes 64 MB of a VM instead of all there is.
+/// A bound on the distinct expressions of one configuration that need an engine. Chosen: as many as
+/// splits, and with the bound on each the worst configuration takes 64 MB of a VM instead of all
+/// there is.
 const MAX_PROGRAMS: usize = 1_000;
 
 /// A compiled expression for whole values.

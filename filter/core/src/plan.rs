@@ -1,8 +1,9 @@
 //! From a document to what decides requests: who owns which buckets, and which split applies where.
 //!
-//! The only validator of what is allowed together; it reports every problem. Compiled definitions are kept by what
-//! was typed, so that a weight change compiles nothing again. Called by the filter at each configuration, by
-//! `validate`, `explain`, `simulate` and every write of the `sluice` binary.
+//! Validates what is allowed together, and reports every problem. Definitions that are unchanged
+//! are taken over from the previous plan, so that a change of weights compiles nothing again.
+//! Called by the filter at each configuration and by the `sluice` binary wherever it must know what
+//! a configuration means.
 
 pub mod cookie;
 mod weights;
@@ -24,6 +25,7 @@ use crate::pattern::Patterns;
 use crate::problem::{Accepted, Problem};
 use crate::revision::{Revision, canonical};
 use cookie::Cookie;
+use weights::Allocations;
 
 /// The audience of whoever matches no rule.
 pub const EVERYONE: &str = "everyone";
@@ -65,20 +67,17 @@ impl NodeKind {
 /// One split with its weights.
 #[derive(Clone, Debug)]
 pub struct Split {
-    /// Git's half.
+    /// The split without its weights.
     pub definition: Arc<Definition>,
     /// The hash of salt and draw.
     pub seed: Seed,
-    /// By rule, in their order, then everyone. Never empty.
-    allocations: Box<[Allocation]>,
-    everyone: Allocation,
+    allocations: Allocations,
 }
 
 impl Split {
     /// The allocation of the audience of rule number `rule`, or of everyone.
     pub fn allocation(&self, rule: Option<usize>) -> &Allocation {
-        rule.and_then(|rule| self.allocations.get(rule))
-            .unwrap_or(&self.everyone)
+        self.allocations.of(rule)
     }
 }
 
@@ -97,7 +96,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a document for a proxy. Whatever `previous` already compiled and is unchanged is kept.
+    /// The plan of a document for a proxy. Whatever `previous` already compiled and is unchanged is
+    /// kept.
     pub fn build(document: &Document, node: &Node, previous: Option<&Self>) -> Self {
         let mut patterns = previous
             .map(|plan| plan.patterns.clone())
@@ -106,8 +106,8 @@ impl Plan {
         let mut splits = Vec::with_capacity(document.splits.len());
         let mut compiled =
             HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
-        for (name, typed) in &document.splits {
-            let text = canonical(typed);
+        for (name, value) in &document.splits {
+            let text = canonical(value);
             let kept = previous
                 .filter(|plan| plan.node == *node)
                 .and_then(|plan| plan.compiled.get(name.as_str()));
@@ -115,7 +115,7 @@ impl Plan {
                 Some((earlier, definition)) if *earlier == text => Arc::clone(definition),
                 _ => Arc::new(Definition::compile(
                     name,
-                    typed,
+                    value,
                     node.namespace.as_deref(),
                     &mut patterns,
                 )),
@@ -153,8 +153,8 @@ impl Plan {
     }
 
     /// The split at a place.
-    pub fn split(&self, place: SplitIndex) -> Option<&Split> {
-        self.splits.get(usize::from(place))
+    pub fn split(&self, index: SplitIndex) -> Option<&Split> {
+        self.splits.get(usize::from(index))
     }
 
     /// A split by its name.
@@ -200,53 +200,26 @@ impl Plan {
     }
 }
 
+/// A split with any problem, in its weights and draw too, is served as if all its weights were 0.
 fn split(
     definition: Arc<Definition>,
-    typed_weights: Option<&Value>,
+    weights: Option<&Value>,
     draw: Option<&Value>,
     problems: &mut Vec<Problem>,
 ) -> Split {
-    let before = problems.len();
-    let mut is_served = !definition.is_broken();
     let draw = draw.map(|value| decode_draw(&definition.name, value, problems));
-    is_served &= draw != Some(None);
-    let draw = draw.flatten();
-    let (by_rule, everyone) =
-        match typed_weights.map(|typed| weights::allocations(&definition, typed, problems)) {
-            Some(Some(allocations)) => allocations,
-            Some(None) => {
-                is_served = false;
-                Default::default()
-            }
-            None => Default::default(),
-        };
-    debug_assert!(
-        is_served || definition.is_broken() || problems.len() > before,
-        "what is not served has a problem"
-    );
-    let seed = Seed::new(&definition.salt, draw.as_deref());
-    let (allocations, everyone) = if is_served {
-        (
-            by_rule.into_boxed_slice(),
-            everyone.unwrap_or_else(Allocation::fallback_only),
-        )
-    } else {
-        (Box::default(), Allocation::fallback_only())
+    let allocations = match weights {
+        Some(weights) => Allocations::decode(&definition, weights, problems),
+        None => Some(Allocations::fallback_only(&definition)),
     };
-    let allocations = if allocations.is_empty() {
-        definition
-            .rules
-            .iter()
-            .map(|_| Allocation::fallback_only())
-            .collect()
-    } else {
-        allocations
-    };
+    let is_served = !definition.is_broken() && draw != Some(None);
+    let allocations = allocations
+        .filter(|_| is_served)
+        .unwrap_or_else(|| Allocations::fallback_only(&definition));
     Split {
-        definition,
-        seed,
+        seed: Seed::new(&definition.salt, draw.flatten().as_deref()),
         allocations,
-        everyone,
+        definition,
     }
 }
 
@@ -283,19 +256,19 @@ fn orphans(
 }
 
 fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
-    let name = |place: SplitIndex| {
+    let name = |index: SplitIndex| {
         splits
-            .get(usize::from(place))
+            .get(usize::from(index))
             .map_or("", |split| &split.definition.name)
     };
-    let header = |place: SplitIndex| {
+    let header = |index: SplitIndex| {
         splits
-            .get(usize::from(place))
+            .get(usize::from(index))
             .map_or("", |split| split.definition.header.as_ref())
     };
     let hosts = (0_u16..)
         .zip(splits)
-        .map(|(place, split)| (SplitIndex::new(place), split.definition.hosts.as_ref()));
+        .map(|(index, split)| (SplitIndex::new(index), split.definition.hosts.as_ref()));
     let (index, left_out) = HostIndex::build(hosts, header);
     problems.extend(left_out.into_iter().map(|left_out| {
         let host = match &left_out.host {

@@ -1,8 +1,8 @@
 //! One mistake in a configuration: where, what was found, what is accepted.
 //!
-//! Stores facts; printing a problem puts them into the sentence that stands in the proxy's log and in
-//! `sluice validate`. Problems are collected and never thrown, so that all of a document's are reported at once: by
-//! [`crate::decode`], [`crate::definition`] and [`crate::plan`].
+//! Stores facts; printing a problem puts them into the sentence that stands in the proxy's log and
+//! in `sluice validate`. Problems are collected and never thrown, so that all of a document's are
+//! reported at once: by [`crate::decode`], [`crate::definition`] and [`crate::plan`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,7 +23,8 @@ pub struct Problem {
 pub enum Accepted {
     /// A value of this kind, or one of these.
     Value(Cow<'static, str>),
-    /// As [`Accepted::Value`], where YAML seems to have read a name without quotes as something else.
+    /// As [`Accepted::Value`], where YAML seems to have read a name without quotes as something
+    /// else.
     QuotedName(Cow<'static, str>),
     /// What satisfies this rule.
     Rule(Cow<'static, str>),

@@ -1,7 +1,7 @@
 //! What a decision may ask of a request: bytes only, and only what the configuration needs.
 //!
-//! Implemented by Envoy's host calls, by the `sluice` binary and by tests. [`Seen`] remembers what costs a host call
-//! and is asked more than once.
+//! Implemented by Envoy's host calls, by the `sluice` binary and by tests. [`Seen`] remembers what
+//! costs a host call and is asked more than once.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -11,10 +11,11 @@ use crate::cookies;
 /// Bytes of a request, borrowed where the host allows it.
 pub type Bytes<'a> = Cow<'a, [u8]>;
 
-/// How much of a cookie header or a path is scanned, in bytes (DESIGN section 2, limits).
+/// How much of a cookie header or a path is scanned, in bytes; see docs/limits.md.
 pub const MAX_SCANNED_BYTES: usize = 32 * 1024;
 
-/// One request, as far as a decision may see it. Every answer is stable during one decision, but for [`Request::random`].
+/// One request, as far as a decision may see it. Every answer is stable during one decision, but
+/// for [`Request::random`].
 ///
 /// What a host does not implement, it does not have: the answer is `None`.
 pub trait Request {
@@ -97,7 +98,8 @@ impl<'r, R: Request> Seen<'r, R> {
         }
     }
 
-    /// A query parameter's value, not percent-decoded; the first duplicate. `a` and `a=` are present and empty.
+    /// A query parameter's value, not percent-decoded; the first duplicate. `a` and `a=` are
+    /// present and empty.
     pub fn query(&self, name: &[u8]) -> Option<&[u8]> {
         let path = self.path()?;
         let query_at = path

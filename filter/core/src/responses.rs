@@ -1,6 +1,8 @@
-//! What happens to a response: the cookie that makes a newcomer known, and with `responseMetrics` its count and time.
+//! What happens to a response: the cookie that makes a newcomer known, and with `responseMetrics`
+//! its count and time.
 //!
-//! Answers with headers and counts; the adapters read and set headers by their own means. Most responses get nothing.
+//! Answers with headers and counts; the adapters read and set headers by their own means. Most
+//! responses get nothing.
 
 use std::time::Duration;
 
@@ -21,8 +23,8 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// The headers for a new identity, and a response that has this `Cache-Control`. `None`: the cookie is
-    /// misconfigured, so none is issued.
+    /// The headers for a new identity, and a response that has this `Cache-Control`. `None`: the
+    /// cookie is misconfigured, so none is issued.
     pub fn new(
         cookie: &Cookie,
         identity: &NewIdentity,
@@ -42,8 +44,8 @@ impl Issued {
     }
 }
 
-/// `Cache-Control` by which no shared cache keeps the response: `private`, and whatever was there before and does not
-/// contradict it (RFC 9111, section 5.2.2).
+/// `Cache-Control` by which no shared cache keeps the response: `private`, and whatever was there
+/// before and does not contradict it (RFC 9111, section 5.2.2).
 fn private(cache_control: &[u8]) -> Vec<u8> {
     let mut kept = b"private".to_vec();
     for directive in cache_control
@@ -73,7 +75,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Remembers a request that was decided at `began`, a time since the epoch. `None`: its response is not measured.
+    /// Remembers a request that was decided at `began`, a time since the epoch. `None`: its
+    /// response is not measured.
     pub fn begin(
         plan: &Plan,
         decisions: Decisions,

@@ -1,9 +1,10 @@
 //! A matcher for the expressions people mostly write, many times faster than a general engine.
 //!
-//! An expression such as `[^@]+@example\.com` is a sequence of literals and runs of a byte class, where what follows a
-//! run cannot be in it: then one pass from left to right, without backtracking, decides. [`Scanner::new`] recognizes
-//! such expressions from regex-syntax' own parse; for any other it answers `None` and [`crate::pattern`] uses the
-//! regex crate. That both agree is a property test.
+//! An expression such as `[^@]+@example\.com` is a sequence of literals and runs of a byte class,
+//! where what follows a run cannot be in it: then one pass from left to right, without
+//! backtracking, decides. [`Scanner::new`] recognizes such expressions from regex-syntax' own
+//! parse; for any other it answers `None` and [`crate::pattern`] uses the regex crate. That both
+//! agree is a property test.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -52,7 +53,8 @@ impl Scanner {
             [Step::Run { set, min, max }, next] => min == max || !may_begin_in(next, set),
             _ => true,
         });
-        // A run that may be empty lets the step after it begin where the step before the run would go on.
+        // A run that may be empty lets the step after it begin where the step before the run would
+        // go on.
         let may_vanish = |step: &Step| matches!(step, Step::Run { min: 0, .. });
         let is_hidden = steps.windows(3).any(|three| match three {
             [Step::Run { set, .. }, middle, last] => may_vanish(middle) && may_begin_in(last, set),

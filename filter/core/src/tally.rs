@@ -1,7 +1,7 @@
 //! Counters, added up per request and flushed by whoever owns the clock.
 //!
-//! A count per request would be a host call per request; here it is one addition. What a flush does with the numbers
-//! is the caller's.
+//! A count per request would be a host call per request; here it is one addition. What a flush does
+//! with the numbers is the caller's.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -33,11 +33,11 @@ pub enum Count {
         /// The variant.
         variant: VariantIndex,
     },
-    /// Where identities came from: the source's place, or why there was none.
+    /// Where identities came from, or why there was none.
     Identity {
         /// The split.
         split: SplitIndex,
-        /// The source's place in the split's identity; `None`: there was none.
+        /// The source's index in the split's identity; `None`: there was none.
         source: Option<u8>,
         /// Whether a new identity was issued instead.
         is_issued: bool,
@@ -53,11 +53,12 @@ pub enum Count {
     },
 }
 
-/// One word: derived, it would be five writes, of which each costs a loop, twice a request and split.
+/// One word: derived, it would be five writes, of which each costs a loop, twice a request and
+/// split.
 impl Hash for Count {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let audience_word = |audience: Audience| match audience {
-            Audience::Rule(place) => u32::from(place),
+            Audience::Rule(index) => u32::from(index),
             Audience::Everyone => 256,
             Audience::Forced => 257,
             Audience::Inherited => 258,
@@ -142,9 +143,9 @@ impl Count {
                 is_issued,
             } => {
                 let source = match source {
-                    Some(place) => definition(split)?
+                    Some(index) => definition(split)?
                         .identity
-                        .get(usize::from(place))
+                        .get(usize::from(index))
                         .map_or("none", |source| source.kind()),
                     None if is_issued => "issued",
                     None => "none",

@@ -1,4 +1,5 @@
-//! The promises of DESIGN section 3, each over many configurations or many users, with fixed seeds.
+//! The promises of docs/semantics.md, each over many configurations or many users, with fixed
+//! seeds.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -50,8 +51,8 @@ fn every_bucket_has_one_owner_and_every_share_is_exact() {
         for pair in ranges.windows(2) {
             prop_assert_eq!(pair[0].end, pair[1].start);
         }
-        for (share, place) in shares.iter().zip(1..) {
-            prop_assert_eq!(allocation.share(VariantIndex::new(place)).buckets(), *share);
+        for (share, index) in shares.iter().zip(1..) {
+            prop_assert_eq!(allocation.share(VariantIndex::new(index)).buckets(), *share);
         }
         Ok(())
     });
@@ -94,13 +95,13 @@ fn a_ramp_of_seven_challengers_moves_users_only_to_and_from_the_fallback_while_n
     let seven = proptest::collection::vec(0..12_500_u32, 7);
     check(
         (seven, 0..7_usize, 0..12_500_u32),
-        |(before, place, later)| {
+        |(before, index, later)| {
             let mut after = before.clone();
-            after[place] = later;
-            if later < before[place] {
-                moves_nobody_else(&after, &before, place)
+            after[index] = later;
+            if later < before[index] {
+                moves_nobody_else(&after, &before, index)
             } else {
-                moves_nobody_else(&before, &after, place)
+                moves_nobody_else(&before, &after, index)
             }
         },
     );
@@ -218,8 +219,8 @@ fn splits_with_different_salts_and_draws_are_independent() {
                     .collect()
             })
             .collect();
-        for (place, one) in halves.iter().enumerate() {
-            for other in halves.iter().skip(place + 1) {
+        for (index, one) in halves.iter().enumerate() {
+            for other in halves.iter().skip(index + 1) {
                 let agree = one
                     .iter()
                     .zip(other)
@@ -230,7 +231,7 @@ fn splits_with_different_salts_and_draws_are_independent() {
                     / (f64::from(PAIRED_USERS).sqrt() / 2.0);
                 assert!(
                     deviation.abs() < 4.5,
-                    "kind {kind}, {place}: {deviation} sigma"
+                    "kind {kind}, {index}: {deviation} sigma"
                 );
             }
         }
@@ -254,7 +255,8 @@ fn filter_and_control_agree_on_the_revision_of_any_number() {
     );
 }
 
-/// Expressions of the kind that a scanner may take: classes, literals and repetitions over a small alphabet.
+/// Expressions of the kind that a scanner may take: classes, literals and repetitions over a small
+/// alphabet.
 fn expressions() -> impl Strategy<Value = String> {
     let atom = prop_oneof![
         Just("a"),

@@ -1,7 +1,8 @@
-//! Envoy's habits: every host call the filter makes, in bytes, with a chosen result where the host has none.
+//! Envoy's habits: every host call the filter makes, in bytes, with a chosen result where the host
+//! has none.
 //!
-//! The SDK's String getters panic on what is not UTF-8, so only its byte calls are used. Metric ids are kept per VM:
-//! the host makes a new id at each definition and never forgets one.
+//! The SDK's String getters panic on what is not UTF-8, so only its byte calls are used. Metric ids
+//! are kept per VM: the host makes a new id at each definition and never forgets one.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -43,8 +44,8 @@ impl Request for CurrentRequest {
             .map(Cow::Owned)
     }
 
-    // Envoy hands out any JSON value as bytes: numbers as a double, lists and maps serialised. Only strings identify
-    // anybody, and only they are text without control characters.
+    // Envoy hands out any JSON value as bytes: numbers as a double, lists and maps serialised. Only
+    // strings identify anybody, and only they are text without control characters.
     fn claim(&self, name: &str) -> Option<Bytes<'_>> {
         let path = CLAIMS.into_iter().chain([name]).collect();
         let value = hostcalls::get_property(path).ok().flatten()?;
@@ -106,7 +107,8 @@ fn record(kind: MetricType, name: &str, labels: Labels<'_>, value: u64) {
     }
 }
 
-/// Replaces every value of a request header by one. The host refuses only where there is no request any more.
+/// Replaces every value of a request header by one. The host refuses only where there is no request
+/// any more.
 pub(crate) fn set_request_header(name: &str, value: &str) {
     let _ =
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()));
@@ -174,8 +176,8 @@ pub(crate) fn set_tick_period(period: Duration) {
     let _ = hostcalls::set_tick_period(period);
 }
 
-/// The id of a metric, which is created when it is first needed. Labels are named as Istio's extraStatTags expect them:
-/// `sluice_split=.=web;.;…sluice_decisions_total`.
+/// The id of a metric, which is created when it is first needed. Labels are named as Istio's
+/// extraStatTags expect them: `sluice_split=.=web;.;…sluice_decisions_total`.
 fn metric(kind: MetricType, name: &str, labels: Labels<'_>) -> Option<u32> {
     thread_local!(static IDS: RefCell<HashMap<String, u32, FnvBuildHasher>> = RefCell::default());
     let mut full_name = String::with_capacity(64);

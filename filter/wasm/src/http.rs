@@ -1,4 +1,5 @@
-//! One request: the decision's header on the way in, the anonymous cookie and the metrics on the way out.
+//! One request: the decision's header on the way in, the anonymous cookie and the metrics on the
+//! way out.
 
 use std::rc::Rc;
 

@@ -1,7 +1,8 @@
 //! One configuration in one VM: taking it, keeping the last good one, flushing what was counted.
 //!
-//! Envoy makes a new root context for each configuration and lets requests under way end on the old one. What is worth
-//! keeping between them lives in the VM ([`LAST`]) or, for fresh VMs, in the shared data.
+//! Envoy makes a new root context for each configuration and lets requests under way end on the old
+//! one. What is worth keeping between them lives in the VM ([`LAST`]) or, for fresh VMs, in the
+//! shared data.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,9 +23,9 @@ use sluice_core::tally::Tally;
 const TICK: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// What the requests of the last configuration in this VM share, by plugin name; several plugins may share a VM.
-    /// Weak: a plugin that is deleted must be dropped, and so flush what it counted. A former root lives, and ticks, as
-    /// long as its longest request.
+    /// What the requests of the last configuration in this VM share, by plugin name; several
+    /// plugins may share a VM. Weak: a plugin that is deleted must be dropped, and so flush what it
+    /// counted. A former root lives, and ticks, as long as its longest request.
     static LAST: RefCell<HashMap<String, Weak<Shared>, FnvBuildHasher>> = RefCell::default();
 }
 

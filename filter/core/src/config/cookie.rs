@@ -1,4 +1,5 @@
-//! The anonymous cookie as it is written; what its attributes may be together is [`crate::plan::cookie`]'s.
+//! The anonymous cookie as it is written; what its attributes may be together is
+//! [`crate::plan::cookie`]'s.
 
 use crate::decode::{fields, names};
 

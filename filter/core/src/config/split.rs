@@ -1,4 +1,5 @@
-//! One split as teams write it: each type once, with its fields' names, its decoding and what editors know of it.
+//! One split as teams write it: each type is declared once, with the names of its fields, its
+//! decoding and what editors know of it.
 //!
 //! What is allowed together is [`crate::definition`]'s.
 
@@ -9,7 +10,7 @@ fields! {
     #[derive(Default)]
     #[cfg_attr(feature = "schema", serde(default))]
     pub struct Split, accepted as "a split" {
-        /// Hosts that the split applies to, such as `shop.example.com` or `*.example.com`. With neither hosts nor services: every host.
+        /// Hosts: `shop.example.com`, `*.example.com`. Neither hosts nor services: every host.
         "hosts" => hosts: Vec<String>,
         /// Kubernetes services, `name.namespace`, by every name that a caller may use.
         "services" => services: Vec<String>,
@@ -21,7 +22,7 @@ fields! {
         "header" => header: Option<String>,
         /// What makes this split's draw independent of others. Default: the split's name.
         "salt" => salt: Option<String>,
-        /// Where the user's identity comes from; the first source that gives bytes. The anonymous cookie is the implicit last one.
+        /// Sources of the user's identity: the first that gives bytes. Last: the anonymous cookie.
         "identity" => identity: Vec<Source>,
         /// What happens to a request without identity.
         "anonymous" => anonymous: Anonymous,

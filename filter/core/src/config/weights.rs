@@ -1,8 +1,10 @@
-//! One split's weights as received: every leaf that can be read, and a problem for every one that cannot.
+//! One split's weights as received: every leaf that can be read, and a problem for every one that
+//! cannot.
 //!
-//! A bad leaf costs only itself here. What follows from it is the caller's to say: [`crate::plan`] serves the split as
-//! if all its weights were 0, the `sluice` binary keeps the leaves that are good. Whether the split has such audiences
-//! and challengers is not asked here, but in [`crate::plan`].
+//! A bad leaf costs only itself here. What follows from it is the caller's to say: [`crate::plan`]
+//! serves the split as if all its weights were 0, the `sluice` binary keeps the leaves that are
+//! good. Whether the split has such audiences and challengers is not asked here, but in
+//! [`crate::plan`].
 
 use serde_json::Value;
 
@@ -25,9 +27,10 @@ impl Weights {
     /// ```
     /// use sluice_core::config::weights::Weights;
     ///
-    /// let weights = Weights::read("web", &serde_json::json!({"everyone": {"canary": 12.5, "blue": "5"}}));
-    /// let leaves: Vec<_> = weights.leaves().map(|(audience, challenger, share)| (audience, challenger, share.as_f64())).collect();
-    /// assert_eq!(leaves, [("everyone", "canary", 12.5)]);
+    /// let received = serde_json::json!({"everyone": {"canary": 12.5, "blue": "5"}});
+    /// let weights = Weights::read("web", &received);
+    /// let (audience, challenger, share) = weights.leaves().next().unwrap();
+    /// assert_eq!((audience, challenger, share.as_f64()), ("everyone", "canary", 12.5));
     /// let problems: Vec<_> = weights.problems().map(ToString::to_string).collect();
     /// assert_eq!(problems, ["weights.web.everyone.blue: a string (\"5\"); accepted: a number"]);
     /// ```

@@ -1,4 +1,5 @@
-//! What the case files in tests/cases cannot see: randomness, and requests that no HTTP client can send.
+//! What the case files in tests/cases cannot see: randomness, and requests that no HTTP client can
+//! send.
 
 use std::borrow::Cow;
 

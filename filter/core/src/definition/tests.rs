@@ -5,12 +5,12 @@ use super::*;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-fn compile(typed: serde_json::Value) -> Definition {
-    Definition::compile("web", &typed, Some("shop"), &mut Patterns::default())
+fn compile(split: serde_json::Value) -> Definition {
+    Definition::compile("web", &split, Some("shop"), &mut Patterns::default())
 }
 
-fn problems(typed: serde_json::Value) -> Vec<String> {
-    compile(typed)
+fn problems(split: serde_json::Value) -> Vec<String> {
+    compile(split)
         .problems
         .iter()
         .map(ToString::to_string)
@@ -18,7 +18,7 @@ fn problems(typed: serde_json::Value) -> Vec<String> {
 }
 
 #[test]
-fn nothing_typed_is_a_split_with_every_default() {
+fn nothing_split_is_a_split_with_every_default() {
     let definition = compile(json!({}));
     assert_eq!(definition.problems, []);
     assert_eq!(definition.header.as_ref(), "x-sluice-web");
@@ -63,7 +63,7 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
             "splits.web.colour: unknown field; accepted: hosts, services, paths, variants, header, salt, identity, anonymous, inherit, override, rules",
         ),
         (
-            "a shape",
+            "another type",
             json!({"hosts": "a.org"}),
             "splits.web.hosts: a string (\"a.org\"); accepted: a list, each a string",
         ),
@@ -173,15 +173,15 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
             "splits.web.rules[0].match[0].cookies.a;b: \"a;b\" is not a cookie name; accepted: letters, digits and !#$%&'*+-.^_`|~",
         ),
     ];
-    for (label, typed, expected) in cases {
-        assert_eq!(problems(typed), [expected], "{label}");
+    for (label, split, expected) in cases {
+        assert_eq!(problems(split), [expected], "{label}");
     }
 }
 
 #[test]
 fn mistakes_are_reported_all_at_once() {
-    let typed = json!({"hosts": ["a b", "*"], "salt": "\0", "variants": ["A", "A"]});
-    assert_eq!(problems(typed).len(), 6);
+    let split = json!({"hosts": ["a b", "*"], "salt": "\0", "variants": ["A", "A"]});
+    assert_eq!(problems(split).len(), 6);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_broken_split_still_knows_where_it_applies_and_what_it_falls_back_to() {
 #[test]
 fn a_split_may_have_64_rules() {
     let rules = |number: usize| {
-        let rule = |place| json!({"name": format!("r{place}"), "match": [{"cookies": {"a": {"exact": "1"}}}]});
+        let rule = |index| json!({"name": format!("r{index}"), "match": [{"cookies": {"a": {"exact": "1"}}}]});
         json!({"rules": (0..number).map(rule).collect::<Vec<_>>()})
     };
     assert_eq!(problems(rules(64)), [""; 0]);

@@ -13,13 +13,14 @@ use crate::problem::{Accepted, Problem};
 pub struct Cookie {
     /// Its name.
     pub name: Box<str>,
-    /// What follows the value in Set-Cookie. `None`: the configuration of it is wrong, so none is issued.
+    /// What follows the value in Set-Cookie. `None`: the configuration of it is wrong, so none is
+    /// issued.
     pub attributes: Option<Box<str>>,
 }
 
 impl Cookie {
-    /// Decodes what was received; nothing received is the safe default. With a problem it is never issued, but still
-    /// read by its name, so that whoever has one keeps their variant.
+    /// Decodes what was received; nothing received is the safe default. With a problem it is never
+    /// issued, but still read by its name, so that whoever has one keeps their variant.
     pub(super) fn decode(value: Option<&Value>, problems: &mut Vec<Problem>) -> Self {
         let before = problems.len();
         let decoded = value.and_then(|value| config::Cookie::decode("cookie", value, problems));

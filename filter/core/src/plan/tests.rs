@@ -140,7 +140,7 @@ fn the_cookie_s_attributes_must_agree() {
             "cookie.sameSite: None without secure, which browsers refuse; Lax or Strict, or secure: true",
         ),
         (
-            "a shape",
+            "another type",
             json!({"sameSite": "lax"}),
             "cookie.sameSite: a string (\"lax\"); accepted: one of Lax, Strict, None",
         ),

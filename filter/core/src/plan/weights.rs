@@ -1,7 +1,8 @@
-//! What a split's weights mean for its definition: the allocation of each audience, and what is wrong with them.
+//! What a split's weights mean for its definition: the allocation of each audience, and what is
+//! wrong with them.
 //!
-//! Leaves that name nothing are ignored, and reported; any other problem makes the split be served as if all its
-//! weights were 0. Called by [`crate::plan`].
+//! Leaves that name nothing are ignored, and reported; any other problem makes the split be served
+//! as if all its weights were 0. Called by [`crate::plan`].
 
 use serde_json::Value;
 
@@ -13,46 +14,67 @@ use crate::definition::Definition;
 use crate::index::VariantIndex;
 use crate::problem::{Accepted, Problem};
 
-/// By rule, in their order; then everyone, where there are weights for them.
-pub(super) type ByAudience = (Vec<Allocation>, Option<Allocation>);
+/// Who gets what of a split, for each of its audiences.
+#[derive(Clone, Debug)]
+pub(super) struct Allocations {
+    /// One for each rule, in their order.
+    by_rule: Box<[Allocation]>,
+    everyone: Allocation,
+}
 
-/// The allocations by audience; `None` when the weights are wrong, so that the split must be served without any.
-pub(super) fn allocations(
-    definition: &Definition,
-    weights: &Value,
-    problems: &mut Vec<Problem>,
-) -> Option<ByAudience> {
-    let weights = Weights::read(&definition.name, weights);
-    let mut is_good = weights.mismatches.is_empty();
-    problems.extend(weights.mismatches);
-    let mut by_rule: Vec<_> = definition
-        .rules
-        .iter()
-        .map(|_| Allocation::fallback_only())
-        .collect();
-    let mut everyone = None;
-    for (audience, by_challenger) in weights.by_audience.0 {
-        let path = format!("weights.{}.{audience}", definition.name);
-        let rule = definition
-            .rules
-            .iter()
-            .position(|rule| *rule.name == *audience);
-        if rule.is_none() && audience != EVERYONE {
-            // A broken split's rules may not have been read: no orphan then.
-            if !definition.is_broken() {
-                problems.push(orphan_audience(definition, &path, &audience));
-            }
-            continue;
-        }
-        let shares = shares(definition, &path, by_challenger, problems);
-        is_good &= shares.is_some();
-        let allocation = shares.as_deref().map(Allocation::new);
-        match rule.and_then(|rule| by_rule.get_mut(rule)) {
-            Some(slot) => *slot = allocation.unwrap_or_else(Allocation::fallback_only),
-            None => everyone = allocation,
+impl Allocations {
+    /// The fallback for every audience.
+    pub(super) fn fallback_only(definition: &Definition) -> Self {
+        let fallback = |_| Allocation::fallback_only();
+        Self {
+            by_rule: definition.rules.iter().map(fallback).collect(),
+            everyone: Allocation::fallback_only(),
         }
     }
-    is_good.then_some((by_rule, everyone))
+
+    /// The allocations of these weights; `None` when the weights are wrong, so that the split must
+    /// be served without.
+    pub(super) fn decode(
+        definition: &Definition,
+        weights: &Value,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let weights = Weights::read(&definition.name, weights);
+        let mut is_good = weights.mismatches.is_empty();
+        problems.extend(weights.mismatches);
+        let mut allocations = Self::fallback_only(definition);
+        for (audience, by_challenger) in weights.by_audience.0 {
+            let path = format!("weights.{}.{audience}", definition.name);
+            let Some(allocation) = allocations.named(definition, &audience) else {
+                // The rules of a broken split may not have been read: then nothing is known to be
+                // an orphan.
+                if !definition.is_broken() {
+                    problems.push(orphan_audience(definition, &path, &audience));
+                }
+                continue;
+            };
+            match shares(definition, &path, by_challenger, problems) {
+                Some(shares) => *allocation = Allocation::new(&shares),
+                None => is_good = false,
+            }
+        }
+        is_good.then_some(allocations)
+    }
+
+    /// The allocation of the audience of a rule, or of everyone.
+    pub(super) fn of(&self, rule: Option<usize>) -> &Allocation {
+        rule.and_then(|rule| self.by_rule.get(rule))
+            .unwrap_or(&self.everyone)
+    }
+
+    fn named(&mut self, definition: &Definition, audience: &str) -> Option<&mut Allocation> {
+        let rules = definition.rules.iter();
+        let mut named = rules.zip(&mut self.by_rule);
+        match named.find(|(rule, _)| *rule.name == *audience) {
+            Some((_, allocation)) => Some(allocation),
+            None => (audience == EVERYONE).then_some(&mut self.everyone),
+        }
+    }
 }
 
 fn orphan_audience(definition: &Definition, path: &str, audience: &str) -> Problem {
@@ -72,7 +94,8 @@ fn orphan_audience(definition: &Definition, path: &str, audience: &str) -> Probl
     )
 }
 
-/// The shares of one audience, in the order of the challengers; `None` when one is wrong or they are too much.
+/// The shares of one audience, in the order of the challengers; `None` when one is wrong or they
+/// are too much.
 fn shares(
     definition: &Definition,
     path: &str,
