@@ -1,6 +1,8 @@
-//! `make demo`: about a minute of real traffic through `sluice dev --demo`, and a table of what it measured.
+//! `make demo`: about a minute of real traffic through `sluice dev --demo`, and a table of what it
+//! measured.
 //!
-//! 2,000 users with cookie jars, a fifth of them staff with an email cookie. Exit code 1 if a promise was broken.
+//! 2,000 users with cookie jars, a fifth of them staff with an email cookie. Exit code 1 if a
+//! promise was broken.
 
 #![allow(
     clippy::unwrap_used,
@@ -175,7 +177,8 @@ async fn visit(world: &World, user: &User, connection: &mut Connection) -> bool 
     answer.status == 200
 }
 
-/// Raises one audience's weight, waits until it takes effect, and counts who sees the canary afterwards.
+/// Raises one audience's weight, waits until it takes effect, and counts who sees the canary
+/// afterwards.
 async fn step(
     world: &World,
     folder: &Path,
@@ -185,7 +188,8 @@ async fn step(
     to: f64,
 ) -> Step {
     let name = format!("{audience} at {to} %");
-    // Somebody who is on the canary at the new weight and was not at the old one: the witness of the change.
+    // Somebody who is on the canary at the new weight and was not at the old one: the witness of
+    // the change.
     let mut witness = Connection::open(address).await.unwrap();
     let line = format!("cookie: {}", witness_cookie(audience, from, to));
     let began = Instant::now();

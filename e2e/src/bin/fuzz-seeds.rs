@@ -1,4 +1,5 @@
-//! Writes the case files as seeds for `make fuzz`: configurations as JSON, requests as the target `decide` takes them.
+//! Writes the case files as seeds for `make fuzz`: configurations as JSON, requests as the target
+//! `decide` takes them.
 
 #![allow(clippy::unwrap_used, reason = "a tool of the checkout fails loudly")]
 

@@ -1,0 +1,64 @@
+//! `make bench`: the figures of BENCHMARKS.md that concern the filter, measured in one run,
+//! interleaved.
+//!
+//! CPU time of the Envoy process a request under wrk, in rounds over all competitors, so that a
+//! noisy neighbour disturbs all alike; ratios are of medians, with their 90 % interval by bootstrap
+//! beside them. Instruction counts of `decide()` come from valgrind and are repeatable. Prints
+//! Markdown.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark fails loudly"
+)]
+
+mod changes;
+mod competitors;
+mod configurations;
+mod instructions;
+mod processes;
+mod statistics;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use sluice::local::process::find_module;
+
+/// Rounds over all competitors; the first is thrown away.
+const ROUNDS: usize = 31;
+
+#[tokio::main]
+async fn main() {
+    let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let (rounds, changes) = if is_quick { (6, 5) } else { (ROUNDS, 30) };
+    let folder = tempfile::Builder::new()
+        .prefix("sluice-bench-")
+        .tempdir()
+        .unwrap();
+    let module = find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new)).unwrap();
+    let baseline = PathBuf::from(
+        std::env::var_os("BASELINE_MODULE").expect("BASELINE_MODULE: run by `make bench`"),
+    );
+    let wrk = std::env::var_os("WRK").map_or_else(|| PathBuf::from("wrk"), PathBuf::from);
+
+    println!("| what | figure |\n|---|---|");
+    println!(
+        "| module | {} bytes |",
+        std::fs::metadata(&module).unwrap().len()
+    );
+    changes::memory_and_changes(folder.path(), &module).await;
+    changes::effect_of_changes(folder.path(), changes).await;
+    let mut competitors = competitors::start_all(folder.path(), &module, &baseline).await;
+    for round in 0..rounds {
+        for competitor in &mut competitors {
+            let microseconds = competitors::turn(&wrk, folder.path(), competitor);
+            if round > 0 {
+                competitor.rounds.push(microseconds);
+            }
+        }
+    }
+    table::print_cpu(&competitors);
+    drop(competitors);
+    instructions::instructions();
+}
