@@ -16,7 +16,8 @@ include tools/istio.mk
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*##' Makefile tools/*.mk | sed -E 's/:.*## /\t/' | expand -t 14
 
-# What rust-toolchain.toml names, also where rustup does not install it by itself (RUSTUP_AUTO_INSTALL=0).
+# What rust-toolchain.toml names, also where rustup does not install it by itself
+# (RUSTUP_AUTO_INSTALL=0).
 .PHONY: toolchain
 toolchain:
 	@command -v rustup >/dev/null || { echo "rustup is missing: see rustup.rs"; exit 1; }
@@ -44,12 +45,25 @@ test-e2e: wasm envoy ## tests in a real Envoy
 	cargo build -q --locked -p sluice
 	cargo test --locked --no-fail-fast -p sluice-e2e
 
-# In namespaces of its own (unshare): its ports are nobody else's, and whatever it starts ends with it.
+# In namespaces of its own (unshare): its ports are nobody else's, and whatever it starts ends with
+# it. A debug build of sluice is good enough for all but the figures of the speed tests.
+ISTIO_PROFILE := $(if $(findstring speed,$(ONLY)),release,debug)
+ISTIO_ENVIRONMENT = GO_BIN=$(GO_BIN) DEBIAN_BIN=$(TOOLS)/debian/usr/bin SLUICE=$(TARGET)/$(ISTIO_PROFILE)/sluice
+
 .PHONY: e2e-istio
-e2e-istio: wasm envoy istio ## tests in a real Istio: API server, istiod, agents, registry, Prometheus (ONLY=name for some)
-	cargo build -q --locked --release -p sluice
-	GO_BIN=$(GO_BIN) DEBIAN_BIN=$(TOOLS)/debian/usr/bin SLUICE=$(TARGET)/release/sluice \
-	  cargo test -q --locked -p sluice-e2e-istio --test istio -- $(ONLY)
+e2e-istio: e2e-istio-build ## tests in a real Istio: API server, istiod, agents, registry, Prometheus (ONLY=name for some)
+	$(ISTIO_ENVIRONMENT) cargo test -q --locked -p sluice-e2e-istio --test istio -- $(ONLY)
+
+.PHONY: e2e-istio-build
+e2e-istio-build: wasm envoy istio
+	cargo build -q --locked -p sluice $(if $(filter release,$(ISTIO_PROFILE)),--release)
+
+RUNS ?= 10
+
+.PHONY: e2e-istio-repeat
+e2e-istio-repeat: e2e-istio-build ## the same RUNS times in a row, one line a run; BUSY=1 beside a busy loop on one core
+	$(ISTIO_ENVIRONMENT) tools/repeat-istio.sh $(RUNS) $(or $(BUSY),0) "$$(cargo test -q --locked -p sluice-e2e-istio \
+	  --test istio --no-run --message-format json | grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4)" $(ONLY)
 
 .PHONY: lint
 lint: toolchain ## formatting, lints, documentation; warnings are errors
@@ -70,13 +84,16 @@ WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext
 REMAPPED := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=sluice
 
 # $(call link,PACKAGE,OUT,EXPORTS): builds a module, removes unused exports, optimises what is left.
+# The latter two take longest and are left out while cargo's module is the one that they were done
+# with.
 define link
 RUSTFLAGS="$(REMAPPED)" cargo rustc -q --locked -p $(1) --lib --crate-type cdylib --target wasm32-wasip1 --profile wasm
 @mkdir -p $(dir $(2))
-cargo run -q --locked --release -p strip-exports -- \
-  $(TARGET)/wasm32-wasip1/wasm/$(subst -,_,$(1)).wasm $(2).stripped $(3)
-node $(WASM_OPT) -O3 --converge --strip-producers --strip-target-features $(WASM_FEATURES) $(2).stripped -o $(2).new
-@rm $(2).stripped && mv $(2).new $(2)
+@built=$(TARGET)/wasm32-wasip1/wasm/$(subst -,_,$(1)).wasm; \
+if [ -f $(2) ] && [ -z "$$(find $$built Makefile tools/strip-exports $(WASM_OPT) -newer $(2))" ]; then exit; fi; set -x; \
+cargo run -q --locked --release -p strip-exports -- $$built $(2).stripped $(3); \
+node $(WASM_OPT) -O3 --converge --strip-producers --strip-target-features $(WASM_FEATURES) $(2).stripped -o $(2).new; \
+rm $(2).stripped; mv $(2).new $(2)
 endef
 
 .PHONY: wasm
