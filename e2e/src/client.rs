@@ -72,7 +72,8 @@ impl Connection {
         })
     }
 
-    /// Sends bytes as they are and reads one answer. `None`: the peer closed the connection without one.
+    /// Sends bytes as they are and reads one answer. `None`: the peer closed the connection without
+    /// one.
     pub async fn send(&mut self, bytes: &[u8]) -> Option<Answer> {
         self.stream.write_all(bytes).await.ok()?;
         self.answer().await

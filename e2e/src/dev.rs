@@ -23,7 +23,8 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Starts it on a directory and waits until it serves. The calling thread must live as long as it should.
+    /// Starts it on a directory and waits until it serves. The calling thread must live as long as
+    /// it should.
     pub fn start(folder: &Path) -> Self {
         let mut child = Command::new(sluice())
             .args(["leash", "--parent", &std::process::id().to_string(), "--"])

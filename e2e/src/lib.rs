@@ -1,4 +1,5 @@
-//! The harness: upstreams that say what they saw, a raw client that can send anything, an Envoy with the module.
+//! The harness: upstreams that say what they saw, a raw client that can send anything, an Envoy
+//! with the module.
 //!
 //! The module is a black box here. What a behaviour is, is in tests/.
 

@@ -43,7 +43,8 @@ impl Default for Options {
     }
 }
 
-/// A Lua filter that puts `x-test-claims: name=value,…` where Istio's JWT filter would put verified claims.
+/// A Lua filter that puts `x-test-claims: name=value,…` where Istio's JWT filter would put verified
+/// claims.
 pub fn claims_from_header() -> Value {
     let code = r#"
         function envoy_on_request(handle)

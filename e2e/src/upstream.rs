@@ -23,9 +23,9 @@ pub struct Upstream {
 impl Upstream {
     /// Starts an HTTP/1.1 upstream on a free port of 127.0.0.1.
     ///
-    /// Answers 200 with `x-variant`, and with a body of one received header line after another; to `/status/N` it
-    /// answers N, to a WebSocket handshake it echoes bytes, to `/count` it answers the body's length and FNV-1a hash,
-    /// to `/public` it adds `cache-control: public, max-age=60`.
+    /// Answers 200 with `x-variant`, and with a body of one received header line after another; to
+    /// `/status/N` it answers N, to a WebSocket handshake it echoes bytes, to `/count` it answers
+    /// the body's length and FNV-1a hash, to `/public` it adds `cache-control: public, max-age=60`.
     pub async fn start(variant: &str) -> Self {
         Self::start_at(([127, 0, 0, 1], 0).into(), variant).await
     }

@@ -1,7 +1,7 @@
 //! Waiting for what is not there yet: the one loop that every harness and test waits with.
 //!
-//! A look is repeated until it finds what it is for. The bound is generous, because it only decides how late a
-//! failure is said; nothing is measured here.
+//! A look is repeated until it finds what it is for. The bound is generous, because it only decides
+//! how late a failure is said; nothing is measured here.
 
 use std::time::{Duration, Instant};
 

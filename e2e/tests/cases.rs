@@ -1,6 +1,11 @@
 //! The case files through `decide()`, through `sluice explain`, and through a real Envoy.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "Clippy sees the tests, but not the functions they share"
+)]
 
 use serde_json::Value;
 use sluice_e2e::cases::{self, Case};

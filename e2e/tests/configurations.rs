@@ -1,6 +1,12 @@
-//! What configurations meet in a real Envoy: unreadable ones, broken splits, a thousand changes under load.
+//! What configurations meet in a real Envoy: unreadable ones, broken splits, a thousand changes
+//! under load.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "Clippy sees the tests, but not the functions they share"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -158,7 +164,8 @@ async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_k
                 .bucket(format!("user-{user}").as_bytes())
         })
         .collect();
-    // The weight only grows, so whoever was on the canary must stay; `floor` has been in force everywhere.
+    // The weight only grows, so whoever was on the canary must stay; `floor` has been in force
+    // everywhere.
     let (ended, sent) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicU64::new(0)),

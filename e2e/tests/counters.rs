@@ -1,6 +1,11 @@
 //! Counters equal what was sent, exactly; workers agree.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "Clippy sees the tests, but not the functions they share"
+)]
 
 use serde_json::{Value, json};
 use sluice_e2e::client::get;

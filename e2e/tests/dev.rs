@@ -1,6 +1,11 @@
 //! `sluice dev` as people use it: started, changed, mistyped, interrupted, killed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "Clippy sees the tests, but not the functions they share"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,6 +1,11 @@
 //! What single requests meet in a real Envoy: hostile bytes, spoofed headers, cookies, protocols.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "Clippy sees the tests, but not the functions they share"
+)]
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -66,7 +71,7 @@ async fn bytes_that_are_no_text_are_values_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cookies_without_measure_are_survived_and_cut_where_the_design_says() {
+async fn cookies_without_measure_are_survived_and_cut_at_the_limits() {
     let mesh = mesh().await;
     let long = |before: usize| {
         [
@@ -339,7 +344,8 @@ async fn the_email_rule_works_for_cookies_as_browsers_join_them() {
     assert_eq!(answer.variant(), "stable");
 }
 
-/// HS256 with the key `sluice-test-secret`; claims iss=test, sub=bob, tier=gold, level=7, roles=[a].
+/// HS256 with the key `sluice-test-secret`; claims iss=test, sub=bob, tier=gold, level=7,
+/// roles=[a].
 const TOKEN: &str = include_str!("data/token.txt");
 
 fn jwt_filter() -> Value {

@@ -1,4 +1,5 @@
-//! Reads the paths that a source file names: `crate::a::{b, c::D}`, `super::a`, and those of its own children.
+//! Reads the paths that a source file names: `crate::a::{b, c::D}`, `super::a`, and those of its
+//! own children.
 
 /// A path that a file names, from the root of its package.
 #[derive(Clone, Debug, PartialEq, Eq)]

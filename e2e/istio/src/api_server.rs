@@ -1,6 +1,7 @@
 //! Kubernetes' API server and its etcd: their processes, their keys, and kubeconfigs for them.
 //!
-//! No kubelet and no controller runs beside them: nobody starts pods, makes endpoints or collects garbage.
+//! No kubelet and no controller runs beside them: nobody starts pods, makes endpoints or collects
+//! garbage.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +24,8 @@ pub(crate) fn administrator() -> Kubernetes {
     Kubernetes::new(URL, ADMIN_TOKEN)
 }
 
-/// Writes the keys that sign tokens, and the administrator's token; gives the administrator's kubeconfig.
+/// Writes the keys that sign tokens, and the administrator's token; gives the administrator's
+/// kubeconfig.
 pub(crate) fn prepare(folder: &Path) -> PathBuf {
     openssl(folder, "genrsa -out accounts.key 2048");
     openssl(folder, "rsa -in accounts.key -pubout -out accounts.pub");

@@ -1,6 +1,8 @@
-//! The control plane and its neighbours as one: etcd, the API server, istiod, the registry, Prometheus.
+//! The control plane and its neighbours as one: etcd, the API server, istiod, the registry,
+//! Prometheus.
 //!
-//! Each can be taken away and comes back with [`Chain::restore`]. Proxies are not part of it (`proxy`).
+//! Each can be taken away and comes back with [`Chain::restore`]. Proxies are not part of it
+//! (`proxy`).
 
 use std::path::{Path, PathBuf};
 

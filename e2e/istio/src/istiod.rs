@@ -20,10 +20,12 @@ pub const WEBHOOK_NAME: &str = "istio-validator-istio-system";
 const ARGUMENTS: &str = "discovery --registries Kubernetes --clusterID Kubernetes --ctrlz_port 0 \
     --httpAddr 127.0.0.1:18080 --grpcAddr 127.0.0.1:15010 --monitoringAddr 127.0.0.1:15014";
 
-/// Cluster IPs within 127.0.0.0/8 are real addresses here: the webhook's service needs no kube-proxy.
+/// Cluster IPs within 127.0.0.0/8 are real addresses here: the webhook's service needs no
+/// kube-proxy.
 const WEBHOOK_ADDRESS: &str = "127.10.0.5:443";
 
-/// Starts it and waits until it is ready, its root certificate is published, and its webhook is in force.
+/// Starts it and waits until it is ready, its root certificate is published, and its webhook is in
+/// force.
 pub(crate) async fn start(tools: &Tools, folder: &Path, kubernetes: &Kubernetes) -> Process {
     std::fs::write(folder.join("mesh.yaml"), MESH).unwrap();
     let mut command = Command::new(tools.go.join("pilot-discovery"));

@@ -1,8 +1,8 @@
 //! The harness: a whole Istio as plain processes on loopback, without containers.
 //!
-//! Everything runs in namespaces of its own (processes, network, mounts), which `tests/istio` enters before anything
-//! else: addresses and ports are nobody else's, and the kernel ends whatever was started when the test ends. What a
-//! behaviour is, is in tests/.
+//! Everything runs in namespaces of its own (processes, network, mounts), which `tests/istio`
+//! enters before anything else: addresses and ports are nobody else's, and the kernel ends whatever
+//! was started when the test ends. What a behaviour is, is in tests/.
 
 // An absent tool or a broken answer ends the test that met it.
 #![allow(

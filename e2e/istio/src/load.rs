@@ -31,7 +31,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// `per_second` requests spread over the proxies, a connection each, from users `0..users` with a cookie `uid`.
+    /// `per_second` requests spread over the proxies, a connection each, from users `0..users` with
+    /// a cookie `uid`.
     pub fn start(proxies: &[SocketAddr], host: &str, users: u32, per_second: u32) -> Self {
         let (stop, seen) = (
             Arc::new(AtomicBool::new(false)),
@@ -98,7 +99,8 @@ async fn ask(
     };
     match open.send(&get("/", host, &[cookie.as_bytes()])).await {
         Some(answer) => {
-            // Envoy drains connections whose listener changed; it says so, and the next one is as good.
+            // Envoy drains connections whose listener changed; it says so, and the next one is as
+            // good.
             if answer
                 .header("connection")
                 .is_some_and(|value| value == "close")

@@ -16,7 +16,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command; its output goes to `<folder>/<name>.log`, behind what an earlier one of that name wrote.
+    /// Starts a command; its output goes to `<folder>/<name>.log`, behind what an earlier one of
+    /// that name wrote.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let log = folder.join(format!("{name}.log"));
         let output = File::options()

@@ -1,4 +1,5 @@
-//! A proxy as Istio runs it: pilot-agent with the real Envoy, its pod object, its certificate from istiod.
+//! A proxy as Istio runs it: pilot-agent with the real Envoy, its pod object, its certificate from
+//! istiod.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use crate::process::Process;
 use crate::prometheus::Target;
 use crate::{istiod, registry};
 
-/// Runs its arguments with a `/var/lib` of their own: no agent finds the modules that another one has fetched.
+/// Runs its arguments with a `/var/lib` of their own: no agent finds the modules that another one
+/// has fetched.
 const WITH_EMPTY_CACHE: &str =
     "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"";
 
@@ -256,7 +258,8 @@ impl Proxy {
         String::from_utf8_lossy(&answer.body).into_owned()
     }
 
-    /// Waits until a look at it gives `Ok`; when that takes too long, fails with what was seen last, and its log.
+    /// Waits until a look at it gives `Ok`; when that takes too long, fails with what was seen
+    /// last, and its log.
     pub async fn wait_for(
         &self,
         what: &str,

@@ -12,7 +12,8 @@ use crate::tools::Tools;
 /// Where the registry is that plugins pull from.
 pub const ADDRESS: &str = "127.0.0.1:5000";
 
-/// Starts the registry that plugins pull from; what was pushed to an earlier one of this folder is in it.
+/// Starts the registry that plugins pull from; what was pushed to an earlier one of this folder is
+/// in it.
 pub(crate) async fn start(tools: &Tools, folder: &Path) -> Process {
     start_at(ADDRESS, Value::Null, tools, folder).await
 }

@@ -1,4 +1,5 @@
-//! Who may do what, where: accounts of a namespace, by the role and the admission policy that we ship.
+//! Who may do what, where: accounts of a namespace, by the role and the admission policy that we
+//! ship.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,8 @@ fn manifest(name: &str) -> String {
     std::fs::read_to_string(checkout("wasmplugin/base").join(name)).unwrap()
 }
 
-/// Makes an account of namespace a with a role, and waits until the API server knows what it may do.
+/// Makes an account of namespace a with a role, and waits until the API server knows what it may
+/// do.
 async fn account(world: &World, name: &str, role: &str) -> PathBuf {
     let account = format!(
         "
@@ -56,8 +58,8 @@ async fn wait_until_allowed(sluice: &Tool, namespace: &str) {
     .await;
 }
 
-/// An account of namespace a that may only move weights, by the Role and the policy that we ship: its kubeconfig.
-/// The plugin in a must be there.
+/// An account of namespace a that may only move weights, by the Role and the policy that we ship:
+/// its kubeconfig. The plugin in a must be there.
 async fn mover_kubeconfig(world: &World) -> PathBuf {
     let mut role = documents(&manifest("rbac.yaml")).remove(0);
     role["metadata"]["namespace"] = json!("a");
@@ -202,7 +204,8 @@ pub async fn a_pod_uses_its_own_account(world: &mut World) {
     assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(12.0));
 }
 
-/// Asserts what the API server says to changes of a plugin: the policy's reason, or that nothing is against it.
+/// Asserts what the API server says to changes of a plugin: the policy's reason, or that nothing is
+/// against it.
 async fn assert_answers(kubectl: &Tool, plugin: &str, changes: &[(&str, Value, Option<&str>)]) {
     for (label, change, refused_because) in changes {
         let said = kubectl.run_beside(&dry_patch(plugin, change)).await;

@@ -62,7 +62,8 @@ pub async fn a_name_that_is_not_there_is_refused_with_the_nearest(world: &mut Wo
     }
 }
 
-/// The canary's share of web's everyone, in percent, and the requests it was counted from, over the last 15 seconds.
+/// The canary's share of web's everyone, in percent, and the requests it was counted from, over the
+/// last 15 seconds.
 async fn measured_share(world: &World) -> (Option<f64>, u64) {
     let command = format!(
         "status -n a --prometheus {} --window 15s -o json",

@@ -1,4 +1,5 @@
-//! Others who write: Git's half of a plugin beside `sluice`'s, other field managers, whole environments.
+//! Others who write: Git's half of a plugin beside `sluice`'s, other field managers, whole
+//! environments.
 
 use serde_json::{Value, json};
 
@@ -83,7 +84,8 @@ pub async fn a_rollback_over_several_splits_is_whole_or_not_at_all(world: &mut W
     let history: Vec<Value> = serde_json::from_str(&history).unwrap();
     let first = history[0]["revision"].as_u64().unwrap();
     let rollback = format!("rollback --to {first} -n a");
-    // web's weight belongs to somebody else now: checkout comes first, and must not be changed either.
+    // web's weight belongs to somebody else now: checkout comes first, and must not be changed
+    // either.
     set_as_alice(world, 31).await;
     let said = world.sluice(&rollback).await.ended_with(2);
     assert!(said.err.contains("nothing was changed"), "{said:?}");

@@ -1,8 +1,9 @@
 //! Sluice in a real Istio: one chain for all tests, which run one after another and in any order.
 //!
-//! The runner is libtest-mimic, with the usual arguments (a part of a name, `--exact`, `--skip`, `--list`). Rust's own
-//! cannot be it: the tests share what takes half a minute to start, and must run in namespaces that are entered before
-//! anything else. Before each test, [`World::restore`] puts right what the one before it left.
+//! The runner is libtest-mimic, with the usual arguments (a part of a name, `--exact`, `--skip`,
+//! `--list`). Rust's own cannot be it: the tests share what takes half a minute to start, and must
+//! run in namespaces that are entered before anything else. Before each test, [`World::restore`]
+//! puts right what the one before it left.
 
 #![allow(
     clippy::unwrap_used,
@@ -108,7 +109,8 @@ fn trials(shared: Option<&Shared>) -> Vec<Trial> {
         let shared = shared.cloned();
         Trial::test(name, move || {
             let shared = shared.expect("a world to run in");
-            // A test that failed has poisoned it; what it left behind is put right like anything else.
+            // A test that failed has poisoned it; what it left behind is put right like anything
+            // else.
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let (runtime, world) = &mut *shared;
             runtime.block_on(async {

@@ -20,7 +20,8 @@ async fn change_plugin(world: &World, spec: Value) {
         .unwrap();
 }
 
-/// Lets a's plugin run the module that was pushed at the start, and waits until `sluice status` sees that.
+/// Lets a's plugin run the module that was pushed at the start, and waits until `sluice status`
+/// sees that.
 async fn run_ours(world: &World) {
     let sha256 = world.digest.trim_start_matches("sha256:");
     change_plugin(world, json!({"url": world.image(), "sha256": sha256})).await;
@@ -70,7 +71,8 @@ pub async fn a_registry_that_is_down_costs_the_split_not_the_traffic(world: &mut
     );
 }
 
-/// A module that Envoy runs and that does nothing: a function without effect, an allocator, a page of memory.
+/// A module that Envoy runs and that does nothing: a function without effect, an allocator, a page
+/// of memory.
 fn idle_module() -> Vec<u8> {
     let mut exports = vec![4];
     for (name, kind, index) in [

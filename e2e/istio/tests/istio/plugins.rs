@@ -1,4 +1,5 @@
-//! A module that `sluice push` published, pulled by agents, splits users: by every kind of plugin and route.
+//! A module that `sluice push` published, pulled by agents, splits users: by every kind of plugin
+//! and route.
 
 use sluice_e2e::upstream::Upstream;
 use sluice_e2e::wait::until;
@@ -136,8 +137,9 @@ async fn wait_for_subsets(world: &World) {
     }
 }
 
-/// Waits until every caller runs the plugin's revision. Agents may forward the older of two configurations last, while
-/// they fetch the module (istio/istio#53865), so that it is pushed again and again.
+/// Waits until every caller runs the plugin's revision. Agents may forward the older of two
+/// configurations last, while they fetch the module (istio/istio#53865), so that it is pushed again
+/// and again.
 async fn wait_for_convergence_with_refetch(world: &World) {
     let wanted = world.wanted_revision("a").await;
     until("every caller to run the wanted revision", async || {
@@ -187,8 +189,9 @@ pub async fn what_render_prints_routes_no_request_to_nowhere(world: &mut World) 
     })
     .await;
     let seen = load.end().await;
-    // A new plugin is a new listener: the harness lets the old one drain for 1 s instead of Istio's 45, and then closes
-    // connections, a request on its way included (status 0). What must not be is a route to nowhere.
+    // A new plugin is a new listener: the harness lets the old one drain for 1 s instead of Istio's
+    // 45, and then closes connections, a request on its way included (status 0). What must not be
+    // is a route to nowhere.
     let failed: Vec<&Seen> = seen
         .iter()
         .filter(|seen| seen.status != 200 && seen.status != 0)
@@ -273,8 +276,8 @@ pub async fn an_http_route_splits_users_too(world: &mut World) {
     assert_split(&world.other, WEB_B, 30).await;
 }
 
-/// How many configurations the proxy in b was given, once that has stood still for a second: Envoy counts one when
-/// every worker has it, a little after the first one runs it.
+/// How many configurations the proxy in b was given, once that has stood still for a second: Envoy
+/// counts one when every worker has it, a little after the first one runs it.
 async fn settled_updates(world: &World) -> String {
     let mut last = String::new();
     until("b's configuration to stand still", async || {

@@ -1,4 +1,5 @@
-//! How soon a change is everywhere, and what happens to users meanwhile. The figures are printed, not judged.
+//! How soon a change is everywhere, and what happens to users meanwhile. The figures are printed,
+//! not judged.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -36,7 +37,8 @@ async fn first_answer(address: SocketAddr, user: u32, variant: &str) -> Instant 
     }
 }
 
-/// Prints what was measured, and with which build: a debug build of `sluice` says nothing of its speed.
+/// Prints what was measured, and with which build: a debug build of `sluice` says nothing of its
+/// speed.
 fn print_figures(world: &World, what: &str, mut seconds: Vec<f64>) {
     seconds.sort_by(f64::total_cmp);
     let is_release = world
@@ -108,7 +110,8 @@ pub async fn a_change_is_in_force_on_six_proxies(world: &mut World) {
     print_figures(world, "sluice set, the command itself", commands);
 }
 
-/// A pause whose length differs each time, so that changes meet istiod and the agents in every phase of their work.
+/// A pause whose length differs each time, so that changes meet istiod and the agents in every
+/// phase of their work.
 async fn pause(milliseconds: u64, time: usize) {
     tokio::time::sleep(Duration::from_millis(milliseconds + 7 * time as u64)).await;
 }

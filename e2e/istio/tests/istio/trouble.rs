@@ -206,7 +206,8 @@ pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followe
         .wait_for_status(&["0 of 6 proxies at revision", "a/client-1: runs revision"])
         .await
         .ended_with(1);
-    // Who watches has it pushed again: for all that can be seen from here, the proxies were overtaken.
+    // Who watches has it pushed again: for all that can be seen from here, the proxies were
+    // overtaken.
     let watch = Watch::start(world);
     until("a push", async || {
         let notes = watch.notes();
@@ -264,7 +265,8 @@ impl Drop for Watch {
 }
 
 pub async fn a_watched_status_pushes_again_what_was_overtaken(world: &mut World) {
-    // Two versions within one fetch of the module: agents may forward them in the wrong order (istio/istio#53865).
+    // Two versions within one fetch of the module: agents may forward them in the wrong order
+    // (istio/istio#53865).
     world.chain.kubernetes.apply(&world.plugin("a")).await;
     let watch = Watch::start(world);
     tokio::time::sleep(Duration::from_millis(60)).await;

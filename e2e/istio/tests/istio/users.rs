@@ -28,7 +28,8 @@ pub async fn answer(proxy: &Proxy, host: &str, user: u32) -> (u16, String) {
     (answer.status, answer.variant())
 }
 
-/// Asserts that two hundred users are split by this percentage; the routes may still be on their way.
+/// Asserts that two hundred users are split by this percentage; the routes may still be on their
+/// way.
 pub async fn assert_split(proxy: &Proxy, host: &str, percent: u32) {
     proxy
         .wait_for("the first users to be split", async |proxy| {

@@ -132,7 +132,8 @@ impl World {
         }
     }
 
-    /// Makes a namespace's WasmPlugin, without weights, and waits until every caller runs it; it must not be there yet.
+    /// Makes a namespace's WasmPlugin, without weights, and waits until every caller runs it; it
+    /// must not be there yet.
     pub async fn new_plugin(&self, namespace: &str) {
         self.chain.kubernetes.apply(&self.plugin(namespace)).await;
         // A filter's gauge outlives it: an earlier test may have left this very revision.
@@ -159,7 +160,8 @@ impl World {
             .good();
     }
 
-    /// A WasmPlugin for the callers of a namespace: everyone by `uid`, and a rule for staff; no weights.
+    /// A WasmPlugin for the callers of a namespace: everyone by `uid`, and a rule for staff; no
+    /// weights.
     pub fn plugin(&self, namespace: &str) -> String {
         resources::plugin(namespace, &self.image(), &self.digest)
     }
@@ -174,7 +176,8 @@ impl World {
         self.chain.sluice.run(&command).good().out
     }
 
-    /// Waits until `sluice status` of namespace a says all of this; Prometheus must have scraped it first.
+    /// Waits until `sluice status` of namespace a says all of this; Prometheus must have scraped it
+    /// first.
     pub async fn wait_for_status(&self, texts: &[&str]) -> Said {
         let command = format!("status -n a --prometheus {}", prometheus::URL);
         until(&format!("{texts:?}"), async || {
@@ -231,7 +234,8 @@ pub async fn wait_for_revision(proxy: &Proxy, plugin: &str, wanted: u64) {
         .await;
 }
 
-/// The revision of a plugin that a proxy's filter runs; 0 when it never ran one. A plugin that is gone leaves its gauge.
+/// The revision of a plugin that a proxy's filter runs; 0 when it never ran one. A plugin that is
+/// gone leaves its gauge.
 pub async fn revision(proxy: &Proxy, plugin: &str) -> u64 {
     let stats = proxy.admin("/stats?filter=sluice_config_revision").await;
     let of_plugin = stats.lines().filter(|line| {

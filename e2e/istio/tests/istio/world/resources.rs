@@ -1,4 +1,5 @@
-//! What the tests apply as a team would: the service in two namespaces with its routes, and a plugin for it.
+//! What the tests apply as a team would: the service in two namespaces with its routes, and a
+//! plugin for it.
 
 /// The splits of the tests' plugins, indented as they stand in a plugin.
 const CONFIG: &str = "    splits:

@@ -1,7 +1,8 @@
 //! Puts the world right before a test: what runs, what is applied, and what the proxies make of it.
 //!
-//! A test begins with every process up, the services and routes of `resources`, no plugin anywhere, and proxies that
-//! follow all that. Left as they are: histories, roles and accounts, which are bound to a plugin's or a role's name.
+//! A test begins with every process up, the services and routes of `resources`, no plugin anywhere,
+//! and proxies that follow all that. Left as they are: histories, roles and accounts, which are
+//! bound to a plugin's or a role's name.
 
 use serde_json::Value;
 use sluice_e2e_istio::kubernetes::documents;
