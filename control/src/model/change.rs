@@ -100,7 +100,7 @@ impl std::fmt::Display for WeightChange {
 /// Sets shares of one audience; the others stay.
 ///
 /// # Errors
-/// What the plugin does not have, and shares that do not fit.
+/// What the plugin does not have, and a challenger that is given twice.
 pub fn set(
     state: &State,
     plan: &Plan,
@@ -108,14 +108,14 @@ pub fn set(
     audience: &str,
     shares: &[Share],
 ) -> Result<WeightSet, Refusal> {
-    let found = find_split(plan, split)?;
-    check_audience(found, audience)?;
+    let defined = find_split(plan, split)?;
+    check_audience(defined, audience)?;
     let mut managed = state.managed.clone();
-    for (place, share) in shares.iter().enumerate() {
-        check_challenger(found, &share.challenger)?;
+    for (index, share) in shares.iter().enumerate() {
+        check_challenger(defined, &share.challenger)?;
         if shares
             .iter()
-            .take(place)
+            .take(index)
             .any(|earlier| earlier.challenger == share.challenger)
         {
             return Err(Refusal::Twice {
@@ -225,14 +225,14 @@ pub fn promote(
     split: &str,
     weights: &WeightSet,
 ) -> Result<WeightSet, Refusal> {
-    let found = find_split(plan, split)?;
+    let defined = find_split(plan, split)?;
     let mut managed = state.managed.clone();
     for (key, _) in leaves(&state.config).filter(|(key, _)| key.split == split) {
         managed.set(key, Percent::ZERO);
     }
     for (key, percent) in weights.of_split(split) {
-        check_audience(found, &key.audience)?;
-        check_challenger(found, &key.challenger)?;
+        check_audience(defined, &key.audience)?;
+        check_challenger(defined, &key.challenger)?;
         managed.set(key.clone(), percent);
     }
     Ok(managed)

@@ -8,8 +8,8 @@ use crate::model::resources::gateway::{HttpRoute, Rule};
 pub(super) fn check(route: &Resource<HttpRoute>, splits: &[Decided<'_>], findings: &mut Findings) {
     let title = &route.title();
     let mut matched = Vec::new();
-    for found in header_matches(&route.spec.rules) {
-        matched.extend(found.split(title, splits, findings));
+    for header in header_matches(&route.spec.rules) {
+        matched.extend(header.split(title, splits, findings));
     }
     for split in matched {
         for host in &route.spec.hostnames {
@@ -20,15 +20,15 @@ pub(super) fn check(route: &Resource<HttpRoute>, splits: &[Decided<'_>], finding
 
 /// The headers that its rules ask for, in lower case.
 pub(super) fn headers(route: &Resource<HttpRoute>) -> impl Iterator<Item = String> {
-    let found = header_matches(&route.spec.rules);
-    found.into_iter().map(|found| found.header)
+    let matches = header_matches(&route.spec.rules).into_iter();
+    matches.map(|one| one.header)
 }
 
 fn header_matches(rules: &[Rule]) -> Vec<HeaderMatch> {
-    let mut found = Vec::new();
+    let mut matches = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
         for (number, alternative) in rule.matches.iter().enumerate() {
-            found.extend(alternative.headers.iter().map(|header| {
+            matches.extend(alternative.headers.iter().map(|header| {
                 let name = header.name.to_ascii_lowercase();
                 HeaderMatch {
                     path: format!("spec.rules[{index}].matches[{number}].headers.{name}"),
@@ -38,5 +38,5 @@ fn header_matches(rules: &[Rule]) -> Vec<HeaderMatch> {
             }));
         }
     }
-    found
+    matches
 }

@@ -20,8 +20,8 @@ pub(super) fn check(
     let title = &service.title();
     let splits = &at_its_gateways(service, splits);
     let mut matched: Vec<&Split> = Vec::new();
-    for found in header_matches(&service.spec.http) {
-        let Some(split) = found.split(title, splits, findings) else {
+    for header in header_matches(&service.spec.http) {
+        let Some(split) = header.split(title, splits, findings) else {
             continue;
         };
         if matched
@@ -78,21 +78,18 @@ fn at_its_gateways<'p>(
 }
 
 fn header_matches(routes: &[HttpRoute]) -> Vec<HeaderMatch> {
-    let mut found = Vec::new();
+    let mut matches = Vec::new();
     for (index, route) in routes.iter().enumerate() {
         for (number, alternative) in route.matches.iter().enumerate() {
-            let found_here = alternative
-                .headers
-                .iter()
-                .map(|(header, matcher)| HeaderMatch {
-                    path: format!("spec.http[{index}].match[{number}].headers.{header}"),
-                    header: header.to_ascii_lowercase(),
-                    value: matcher.exact.clone(),
-                });
-            found.extend(found_here);
+            let headers = alternative.headers.iter();
+            matches.extend(headers.map(|(header, matcher)| HeaderMatch {
+                path: format!("spec.http[{index}].match[{number}].headers.{header}"),
+                header: header.to_ascii_lowercase(),
+                value: matcher.exact.clone(),
+            }));
         }
     }
-    found
+    matches
 }
 
 fn full_name(host: &str, namespace: &str) -> String {

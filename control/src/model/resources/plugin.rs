@@ -159,6 +159,10 @@ impl PluginSpec {
         namespace: &str,
         name: &str,
     ) -> serde_json::Result<Value> {
+        let kind = match kind {
+            Kind::Bare => Kind::WasmPlugin,
+            kind => kind,
+        };
         let mut spec = serde_json::to_value(&self.scope)?;
         let module = serde_json::to_value(&self.module)?;
         match kind {
