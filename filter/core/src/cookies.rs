@@ -4,7 +4,8 @@
 //! wins, and one pair of quotes is stripped. Envoy's own parser does the same, so that both see the
 //! same value. Nothing is percent-decoded.
 
-use crate::request::MAX_SCANNED_BYTES;
+/// How much of a cookie header or a path is scanned, in bytes; see docs/limits.md.
+pub const MAX_SCANNED_BYTES: usize = 32 * 1024;
 
 /// How many cookies of a header are looked at; see docs/limits.md.
 pub const MAX_COOKIES: usize = 180;

@@ -6,13 +6,10 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::cookies;
+use crate::cookies::{self, MAX_SCANNED_BYTES};
 
 /// Bytes of a request, borrowed where the host allows it.
 pub type Bytes<'a> = Cow<'a, [u8]>;
-
-/// How much of a cookie header or a path is scanned, in bytes; see docs/limits.md.
-pub const MAX_SCANNED_BYTES: usize = 32 * 1024;
 
 /// One request, as far as a decision may see it. Every answer is stable during one decision, but
 /// for [`Request::random`].

@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::host::{self, CurrentRequest, Envoy};
-use crate::root::Shared;
+use crate::shared::Shared;
 use sluice_core::decide::{Decisions, decide};
 use sluice_core::identity::NewIdentity;
 use sluice_core::plan::Plan;

@@ -8,6 +8,7 @@
 mod host;
 mod http;
 mod root;
+mod shared;
 
 mod start {
     proxy_wasm::main! {{

@@ -15,9 +15,8 @@ use proxy_wasm::types::ContextType;
 
 use crate::host::{self, Envoy};
 use crate::http::Http;
+use crate::shared::Shared;
 use sluice_core::lifecycle::{self, configure};
-use sluice_core::plan::Plan;
-use sluice_core::tally::Tally;
 
 /// How often counters are flushed. Chosen: well below the scrape intervals in use.
 const TICK: Duration = Duration::from_secs(1);
@@ -27,29 +26,6 @@ thread_local! {
     /// plugins may share a VM. Weak: a plugin that is deleted must be dropped, and so flush what it
     /// counted. A former root lives, and ticks, as long as its longest request.
     static LAST: RefCell<HashMap<String, Weak<Shared>, FnvBuildHasher>> = RefCell::default();
-}
-
-/// What one configuration's requests share.
-#[derive(Default)]
-pub(crate) struct Shared {
-    /// `None`: there never was a readable configuration; traffic passes untouched.
-    pub(crate) plan: Option<Plan>,
-    pub(crate) tally: RefCell<Tally>,
-}
-
-impl Shared {
-    fn flush(&self) {
-        let Some(plan) = &self.plan else {
-            return;
-        };
-        lifecycle::flush(&Envoy, plan, &mut self.tally.borrow_mut());
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.flush();
-    }
 }
 
 /// The root context of one configuration.
