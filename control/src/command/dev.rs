@@ -1,17 +1,20 @@
 //! `sluice dev`: a local Envoy with the filter on a directory, every change of which it pushes.
 //!
-//! [`serve`] is the loop; [`view`] what a person sees; [`demo`] the two small servers of `--demo`.
+//! [`delivery`] is a configuration on its way to Envoy, [`view`] what a person sees, [`demo`] the
+//! servers of `--demo`. Envoy itself is [`crate::local`]'s.
 
 mod delivery;
 mod demo;
+mod upstreams;
 mod view;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use sluice_core::plan::Plan;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::outcome::Outcome;
 use crate::local::Upstream;
@@ -34,13 +37,15 @@ pub(super) struct Dev {
     /// Where a variant is served: SPLIT/VARIANT=ADDRESS, or ADDRESS for everything else; repeatable
     #[arg(long, value_name = "SPLIT/VARIANT=ADDRESS")]
     upstream: Vec<Upstream>,
-    /// Bring one small server a variant, a page in the version's colour, and write DIR/plugin.yaml if there is none
+    /// Bring one small server a variant, a page in the version's colour, and write DIR/plugin.yaml
+    /// if there is none
     #[arg(long)]
     demo: bool,
     /// The Envoy binary [default: target/tools/envoy of the checkout, or envoy from PATH]
     #[arg(long, env = "ENVOY", value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// The filter's module [default: sluice.wasm beside this program, or target/wasm/sluice.wasm of the checkout]
+    /// The filter's module [default: sluice.wasm beside this program, or target/wasm/sluice.wasm of
+    /// the checkout]
     #[arg(long, env = "SLUICE_MODULE", value_name = "PATH")]
     module: Option<PathBuf>,
     /// How many workers Envoy has
@@ -48,12 +53,13 @@ pub(super) struct Dev {
     workers: u32,
 }
 
-/// How often the directory is looked at. Chosen: polling works on every filesystem and survives editors that replace
-/// files; two stats each 20 ms cost nothing and leave most of the 0.2 s that a change may take.
+/// How often the directory is looked at. Chosen: polling works on every filesystem and survives
+/// editors that replace files; two stats each 20 ms cost nothing and leave most of the 0.2 s that a
+/// change may take.
 const POLL: Duration = Duration::from_millis(20);
 
-/// The kernel ties Envoy to the thread that starts it, so this must not be spawned: `main` waits for it on the process'
-/// first thread.
+/// The kernel ties Envoy to the thread that starts it, so this must not be spawned: `main` waits
+/// for it on the process' first thread.
 pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     if arguments.demo {
         demo::write_plugin(&arguments.dir)?;
@@ -64,13 +70,13 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
         find_module(arguments.module.as_deref())?,
     );
     // Looked at before it is read: a change in between is then seen as one.
-    let mut stamps = stamps(&directory);
+    let stamps = stamps(&directory);
     let first = Delivery::read(&directory).await?;
     let mut upstreams = arguments.upstream.clone();
     if arguments.demo {
         upstreams.extend(demo::start(&first.plan).await?);
     }
-    check_upstreams(&upstreams, &first.plan)?;
+    upstreams::check(&upstreams, &first.plan)?;
     let folder = tempfile::Builder::new().prefix("sluice-dev-").tempdir()?;
     let settings = Settings {
         listen: arguments.listen,
@@ -95,36 +101,51 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     running.write(&runtime)?;
     let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
     view.delivered(&first);
+    let outcome = watch(&directory, stamps, &files, &mut envoy, &mut view).await;
+    Running::remove(&runtime);
+    view.end();
+    outcome
+}
+
+/// Delivers every change of the directory, until a signal or Envoy's end.
+async fn watch(
+    directory: &Directory,
+    mut stamps: [Stamp; 2],
+    files: &Files,
+    envoy: &mut Envoy,
+    view: &mut View,
+) -> anyhow::Result<Outcome> {
     let mut changes = tokio::time::interval(POLL);
     let mut refresh = tokio::time::interval(view.period());
-    let mut interrupted =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut hung_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-    let outcome = loop {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    loop {
         tokio::select! {
             _ = changes.tick() => {
-                let now = self::stamps(&directory);
+                let now = self::stamps(directory);
                 if now != stamps {
                     stamps = now;
-                    match Delivery::read(&directory).await.and_then(|delivery| delivery.deliver(&files).map(|()| delivery)) {
-                        Ok(delivery) => view.delivered(&delivery),
-                        Err(error) => view.refused(&error),
-                    }
+                    deliver(directory, files, view).await;
                 }
                 if let Some(status) = envoy.ended() {
                     break Err(anyhow::anyhow!("envoy ended with {status}; its log:\n{}", envoy.log()));
                 }
             }
-            _ = refresh.tick() => view.refresh(&envoy).await,
+            _ = refresh.tick() => view.refresh(envoy).await,
             _ = interrupted.recv() => break Ok(Outcome::Good),
             _ = terminated.recv() => break Ok(Outcome::Good),
             _ = hung_up.recv() => break Ok(Outcome::Good),
         }
-    };
-    Running::remove(&runtime);
-    view.end();
-    outcome
+    }
+}
+
+async fn deliver(directory: &Directory, files: &Files, view: &mut View) {
+    let delivery = Delivery::read(directory).await;
+    match delivery.and_then(|delivery| delivery.deliver(files).map(|()| delivery)) {
+        Ok(delivery) => view.delivered(&delivery),
+        Err(error) => view.refused(&error),
+    }
 }
 
 type Stamp = Option<(SystemTime, u64, u64)>;
@@ -132,46 +153,7 @@ type Stamp = Option<(SystemTime, u64, u64)>;
 /// What changes when a file does: time, size, and the inode, which every rename changes.
 fn stamps(directory: &Directory) -> [Stamp; 2] {
     directory.watched().map(|path: PathBuf| {
-        let found = std::fs::metadata(path).ok()?;
-        Some((
-            found.modified().ok()?,
-            found.len(),
-            std::os::unix::fs::MetadataExt::ino(&found),
-        ))
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
     })
-}
-
-fn check_upstreams(upstreams: &[Upstream], plan: &Plan) -> anyhow::Result<()> {
-    for (split, variant) in upstreams
-        .iter()
-        .filter_map(|upstream| upstream.serves.as_ref())
-    {
-        let names = || {
-            plan.splits()
-                .iter()
-                .map(|split| split.definition.name.as_ref())
-        };
-        let Some(found) = plan.split_named(split) else {
-            anyhow::bail!(
-                "--upstream {split}/{variant}: there is no split {split:?}; {}",
-                crate::model::suggest::hint(split, names())
-            );
-        };
-        if found.definition.variant(variant.as_bytes()).is_none() {
-            let variants = found.definition.variants.iter().map(AsRef::as_ref);
-            anyhow::bail!(
-                "--upstream {split}/{variant}: split {split} has no variant {variant:?}; {}",
-                crate::model::suggest::hint(variant, variants)
-            );
-        }
-    }
-    let mut clusters: Vec<String> = upstreams.iter().map(Upstream::cluster).collect();
-    clusters.sort();
-    if let Some(pair) = clusters.windows(2).find(|pair| pair[0] == pair[1]) {
-        anyhow::bail!(
-            "--upstream {}: given twice; accepted: one address each",
-            pair[0]
-        );
-    }
-    Ok(())
 }
