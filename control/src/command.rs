@@ -1,7 +1,7 @@
 //! Every command: one file each, and here which one was typed.
 //!
-//! A command parses its arguments, calls an operation and prints what that returns. Nothing outside calls a command, and
-//! no command imports this file.
+//! A command parses its arguments, calls an operation and prints what that returns. Nothing outside
+//! calls a command, and no command imports this file.
 
 mod abort;
 mod arguments;

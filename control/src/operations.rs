@@ -1,5 +1,5 @@
-//! What happens to a cluster or a directory, whoever asks for it: takes the stores, the clock and the caller as
-//! arguments and returns data; how it is printed is the command's.
+//! What happens to a cluster or a directory, whoever asks for it: takes the stores, the clock and
+//! the caller as arguments and returns data; how it is printed is the command's.
 
 pub mod abort;
 mod caller;

@@ -38,7 +38,7 @@ fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
         if name.as_ref() != "cookie" {
             continue;
         }
-        let place = format!(
+        let path = format!(
             "splits.{}.rules {rule}: headers.cookie",
             split.definition.name
         );
@@ -49,11 +49,11 @@ fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
         if pattern.contains("(.*?;)?") {
             let corrected = escape_domain(&pattern.replace("(.*?;)?", r"(.*?;\s*)?"));
             warnings.push(format!(
-                "{place}: browsers join cookies with \"; \", so '{pattern}' misses a cookie that is not the first; {instead}, or correct it to '{corrected}'"
+                "{path}: browsers join cookies with \"; \", so '{pattern}' misses a cookie that is not the first; {instead}, or correct it to '{corrected}'"
             ));
         } else {
             warnings.push(format!(
-                "{place}: a regex over the whole cookie header is slow and easy to get wrong; {instead}"
+                "{path}: a regex over the whole cookie header is slow and easy to get wrong; {instead}"
             ));
         }
     }
@@ -119,7 +119,7 @@ fn identities(split: &Split, warnings: &mut Vec<String>) {
 
 fn unreachable_rules(split: &Split, warnings: &mut Vec<String>) {
     let rules = &split.definition.rules;
-    for (place, rule) in rules.iter().enumerate() {
+    for (index, rule) in rules.iter().enumerate() {
         let same = |other: &sluice_core::matching::Rule| {
             let text = |rule: &sluice_core::matching::Rule| {
                 rule.alternatives
@@ -133,9 +133,9 @@ fn unreachable_rules(split: &Split, warnings: &mut Vec<String>) {
             };
             text(other) == text(rule)
         };
-        if let Some(earlier) = rules.iter().take(place).find(|earlier| same(earlier)) {
+        if let Some(earlier) = rules.iter().take(index).find(|earlier| same(earlier)) {
             warnings.push(format!(
-                "splits.{}.rules[{place}]: {} matches the same as {}, which comes first",
+                "splits.{}.rules[{index}]: {} matches the same as {}, which comes first",
                 split.definition.name, rule.name, earlier.name
             ));
         }
@@ -151,17 +151,17 @@ fn conditions(split: &Split) -> impl Iterator<Item = (&str, &sluice_core::matchi
     })
 }
 
-/// Names that kubectl's YAML 1.1 reads as booleans when they are not quoted; this reader's YAML 1.2
-/// does not.
+/// Names that kubectl, whose YAML is 1.1, reads as booleans unless they are quoted. The files that
+/// `sluice` reads itself are YAML 1.2, where they are text.
 fn yaml_names(config: &Value, warnings: &mut Vec<String>) {
     let is_boolean = |name: &str| ["on", "off", "yes", "no", "y", "n"].contains(&name);
-    for (split, typed) in config
+    for (split, fields) in config
         .get("splits")
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
     {
-        let variants = typed
+        let variants = fields
             .get("variants")
             .and_then(Value::as_array)
             .into_iter()
@@ -177,9 +177,6 @@ fn yaml_names(config: &Value, warnings: &mut Vec<String>) {
 }
 
 /// What replacing one configuration by another would do to users, beyond its weights.
-///
-/// # Errors
-/// When a document is unreadable as a whole.
 pub fn against(earlier: &Document, later: &Document) -> Vec<String> {
     let (earlier, later) = (
         Plan::build(earlier, &Node::default(), None),

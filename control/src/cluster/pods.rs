@@ -1,4 +1,7 @@
 //! The proxies that a plugin selects: running pods with Istio's proxy container.
+//!
+//! From a plugin's labels, or from the Gateways that it names; whatever else it names only Istio
+//! can resolve. The status operation sets them beside what Prometheus scraped.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};

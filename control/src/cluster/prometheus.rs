@@ -1,4 +1,8 @@
-//! Instant queries to Prometheus' HTTP API (`/api/v1/query`), which returns vectors and, for `metric[5m]`, raw samples.
+//! Instant queries to Prometheus' HTTP API (`/api/v1/query`), which returns vectors and, for
+//! `metric[5m]`, raw samples.
+//!
+//! What is asked and what the answers mean is the status operation's. Why no crate does it stands
+//! in ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

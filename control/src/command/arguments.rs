@@ -1,7 +1,8 @@
-//! Arguments that several commands share: where the configuration is kept, whether a change takes over, why it is
-//! made, how its result is printed.
+//! Arguments that several commands share: where the configuration is kept, whether a change takes
+//! over, why it is made, how its result is printed.
 //!
-//! What only one command takes is in that command's own file; which store the arguments name is answered by `stores`.
+//! What only one command takes is in that command's own file; which store the arguments name is
+//! answered by `stores`.
 
 use std::path::PathBuf;
 
@@ -12,7 +13,8 @@ use crate::model::weights::Share;
 /// Where the plugin's configuration is kept: a directory, or a cluster.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct StoreArgs {
-    /// The directory with plugin.yaml and weights.yaml [default: the current one, if it has a plugin.yaml; else the cluster]
+    /// The directory with plugin.yaml and weights.yaml [default: the current one, if it has a
+    /// plugin.yaml; else the cluster]
     #[arg(long, env = "SLUICE_DIR", value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
     /// Which cluster, and where in it.
@@ -33,7 +35,8 @@ pub(super) struct ClusterArgs {
     /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
-    /// The plugin, as NAME, wasmplugin/NAME or trafficextension/NAME [default: the one in the namespace that has splits]
+    /// The plugin, as NAME, wasmplugin/NAME or trafficextension/NAME [default: the one in the
+    /// namespace that has splits]
     #[arg(long, value_name = "NAME")]
     pub(super) plugin: Option<String>,
 }

@@ -44,7 +44,8 @@ pub(super) struct Explain {
     /// Which kind of proxy decides
     #[arg(long, value_enum, default_value_t = ProxyKind::Gateway)]
     proxy: ProxyKind,
-    /// The proxy's namespace: services may be called by their short name in it [default: the plugin's]
+    /// The proxy's namespace: services may be called by their short name in it [default: the
+    /// plugin's]
     #[arg(long, value_name = "NAMESPACE")]
     proxy_namespace: Option<String>,
     /// Which store holds the configuration.

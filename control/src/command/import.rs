@@ -1,5 +1,6 @@
-//! `sluice import`: reads splits out of other tools' resources. The configuration goes to standard output; the weights,
-//! as the commands that set them, and everything that was not carried over go to standard error.
+//! `sluice import`: reads splits out of other tools' resources. The configuration goes to standard
+//! output; the weights, as the commands that set them, and everything that was not carried over go
+//! to standard error.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,8 @@
-//! `sluice leash`: runs a program that the kernel kills when this process' parent dies, even by SIGKILL.
+//! `sluice leash`: runs a program that the kernel kills when this process' parent dies, even by
+//! SIGKILL.
 //!
-//! The setting survives exec, so the program needs to know nothing of it (prctl(2), PR_SET_PDEATHSIG).
+//! The setting survives exec, so the program needs to know nothing of it (prctl(2),
+//! PR_SET_PDEATHSIG).
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -51,7 +51,8 @@ pub(super) struct Render {
     /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// A label of the proxies that get the plugin; repeatable [default: every proxy of the namespace]
+    /// A label of the proxies that get the plugin; repeatable [default: every proxy of the
+    /// namespace]
     #[arg(long, value_name = "LABEL=VALUE", value_parser = label)]
     selector: Vec<(String, String)>,
 }
@@ -108,8 +109,9 @@ impl Render {
     }
 }
 
-/// The documents as one stream. Envoy may route to a subset before it has warmed it, when both come in one push: measured,
-/// 1 to 5 of 1,290 requests at 300/s on six proxies were answered 503; none with a pause between.
+/// The documents as one stream. Envoy may route to a subset before it has warmed it, when both come
+/// in one push: measured, 1 to 5 of 1,290 requests at 300/s on six proxies were answered 503; none
+/// with a pause between.
 fn text(rendered: &Rendered) -> anyhow::Result<String> {
     let documents = rendered.documents.iter().map(yaml_serde::to_string);
     let documents = documents.collect::<Result<Vec<_>, _>>()?.join("---\n");

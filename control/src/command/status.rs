@@ -1,7 +1,7 @@
 //! `sluice status`: weights wanted, what the proxies run, measured shares; once, or watched.
 //!
-//! While it watches a cluster, a plugin whose proxies still show an older revision some seconds after a
-//! change is pushed again ([`Pushes`] says why).
+//! While it watches a cluster, a plugin whose proxies still show an older revision some seconds
+//! after a change is pushed again ([`Pushes`] says why).
 
 mod text;
 

@@ -20,7 +20,8 @@ pub(super) enum Place {
     Cluster(Cluster),
 }
 
-/// Where the arguments point: a directory where one is named or the current one is one, else a cluster.
+/// Where the arguments point: a directory where one is named or the current one is one, else a
+/// cluster.
 pub(super) async fn place(arguments: &StoreArgs) -> anyhow::Result<Place> {
     let is_cluster_named = arguments.cluster != ClusterArgs::default();
     match &arguments.dir {

@@ -1,4 +1,7 @@
 //! Envoy's admin interface: stats, listeners, and whether it is ready.
+//!
+//! One connection a question, since questions are few. [`super::process`] waits with it until Envoy
+//! serves; the status of a directory reads the filter's metrics.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +14,8 @@ use hyper_util::rt::TokioIo;
 
 use super::metrics::{self, Sample};
 
-/// How long an answer may take. Chosen: it is on loopback, and a hung Envoy should be said to be one.
+/// How long an answer may take. Chosen: it is on loopback, and a hung Envoy should be said to be
+/// one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The admin interface of one Envoy.

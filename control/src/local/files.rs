@@ -1,7 +1,8 @@
-//! The files that a local Envoy reads: bootstrap, routes and the plugin, each replaced by a rename that Envoy sees.
+//! The files that a local Envoy reads: bootstrap, routes and the plugin, each replaced by a rename
+//! that Envoy sees.
 //!
-//! Routes by RDS and the plugin by ECDS from the filesystem: a change reaches Envoy without a restart and without a
-//! connection lost, as istiod's push does.
+//! Routes by RDS and the plugin by ECDS from the filesystem: a change reaches Envoy without a
+//! restart and without a connection lost, as istiod's push does.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files of a new Envoy in `folder`; writes its bootstrap. Routes and plugin must follow before it starts.
+    /// The files of a new Envoy in `folder`; writes its bootstrap. Routes and plugin must follow
+    /// before it starts.
     ///
     /// # Errors
     /// When a file cannot be written.

@@ -1,4 +1,7 @@
-//! Reading metrics in Prometheus' text format, as far as Envoy writes it.
+//! Reading metrics in Prometheus' text format, as far as Envoy writes it: samples, no help, no
+//! types.
+//!
+//! Why no crate does it stands in ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +26,10 @@ impl Sample {
 /// Every sample of a text; lines that are none are left out.
 ///
 /// ```
-/// let samples = sluice::local::metrics::parse("# TYPE a counter\na{b=\"c\\\"d\",e=\"f\"} 5\nplain 2.5\n");
-/// assert_eq!((samples[0].name.as_str(), samples[0].label("b"), samples[0].value), ("a", "c\"d", 5.0));
+/// use sluice::local::metrics::parse;
+/// let samples = parse("# TYPE a counter\na{b=\"c\\\"d\",e=\"f\"} 5\nplain 2.5\n");
+/// assert_eq!(samples[0].name, "a");
+/// assert_eq!((samples[0].label("b"), samples[0].value), ("c\"d", 5.0));
 /// assert_eq!((samples[1].name.as_str(), samples[1].value), ("plain", 2.5));
 /// ```
 pub fn parse(text: &str) -> Vec<Sample> {
@@ -36,35 +41,39 @@ pub fn parse(text: &str) -> Vec<Sample> {
 
 /// The sum of a metric's samples whose labels are as wanted.
 pub fn sum(samples: &[Sample], name: &str, wanted: &[(&str, &str)]) -> f64 {
-    let fits = |sample: &&Sample| {
+    let is_wanted = |sample: &&Sample| {
         sample.name == name
             && wanted
                 .iter()
                 .all(|(label, value)| sample.label(label) == *value)
     };
-    samples.iter().filter(fits).map(|sample| sample.value).sum()
+    samples
+        .iter()
+        .filter(is_wanted)
+        .map(|sample| sample.value)
+        .sum()
 }
 
 fn sample(line: &str) -> Option<Sample> {
     let (series, value) = line.trim().rsplit_once(' ')?;
     let value = value.parse().ok()?;
-    let Some((name, labels)) = series.split_once('{') else {
+    let Some((name, rest)) = series.split_once('{') else {
         return Some(Sample {
             name: series.to_owned(),
             labels: BTreeMap::new(),
             value,
         });
     };
-    let mut rest = labels.strip_suffix('}')?;
-    let mut found = BTreeMap::new();
+    let mut rest = rest.strip_suffix('}')?;
+    let mut labels = BTreeMap::new();
     while let Some((label, quoted)) = rest.split_once("=\"") {
         let (text, after) = unquote(quoted)?;
-        found.insert(label.trim_start_matches(',').to_owned(), text);
+        labels.insert(label.trim_start_matches(',').to_owned(), text);
         rest = after;
     }
     Some(Sample {
         name: name.to_owned(),
-        labels: found,
+        labels,
         value,
     })
 }

@@ -1,4 +1,7 @@
-//! Envoy as a child process that never outlives its parent.
+//! Envoy as a child process that never outlives its parent, and where its binary and the module
+//! are.
+//!
+//! What Envoy reads is [`super::files`]'s, what it answers [`super::admin`]'s.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,7 +12,8 @@ use anyhow::{Context as _, bail};
 
 use super::admin::Admin;
 
-/// How long Envoy may take to serve. Chosen: V8 compiles the module in a fraction of a second; a busy CI takes longer.
+/// How long Envoy may take to serve. Chosen: V8 compiles the module in a fraction of a second; a
+/// busy CI takes longer.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long Envoy may take to end by itself.
@@ -24,9 +28,9 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts Envoy and waits until it serves. Must be called from a thread that lives as long as Envoy should: the
-    /// kernel ties the child to the thread that made it. `leash` is the `sluice` binary. The log and the address of the
-    /// admin interface are written beside the bootstrap.
+    /// Starts Envoy and waits until it serves. Must be called from a thread that lives as long as
+    /// Envoy should: the kernel ties the child to the thread that made it. `leash` is the `sluice`
+    /// binary. The log and the address of the admin interface are written beside the bootstrap.
     ///
     /// # Errors
     /// When it does not start; says what Envoy logged last.
@@ -173,7 +177,7 @@ pub fn find_envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When there is none.
 pub fn find_module(named: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let found = match named {
+    let module = match named {
         Some(module) if module.is_file() => module.to_owned(),
         Some(module) => bail!(
             "{}: no module there; accepted: the path of sluice.wasm",
@@ -183,10 +187,11 @@ pub fn find_module(named: Option<&Path>) -> anyhow::Result<PathBuf> {
             "no module found: run `make wasm`, or name one with --module or SLUICE_MODULE",
         )?,
     };
-    Ok(std::path::absolute(found)?)
+    Ok(std::path::absolute(module)?)
 }
 
-/// A file beside this program by its last name, or at `relative` in the target directory that it was built in.
+/// A file beside this program by its last name, or at `relative` in the target directory that it
+/// was built in.
 fn beside(relative: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let folder = program.parent()?;

@@ -1,5 +1,8 @@
 //! Which share of an audience's users a change moves, and from where to where: exact, from the
 //! ranges of both plans.
+//!
+//! No user is drawn for it (the simulate operation does that), and who is in an audience is
+//! not known here. Every change is described with it before it is made.
 
 use serde::Serialize;
 use sluice_core::allocation::{Allocation, Percent};
@@ -57,7 +60,7 @@ pub fn audiences(split: &Split) -> Vec<(String, Option<usize>)> {
         .rules
         .iter()
         .enumerate()
-        .map(|(place, rule)| (rule.name.to_string(), Some(place)));
+        .map(|(index, rule)| (rule.name.to_string(), Some(index)));
     rules.chain([(EVERYONE.to_owned(), None)]).collect()
 }
 
@@ -164,10 +167,10 @@ mod tests {
         )
     }
 
-    fn found(before: serde_json::Value, after: serde_json::Value) -> Vec<(String, String, f64)> {
+    fn between(before: serde_json::Value, after: serde_json::Value) -> Vec<(String, String, f64)> {
         moves(&plan(before), &plan(after))
             .into_iter()
-            .map(|found| (found.from, found.to, found.percent))
+            .map(|one| (one.from, one.to, one.percent))
             .collect()
     }
 
@@ -176,15 +179,15 @@ mod tests {
         let at = |percent: f64| json!({"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": percent}}}});
         let up = ("stable".to_owned(), "canary".to_owned(), 5.0);
         let down = ("canary".to_owned(), "stable".to_owned(), 10.0);
-        assert_eq!(found(at(5.0), at(10.0)), [up]);
-        assert_eq!(found(at(10.0), at(0.0)), [down]);
-        assert_eq!(found(at(10.0), at(10.0)), []);
+        assert_eq!(between(at(5.0), at(10.0)), [up]);
+        assert_eq!(between(at(10.0), at(0.0)), [down]);
+        assert_eq!(between(at(10.0), at(10.0)), []);
     }
 
     #[test]
     fn another_draw_moves_the_product() {
         let at = |draw: &str| json!({"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 10}}}, "draws": {"web": draw}});
-        let moves = found(at("a"), at("b"));
+        let moves = between(at("a"), at("b"));
         assert_eq!(
             moves,
             [

@@ -1,7 +1,8 @@
-//! The only reader of files and standard input: YAML or JSON streams into JSON values.
+//! What people write, from files or standard input: YAML or JSON streams, as JSON values.
 //!
-//! What YAML makes of unquoted names is said here, where it is still visible; what a document means
-//! is [`crate::model::plugin`]'s.
+//! A key that YAML takes for something else than text is refused here, where that is still visible;
+//! what a document means is [`crate::model::plugin`]'s. Files that only `sluice` itself writes are
+//! read where they are written.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

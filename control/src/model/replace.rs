@@ -1,7 +1,7 @@
-//! The only writer of files: a file is replaced as a whole, or stays as it is.
+//! Writing a file so that a reader sees the old content or the new one, and nothing between.
 //!
-//! Envoy and `sluice dev` watch files that this replaces; a rename is what they see. Files are read by
-//! [`super::input`].
+//! For files that somebody watches: Envoy its configuration, `sluice dev` its directory. Both see a
+//! rename. Logs and locks are no matter for it.
 
 use std::io::Write as _;
 use std::path::Path;

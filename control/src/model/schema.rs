@@ -1,4 +1,6 @@
 //! The JSON Schema of the plugin configuration, for editors: generated from the types that read it.
+//!
+//! It helps while writing; what is refused is the plan's to say. `sluice schema` prints it.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;

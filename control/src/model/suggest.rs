@@ -1,6 +1,7 @@
 //! The name that somebody may have meant, for messages about one that does not exist.
 //!
-//! Only the sentence at the end of such a message is made here; who looked the name up says what was wrong.
+//! Only the sentence at the end of such a message is made here; who looked the name up says what
+//! was wrong.
 
 /// The nearest known name as a question (`did you mean "canary"?`) where one is near enough to be a
 /// typing mistake, that is within a third of the letters; else up to ten names that are accepted.

@@ -1,7 +1,7 @@
 //! A request as somebody describes it, with flags or in a case file, for the core to decide.
 //!
-//! What is not described is not there: no header, no claim, no address. What was decided, and why, is
-//! [`super::explain`]'s.
+//! What is not described is not there: no header, no claim, no address. What was decided, and why,
+//! is [`super::explain`]'s.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

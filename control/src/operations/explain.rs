@@ -1,8 +1,8 @@
 //! Why one request goes where it goes: the core's decisions, and for each the steps that led to it.
 //!
-//! The steps repeat for a reader what [`sluice_core::decide`] did in one pass: which rules failed on
-//! what, which identities were looked for, whose range the bucket lies in. How they are told is the
-//! command's.
+//! The steps repeat for a reader what [`sluice_core::decide`] did in one pass: which rules failed
+//! on what, which identities were looked for, whose range the bucket lies in. How they are told is
+//! the command's.
 
 use serde::{Serialize, Serializer};
 use sluice_core::allocation::Percent;
@@ -34,7 +34,8 @@ pub struct ExplainedSplit {
     pub split: String,
     /// Its header.
     pub header: String,
-    /// The variant that the header names; `None` where the header is removed, or where chance decides.
+    /// The variant that the header names; `None` where the header is removed, or where chance
+    /// decides.
     pub variant: Option<String>,
     /// The audience; `None` where the split did not get as far as asking.
     pub audience: Option<String>,

@@ -1,8 +1,10 @@
-//! The module as an OCI image, in the form that every Istio accepts: one tar+gzip layer that holds plugin.wasm.
+//! The module as an OCI image, in the form that every Istio accepts: one tar+gzip layer that holds
+//! plugin.wasm.
 //!
-//! Pure, and the same bytes for the same module, labels and `sluice`: nothing in it tells the time or the machine. Istio's
-//! agent looks for the file by name in the last layer (istio pkg/wasm/imagefetcher.go); what it calls the sha256 of an
-//! `oci://` plugin is the digest of the manifest.
+//! Pure, and the same bytes for the same module, labels and `sluice`: nothing in it tells the time
+//! or the machine. Istio's agent looks for the file by name in the last layer (istio
+//! pkg/wasm/imagefetcher.go); what it calls the sha256 of an `oci://` plugin is the digest of the
+//! manifest.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -83,8 +85,8 @@ impl Image {
     }
 }
 
-/// Refuses what Envoy would refuse: a proxy that starts with such a module answers 500 to everything, whatever its
-/// failStrategy (measured on Istio 1.31).
+/// Refuses what Envoy would refuse: a proxy that starts with such a module answers 500 to
+/// everything, whatever its failStrategy (measured on Istio 1.31).
 fn check(module: &[u8]) -> anyhow::Result<()> {
     if !module.starts_with(MAGIC) {
         bail!(

@@ -1,7 +1,7 @@
 //! Shares, churn and correlation over many users, drawn by the same core that decides in Envoy.
 //!
-//! Whole populations are drawn, so the answer is what the users get and not what the weights ask for.
-//! Where the configurations come from, and how the report is printed, is the command's.
+//! Whole populations are drawn, so the answer is what the users get and not what the weights ask
+//! for. Where the configurations come from, and how the report is printed, is the command's.
 
 mod users;
 
@@ -16,7 +16,8 @@ use crate::model::churn::audiences;
 use crate::model::statistics::{cramers_v, noise_of_v, wilson_99};
 pub use users::Users;
 
-/// How many pairs of splits are correlated at most; beyond, the first ones in byte order, and it is said.
+/// How many pairs of splits are correlated at most; beyond, the first ones in byte order, and it is
+/// said.
 const MAX_PAIRS: usize = 1_000;
 
 /// What a simulation found; serialized, it is the JSON of `sluice simulate`.

@@ -1,8 +1,9 @@
-//! What is wanted and what is so: weights, the revision that proxies run, the shares that users got.
+//! What is wanted and what is so: weights, the revision that proxies run, the shares that users
+//! got.
 //!
-//! [`directory`] asks the Envoy of a running `sluice dev`, [`cluster`] the API server and Prometheus;
-//! [`proxies`] and [`pushes`] judge what the latter said, [`measured`] sets shares beside weights. All
-//! of it is data; tables, sentences and how often one looks are the command's.
+//! [`directory`] asks the Envoy of a running `sluice dev`, [`cluster`] the API server and
+//! Prometheus; [`proxies`] and [`pushes`] judge what the latter said, [`measured`] sets shares
+//! beside weights. All of it is data; tables, sentences and how often one looks are the command's.
 
 pub mod cluster;
 pub mod directory;

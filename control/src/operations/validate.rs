@@ -1,5 +1,5 @@
-//! Everything that is wrong with configurations and with the routes around them, and what is likely a
-//! mistake.
+//! Everything that is wrong with configurations and with the routes around them, and what is likely
+//! a mistake.
 //!
 //! What one configuration may say is the plan's to judge, what is likely a mistake is
 //! [`lint`]'s, and how plugins and routes go together is [`analyze`]'s; here is what
@@ -143,8 +143,8 @@ fn alone(plugin: &Plugin) -> PluginReport {
     }
 }
 
-/// The plugin that one replaces: where there is one of each, that one, whatever it is called; else the
-/// one of the same name.
+/// The plugin that one replaces: where there is one of each, that one, whatever it is called; else
+/// the one of the same name.
 fn former<'r>(plugin: &Plugin, subject: &Subject, replaced: &'r [Plugin]) -> Option<&'r Plugin> {
     match replaced {
         [only] if subject.plugins.len() == 1 => Some(only),

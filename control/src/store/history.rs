@@ -43,7 +43,8 @@ fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightChan
     Ok(readable.collect())
 }
 
-/// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last [`KEPT`].
+/// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last
+/// [`KEPT`].
 pub fn append(history: &mut Vec<Entry>, found: &WeightSet, write: &Write) {
     let at = time(write.at);
     let recorded = history

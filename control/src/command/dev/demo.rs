@@ -53,7 +53,8 @@ pub(super) fn write_plugin(directory: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Starts one server a variant of every split, on free ports of 127.0.0.1. They end with this process.
+/// Starts one server a variant of every split, on free ports of 127.0.0.1. They end with this
+/// process.
 pub(super) async fn start(plan: &Plan) -> anyhow::Result<Vec<Upstream>> {
     let mut upstreams = Vec::new();
     for split in plan.splits() {

@@ -20,7 +20,8 @@ pub(super) struct View {
     wanted: Revision,
     messages: Vec<String>,
     in_force: Option<Revision>,
-    /// What had been counted when Envoy took the configuration in force: shares are of what came since.
+    /// What had been counted when Envoy took the configuration in force: shares are of what came
+    /// since.
     counted_before: Measured,
     title: String,
     is_live: bool,

@@ -69,7 +69,8 @@ pub struct PluginStatus {
 }
 
 impl PluginStatus {
-    /// Whether nothing is known to be wrong, and every proxy runs what is wanted as far as is known.
+    /// Whether nothing is known to be wrong, and every proxy runs what is wanted as far as is
+    /// known.
     pub fn is_good(&self) -> bool {
         let is_converged = self
             .converged

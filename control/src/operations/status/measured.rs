@@ -1,7 +1,7 @@
 //! Weights wanted beside shares measured, variant by variant.
 //!
-//! The filter counts its decisions by split, audience and variant (`sluice_decisions_total`). Whether
-//! they come from an Envoy's admin interface or from Prometheus is the caller's affair.
+//! The filter counts its decisions by split, audience and variant (`sluice_decisions_total`).
+//! Whether they come from an Envoy's admin interface or from Prometheus is the caller's affair.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
-//! Which proxies run which revision, from what Prometheus scraped of them: pure, from series to states.
+//! Which proxies run which revision, from what Prometheus scraped of them: pure, from series to
+//! states.
 //!
-//! A filter that was replaced leaves its gauges behind; only its ticks stop. So ticks decide whether a
-//! proxy has the filter at all, and the agent's own counters (Istio's pkg/wasm/monitoring.go) say what
-//! it last tried to fetch.
+//! A filter that was replaced leaves its gauges behind; only its ticks stop. So ticks decide
+//! whether a proxy has the filter at all, and the agent's own counters (Istio's
+//! pkg/wasm/monitoring.go) say what it last tried to fetch.
 
 use std::fmt;
 
@@ -13,8 +14,8 @@ use super::text;
 use crate::cluster::pods::Proxy;
 use crate::cluster::prometheus::Series;
 
-/// How far apart two samples of the ticks must be to tell. The filter counts each second and Envoy's
-/// statistics follow; chosen: three ticks.
+/// How far apart two samples of the ticks must be to tell. The filter counts each second and
+/// Envoy's statistics follow; chosen: three ticks.
 const TICKS_SECONDS: f64 = 3.0;
 
 /// What Prometheus has of the plugin's proxies.
@@ -212,8 +213,8 @@ enum Ticking {
     TooEarly,
 }
 
-/// Whether the ticks rose between the last scrape and one that is old enough to tell. A series that the last scrape
-/// lacks went away with its filter.
+/// Whether the ticks rose between the last scrape and one that is old enough to tell. A series that
+/// the last scrape lacks went away with its filter.
 fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
     let mut answer = Ticking::No;
     for series in series {

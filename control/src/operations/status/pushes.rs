@@ -1,5 +1,6 @@
-//! Which plugins must be pushed again, because proxies stay at an older revision: agents may forward
-//! updates out of order (istio/istio#53865), and then only another push brings the newest one.
+//! Which plugins must be pushed again, because proxies stay at an older revision: agents may
+//! forward updates out of order (istio/istio#53865), and then only another push brings the newest
+//! one.
 //!
 //! [`Pushes::overtaken`] only decides; [`push_again`] is the one effect. Who watches a status calls
 //! both after each look.
