@@ -1,0 +1,71 @@
+//! What comments and documents cite is in this repository: pages, their sections, and no design that is kept elsewhere.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::path::{Path, PathBuf};
+
+const FOLDERS: [&str; 6] = ["filter", "control", "e2e", "tools", "wasmplugin", "docs"];
+
+/// Words that cite documents which a reader of this repository does not have.
+fn is_citation_of_elsewhere(line: &str) -> bool {
+    let words = ["DESIGN", "ROLLOUTS", "STYLE"];
+    let is_page = |word: &str| [format!("{word} section"), format!("{word}.md")];
+    words
+        .iter()
+        .flat_map(|word| is_page(word))
+        .any(|page| line.contains(&page))
+        || line.contains(concat!("facts", "/"))
+}
+
+/// The page that a line cites, and the section that follows it in quotes: `docs/x.md, "Y"`.
+fn cited(line: &str) -> Option<(&str, Option<&str>)> {
+    let from = line.find("docs/")?;
+    let rest = line.get(from..)?;
+    let (page, after) = rest.split_at(rest.find(".md")? + ".md".len());
+    let section = after
+        .strip_prefix(", \"")
+        .and_then(|after| after.split_once('"'));
+    Some((page, section.map(|(section, _)| section)))
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && name != "target" {
+            files(&path, found);
+        }
+        let is_text = [".rs", ".md", ".mk", ".yaml", ".toml"];
+        if is_text.iter().any(|ending| name.ends_with(ending)) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_cited_page_and_section_is_here() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut sources: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "Makefile"]
+        .map(|page| root.join(page))
+        .to_vec();
+    for folder in FOLDERS {
+        files(&root.join(folder), &mut sources);
+    }
+    let this = Path::new(file!()).file_name();
+    sources.retain(|path| path.file_name() != this);
+    let mut citations = 0;
+    for path in sources {
+        for (line, number) in std::fs::read_to_string(&path).unwrap().lines().zip(1..) {
+            let at = format!("{}:{number}: {line}", path.display());
+            assert!(!is_citation_of_elsewhere(line), "{at}");
+            let Some((page, section)) = cited(line) else {
+                continue;
+            };
+            citations += 1;
+            let text = std::fs::read_to_string(root.join(page)).unwrap_or_default();
+            assert!(!text.is_empty(), "{at}: there is no {page}");
+            let is_there = |section: &str| text.contains(&format!("\n## {section}\n"));
+            assert!(section.is_none_or(is_there), "{at}: no such section");
+        }
+    }
+    assert!(citations > 10, "{citations} citations were read");
+}
