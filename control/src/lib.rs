@@ -6,6 +6,7 @@
 pub mod analyze;
 pub mod cluster;
 pub mod command;
+pub mod files;
 pub mod local;
 pub mod model;
 pub mod operations;

@@ -5,7 +5,6 @@ pub mod churn;
 pub mod input;
 pub mod plugin;
 pub mod refusal;
-pub(crate) mod replace;
 pub mod resources;
 pub mod schema;
 pub mod service;

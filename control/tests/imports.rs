@@ -32,7 +32,7 @@ struct Package {
 /// Names of packages that an import can begin with.
 const PACKAGES: [&str; 3] = ["sluice_core", "sluice", "proxy_wasm"];
 
-const BELOW_OPERATIONS: &[&str] = &["model", "analyze", "cluster", "store", "local"];
+const BELOW_OPERATIONS: &[&str] = &["model", "files", "analyze", "cluster", "store", "local"];
 
 const TREE: [Package; 3] = [
     Package {
@@ -52,15 +52,17 @@ const TREE: [Package; 3] = [
         layers: &[
             ("model", &[]),
             ("tls", &[]),
+            ("files", &["model"]),
             ("analyze", &["model"]),
             ("cluster", &["model"]),
-            ("local", &["model"]),
-            ("store", &["model", "cluster"]),
+            ("local", &["model", "files"]),
+            ("store", &["model", "files", "cluster"]),
             ("operations", BELOW_OPERATIONS),
             (
                 "command",
                 &[
                     "model",
+                    "files",
                     "analyze",
                     "cluster",
                     "store",

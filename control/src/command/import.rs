@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::outcome::Outcome;
 use crate::command::output;
-use crate::model::input;
+use crate::files;
 use crate::model::weights::WeightShare;
 use crate::operations::import::Imported;
 use sluice_core::plan::EVERYONE;
@@ -22,7 +22,7 @@ pub(super) struct Import {
 }
 
 pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
-    let imported = Imported::of(&input::documents(&arguments.file)?);
+    let imported = Imported::of(&files::documents(&arguments.file)?);
     for note in &imported.notes {
         output::note(note);
     }

@@ -6,7 +6,8 @@ use sluice_core::plan::Node;
 
 use super::outcome::Outcome;
 use crate::command::output;
-use crate::model::plugin::{self, Kind};
+use crate::files;
+use crate::model::plugin::Kind;
 use crate::model::service::ServiceRef;
 use crate::operations::render::{self, Rendered, Request, Routing};
 
@@ -69,7 +70,7 @@ pub(super) enum PluginKind {
 }
 
 pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
-    let plugin = plugin::plugin(&arguments.file)?;
+    let plugin = files::plugin(&arguments.file)?;
     let plan = plugin.plan(&Node::default())?;
     let rendered = render::render(&plugin, &plan, &arguments.request())?;
     if rendered.left_weights_out {

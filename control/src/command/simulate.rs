@@ -8,7 +8,7 @@ use super::arguments::{OutputArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::stores;
 use crate::command::output;
-use crate::model::input;
+use crate::files;
 use crate::operations::simulate::{
     Correlation, SimulatedChurn, SimulatedShare, SimulationReport, Users, simulate,
 };
@@ -46,11 +46,11 @@ pub(super) async fn run(arguments: &Simulate) -> anyhow::Result<Outcome> {
     let against = arguments
         .against
         .as_deref()
-        .map(|file| crate::model::plugin::plugin(file)?.plan(&Node::default()))
+        .map(|file| crate::files::plugin(file)?.plan(&Node::default()))
         .transpose()?;
     let users = match &arguments.ids {
         Some(file) => Users::Given(
-            input::text(file)?
+            files::text(file)?
                 .lines()
                 .filter(|id| !id.is_empty())
                 .map(Into::into)

@@ -6,7 +6,8 @@ use anyhow::bail;
 
 use super::arguments::{ClusterArgs, ScopeArgs, StoreArgs};
 use crate::cluster::{Address, Cluster};
-use crate::model::plugin::{self, Plugin};
+use crate::files;
+use crate::model::plugin::Plugin;
 use crate::operations::plugins::{self, TitledStore};
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
@@ -61,7 +62,7 @@ pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
 /// The configuration of a file or, without one, of the store.
 pub(super) async fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
     match file {
-        Some(file) => plugin::plugin(file),
+        Some(file) => files::plugin(file),
         None => Ok(one(arguments).await?.snapshot().await?.plugin),
     }
 }

@@ -6,7 +6,8 @@ use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
-use crate::model::{input, plugin};
+use crate::files;
+use crate::model::plugin;
 use crate::operations::validate::{PluginReport, Subject, ValidationReport, validate};
 use crate::store::kubernetes::Kubernetes;
 
@@ -53,11 +54,11 @@ pub(super) async fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
 
 /// Every plugin of a file, directory or stream, and everything beside them.
 fn read(file: &Path) -> anyhow::Result<Subject> {
-    let documents = input::documents(file)?;
+    let documents = files::documents(file)?;
     let plugins = plugin::plugins(documents.clone())?;
     if plugins.is_empty() {
         // Says what is accepted.
-        plugin::plugin(file)?;
+        files::plugin(file)?;
     }
     Ok(Subject { plugins, documents })
 }

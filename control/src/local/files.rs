@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sluice_core::plan::Plan;
 
 use super::upstream::Upstream;
-use crate::model::replace::replace;
+use crate::files::replace;
 
 /// The labels of the filter's metrics, as Istio's extraStatTags would name them.
 const LABELS: [&str; 6] = [

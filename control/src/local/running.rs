@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::replace::replace;
+use crate::files::replace;
 
 /// A `sluice dev` and the admin interface of its Envoy.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,11 +1,8 @@
-//! What people write, from files or standard input: YAML or JSON streams, as JSON values.
+//! What people write: YAML or JSON streams, as JSON values.
 //!
 //! A key that YAML takes for something else than text is refused here, where that is still visible;
-//! what a document means is [`crate::model::plugin`]'s. Files that only `sluice` itself writes are
-//! read where they are written.
-
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+//! what a document means is [`crate::model::plugin`]'s, and where its text comes from is
+//! [`crate::files`]'s.
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -36,17 +33,9 @@ impl Input {
     }
 }
 
-/// Why a file could not be read.
+/// Why a text could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// It is not there, or may not be read.
-    #[error("{path}: cannot be read")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
     /// It is no YAML.
     #[error("{path}: not YAML or JSON")]
     NotYaml {
@@ -65,60 +54,6 @@ pub enum InputError {
         /// What YAML reads it as.
         kind: &'static str,
     },
-}
-
-/// The text of a file, or of standard input for `-`.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn text(path: &Path) -> Result<String, InputError> {
-    let unreadable = |source| InputError::Unreadable {
-        path: name(path),
-        source,
-    };
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .map_err(unreadable)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
-}
-
-/// Every document of a file; of a directory, of each .yaml, .yml and .json file in it, in the order
-/// of their names.
-///
-/// # Errors
-/// The first file that cannot be read.
-pub fn documents(path: &Path) -> Result<Vec<Input>, InputError> {
-    if !path.is_dir() {
-        return parse(&name(path), &text(path)?);
-    }
-    let mut all = Vec::new();
-    for file in files(path)? {
-        all.extend(parse(&name(&file), &text(&file)?)?);
-    }
-    Ok(all)
-}
-
-fn files(directory: &Path) -> Result<Vec<PathBuf>, InputError> {
-    let unreadable = |source| InputError::Unreadable {
-        path: name(directory),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let is_document = path
-            .extension()
-            .is_some_and(|kind| ["yaml", "yml", "json"].iter().any(|known| kind == *known));
-        if is_document && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Every document of a text; empty ones are left out.
@@ -192,14 +127,6 @@ fn key_text(source: &str, key: yaml_serde::Value) -> Result<String, InputError> 
         yaml_serde::Value::Number(number) => refuse(number.to_string(), "a number"),
         yaml_serde::Value::Null => refuse("null".to_owned(), "null"),
         _ => refuse("that is a list or a map".to_owned(), "no name"),
-    }
-}
-
-fn name(path: &Path) -> String {
-    if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
     }
 }
 

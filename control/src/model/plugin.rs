@@ -4,8 +4,6 @@
 //! patch) are merged as the API server merges them: maps field by field, later ones over earlier
 //! ones, lists as a whole.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
@@ -13,7 +11,7 @@ use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
-use crate::model::input::{self, Input};
+use crate::model::input::Input;
 
 /// How a plugin configuration is wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,34 +123,6 @@ impl Plugin {
     }
 }
 
-/// The one plugin of a file, directory or standard input.
-///
-/// # Errors
-/// When nothing can be read, or there is no plugin, or more than one.
-pub fn plugin(path: &Path) -> anyhow::Result<Plugin> {
-    let inputs = input::documents(path)?;
-    let mut plugins = plugins(inputs)?;
-    match plugins.len() {
-        1 => Ok(plugins.remove(0)),
-        0 => bail!(
-            "{}: no plugin configuration; accepted: a WasmPlugin, a TrafficExtension, or the configuration itself (with `splits`)",
-            path.display()
-        ),
-        _ => {
-            let names: Vec<_> = plugins
-                .iter()
-                .map(|plugin| plugin.name.as_deref().unwrap_or("without a name"))
-                .collect();
-            bail!(
-                "{}: {} plugins ({}); accepted: one",
-                path.display(),
-                plugins.len(),
-                names.join(", ")
-            )
-        }
-    }
-}
-
 /// Every plugin among documents, each merged; other resources are left out.
 ///
 /// # Errors
@@ -233,7 +203,7 @@ mod tests {
     use super::*;
 
     fn read_all(text: &str) -> Vec<Plugin> {
-        plugins(input::parse("f", text).unwrap()).unwrap()
+        plugins(crate::model::input::parse("f", text).unwrap()).unwrap()
     }
 
     #[test]

@@ -11,7 +11,8 @@ use sluice_core::problem::Problem;
 
 use crate::analyze::{self, Findings, lint};
 use crate::cluster::plugins::routes;
-use crate::model::input::{self, Input};
+use crate::files;
+use crate::model::input::Input;
 use crate::model::plugin::Plugin;
 use crate::store::Store as _;
 use crate::store::directory::Directory;
@@ -32,7 +33,7 @@ impl Subject {
     /// # Errors
     /// When a file cannot be read.
     pub async fn of_directory(directory: &Directory) -> anyhow::Result<Self> {
-        let mut documents = input::documents(directory.path())?;
+        let mut documents = files::documents(directory.path())?;
         // `sluice` keeps the weights there itself, so those are no reason for a warning.
         documents.retain(|input| !input.source.ends_with("weights.yaml"));
         Ok(Self {

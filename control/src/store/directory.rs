@@ -16,9 +16,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::history::{self, Entry};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write, WriteError};
-use crate::model::input;
+use crate::files;
+use crate::files::replace;
 use crate::model::plugin::{self, Plugin, merge};
-use crate::model::replace::replace;
 use crate::model::weights::WeightSet;
 
 const PLUGIN: &str = "plugin.yaml";
@@ -81,7 +81,7 @@ impl Directory {
     }
 
     fn plugin(&self) -> anyhow::Result<Plugin> {
-        plugin::plugin(&self.path.join(PLUGIN))
+        files::plugin(&self.path.join(PLUGIN))
     }
 
     fn managed(&self) -> anyhow::Result<(WeightSet, Option<Plugin>)> {
@@ -89,7 +89,7 @@ impl Directory {
         if !path.exists() {
             return Ok((WeightSet::default(), None));
         }
-        let mut plugins = plugin::plugins(input::documents(&path)?)?;
+        let mut plugins = plugin::plugins(files::documents(&path)?)?;
         match plugins.len() {
             0 => Ok((WeightSet::default(), None)),
             1 => {
@@ -105,7 +105,7 @@ impl Directory {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let text = input::text(&path)?;
+        let text = files::text(&path)?;
         // A line that was cut short, by a full disk or by hand, must not cost the others.
         Ok(text
             .lines()

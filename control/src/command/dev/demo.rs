@@ -12,8 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use sluice_core::plan::Plan;
 use tokio::net::TcpListener;
 
+use crate::files::replace;
 use crate::local::Upstream;
-use crate::model::replace::replace;
 
 const PLUGIN: &str = r"# Served over plain HTTP, where browsers refuse Secure cookies: hence `secure: false` and a plain cookie name.
 # In a cluster, behind TLS, leave `cookie` out: the default is __Host-sluice, Secure.
