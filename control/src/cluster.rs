@@ -1,7 +1,7 @@
 //! A connection to a Kubernetes cluster, and what its refusals mean in words.
 //!
-//! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`managed_fields`]'s. Stores and operations use it;
-//! it decides nothing.
+//! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`managed_fields`]'s.
+//! Stores and operations use it; it decides nothing.
 
 mod connection;
 pub mod managed_fields;

@@ -1,7 +1,9 @@
-//! The control side of Sluice: what people type, the stores that percentages live in, the local playground.
+//! The control side of Sluice: what people type, the stores that percentages live in, the local
+//! playground.
 //!
 //! The way of a percentage: [`command`] → [`operations`] → [`model::change`] (what it would mean) →
-//! [`store`] (where it is kept) → a proxy. What a configuration means is the filter's own core, [`sluice_core`].
+//! [`store`] (where it is kept) → a proxy. What a configuration means is the filter's own core,
+//! [`sluice_core`].
 
 pub mod analyze;
 pub mod cluster;

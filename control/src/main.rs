@@ -1,4 +1,5 @@
-//! `sluice`: parses what was typed, runs it on the one runtime, and turns the result into an exit code.
+//! `sluice`: parses what was typed, runs it on the one runtime, and turns the result into an exit
+//! code.
 
 use std::process::ExitCode;
 
@@ -25,7 +26,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         name: user(),
         clock: jiff::Timestamp::now,
     };
-    // Two workers: connections go on while the command itself, which stays on this thread, waits for a file or decides.
+    // Two workers: connections go on while the command itself, which stays on this thread, waits
+    // for a file or decides.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,4 +1,5 @@
-//! What a plugin holds, what a change of it would mean, and what may be refused: pure, and below everything else here.
+//! What a plugin holds, what a change of it would mean, and what may be refused: pure, and below
+//! everything else here.
 
 pub mod change;
 pub mod churn;

@@ -1,7 +1,7 @@
 //! Where a plugin's configuration is kept: one trait, one subject a store.
 //!
-//! A store reads, lets the caller decide on what it read, and writes only that decision: what two writers decide at
-//! once is decided one after the other, so nothing is lost.
+//! A store reads, lets the caller decide on what it read, and writes only that decision: what two
+//! writers decide at once is decided one after the other, so nothing is lost.
 
 pub mod directory;
 pub mod history;
@@ -47,7 +47,8 @@ pub struct Write {
     pub splits: BTreeSet<String>,
     /// When it was decided.
     pub at: Timestamp,
-    /// Who decided it, as their own machine names them; a cluster writes the name that its API server knows instead.
+    /// Who decided it, as their own machine names them; a cluster writes the name that its API
+    /// server knows instead.
     pub by: String,
     /// The command that decided it, such as `set web canary=10`.
     pub command: String,
@@ -106,7 +107,8 @@ pub struct Updated {
     pub notes: Vec<Note>,
 }
 
-/// Why a write was not made, or not in full, where others are the reason: its caller may try again or take over.
+/// Why a write was not made, or not in full, where others are the reason: its caller may try again
+/// or take over.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Another process kept the directory locked.
@@ -211,8 +213,8 @@ pub trait Store: Send + Sync {
     /// When it cannot be read.
     fn history(&self) -> impl Future<Output = anyhow::Result<Vec<Entry>>> + Send;
 
-    /// Reads, decides, writes: what `decide` saw is what is replaced; where another writer came between, it decides
-    /// again on what that one wrote.
+    /// Reads, decides, writes: what `decide` saw is what is replaced; where another writer came
+    /// between, it decides again on what that one wrote.
     ///
     /// # Errors
     /// What `decide` refused, and when reading or writing failed; then nothing was written.

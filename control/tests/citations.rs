@@ -1,4 +1,5 @@
-//! What comments and documents cite is in this repository: pages, their sections, and no design that is kept elsewhere.
+//! What comments and documents cite is in this repository: pages, their sections, and no design
+//! that is kept elsewhere.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::path::{Path, PathBuf};

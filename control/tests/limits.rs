@@ -15,7 +15,8 @@ fn documented() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Every constant of the sources that holds a number, by name, with each value that it is declared with.
+/// Every constant of the sources that holds a number, by name, with each value that it is declared
+/// with.
 fn declared() -> BTreeMap<String, Vec<String>> {
     let mut constants: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for folder in ["../filter/core/src", "../filter/wasm/src", "src"] {

@@ -1,4 +1,5 @@
-//! The committed JSON Schema is the one that `sluice schema` prints, and names what the filter reads.
+//! The committed JSON Schema is the one that `sluice schema` prints, and names what the filter
+//! reads.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

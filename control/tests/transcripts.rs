@@ -1,6 +1,8 @@
-//! Transcripts of the CLI as people use it: each `$ command` of a file in transcripts/, and what it prints.
+//! Transcripts of the CLI as people use it: each `$ command` of a file in transcripts/, and what it
+//! prints.
 //!
-//! Commands run in order, in an empty folder, standard error and output together. `make golden` rewrites them.
+//! Commands run in order, in an empty folder, standard error and output together. `make golden`
+//! rewrites them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,7 +1,8 @@
 //! The HTTP client behind a cluster's requests: kube's own, but for one setting.
 //!
-//! kube's connector leaves Nagle's algorithm on: the first request behind a TLS handshake then waits for the API server's
-//! delayed acknowledgement, 40 ms that an abort does not have (measured 2026-11-20, `strace -r sluice abort`).
+//! kube's connector leaves Nagle's algorithm on: the first request behind a TLS handshake then
+//! waits for the API server's delayed acknowledgement, 40 ms that an abort does not have (measured
+//! 2026-11-20, `strace -r sluice abort`).
 
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;

@@ -1,4 +1,5 @@
-//! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
+//! `sluice abort`: explicit zeros for every audience and challenger, now, whatever else runs and
+//! whatever else is wrong.
 
 use anyhow::bail;
 

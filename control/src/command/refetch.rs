@@ -1,4 +1,5 @@
-//! `sluice refetch`: an annotation edit that makes the agents of stuck proxies fetch the module again.
+//! `sluice refetch`: an annotation edit that makes the agents of stuck proxies fetch the module
+//! again.
 
 use super::arguments::{ClusterArgs, ScopeArgs};
 use super::outcome::Outcome;

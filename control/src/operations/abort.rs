@@ -1,4 +1,5 @@
-//! Explicit zeros for every audience and challenger, now, whatever else runs and whatever else is wrong.
+//! Explicit zeros for every audience and challenger, now, whatever else runs and whatever else is
+//! wrong.
 
 use futures::StreamExt as _;
 use serde::Serialize;
@@ -10,7 +11,8 @@ use crate::model::change::{self, WeightChange, differences};
 use crate::model::weights::WeightSet;
 use crate::store::{Manner, Note, Snapshot, Store, Write};
 
-/// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers queue more.
+/// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers
+/// queue more.
 const AT_ONCE: usize = 32;
 
 /// Which weights become zero, and why.

@@ -1,8 +1,8 @@
-//! A change of weights or draws that waits for its turn and must not bring problems: what `set`, `redraw`, `rollback`
-//! and `promote` have in common.
+//! A change of weights or draws that waits for its turn and must not bring problems: what `set`,
+//! `redraw`, `rollback` and `promote` have in common.
 //!
-//! Each of them decides on other weights; here they are checked, described and written. An abort is no such change: it
-//! neither waits nor is refused.
+//! Each of them decides on other weights; here they are checked, described and written. An abort is
+//! no such change: it neither waits nor is refused.
 
 use serde::Serialize;
 use sluice_core::plan::{Node, Plan};
@@ -56,7 +56,8 @@ pub struct ChangeOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
-    /// It was. What is in force may be the same all the same: explicit zeros are then written where nothing was said.
+    /// It was. What is in force may be the same all the same: explicit zeros are then written where
+    /// nothing was said.
     Written,
     /// It was only described.
     DryRun,
@@ -83,7 +84,8 @@ pub(super) struct Subject<'a> {
     pub(super) command: String,
 }
 
-/// Makes the change that `decide` wants of what is there, as often as it takes until nobody writes in between.
+/// Makes the change that `decide` wants of what is there, as often as it takes until nobody writes
+/// in between.
 pub(super) async fn make(
     store: &impl Store,
     caller: &Caller,

@@ -22,8 +22,8 @@ pub enum Against<'a> {
 /// Which users would move.
 ///
 /// # Errors
-/// What the plugin does not have, problems that the weights would bring, a store that cannot be read, and a
-/// configuration that is unreadable as a whole.
+/// What the plugin does not have, problems that the weights would bring, a store that cannot be
+/// read, and a configuration that is unreadable as a whole.
 pub async fn diff(store: &impl Store, against: &Against<'_>) -> Result<Vec<Move>, OperationError> {
     let snapshot = store.snapshot().await?;
     let before = snapshot.plugin.plan(&Node::default())?;

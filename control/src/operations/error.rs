@@ -41,7 +41,8 @@ impl OperationError {
     }
 }
 
-/// Stores hand on what they got from the decision and from the cluster; its kind is found again here.
+/// Stores hand on what they got from the decision and from the cluster; its kind is found again
+/// here.
 impl From<anyhow::Error> for OperationError {
     fn from(error: anyhow::Error) -> Self {
         let error = match error.downcast::<Refusal>() {

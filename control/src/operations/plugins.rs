@@ -14,7 +14,8 @@ use crate::store::{AnyStore, Store as _};
 /// A store, and what results call it.
 #[derive(Clone, Debug)]
 pub struct TitledStore {
-    /// The plugin's kind, namespace and name; `None` where only one store is asked, and nobody wonders which.
+    /// The plugin's kind, namespace and name; `None` where only one store is asked, and nobody
+    /// wonders which.
     pub title: Option<String>,
     /// The store.
     pub store: AnyStore,

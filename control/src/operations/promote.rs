@@ -32,10 +32,12 @@ pub enum PromoteError {
     Target(OperationError),
 }
 
-/// Gives a split the weights that it has elsewhere, and zero to whatever has a weight here and none there.
+/// Gives a split the weights that it has elsewhere, and zero to whatever has a weight here and none
+/// there.
 ///
 /// # Errors
-/// A split that is not on both sides, problems that the change would bring, and a store that cannot be read or written.
+/// A split that is not on both sides, problems that the change would bring, and a store that cannot
+/// be read or written.
 pub async fn promote(
     (from, to): (&Side<impl Store>, &Side<impl Store>),
     caller: &Caller,

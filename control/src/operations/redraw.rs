@@ -6,11 +6,12 @@ use crate::model::change;
 use crate::model::weights::WeightSet;
 use crate::store::Store;
 
-/// Gives a split another draw: these letters or, without any, today's date, numbered from the second draw of a day on.
+/// Gives a split another draw: these letters or, without any, today's date, numbered from the
+/// second draw of a day on.
 ///
 /// # Errors
-/// A split that is not there or in the middle of a ramp, problems that the change would bring, and a store that cannot
-/// be read or written.
+/// A split that is not there or in the middle of a ramp, problems that the change would bring, and
+/// a store that cannot be read or written.
 pub async fn redraw(
     store: &impl Store,
     caller: &Caller,

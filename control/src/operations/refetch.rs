@@ -1,6 +1,7 @@
 //! Making the agents of a plugin's proxies fetch the module again.
 //!
-//! Agents do not retry a failed fetch by themselves; any push of the plugin makes them (measured on Istio 1.31).
+//! Agents do not retry a failed fetch by themselves; any push of the plugin makes them (measured on
+//! Istio 1.31).
 
 use super::{Caller, OperationError};
 use crate::store::kubernetes::Kubernetes;

@@ -11,8 +11,8 @@ use crate::store::history::Entry;
 /// Goes back to what a revision left; without one, to what was there before the last change.
 ///
 /// # Errors
-/// A revision that the history does not have, problems that the change would bring, and a store that cannot be read or
-/// written.
+/// A revision that the history does not have, problems that the change would bring, and a store
+/// that cannot be read or written.
 pub async fn rollback(
     store: &impl Store,
     caller: &Caller,

@@ -22,7 +22,8 @@ pub struct Setting<'a> {
 /// Sets the weights of one audience.
 ///
 /// # Errors
-/// What the plugin does not have, problems that the change would bring, and a store that cannot be read or written.
+/// What the plugin does not have, problems that the change would bring, and a store that cannot be
+/// read or written.
 pub async fn set(
     store: &impl Store,
     caller: &Caller,

@@ -1,5 +1,5 @@
-//! Operations on a directory, as a host other than the command line runs them: spawned, with a clock and a caller of
-//! its own.
+//! Operations on a directory, as a host other than the command line runs them: spawned, with a
+//! clock and a caller of its own.
 
 use std::path::Path;
 

@@ -26,7 +26,8 @@ pub struct ServedShare {
     pub percent: Percent,
 }
 
-/// The shares in every store; of one split where one is named, which then need not be in every plugin.
+/// The shares in every store; of one split where one is named, which then need not be in every
+/// plugin.
 ///
 /// # Errors
 /// The first store that cannot be read, and a split that is in none.

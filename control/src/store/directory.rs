@@ -1,11 +1,13 @@
-//! A directory as a store: `plugin.yaml` as applied, `weights.yaml` exactly the server-side-apply patch, and
-//! `history.jsonl`.
+//! A directory as a store: `plugin.yaml` as applied, `weights.yaml` exactly the server-side-apply
+//! patch, and `history.jsonl`.
 //!
-//! One writer at a time by a lock on `.sluice/lock`; each file is replaced by a rename, so a reader sees the old one or
-//! the new one. Weights are written before the history: if the process dies between them, the next write notices.
+//! One writer at a time by a lock on `.sluice/lock`; each file is replaced by a rename, so a reader
+//! sees the old one or the new one. Weights are written before the history: if the process dies
+//! between them, the next write notices.
 //!
-//! Files are read and written in place, not on a thread for blocking work: they are a few kilobytes, and handing them
-//! over would cost more than they take. Only the wait for the lock may be long, and it sleeps without blocking.
+//! Files are read and written in place, not on a thread for blocking work: they are a few
+//! kilobytes, and handing them over would cost more than they take. Only the wait for the lock may
+//! be long, and it sleeps without blocking.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -25,10 +27,12 @@ const PLUGIN: &str = "plugin.yaml";
 const WEIGHTS: &str = "weights.yaml";
 const HISTORY: &str = "history.jsonl";
 
-/// How long an abort waits for a writer before it writes anyway. Chosen: a write takes milliseconds.
+/// How long an abort waits for a writer before it writes anyway. Chosen: a write takes
+/// milliseconds.
 const ABORT_WAITS: Duration = Duration::from_millis(500);
 
-/// How long any other write waits before it gives up. Chosen: longer than any healthy writer, shorter than patience.
+/// How long any other write waits before it gives up. Chosen: longer than any healthy writer,
+/// shorter than patience.
 const WRITE_WAITS: Duration = Duration::from_secs(10);
 
 /// A directory with a plugin's configuration.
@@ -153,7 +157,8 @@ impl Directory {
             &self.path.join(WEIGHTS),
             yaml_serde::to_string(&patch)?.as_bytes(),
         )?;
-        // A history that cannot be read must not stop an abort; a line that cannot be read costs only itself.
+        // A history that cannot be read must not stop an abort; a line that cannot be read costs
+        // only itself.
         let mut entries = self.entries().unwrap_or_default();
         history::append(&mut entries, &snapshot.managed, write);
         let lines = entries

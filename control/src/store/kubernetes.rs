@@ -1,8 +1,10 @@
-//! A plugin in a cluster as a store: server-side apply of weights and draws, one field manager a split.
+//! A plugin in a cluster as a store: server-side apply of weights and draws, one field manager a
+//! split.
 //!
-//! A write carries the resourceVersion that it was decided on; where another writer came first (409), it is decided
-//! again on what that one wrote. An abort carries none and takes over every field it sets. The last change stands in an
-//! annotation of the same patch; the history is that of `revisions`.
+//! A write carries the resourceVersion that it was decided on; where another writer came first
+//! (409), it is decided again on what that one wrote. An abort carries none and takes over every
+//! field it sets. The last change stands in an annotation of the same patch; the history is that of
+//! `revisions`.
 
 mod revisions;
 mod split_change;
@@ -23,10 +25,12 @@ use crate::cluster::plugins::{self, Found};
 use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
 
-/// How long a write tries to get its turn among other writers. Chosen: a turn takes some milliseconds.
+/// How long a write tries to get its turn among other writers. Chosen: a turn takes some
+/// milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long an abort waits for its own name; the weights matter more. Chosen: one answer of a healthy API server.
+/// How long an abort waits for its own name; the weights matter more. Chosen: one answer of a
+/// healthy API server.
 const NAME_PATIENCE: Duration = Duration::from_millis(40);
 
 /// The annotation whose edit makes agents fetch the module again.
@@ -96,7 +100,8 @@ impl Kubernetes {
         }
     }
 
-    /// Edits an annotation, which makes istiod push the plugin again, and its agents fetch the module if they lack it.
+    /// Edits an annotation, which makes istiod push the plugin again, and its agents fetch the
+    /// module if they lack it.
     ///
     /// # Errors
     /// When there is no such plugin, or it may not be written.
@@ -153,7 +158,8 @@ impl Kubernetes {
         Ok((found?, name.ok().flatten()))
     }
 
-    /// Applies a write split by split, and remembers what was applied, also where another split's part was not.
+    /// Applies a write split by split, and remembers what was applied, also where another split's
+    /// part was not.
     async fn write(
         &self,
         found: &Found,
@@ -188,8 +194,8 @@ impl Kubernetes {
         }
     }
 
-    /// One split after another, each on what the one before it left. Several are tried without effect first, so that a
-    /// refusal of one changes none.
+    /// One split after another, each on what the one before it left. Several are tried without
+    /// effect first, so that a refusal of one changes none.
     async fn apply_in_turn(
         &self,
         found: &Found,

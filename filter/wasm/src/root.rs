@@ -1,8 +1,8 @@
 //! One configuration in one VM: taking it, sharing it with its requests, flushing what was counted.
 //!
 //! Envoy makes a new root context for each configuration and lets requests under way end on the old
-//! one. What is worth keeping between them lives in the VM ([`LAST`]); what fresh VMs need is kept by
-//! [`sluice_core::lifecycle`], which also says what is served and reported.
+//! one. What is worth keeping between them lives in the VM ([`LAST`]); what fresh VMs need is kept
+//! by [`sluice_core::lifecycle`], which also says what is served and reported.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

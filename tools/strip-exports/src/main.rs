@@ -1,7 +1,9 @@
-//! Removes the exports that the filter does not use from the linked module, and the code that only they reached.
+//! Removes the exports that the filter does not use from the linked module, and the code that only
+//! they reached.
 //!
-//! The SDK exports every callback of the ABI, and Envoy calls whatever is exported, for every body chunk too
-//! (docs/semantics.md, "In Envoy"). `make wasm` runs this after linking: `strip-exports IN OUT KEEP...`.
+//! The SDK exports every callback of the ABI, and Envoy calls whatever is exported, for every body
+//! chunk too (docs/semantics.md, "In Envoy"). `make wasm` runs this after linking: `strip-exports
+//! IN OUT KEEP...`.
 
 use anyhow::{Context as _, bail};
 

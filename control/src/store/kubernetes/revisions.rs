@@ -1,7 +1,7 @@
 //! The history of a plugin in a cluster: one ControllerRevision a change, owned by the plugin.
 //!
-//! A change's number is the plugin's generation after it: the API server counts it, so two writers never get the same
-//! one, and their order is the order in which the changes took effect.
+//! A change's number is the plugin's generation after it: the API server counts it, so two writers
+//! never get the same one, and their order is the order in which the changes took effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +33,8 @@ pub(super) async fn read(client: &Client, found: &Found) -> kube::Result<Vec<Ent
     Ok(revisions.into_iter().filter_map(entry).collect())
 }
 
-/// Remembers what was applied, with the plugin's generation after it, and forgets what is too old. The change is made
-/// already, so this never fails: it says what could not be remembered.
+/// Remembers what was applied, with the plugin's generation after it, and forgets what is too old.
+/// The change is made already, so this never fails: it says what could not be remembered.
 pub(super) async fn record(
     client: &Client,
     found: &Found,

@@ -1,4 +1,5 @@
-//! One split's part of a write: its patch, what is remembered of it, and what a conflict on it means.
+//! One split's part of a write: its patch, what is remembered of it, and what a conflict on it
+//! means.
 
 use std::collections::BTreeMap;
 
@@ -108,7 +109,8 @@ fn foreign(
     })
 }
 
-/// The fields that a server-side apply may not set, with their owners; none when the resourceVersion was the reason.
+/// The fields that a server-side apply may not set, with their owners; none when the
+/// resourceVersion was the reason.
 pub(super) fn conflicting(status: &kube::core::Status) -> Vec<OwnedField> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let conflicting = causes.filter(|cause| cause.reason == "FieldManagerConflict");
