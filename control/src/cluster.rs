@@ -97,9 +97,9 @@ async fn config(address: &Address) -> anyhow::Result<Config> {
         ..KubeConfigOptions::default()
     };
     if let Some(path) = &address.kubeconfig {
-        let found = Kubeconfig::read_from(path)
+        let kubeconfig = Kubeconfig::read_from(path)
             .with_context(|| format!("{}: no kubeconfig", path.display()))?;
-        return Config::from_custom_kubeconfig(found, &options)
+        return Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .with_context(|| format!("{}: no cluster can be read from it", path.display()));
     }

@@ -129,7 +129,7 @@ pub fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     file.as_file().sync_data().with_context(context)?;
     let permissions = std::fs::metadata(path).map_or_else(
         |_| std::os::unix::fs::PermissionsExt::from_mode(0o644),
-        |found| found.permissions(),
+        |replaced| replaced.permissions(),
     );
     file.as_file()
         .set_permissions(permissions)

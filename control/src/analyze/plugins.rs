@@ -44,11 +44,11 @@ fn module(title: &str, module: &Module, findings: &mut Findings) {
     }
     match module.fail_strategy.as_deref() {
         Some("FAIL_OPEN") => {}
-        found => findings.warning(
+        strategy => findings.warning(
             title,
             format!(
                 "failStrategy {}: where the module cannot be fetched, every request is answered 403; accepted: FAIL_OPEN",
-                found.unwrap_or("FAIL_CLOSE, the default")
+                strategy.unwrap_or("FAIL_CLOSE, the default")
             ),
         ),
     }

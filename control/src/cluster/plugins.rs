@@ -25,7 +25,7 @@ pub enum Scope {
 
 /// A plugin as the API server has it.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct LivePlugin {
     /// The resource.
     pub object: DynamicObject,
     /// Its configuration.
@@ -53,7 +53,7 @@ pub fn resource(kind: Kind) -> ApiResource {
     )
 }
 
-impl Found {
+impl LivePlugin {
     /// From what the API server sent.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Found {
     }
 
     /// `a/sluice`.
-    pub fn place(&self) -> String {
+    pub fn namespaced_name(&self) -> String {
         let metadata = &self.object.metadata;
         format!(
             "{}/{}",
@@ -121,12 +121,12 @@ impl Found {
 ///
 /// # Errors
 /// When neither kind can be listed; says why.
-pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<Found>> {
+pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<LivePlugin>> {
     let (wasm, extension) = tokio::join!(
         list(cluster, scope, Kind::WasmPlugin),
         list(cluster, scope, Kind::TrafficExtension)
     );
-    let mut found = match (wasm, extension) {
+    let mut live = match (wasm, extension) {
         (Ok(mut wasm), Ok(extension)) => {
             wasm.extend(extension);
             wasm
@@ -144,9 +144,9 @@ pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<Found>
             return Err(cluster.explain(doing(scope), error).into());
         }
     };
-    found.retain(Found::is_ours);
-    found.sort_by_key(Found::place);
-    Ok(found)
+    live.retain(LivePlugin::is_ours);
+    live.sort_by_key(LivePlugin::namespaced_name);
+    Ok(live)
 }
 
 fn doing(scope: &Scope) -> String {
@@ -160,7 +160,7 @@ fn is_absent_or_hidden(error: &kube::Error) -> bool {
     matches!(code(error), Some(403 | 404))
 }
 
-async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<Found>> {
+async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<LivePlugin>> {
     let resource = resource(kind);
     let api: Api<DynamicObject> = match scope {
         Scope::Namespace(namespace) => {
@@ -171,7 +171,7 @@ async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<
     let objects = api.list(&ListParams::default()).await?;
     Ok(objects
         .into_iter()
-        .filter_map(|object| Found::of(object, kind).ok())
+        .filter_map(|object| LivePlugin::of(object, kind).ok())
         .collect())
 }
 
@@ -180,7 +180,7 @@ async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<
 ///
 /// # Errors
 /// When there is none, or more than one; names them.
-pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<Found> {
+pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<LivePlugin> {
     let namespace = cluster.namespace();
     let scope = Scope::Namespace(namespace.to_owned());
     let Some(named) = named else {
@@ -190,13 +190,13 @@ pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<F
     let reads = kinds
         .iter()
         .map(|kind| read(cluster, namespace, *kind, name));
-    let (found, errors): (Vec<_>, Vec<_>) = futures::future::join_all(reads)
+    let (live, errors): (Vec<_>, Vec<_>) = futures::future::join_all(reads)
         .await
         .into_iter()
         .partition(Result::is_ok);
-    let found: Vec<Found> = found.into_iter().flatten().collect();
-    if !found.is_empty() {
-        return only(found, namespace);
+    let live: Vec<LivePlugin> = live.into_iter().flatten().collect();
+    if !live.is_empty() {
+        return only(live, namespace);
     }
     let errors: Vec<kube::Error> = errors.into_iter().filter_map(Result::err).collect();
     if let Some(error) = errors.into_iter().find(|error| code(error) != Some(404)) {
@@ -207,7 +207,7 @@ pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<F
     let others = ours(cluster, &scope).await?;
     let names: Vec<&str> = others
         .iter()
-        .filter_map(|found| found.plugin.name.as_deref())
+        .filter_map(|live| live.plugin.name.as_deref())
         .collect();
     bail!(
         "namespace {namespace} has no plugin {name:?}; {}",
@@ -224,17 +224,17 @@ pub async fn read(
     namespace: &str,
     kind: Kind,
     name: &str,
-) -> kube::Result<Found> {
+) -> kube::Result<LivePlugin> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(cluster.client().clone(), namespace, &resource(kind));
     let object = api.get(name).await?;
-    Found::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
+    LivePlugin::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
 }
 
 /// The routes and subsets in a plugin's namespace, as far as the account may see them and the
 /// cluster knows the kinds.
-pub async fn routes(cluster: &Cluster, found: &Found) -> Vec<Input> {
-    let namespace = found.object.metadata.namespace.as_deref();
+pub async fn routes(cluster: &Cluster, live: &LivePlugin) -> Vec<Input> {
+    let namespace = live.object.metadata.namespace.as_deref();
     let namespace = namespace.unwrap_or_default();
     let (services, rules, routes) = tokio::join!(
         documents::<istio::VirtualService>(cluster, namespace),
@@ -278,27 +278,27 @@ fn parse(named: &str) -> anyhow::Result<(Vec<Kind>, &str)> {
     }
 }
 
-fn only(mut found: Vec<Found>, namespace: &str) -> anyhow::Result<Found> {
-    match found.len() {
-        1 => Ok(found.remove(0)),
+fn only(mut live: Vec<LivePlugin>, namespace: &str) -> anyhow::Result<LivePlugin> {
+    match live.len() {
+        1 => Ok(live.remove(0)),
         0 => bail!(
             "namespace {namespace} has no plugin of ours, that is no WasmPlugin or TrafficExtension with `splits`; \
              name another namespace with -n, or see `sluice get -A`"
         ),
         _ => {
-            let names: Vec<String> = found
+            let names: Vec<String> = live
                 .iter()
-                .map(|found| {
+                .map(|live| {
                     format!(
                         "{}/{}",
-                        found.plugin.kind.name().to_lowercase(),
-                        found.plugin.name.as_deref().unwrap_or_default()
+                        live.plugin.kind.name().to_lowercase(),
+                        live.plugin.name.as_deref().unwrap_or_default()
                     )
                 })
                 .collect();
             bail!(
                 "namespace {namespace} has {} plugins of ours: {}; name one with --plugin",
-                found.len(),
+                live.len(),
                 names.join(", ")
             )
         }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
 use super::Cluster;
-use super::plugins::Found;
+use super::plugins::LivePlugin;
 use crate::model::plugin::Kind;
 use crate::model::resources::plugin::Scope;
 
@@ -36,8 +36,8 @@ pub enum Selection {
 }
 
 /// What a plugin selects, from its `selector` and `targetRefs`.
-pub fn selection(found: &Found) -> Selection {
-    let scope = match Scope::read(&found.object.data) {
+pub fn selection(live: &LivePlugin) -> Selection {
+    let scope = match Scope::read(&live.object.data) {
         Ok(scope) => scope,
         Err(error) => return Selection::Other(format!("a resource with {error}")),
     };
@@ -69,11 +69,11 @@ pub fn selection(found: &Found) -> Selection {
 /// The API server's.
 pub async fn selected(
     cluster: &Cluster,
-    found: &Found,
+    live: &LivePlugin,
     labels: &str,
     root_namespace: &str,
 ) -> kube::Result<Vec<Proxy>> {
-    let namespace = found
+    let namespace = live
         .object
         .metadata
         .namespace
@@ -116,15 +116,15 @@ fn proxy(pod: Pod) -> Proxy {
 
 /// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30
 /// and newer translate WasmPlugins.
-pub fn plugin_names(found: &Found) -> [String; 2] {
-    let metadata = &found.object.metadata;
+pub fn plugin_names(live: &LivePlugin) -> [String; 2] {
+    let metadata = &live.object.metadata;
     let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
     let plain = format!(
         "{}.{}",
         namespace.unwrap_or_default(),
         name.unwrap_or_default()
     );
-    match found.plugin.kind {
+    match live.plugin.kind {
         Kind::WasmPlugin => [format!("{plain}~istio-translated-wasmplugin"), plain],
         _ => [plain.clone(), plain],
     }

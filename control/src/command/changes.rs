@@ -51,11 +51,11 @@ pub(super) fn report(outcome: &ChangeOutcome) -> String {
 }
 
 /// `moves 5 % of web's everyone from stable to canary`.
-pub(super) fn sentence(found: &Move) -> String {
-    let percent = (found.percent * 1_000.0).round() / 1_000.0;
+pub(super) fn sentence(moved: &Move) -> String {
+    let percent = (moved.percent * 1_000.0).round() / 1_000.0;
     format!(
         "moves {percent} % of {}'s {} from {} to {}",
-        found.split, found.audience, found.from, found.to
+        moved.split, moved.audience, moved.from, moved.to
     )
 }
 

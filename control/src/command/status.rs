@@ -12,7 +12,7 @@ use anyhow::bail;
 
 use super::arguments::{Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores::Place;
+use super::stores::Backend;
 use super::{output, stores};
 use crate::cluster::Cluster;
 use crate::cluster::prometheus::Prometheus;
@@ -53,13 +53,13 @@ pub(super) struct Status {
 
 pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
     let is_everywhere = arguments.scope.all_namespaces;
-    match stores::place(&arguments.store).await? {
-        Place::Directory(directory) if is_everywhere => bail!(
+    match stores::backend(&arguments.store).await? {
+        Backend::Directory(directory) if is_everywhere => bail!(
             "-A and the directory {}; accepted: one of them",
             directory.path().display()
         ),
-        Place::Directory(directory) => of_directory(arguments, &directory).await,
-        Place::Cluster(cluster) => of_cluster(arguments, &cluster, caller).await,
+        Backend::Directory(directory) => of_directory(arguments, &directory).await,
+        Backend::Cluster(cluster) => of_cluster(arguments, &cluster, caller).await,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::kubernetes::Kubernetes;
 use crate::store::{AnyStore, Store as _};
 
 /// A place where configurations are kept.
-pub(super) enum Place {
+pub(super) enum Backend {
     /// A directory.
     Directory(Directory),
     /// A cluster.
@@ -23,7 +23,7 @@ pub(super) enum Place {
 
 /// Where the arguments point: a directory where one is named or the current one is one, else a
 /// cluster.
-pub(super) async fn place(arguments: &StoreArgs) -> anyhow::Result<Place> {
+pub(super) async fn backend(arguments: &StoreArgs) -> anyhow::Result<Backend> {
     let is_cluster_named = arguments.cluster != ClusterArgs::default();
     match &arguments.dir {
         Some(dir) if is_cluster_named => bail!(
@@ -31,11 +31,11 @@ pub(super) async fn place(arguments: &StoreArgs) -> anyhow::Result<Place> {
              accepted: one of them",
             dir.display()
         ),
-        Some(dir) => Ok(Place::Directory(Directory::open(dir)?)),
+        Some(dir) => Ok(Backend::Directory(Directory::open(dir)?)),
         None if !is_cluster_named && Path::new("plugin.yaml").is_file() => {
-            Ok(Place::Directory(Directory::open(Path::new("."))?))
+            Ok(Backend::Directory(Directory::open(Path::new("."))?))
         }
-        None => Ok(Place::Cluster(cluster(&arguments.cluster).await?)),
+        None => Ok(Backend::Cluster(cluster(&arguments.cluster).await?)),
     }
 }
 
@@ -51,9 +51,9 @@ pub(super) async fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> 
 
 /// The one store that the arguments name.
 pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
-    Ok(match place(arguments).await? {
-        Place::Directory(directory) => AnyStore::Directory(directory),
-        Place::Cluster(cluster) => {
+    Ok(match backend(arguments).await? {
+        Backend::Directory(directory) => AnyStore::Directory(directory),
+        Backend::Cluster(cluster) => {
             AnyStore::Kubernetes(Kubernetes::new(cluster, arguments.cluster.plugin.clone()))
         }
     })
@@ -93,6 +93,6 @@ pub(super) async fn some(
         title: Some(title),
         store: AnyStore::Kubernetes(store),
     };
-    let found = everywhere(&arguments.cluster).await?;
-    Ok(found.into_iter().map(titled).collect())
+    let stores = everywhere(&arguments.cluster).await?;
+    Ok(stores.into_iter().map(titled).collect())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores::Place;
+use super::stores::Backend;
 use super::{output, stores};
 use crate::files;
 use crate::model::plugin;
@@ -66,16 +66,16 @@ fn read(file: &Path) -> anyhow::Result<Subject> {
 /// The store's plugin, or with -A every one of the cluster, and the routes beside them.
 async fn stored(arguments: &Validate) -> anyhow::Result<Subject> {
     if arguments.scope.all_namespaces {
-        let found = stores::everywhere(&arguments.store.cluster).await?;
-        let stores: Vec<Kubernetes> = found.into_iter().map(|(_, store)| store).collect();
+        let everywhere = stores::everywhere(&arguments.store.cluster).await?;
+        let stores: Vec<Kubernetes> = everywhere.into_iter().map(|(_, store)| store).collect();
         return Subject::of_cluster(&stores).await;
     }
-    match stores::place(&arguments.store).await? {
-        Place::Cluster(cluster) => {
+    match stores::backend(&arguments.store).await? {
+        Backend::Cluster(cluster) => {
             let plugin = arguments.store.cluster.plugin.clone();
             Subject::of_cluster(&[Kubernetes::new(cluster, plugin)]).await
         }
-        Place::Directory(directory) => Subject::of_directory(&directory).await,
+        Backend::Directory(directory) => Subject::of_directory(&directory).await,
     }
 }
 

@@ -26,14 +26,14 @@ pub struct TitledStore {
 /// # Errors
 /// When there is none, or they cannot be listed.
 pub async fn everywhere(cluster: &Cluster) -> Result<Vec<(String, Kubernetes)>, OperationError> {
-    let found = ours(cluster, &Scope::Everywhere).await?;
-    if found.is_empty() {
+    let live = ours(cluster, &Scope::Everywhere).await?;
+    if live.is_empty() {
         return Err(OperationError::NoPlugin);
     }
-    let titled = found.iter().map(|found| {
+    let titled = live.iter().map(|live| {
         (
-            found.plugin.source.clone(),
-            Kubernetes::of(cluster.clone(), found),
+            live.plugin.source.clone(),
+            Kubernetes::of(cluster.clone(), live),
         )
     });
     Ok(titled.collect())

@@ -49,12 +49,12 @@ impl Subject {
     pub async fn of_cluster(stores: &[Kubernetes]) -> anyhow::Result<Self> {
         let mut subject = Self::default();
         for store in stores {
-            let found = store.read().await?;
-            subject.documents.push(found.resource()?);
+            let live = store.read().await?;
+            subject.documents.push(live.resource()?);
             subject
                 .documents
-                .extend(routes(store.cluster(), &found).await);
-            subject.plugins.push(found.plugin);
+                .extend(routes(store.cluster(), &live).await);
+            subject.plugins.push(live.plugin);
         }
         Ok(subject)
     }

@@ -45,21 +45,21 @@ fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightChan
 
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last
 /// [`KEPT`].
-pub fn append(history: &mut Vec<Entry>, found: &WeightSet, write: &Write) {
+pub fn append(history: &mut Vec<Entry>, existing: &WeightSet, write: &Write) {
     let at = time(write.at);
     let recorded = history
         .last()
         .map(|entry| entry.after.clone())
         .unwrap_or_default();
-    if recorded != *found {
+    if recorded != *existing {
         history.push(Entry {
             revision: next_revision(history),
             at: at.clone(),
             by: "unknown".to_owned(),
             command: "(changed without sluice)".to_owned(),
             reason: None,
-            changes: differences(&recorded, found),
-            after: found.clone(),
+            changes: differences(&recorded, existing),
+            after: existing.clone(),
         });
     }
     history.push(Entry {
@@ -68,7 +68,7 @@ pub fn append(history: &mut Vec<Entry>, found: &WeightSet, write: &Write) {
         by: write.by.clone(),
         command: write.command.clone(),
         reason: write.reason.clone(),
-        changes: differences(found, &write.managed),
+        changes: differences(existing, &write.managed),
         after: write.managed.clone(),
     });
     let surplus = history.len().saturating_sub(KEPT);

@@ -21,7 +21,7 @@ use super::history::Entry;
 use super::{
     Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
 };
-use crate::cluster::plugins::{self, Found};
+use crate::cluster::plugins::{self, LivePlugin};
 use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
 
@@ -43,7 +43,7 @@ const OWN_MANAGER: &str = "sluice";
 #[derive(Clone, Debug)]
 enum Target {
     /// The only one of ours in the namespace, or this one in it.
-    Found(Option<String>),
+    Named(Option<String>),
     /// This one.
     Known(Kind, String, String),
 }
@@ -60,16 +60,16 @@ impl Kubernetes {
     pub const fn new(cluster: Cluster, plugin: Option<String>) -> Self {
         Self {
             cluster,
-            target: Target::Found(plugin),
+            target: Target::Named(plugin),
         }
     }
 
     /// A plugin that was found.
-    pub fn of(cluster: Cluster, found: &Found) -> Self {
-        let metadata = &found.object.metadata;
+    pub fn of(cluster: Cluster, live: &LivePlugin) -> Self {
+        let metadata = &live.object.metadata;
         let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
         let target = Target::Known(
-            found.plugin.kind,
+            live.plugin.kind,
             namespace.unwrap_or_default(),
             name.unwrap_or_default(),
         );
@@ -85,9 +85,9 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub async fn read(&self) -> anyhow::Result<Found> {
+    pub async fn read(&self) -> anyhow::Result<LivePlugin> {
         match &self.target {
-            Target::Found(named) => plugins::the_one(&self.cluster, named.as_deref()).await,
+            Target::Named(named) => plugins::the_one(&self.cluster, named.as_deref()).await,
             Target::Known(kind, namespace, name) => {
                 plugins::read(&self.cluster, namespace, *kind, name)
                     .await
@@ -105,26 +105,26 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When there is no such plugin, or it may not be written.
-    pub async fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<Found> {
-        let found = self.read().await?;
+    pub async fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<LivePlugin> {
+        let live = self.read().await?;
         let annotation = (REFETCH.to_owned(), now.to_string());
         let metadata = ObjectMeta {
             annotations: Some(BTreeMap::from([annotation])),
-            uid: found.object.metadata.uid.clone(),
+            uid: live.object.metadata.uid.clone(),
             ..ObjectMeta::default()
         };
-        let patch = found.plugin.patch(metadata, None)?;
+        let patch = live.plugin.patch(metadata, None)?;
         let parameters = PatchParams::apply(OWN_MANAGER).force();
         let sent = self
-            .api(&found)
-            .patch(&name(&found), &parameters, &Patch::Apply(patch))
+            .api(&live)
+            .patch(&name(&live), &parameters, &Patch::Apply(patch))
             .await;
-        sent.map_err(|error| self.cluster.explain(found.plugin.source.clone(), error))?;
-        Ok(found)
+        sent.map_err(|error| self.cluster.explain(live.plugin.source.clone(), error))?;
+        Ok(live)
     }
 
-    fn api(&self, found: &Found) -> Api<DynamicObject> {
-        let namespace = found
+    fn api(&self, live: &LivePlugin) -> Api<DynamicObject> {
+        let namespace = live
             .object
             .metadata
             .namespace
@@ -133,7 +133,7 @@ impl Kubernetes {
         Api::namespaced_with(
             self.cluster.client().clone(),
             namespace,
-            &plugins::resource(found.plugin.kind),
+            &plugins::resource(live.plugin.kind),
         )
     }
 
@@ -147,31 +147,31 @@ impl Kubernetes {
     }
 
     /// The plugin, and who asks where that is known in time, read at once.
-    async fn read_as(&self, urgency: Urgency) -> anyhow::Result<(Found, Option<String>)> {
+    async fn read_as(&self, urgency: Urgency) -> anyhow::Result<(LivePlugin, Option<String>)> {
         let patience = if urgency == Urgency::Now {
             NAME_PATIENCE
         } else {
             PATIENCE
         };
         let name = tokio::time::timeout(patience, self.whoami());
-        let (found, name) = tokio::join!(self.read(), name);
-        Ok((found?, name.ok().flatten()))
+        let (live, name) = tokio::join!(self.read(), name);
+        Ok((live?, name.ok().flatten()))
     }
 
     /// Applies a write split by split, and remembers what was applied, also where another split's
     /// part was not.
     async fn write(
         &self,
-        found: &Found,
+        live: &LivePlugin,
         before: &Snapshot,
         write: &Write,
         manner: Manner,
     ) -> Result<Vec<Note>, Failure> {
-        let changes = changes(found, before, write);
+        let changes = changes(live, before, write);
         let results = match manner.urgency {
-            Urgency::Now => self.apply_at_once(found, &changes).await,
+            Urgency::Now => self.apply_at_once(live, &changes).await,
             Urgency::InTurn => {
-                self.apply_in_turn(found, &changes, manner.others_fields)
+                self.apply_in_turn(live, &changes, manner.others_fields)
                     .await
             }
         };
@@ -180,7 +180,7 @@ impl Kubernetes {
             .zip(&results)
             .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
             .collect();
-        let notes = revisions::record(self.cluster.client(), found, &applied).await;
+        let notes = revisions::record(self.cluster.client(), live, &applied).await;
         match worst(results) {
             None => Ok(notes),
             Some(Failure::Refused(source)) if !applied.is_empty() => {
@@ -198,16 +198,16 @@ impl Kubernetes {
     /// effect first, so that a refusal of one changes none.
     async fn apply_in_turn(
         &self,
-        found: &Found,
+        live: &LivePlugin,
         changes: &[SplitChange],
         others_fields: OthersFields,
     ) -> Vec<Result<Option<i64>, Failure>> {
-        let mut version = found.object.metadata.resource_version.clone();
+        let mut version = live.object.metadata.resource_version.clone();
         if changes.len() > 1 {
             for change in changes {
                 let version = version.as_deref();
                 if let Err(failure) = self
-                    .apply(found, change, version, others_fields, Effect::None)
+                    .apply(live, change, version, others_fields, Effect::None)
                     .await
                 {
                     return vec![Err(failure)];
@@ -218,7 +218,7 @@ impl Kubernetes {
         for change in changes {
             let decided_on = version.as_deref();
             match self
-                .apply(found, change, decided_on, others_fields, Effect::Written)
+                .apply(live, change, decided_on, others_fields, Effect::Written)
                 .await
             {
                 Ok(object) => {
@@ -237,12 +237,12 @@ impl Kubernetes {
     /// Every split at once, on whatever is there; all are tried.
     async fn apply_at_once(
         &self,
-        found: &Found,
+        live: &LivePlugin,
         changes: &[SplitChange],
     ) -> Vec<Result<Option<i64>, Failure>> {
         let sent: Vec<_> = changes
             .iter()
-            .map(|change| self.apply(found, change, None, OthersFields::TakeOver, Effect::Written))
+            .map(|change| self.apply(live, change, None, OthersFields::TakeOver, Effect::Written))
             .collect();
         let answers = futures::stream::iter(sent).buffered(8);
         answers
@@ -253,31 +253,31 @@ impl Kubernetes {
 
     async fn apply(
         &self,
-        found: &Found,
+        live: &LivePlugin,
         change: &SplitChange,
         version: Option<&str>,
         others_fields: OthersFields,
         effect: Effect,
     ) -> Result<DynamicObject, Failure> {
         let patch = change
-            .patch(found, version)
+            .patch(live, version)
             .map_err(|error| Failure::Refused(error.into()))?;
         let mut parameters =
             PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
         parameters.force = others_fields == OthersFields::TakeOver;
         parameters.dry_run = effect == Effect::None;
         let sent = self
-            .api(found)
-            .patch(&name(found), &parameters, &Patch::Apply(&patch))
+            .api(live)
+            .patch(&name(live), &parameters, &Patch::Apply(&patch))
             .await;
         sent.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 409 => match conflicting(&status) {
                 fields if fields.is_empty() => Failure::Overtaken,
-                fields => Failure::Refused(conflict(found, change, fields).into()),
+                fields => Failure::Refused(conflict(live, change, fields).into()),
             },
             error => Failure::Refused(
                 self.cluster
-                    .explain(found.plugin.source.clone(), error)
+                    .explain(live.plugin.source.clone(), error)
                     .into(),
             ),
         })
@@ -290,11 +290,11 @@ impl Store for Kubernetes {
     }
 
     async fn history(&self) -> anyhow::Result<Vec<Entry>> {
-        let found = self.read().await?;
-        let entries = revisions::read(self.cluster.client(), &found).await;
+        let live = self.read().await?;
+        let entries = revisions::read(self.cluster.client(), &live).await;
         entries.map_err(|error| {
             self.cluster
-                .explain(format!("history of {}", found.plugin.source), error)
+                .explain(format!("history of {}", live.plugin.source), error)
                 .into()
         })
     }
@@ -302,8 +302,8 @@ impl Store for Kubernetes {
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
         let began = Instant::now();
         loop {
-            let (found, name) = self.read_as(manner.urgency).await?;
-            let before = snapshot(&found);
+            let (live, name) = self.read_as(manner.urgency).await?;
+            let before = snapshot(&live);
             let Some(mut write) = decide(&before)? else {
                 return Ok(Updated {
                     before,
@@ -312,7 +312,7 @@ impl Store for Kubernetes {
                 });
             };
             write.by = name.unwrap_or(write.by);
-            match self.write(&found, &before, &write, manner).await {
+            match self.write(&live, &before, &write, manner).await {
                 Ok(notes) => {
                     return Ok(Updated {
                         before,
@@ -326,7 +326,7 @@ impl Store for Kubernetes {
                     tokio::time::sleep(Duration::from_millis(apart)).await;
                 }
                 Err(Failure::Overtaken) => {
-                    let (plugin, seconds) = (found.plugin.source, PATIENCE.as_secs());
+                    let (plugin, seconds) = (live.plugin.source, PATIENCE.as_secs());
                     return Err(WriteError::Overtaken { plugin, seconds }.into());
                 }
                 Err(Failure::Refused(error)) => return Err(error),
@@ -335,20 +335,17 @@ impl Store for Kubernetes {
     }
 }
 
-fn snapshot(found: &Found) -> Snapshot {
-    let managed = managed_fields::managed(
-        &found.object.metadata,
-        found.plugin.kind,
-        &found.plugin.config,
-    );
+fn snapshot(live: &LivePlugin) -> Snapshot {
+    let managed =
+        managed_fields::managed(&live.object.metadata, live.plugin.kind, &live.plugin.config);
     Snapshot {
-        plugin: found.plugin.clone(),
+        plugin: live.plugin.clone(),
         managed,
     }
 }
 
-fn name(found: &Found) -> String {
-    found.object.metadata.name.clone().unwrap_or_default()
+fn name(live: &LivePlugin) -> String {
+    live.object.metadata.name.clone().unwrap_or_default()
 }
 
 /// Why a patch came to nothing.

@@ -14,7 +14,7 @@ use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
 use super::proxies::{Scraped, State, is_of};
 use super::text;
 use crate::cluster::Cluster;
-use crate::cluster::plugins::{self, Found, Scope};
+use crate::cluster::plugins::{self, LivePlugin, Scope};
 use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
 use crate::cluster::prometheus::{Prometheus, Series};
 
@@ -65,7 +65,7 @@ pub struct PluginStatus {
     /// Weights and shares.
     pub weights: Vec<WeightRow>,
     #[serde(skip)]
-    pub(super) found: Found,
+    pub(super) live: LivePlugin,
 }
 
 impl PluginStatus {
@@ -125,13 +125,13 @@ impl Serialize for Unknown {
 /// # Errors
 /// When there is no such plugin, or the API server or Prometheus does not answer.
 pub async fn statuses(cluster: &Cluster, query: &Query<'_>) -> anyhow::Result<Vec<PluginStatus>> {
-    let found = match query.plugins {
+    let live = match query.plugins {
         Plugins::All => plugins::ours(cluster, &Scope::Everywhere).await?,
         Plugins::One(named) => vec![plugins::the_one(cluster, named).await?],
     };
     let mut statuses = Vec::new();
-    for found in found {
-        statuses.push(status(cluster, query, found).await?);
+    for live in live {
+        statuses.push(status(cluster, query, live).await?);
     }
     Ok(statuses)
 }
@@ -139,15 +139,15 @@ pub async fn statuses(cluster: &Cluster, query: &Query<'_>) -> anyhow::Result<Ve
 async fn status(
     cluster: &Cluster,
     query: &Query<'_>,
-    found: Found,
+    live: LivePlugin,
 ) -> anyhow::Result<PluginStatus> {
-    let plan = found.plugin.plan(&Node {
-        namespace: found.plugin.namespace.clone(),
+    let plan = live.plugin.plan(&Node {
+        namespace: live.plugin.namespace.clone(),
         ..Node::default()
     })?;
-    let (proxies, mut unknown) = match selection(&found) {
+    let (proxies, mut unknown) = match selection(&live) {
         Selection::Labels(labels) => {
-            let proxies = selected(cluster, &found, &labels, query.root_namespace)
+            let proxies = selected(cluster, &live, &labels, query.root_namespace)
                 .await
                 .map_err(|error| cluster.explain("the pods that the plugin selects", error))?;
             (Some(proxies), Vec::new())
@@ -157,7 +157,7 @@ async fn status(
     let in_force = match query.prometheus {
         Some(prometheus) => {
             let proxies = proxies.as_deref().unwrap_or_default();
-            Some(in_force(prometheus, query.window, &found, &plan, proxies).await?)
+            Some(in_force(prometheus, query.window, &live, &plan, proxies).await?)
         }
         None => {
             unknown.push(Unknown::InForce);
@@ -172,7 +172,7 @@ async fn status(
             .count()
     });
     Ok(PluginStatus {
-        plugin: found.plugin.source.clone(),
+        plugin: live.plugin.source.clone(),
         wanted_revision: plan.revision().to_string(),
         selected: proxies.as_ref().map(Vec::len),
         converged,
@@ -180,7 +180,7 @@ async fn status(
         unknown,
         problems: plan.problems().to_vec(),
         weights: rows(&plan, measured.as_ref()),
-        found,
+        live,
     })
 }
 
@@ -188,11 +188,11 @@ async fn status(
 async fn in_force(
     prometheus: &Prometheus,
     window: &str,
-    found: &Found,
+    live: &LivePlugin,
     plan: &Plan,
     proxies: &[Proxy],
 ) -> anyhow::Result<(Vec<ProxyStatus>, Measured)> {
-    let scraped = scraped(prometheus, found).await?;
+    let scraped = scraped(prometheus, live).await?;
     let measured = shares(prometheus, window, proxies).await?;
     let state = |proxy: &Proxy| ProxyStatus {
         namespace: proxy.namespace.clone(),
@@ -202,8 +202,8 @@ async fn in_force(
     Ok((proxies.iter().map(state).collect(), measured))
 }
 
-async fn scraped(prometheus: &Prometheus, found: &Found) -> anyhow::Result<Scraped> {
-    let names = plugin_names(found).map(|name| name.replace('.', "\\\\."));
+async fn scraped(prometheus: &Prometheus, live: &LivePlugin) -> anyhow::Result<Scraped> {
+    let names = plugin_names(live).map(|name| name.replace('.', "\\\\."));
     let plugin = format!("sluice_plugin=~\"{}\"", names.join("|"));
     let revisions = format!("sluice_config_revision{{{plugin}}}[{LOOK_BACK}]");
     let valid = format!("sluice_config_valid{{{plugin}}}");

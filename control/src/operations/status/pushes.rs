@@ -92,7 +92,7 @@ pub async fn push_again(
     status: &PluginStatus,
     caller: &Caller,
 ) -> Result<(), OperationError> {
-    let store = Kubernetes::of(cluster.clone(), &status.found);
+    let store = Kubernetes::of(cluster.clone(), &status.live);
     refetch(&store, caller).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 
 use super::split_change::SplitChange;
 use crate::cluster::code;
-use crate::cluster::plugins::Found;
+use crate::cluster::plugins::LivePlugin;
 use crate::model::plugin::API_VERSION;
 use crate::store::Note;
 use crate::store::history::{Entry, KEPT};
@@ -22,8 +22,8 @@ use crate::store::history::{Entry, KEPT};
 const PLUGIN: &str = "sluice.dev/plugin-uid";
 
 /// Every change that is remembered, oldest first.
-pub(super) async fn read(client: &Client, found: &Found) -> kube::Result<Vec<Entry>> {
-    let mut revisions = list(client, found).await?;
+pub(super) async fn read(client: &Client, live: &LivePlugin) -> kube::Result<Vec<Entry>> {
+    let mut revisions = list(client, live).await?;
     revisions.sort_by_key(|revision| revision.revision);
     let entry = |revision: ControllerRevision| {
         let mut entry: Entry = serde_json::from_value(revision.data?.0).ok()?;
@@ -37,13 +37,13 @@ pub(super) async fn read(client: &Client, found: &Found) -> kube::Result<Vec<Ent
 /// The change is made already, so this never fails: it says what could not be remembered.
 pub(super) async fn record(
     client: &Client,
-    found: &Found,
+    live: &LivePlugin,
     applied: &[(&SplitChange, Option<i64>)],
 ) -> Vec<Note> {
     if applied.is_empty() {
         return Vec::new();
     }
-    let before = found.object.metadata.generation.unwrap_or_default();
+    let before = live.object.metadata.generation.unwrap_or_default();
     let foreign = applied
         .iter()
         .filter_map(|(change, _)| Some((before, change.foreign.as_ref()?)));
@@ -58,11 +58,11 @@ pub(super) async fn record(
         .chain(silent)
         .filter(|(number, _)| known.insert(*number));
     for (number, entry) in foreign.chain(own) {
-        if let Err(error) = create(client, found, number, entry).await {
+        if let Err(error) = create(client, live, number, entry).await {
             return vec![not_remembered(&error)];
         }
     }
-    match forget(client, found).await {
+    match forget(client, live).await {
         Ok(()) => Vec::new(),
         Err(error) if code(&error) == Some(403) => Vec::new(),
         Err(error) => vec![Note::NotForgotten {
@@ -82,8 +82,13 @@ fn not_remembered(error: &kube::Error) -> Note {
     }
 }
 
-async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> kube::Result<()> {
-    let metadata = &found.object.metadata;
+async fn create(
+    client: &Client,
+    live: &LivePlugin,
+    number: i64,
+    entry: &Entry,
+) -> kube::Result<()> {
+    let metadata = &live.object.metadata;
     let (name, uid) = (
         metadata.name.clone().unwrap_or_default(),
         metadata.uid.clone().unwrap_or_default(),
@@ -92,7 +97,7 @@ async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> k
     entry.revision = u64::try_from(number).unwrap_or_default();
     let owner = OwnerReference {
         api_version: API_VERSION.to_owned(),
-        kind: found.plugin.kind.name().to_owned(),
+        kind: live.plugin.kind.name().to_owned(),
         name: name.clone(),
         uid: uid.clone(),
         ..OwnerReference::default()
@@ -111,7 +116,7 @@ async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> k
         )),
         revision: number,
     };
-    match api(client, found)
+    match api(client, live)
         .create(&PostParams::default(), &revision)
         .await
     {
@@ -122,13 +127,13 @@ async fn create(client: &Client, found: &Found, number: i64, entry: &Entry) -> k
     }
 }
 
-async fn forget(client: &Client, found: &Found) -> kube::Result<()> {
-    let mut revisions = list(client, found).await?;
+async fn forget(client: &Client, live: &LivePlugin) -> kube::Result<()> {
+    let mut revisions = list(client, live).await?;
     revisions.sort_by_key(|revision| revision.revision);
     let surplus = revisions.len().saturating_sub(KEPT);
     for revision in revisions.into_iter().take(surplus) {
         let name = revision.metadata.name.unwrap_or_default();
-        match api(client, found)
+        match api(client, live)
             .delete(&name, &DeleteParams::default())
             .await
         {
@@ -140,17 +145,16 @@ async fn forget(client: &Client, found: &Found) -> kube::Result<()> {
     Ok(())
 }
 
-async fn list(client: &Client, found: &Found) -> kube::Result<Vec<ControllerRevision>> {
-    let uid = found.object.metadata.uid.as_deref().unwrap_or_default();
+async fn list(client: &Client, live: &LivePlugin) -> kube::Result<Vec<ControllerRevision>> {
+    let uid = live.object.metadata.uid.as_deref().unwrap_or_default();
     let selected = ListParams::default().labels(&format!("{PLUGIN}={uid}"));
-    Ok(api(client, found).list(&selected).await?.items)
+    Ok(api(client, live).list(&selected).await?.items)
 }
 
-fn api(client: &Client, found: &Found) -> Api<ControllerRevision> {
+fn api(client: &Client, live: &LivePlugin) -> Api<ControllerRevision> {
     Api::namespaced(
         client.clone(),
-        found
-            .object
+        live.object
             .metadata
             .namespace
             .as_deref()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
-use crate::cluster::plugins::Found;
+use crate::cluster::plugins::LivePlugin;
 use crate::model::change::differences;
 use crate::model::weights::WeightSet;
 use crate::store::history::{self, Entry};
@@ -29,7 +29,11 @@ pub(super) struct SplitChange {
 
 impl SplitChange {
     /// The server-side-apply patch; with a resourceVersion, of nothing but that version.
-    pub(super) fn patch(&self, found: &Found, version: Option<&str>) -> serde_json::Result<Value> {
+    pub(super) fn patch(
+        &self,
+        live: &LivePlugin,
+        version: Option<&str>,
+    ) -> serde_json::Result<Value> {
         let noted = json!({
             "at": self.entry.at, "by": self.entry.by, "command": self.entry.command, "reason": self.entry.reason,
             "changes": self.entry.changes, "after": self.part,
@@ -38,16 +42,16 @@ impl SplitChange {
         let metadata = ObjectMeta {
             annotations: Some(BTreeMap::from([annotation])),
             // Without it, applying to a plugin that is gone would make one.
-            uid: found.object.metadata.uid.clone(),
+            uid: live.object.metadata.uid.clone(),
             resource_version: version.map(str::to_owned),
             ..ObjectMeta::default()
         };
-        found.plugin.patch(metadata, Some(self.part.to_config()))
+        live.plugin.patch(metadata, Some(self.part.to_config()))
     }
 }
 
 /// The parts of a write, split by split.
-pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<SplitChange> {
+pub(super) fn changes(live: &LivePlugin, before: &Snapshot, write: &Write) -> Vec<SplitChange> {
     let at = history::time(write.at);
     let effective = WeightSet::of_config(&before.plugin.config);
     let mut so_far = before.managed.clone();
@@ -68,7 +72,7 @@ pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<Sp
                 changes: differences(&effective.only(split), &after.only(split)),
                 after: so_far.clone(),
             };
-            let foreign = foreign(found, split, &before.managed, &effective, &at);
+            let foreign = foreign(live, split, &before.managed, &effective, &at);
             SplitChange {
                 split: split.clone(),
                 part,
@@ -81,13 +85,13 @@ pub(super) fn changes(found: &Found, before: &Snapshot, write: &Write) -> Vec<Sp
 
 /// What the split's annotation says of its last change, against what is in force.
 fn foreign(
-    found: &Found,
+    live: &LivePlugin,
     split: &str,
     managed: &WeightSet,
     effective: &WeightSet,
     at: &str,
 ) -> Option<Entry> {
-    let noted = found
+    let noted = live
         .object
         .metadata
         .annotations
@@ -128,7 +132,11 @@ pub(super) fn conflicting(status: &kube::core::Status) -> Vec<OwnedField> {
 }
 
 /// The refusal of a conflict: whose fields they are, and what would be set.
-pub(super) fn conflict(found: &Found, change: &SplitChange, fields: Vec<OwnedField>) -> WriteError {
+pub(super) fn conflict(
+    live: &LivePlugin,
+    change: &SplitChange,
+    fields: Vec<OwnedField>,
+) -> WriteError {
     let changes = change.entry.changes.iter().map(|change| {
         format!(
             "{}/{} {} -> {}",
@@ -136,7 +144,7 @@ pub(super) fn conflict(found: &Found, change: &SplitChange, fields: Vec<OwnedFie
         )
     });
     WriteError::Conflict {
-        plugin: found.plugin.source.clone(),
+        plugin: live.plugin.source.clone(),
         fields,
         changes: changes.collect(),
     }
