@@ -15,7 +15,7 @@ use crate::model::plugin::merge;
 use crate::model::refusal::{Refusal, check_audience, check_challenger, find_split, no_split};
 use crate::model::weights::{Share, WeightKey, WeightSet, leaves};
 
-/// What a change is based on: the configuration in force and the part of it that `sluice` owns.
+/// What a change is based on: the configuration in force and the part of it that `sluice` manages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// The whole configuration, Git's half and ours merged.

@@ -12,7 +12,7 @@ pub fn hint<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
         .map(|name| (strsim::levenshtein(unknown, name), *name))
         .min();
     match nearest {
-        Some((distance, name)) if distance <= unknown.len().max(3) / 3 => {
+        Some((distance, name)) if distance <= unknown.chars().count().max(3) / 3 => {
             format!("did you mean {name:?}?")
         }
         Some(_) => {

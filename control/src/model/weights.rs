@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sluice_core::allocation::{Percent, PercentError};
 use sluice_core::config::weights::Weights;
 
@@ -73,7 +73,10 @@ impl WeightSet {
 
     /// Every weight of a split.
     pub fn of_split(&self, split: &str) -> impl Iterator<Item = (&WeightKey, Percent)> {
-        self.iter().filter(move |(key, _)| key.split == split)
+        let of_split = self.weights.range(WeightKey::new(split, "", "")..);
+        of_split
+            .take_while(move |(key, _)| key.split == split)
+            .map(|(key, percent)| (key, *percent))
     }
 
     /// One weight; `None` when nothing is said, which is served as zero.
@@ -105,7 +108,10 @@ impl WeightSet {
 
     /// Takes over what `other` has for a split, and nothing else.
     pub fn replace(&mut self, split: &str, other: &Self) {
-        self.weights.retain(|key, _| key.split != split);
+        let former: Vec<WeightKey> = self.of_split(split).map(|(key, _)| key.clone()).collect();
+        for key in &former {
+            self.weights.remove(key);
+        }
         let weights = other.of_split(split);
         self.weights
             .extend(weights.map(|(key, percent)| (key.clone(), percent)));
@@ -131,6 +137,28 @@ impl WeightSet {
             config["draws"] = json!(self.draws);
         }
         config
+    }
+
+    /// The weights and draws of `config`, with those of these splits as they are here. What other
+    /// splits have stays as it stands, readable or not: it is not this write's to lose.
+    pub fn written_over(&self, config: &Value, splits: &BTreeSet<String>) -> Value {
+        let ours = self.to_config();
+        let mut written = json!({"weights": {}});
+        for field in ["weights", "draws"] {
+            let mut by_split: Map<String, Value> = fields(config.get(field))
+                .filter(|(split, _)| !splits.contains(*split))
+                .map(|(split, value)| (split.clone(), value.clone()))
+                .collect();
+            by_split.extend(
+                fields(ours.get(field))
+                    .filter(|(split, _)| splits.contains(*split))
+                    .map(|(split, value)| (split.clone(), value.clone())),
+            );
+            if !by_split.is_empty() {
+                written[field] = Value::Object(by_split);
+            }
+        }
+        written
     }
 
     /// Split → audience → challenger → what `leaf` makes of the percentage.
@@ -292,6 +320,25 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&WeightSet::default()).unwrap(),
             r#"{"weights":{}}"#
+        );
+    }
+
+    #[test]
+    fn a_write_of_one_split_leaves_another_s_as_it_stands() {
+        let mut config = json!({
+            "weights": {"shop": {"everyone": {"canary": 140}}, "web": {"staff": {"canary": "x"}}},
+            "draws": {"shop": 7, "web": "a"},
+        });
+        let mut weights = example();
+        let written = weights.written_over(&config, &BTreeSet::from(["web".to_owned()]));
+        config["weights"]["web"] = json!({"everyone": {"canary": 12.5}, "staff": {"canary": 50}});
+        config["draws"]["web"] = json!("2026-11-20");
+        assert_eq!(written, config);
+        weights.replace("web", &WeightSet::default());
+        let splits = BTreeSet::from(["web".to_owned(), "shop".to_owned()]);
+        assert_eq!(
+            weights.written_over(&config, &splits),
+            json!({"weights": {}})
         );
     }
 

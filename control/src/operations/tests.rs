@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::abort::{Abort, abort, abort_everywhere};
 use super::change::{Effect, Mode, Terms};
@@ -92,6 +92,26 @@ async fn a_change_is_returned_as_data_and_remembered_with_the_callers_name_and_t
         .map(|row| [&row.entry.at, &row.entry.by, &row.entry.command])
         .collect();
     assert_eq!(seen, [["1970-01-01T00:00:00Z", "ann", "set web canary=5"]]);
+}
+
+#[tokio::test]
+async fn an_abort_names_what_it_replaced_and_leaves_other_splits_as_they_stand() {
+    let (folder, store) = directory("splits: {web: {}, shop: {}}");
+    let weights = folder.path().join("weights.yaml");
+    let broken = "weights: {shop: {everyone: {canary: 140}}, web: {everyone: {canary: x}}}";
+    std::fs::write(&weights, broken).unwrap();
+    let of_web = Abort {
+        split: Some("web".to_owned()),
+        reason: None,
+    };
+    let aborted = abort(&store, &caller(), &of_web).await.unwrap();
+    let replaced =
+        json!([{"split": "web", "audience": "everyone", "challenger": "canary", "from": "x"}]);
+    assert_eq!(serde_json::to_value(aborted.replaced).unwrap(), replaced);
+    let written: Value = yaml_serde::from_str(&std::fs::read_to_string(weights).unwrap()).unwrap();
+    let expected =
+        json!({"shop": {"everyone": {"canary": 140}}, "web": {"everyone": {"canary": 0}}});
+    assert_eq!(written["weights"], expected);
 }
 
 #[tokio::test]

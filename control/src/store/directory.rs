@@ -150,9 +150,10 @@ impl Directory {
     }
 
     fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
-        let patch = snapshot
-            .plugin
-            .patch(ObjectMeta::default(), Some(write.managed.to_config()))?;
+        let former = self.managed().ok().and_then(|(_, patch)| patch);
+        let former = former.map(|patch| patch.config).unwrap_or_default();
+        let config = write.managed.written_over(&former, &write.splits);
+        let patch = snapshot.plugin.patch(ObjectMeta::default(), Some(config))?;
         replace(
             &self.path.join(WEIGHTS),
             yaml_serde::to_string(&patch)?.as_bytes(),

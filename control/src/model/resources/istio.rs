@@ -147,6 +147,6 @@ impl Spec for DestinationRule {
 pub struct Subset {
     /// How destinations name it.
     pub name: String,
-    /// The labels.
-    pub labels: BTreeMap<String, String>,
+    /// The labels; Istio takes texts, and what else stands there is Istio's to refuse.
+    pub labels: BTreeMap<String, Value>,
 }
