@@ -1,5 +1,7 @@
 //! What a person reads of a status.
 
+use sluice_core::allocation::Percent;
+
 use crate::command::weights_table::weights_table;
 use crate::operations::status::cluster::{Difference, PluginStatus, ProxyStatus, differences};
 use crate::operations::status::directory::DirectoryStatus;
@@ -71,7 +73,7 @@ pub(super) fn line(status: &PluginStatus) -> String {
     let undecided = status
         .weights
         .iter()
-        .filter(|row| row.wanted > 0.0 && row.wanted < 100.0);
+        .filter(|row| row.wanted > Percent::ZERO && row.wanted < Percent::HUNDRED);
     let shares = undecided.map(|row| {
         let measured = row
             .percent

@@ -18,7 +18,7 @@ impl Rendering<'_> {
     pub(super) fn destination_rule(&self) -> Resource<DestinationRule> {
         let subset = |variant: &str| Subset {
             name: variant.to_owned(),
-            labels: BTreeMap::from([(self.request.subset_label.clone(), variant.to_owned())]),
+            labels: BTreeMap::from([(self.request.subset_label.clone(), variant.into())]),
         };
         let service = &self.request.service;
         let variants = self.split.variants.iter();

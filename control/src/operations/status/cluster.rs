@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use sluice_core::allocation::Percent;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
@@ -258,12 +259,12 @@ pub struct Difference {
     /// The variant.
     pub variant: String,
     /// What each plugin wants, in percent.
-    pub wanted: Vec<(f64, String)>,
+    pub wanted: Vec<(Percent, String)>,
 }
 
 /// Where the same split has other weights in another plugin.
 pub fn differences(statuses: &[PluginStatus]) -> Vec<Difference> {
-    let mut wanted: BTreeMap<[&str; 3], Vec<(f64, String)>> = BTreeMap::new();
+    let mut wanted: BTreeMap<[&str; 3], Vec<(Percent, String)>> = BTreeMap::new();
     for status in statuses {
         for row in &status.weights {
             wanted

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sluice_core::allocation::Percent;
 use sluice_core::index::VariantIndex;
 use sluice_core::plan::{Plan, Split};
 
@@ -25,7 +26,7 @@ pub struct WeightRow {
     /// The variant.
     pub variant: String,
     /// Its share as configured, in percent.
-    pub wanted: f64,
+    pub wanted: Percent,
     /// How many requests got it; `None` where nothing was measured.
     pub requests: Option<u64>,
     /// Its share of the audience's requests, in percent; `None` where there were none.
@@ -106,7 +107,7 @@ fn rows_of(
             split: definition.name.to_string(),
             audience: audience.to_owned(),
             variant: variant.to_string(),
-            wanted: split.allocation(rule).share(index).as_f64(),
+            wanted: split.allocation(rule).share(index),
             requests: own,
             percent: own
                 .zip(all)
