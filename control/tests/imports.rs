@@ -30,11 +30,11 @@ struct Package {
 }
 
 /// Names of packages that an import can begin with.
-const PACKAGES: [&str; 3] = ["sluice_core", "sluice", "proxy_wasm"];
+const PACKAGES: [&str; 4] = ["sluice_core", "sluice", "sluice_e2e", "proxy_wasm"];
 
 const BELOW_OPERATIONS: &[&str] = &["model", "files", "analyze", "cluster", "store", "local"];
 
-const TREE: [Package; 3] = [
+const TREE: [Package; 5] = [
     Package {
         sources: "filter/core/src",
         may_use: &[],
@@ -71,6 +71,17 @@ const TREE: [Package; 3] = [
                 ],
             ),
         ],
+    },
+    Package {
+        sources: "e2e/src",
+        // Its own name: the demo and the benchmark beside the library.
+        may_use: &["sluice_core", "sluice", "sluice_e2e"],
+        layers: &[],
+    },
+    Package {
+        sources: "e2e/istio/src",
+        may_use: &["sluice", "sluice_e2e"],
+        layers: &[],
     },
 ];
 
