@@ -3,45 +3,19 @@
 //! knows is nobody's here.
 
 pub mod claims;
+mod findings;
 pub mod lint;
 mod plugins;
 mod routes;
 
 use serde_json::{Map, Value};
-use sluice_core::plan::{Node, Plan};
+use sluice_core::plan::Node;
 
 use crate::model::input::Input;
 use crate::model::plugin::{Kind, Plugin, merge};
 use crate::model::resources::plugin::PluginSpec;
-use crate::model::resources::{Resource, Spec};
-
-/// What is wrong; each line begins with the resource it is about.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Findings {
-    /// What cannot work.
-    pub problems: Vec<String>,
-    /// What is likely a mistake.
-    pub warnings: Vec<String>,
-}
-
-impl Findings {
-    fn problem(&mut self, title: &str, text: impl std::fmt::Display) {
-        self.problems.push(format!("{title}: {text}"));
-    }
-
-    fn warning(&mut self, title: &str, text: impl std::fmt::Display) {
-        self.warnings.push(format!("{title}: {text}"));
-    }
-}
-
-/// A plugin with its plan and the resource that it came from.
-struct Planned<'d> {
-    title: String,
-    plugin: &'d Plugin,
-    /// None for a bare configuration, and where a field has another type.
-    spec: Option<PluginSpec>,
-    plan: Plan,
-}
+pub use findings::Findings;
+use findings::Planned;
 
 /// Checks every document against the others.
 ///
@@ -109,23 +83,6 @@ fn title(plugin: &Plugin) -> String {
             name.as_deref().unwrap_or("without a name")
         ),
     }
-}
-
-/// The resources of one kind; says of the others which field has another type.
-fn resources<S: Spec>(documents: &[Input], findings: &mut Findings) -> Vec<Resource<S>> {
-    let of_kind = documents
-        .iter()
-        .filter(|input| input.kind() == Some(S::KIND));
-    let read = |input: &Input| {
-        Resource::read(&input.value)
-            .inspect_err(|error| {
-                let namespace = input.namespace().unwrap_or("default");
-                let name = input.name().unwrap_or("?");
-                findings.problem(&format!("{} {namespace}/{name}", S::KIND), error);
-            })
-            .ok()
-    };
-    of_kind.filter_map(read).collect()
 }
 
 #[cfg(test)]

@@ -86,33 +86,7 @@ const TREE: [Package; 5] = [
 ];
 
 /// Arrows that are part of a circle and may stay: from, to, why.
-const MAY_STAY: &[(&str, &str, &str)] = &[
-    (
-        "analyze/routes.rs",
-        "analyze.rs",
-        "reads its kind of resources as its siblings do",
-    ),
-    (
-        "analyze/routes/http_route.rs",
-        "analyze/routes.rs",
-        "asks what holds for routes of both kinds",
-    ),
-    (
-        "analyze/routes/virtual_service.rs",
-        "analyze/routes.rs",
-        "asks what holds for routes of both kinds",
-    ),
-    (
-        "operations/import/ingress.rs",
-        "operations/import.rs",
-        "names variants as its sibling does",
-    ),
-    (
-        "operations/import/virtual_service.rs",
-        "operations/import.rs",
-        "names variants as its sibling does",
-    ),
-];
+const MAY_STAY: &[(&str, &str, &str)] = &[];
 
 /// One file needs another, at a line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

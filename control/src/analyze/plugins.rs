@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::claims::asks_for_claims;
-use super::{Findings, Planned};
+use super::findings::{Findings, Planned};
 use crate::model::resources::plugin::{Module, Scope};
 
 /// What Istio makes of a match without a mode, and of no match at all.

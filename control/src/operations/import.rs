@@ -3,6 +3,7 @@
 //! in silence.
 
 mod ingress;
+mod name;
 mod virtual_service;
 
 use serde_json::{Map, Value, json};
@@ -72,28 +73,6 @@ impl Imported {
 
     fn note(&mut self, title: &str, text: impl std::fmt::Display) {
         self.notes.push(format!("{title}: {text}"));
-    }
-}
-
-/// A name in the grammar of splits, variants and rules, made of any text.
-fn name_of(text: &str) -> String {
-    let mapped: String = text
-        .to_ascii_lowercase()
-        .chars()
-        .map(|character| {
-            if character.is_ascii_alphanumeric() {
-                character
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let name: String = mapped.trim_matches('-').chars().take(63).collect();
-    let name = name.trim_matches('-').to_owned();
-    if name.is_empty() {
-        "split".to_owned()
-    } else {
-        name
     }
 }
 

@@ -1,7 +1,7 @@
 //! An HTTPRoute: the headers that its rules match, and its hosts.
 
-use super::{Decided, HeaderMatch, must_be_decided};
-use crate::analyze::Findings;
+use super::header::{Decided, HeaderMatch, must_be_decided};
+use crate::analyze::findings::Findings;
 use crate::model::resources::Resource;
 use crate::model::resources::gateway::{HttpRoute, Rule};
 

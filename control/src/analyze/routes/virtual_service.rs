@@ -3,8 +3,8 @@
 
 use sluice_core::plan::Split;
 
-use super::{Decided, HeaderMatch, must_be_decided};
-use crate::analyze::Findings;
+use super::header::{Decided, HeaderMatch, must_be_decided};
+use crate::analyze::findings::Findings;
 use crate::model::plugin::Kind;
 use crate::model::resources::Resource;
 use crate::model::resources::istio::{DestinationRule, HttpRoute, VirtualService};

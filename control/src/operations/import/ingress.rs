@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use sluice_core::allocation::Percent;
 use sluice_core::plan::EVERYONE;
 
-use super::{Imported, name_of};
+use super::Imported;
+use super::name::name_of;
 use crate::model::resources::Resource;
 use crate::model::weights::{WeightKey, WeightShare};
 
