@@ -33,8 +33,8 @@ pub fn managed(metadata: &ObjectMeta, kind: Kind, config: &Value) -> WeightSet {
         };
         let fields = without_prefixes(fields);
         for (key, _) in leaves(&fields) {
-            if let Some(percent) = effective.weight(&key) {
-                managed.set(key, percent);
+            if let Some(weight) = effective.weight(&key) {
+                managed.put(key, weight.clone());
             }
         }
         for split in fields["draws"].as_object().into_iter().flat_map(Map::keys) {

@@ -7,7 +7,7 @@ use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
 use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
-use crate::operations::abort::{self, AbortOutcome, PluginAbort, Replaced};
+use crate::operations::abort::{self, AbortOutcome, PluginAbort};
 use crate::operations::plugins::TitledStore;
 use crate::operations::{Caller, OperationError};
 
@@ -82,18 +82,9 @@ fn lacks_split(one: &PluginAbort) -> bool {
 }
 
 fn report(aborted: &AbortOutcome) -> String {
-    if aborted.changes.is_empty() && aborted.replaced.is_empty() {
+    if aborted.changes.is_empty() {
         return "every weight was zero already; the zeros are now explicit".to_owned();
     }
-    let replaced = |Replaced { key, from }: &Replaced| {
-        format!(
-            "{} {} {}: {from} -> 0",
-            key.split, key.audience, key.challenger
-        )
-    };
-    let changes = aborted.changes.iter().map(ToString::to_string);
-    let lines: Vec<String> = changes
-        .chain(aborted.replaced.iter().map(replaced))
-        .collect();
+    let lines: Vec<String> = aborted.changes.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }

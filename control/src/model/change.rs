@@ -13,7 +13,7 @@ use sluice_core::plan::{Node, Plan};
 
 use crate::model::plugin::merge;
 use crate::model::refusal::{Refusal, check_audience, check_challenger, find_split, no_split};
-use crate::model::weights::{Share, WeightKey, WeightSet, leaves};
+use crate::model::weights::{Share, Weight, WeightKey, WeightSet, leaves};
 
 /// What a change is based on: the configuration in force and the part of it that `sluice` manages.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,9 +80,9 @@ pub struct WeightChange {
     #[serde(flatten)]
     pub key: WeightKey,
     /// Before.
-    pub from: Percent,
+    pub from: Weight,
     /// After.
-    pub to: Percent,
+    pub to: Weight,
 }
 
 impl std::fmt::Display for WeightChange {
@@ -178,14 +178,14 @@ pub fn redraw(
     letters: &str,
 ) -> Result<WeightSet, Refusal> {
     find_split(plan, split)?;
-    let is_mid_ramp = |percent| percent != Percent::ZERO && percent != Percent::HUNDRED;
+    let ends = [Percent::ZERO, Percent::HUNDRED].map(Weight::Percent);
     let effective = WeightSet::of_config(&state.config);
-    if let Some((key, percent)) = effective
+    if let Some((key, weight)) = effective
         .of_split(split)
-        .find(|(_, percent)| is_mid_ramp(*percent))
+        .find(|(_, weight)| !ends.contains(weight))
     {
-        let key = key.clone();
-        return Err(Refusal::MidRamp { key, percent });
+        let (key, weight) = (key.clone(), weight.clone());
+        return Err(Refusal::MidRamp { key, weight });
     }
     let mut managed = state.managed.clone();
     managed.set_draw(split, letters);
@@ -230,10 +230,10 @@ pub fn promote(
     for (key, _) in leaves(&state.config).filter(|(key, _)| key.split == split) {
         managed.set(key, Percent::ZERO);
     }
-    for (key, percent) in weights.of_split(split) {
+    for (key, weight) in weights.of_split(split) {
         check_audience(defined, &key.audience)?;
         check_challenger(defined, &key.challenger)?;
-        managed.set(key.clone(), percent);
+        managed.put(key.clone(), weight.clone());
     }
     Ok(managed)
 }
@@ -256,8 +256,8 @@ pub fn differences(before: &WeightSet, after: &WeightSet) -> Vec<WeightChange> {
         .collect();
     let change = |key: &WeightKey| WeightChange {
         key: key.clone(),
-        from: before.weight(key).unwrap_or_default(),
-        to: after.weight(key).unwrap_or_default(),
+        from: before.weight(key).cloned().unwrap_or_default(),
+        to: after.weight(key).cloned().unwrap_or_default(),
     };
     keys.into_iter()
         .map(change)

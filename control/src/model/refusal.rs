@@ -4,13 +4,12 @@
 //! Pure; what a change would be is [`crate::model::change`]'s. Operations hand a refusal on as it
 //! is, and what calls them decides on its kind.
 
-use sluice_core::allocation::Percent;
 use sluice_core::index::VariantIndex;
 use sluice_core::plan::{EVERYONE, Plan, Split};
 use sluice_core::problem::Problem;
 
 use crate::model::suggest;
-use crate::model::weights::WeightKey;
+use crate::model::weights::{Weight, WeightKey};
 
 /// Why a change was refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -66,14 +65,14 @@ pub enum Refusal {
     Problems(Vec<String>),
     /// A redraw would move users who are on a challenger.
     #[error(
-        "split {} is at {}={percent} for {}: a redraw would move users in the middle of a ramp; accepted: every challenger at 0 or 100",
+        "split {} is at {}={weight} for {}: a redraw would move users in the middle of a ramp; accepted: every challenger at 0 or 100",
         .key.split, .key.challenger, .key.audience
     )]
     MidRamp {
         /// Which challenger.
         key: WeightKey,
         /// Its weight.
-        percent: Percent,
+        weight: Weight,
     },
     /// There is nothing to go back to.
     #[error("there is no revision {0} in the history; see `sluice history`")]

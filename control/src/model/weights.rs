@@ -1,10 +1,12 @@
 //! How much every challenger gets, and the draws: the half of a configuration that `sluice` writes.
 //!
 //! One type for every such set: the weights in force, those that managed fields say are `sluice`'s,
-//! those after a change. It reads leaf by leaf, so one that cannot be read hides no other; what is
-//! wrong with a leaf is the plan's to say. Called by changes, stores and commands.
+//! those after a change. It reads leaf by leaf: what stands where a percentage belongs and is none
+//! is kept as it is, hides no other and is lost by no write; what is wrong with it is the plan's to
+//! say. Called by changes, stores and commands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -43,21 +45,66 @@ pub struct WeightShare {
     pub percent: Percent,
 }
 
+/// What stands where a weight belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weight {
+    /// A percentage.
+    Percent(Percent),
+    /// Something else, such as 140 or a text: the split is served as if it were 0.
+    Unreadable(Value),
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self::Percent(Percent::ZERO)
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => percent.fmt(formatter),
+            Self::Unreadable(value) => value.fmt(formatter),
+        }
+    }
+}
+
+impl Serialize for Weight {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Percent(percent) => percent.serialize(serializer),
+            Self::Unreadable(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Weight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let percent = value.as_f64().and_then(Percent::new);
+        Ok(percent.map_or(Self::Unreadable(value), Self::Percent))
+    }
+}
+
 /// Weights and draws, of one split or of many.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WeightSet {
-    weights: BTreeMap<WeightKey, Percent>,
+    weights: BTreeMap<WeightKey, Weight>,
     /// Split → draw.
     draws: BTreeMap<String, String>,
 }
 
 impl WeightSet {
-    /// The weights and draws of a configuration, but for the leaves that cannot be read.
+    /// The weights and draws of a configuration, but for draws that cannot be read.
     pub fn of_config(config: &Value) -> Self {
-        let mut weights = BTreeMap::new();
+        let mut weights: BTreeMap<_, _> = leaves(config)
+            .filter(|(_, leaf)| !leaf.is_null())
+            .map(|(key, leaf)| (key, Weight::Unreadable(leaf.clone())))
+            .collect();
         for (split, leaves) in fields(config.get("weights")) {
             for (audience, challenger, percent) in Weights::read(split, leaves).leaves() {
-                weights.insert(WeightKey::new(split, audience, challenger), percent);
+                let key = WeightKey::new(split, audience, challenger);
+                weights.insert(key, Weight::Percent(percent));
             }
         }
         let draws = fields(config.get("draws"))
@@ -67,26 +114,29 @@ impl WeightSet {
     }
 
     /// Every weight, by split, audience and challenger.
-    pub fn iter(&self) -> impl Iterator<Item = (&WeightKey, Percent)> {
-        self.weights.iter().map(|(key, percent)| (key, *percent))
+    pub fn iter(&self) -> impl Iterator<Item = (&WeightKey, &Weight)> {
+        self.weights.iter()
     }
 
     /// Every weight of a split.
-    pub fn of_split(&self, split: &str) -> impl Iterator<Item = (&WeightKey, Percent)> {
+    pub fn of_split(&self, split: &str) -> impl Iterator<Item = (&WeightKey, &Weight)> {
         let of_split = self.weights.range(WeightKey::new(split, "", "")..);
-        of_split
-            .take_while(move |(key, _)| key.split == split)
-            .map(|(key, percent)| (key, *percent))
+        of_split.take_while(move |(key, _)| key.split == split)
     }
 
     /// One weight; `None` when nothing is said, which is served as zero.
-    pub fn weight(&self, key: &WeightKey) -> Option<Percent> {
-        self.weights.get(key).copied()
+    pub fn weight(&self, key: &WeightKey) -> Option<&Weight> {
+        self.weights.get(key)
     }
 
     /// Sets one weight.
     pub fn set(&mut self, key: WeightKey, percent: Percent) {
-        self.weights.insert(key, percent);
+        self.put(key, Weight::Percent(percent));
+    }
+
+    /// Takes over one weight, readable or not.
+    pub fn put(&mut self, key: WeightKey, weight: Weight) {
+        self.weights.insert(key, weight);
     }
 
     /// A split's draw.
@@ -114,7 +164,7 @@ impl WeightSet {
         }
         let weights = other.of_split(split);
         self.weights
-            .extend(weights.map(|(key, percent)| (key.clone(), percent)));
+            .extend(weights.map(|(key, weight)| (key.clone(), weight.clone())));
         match other.draws.get(split) {
             Some(draw) => self.draws.insert(split.to_owned(), draw.clone()),
             None => self.draws.remove(split),
@@ -161,13 +211,13 @@ impl WeightSet {
         written
     }
 
-    /// Split → audience → challenger → what `leaf` makes of the percentage.
-    fn nested<T>(&self, leaf: impl Fn(Percent) -> T) -> Nested<'_, T> {
+    /// Split → audience → challenger → what `leaf` makes of the weight.
+    fn nested<'a, T>(&'a self, leaf: impl Fn(&'a Weight) -> T) -> Nested<'a, T> {
         let mut nested = Nested::new();
-        for (key, percent) in self.iter() {
+        for (key, weight) in self.iter() {
             let by_audience = nested.entry(&key.split).or_default();
             let by_challenger = by_audience.entry(&key.audience).or_default();
-            by_challenger.insert(&key.challenger, leaf(percent));
+            by_challenger.insert(&key.challenger, leaf(weight));
         }
         nested
     }
@@ -180,12 +230,12 @@ impl Serialize for WeightSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Fields<'a> {
-            weights: Nested<'a, Percent>,
+            weights: Nested<'a, &'a Weight>,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
             draws: &'a BTreeMap<String, String>,
         }
         let fields = Fields {
-            weights: self.nested(|percent| percent),
+            weights: self.nested(|weight| weight),
             draws: &self.draws,
         };
         fields.serialize(serializer)
@@ -213,8 +263,11 @@ fn fields(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 /// A percentage as people write it in JSON: `5`, not `5.0`.
-fn number(percent: Percent) -> Value {
-    let percent = percent.as_f64();
+fn number(weight: &Weight) -> Value {
+    let percent = match weight {
+        Weight::Percent(percent) => percent.as_f64(),
+        Weight::Unreadable(value) => return value.clone(),
+    };
     if percent.fract() == 0.0 {
         Value::from(percent as i64)
     } else {
@@ -350,6 +403,18 @@ mod tests {
         config["weights"]["web"]["beta"] = json!(5);
         config["weights"]["shop"] = json!(null);
         config["draws"]["shop"] = json!(7);
-        assert_eq!(WeightSet::of_config(&config), example());
+        let read = WeightSet::of_config(&config);
+        let mut expected = example();
+        for (audience, value) in [("everyone", json!("ten")), ("staff", json!(140))] {
+            let key = WeightKey::new("web", audience, "blue");
+            expected.put(key, Weight::Unreadable(value));
+        }
+        assert_eq!(read, expected);
+        let kept = serde_json::to_value(&read).unwrap();
+        assert_eq!(kept["weights"]["web"]["staff"]["blue"], json!(140));
+        assert_eq!(
+            read.to_config()["weights"]["web"]["everyone"]["blue"],
+            json!("ten")
+        );
     }
 }

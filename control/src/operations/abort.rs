@@ -3,13 +3,12 @@
 
 use futures::StreamExt as _;
 use serde::Serialize;
-use serde_json::Value;
 use sluice_core::plan::Node;
 
 use super::plugins::TitledStore;
 use super::{Caller, OperationError};
 use crate::model::change::{self, WeightChange, differences};
-use crate::model::weights::{WeightKey, WeightSet, leaves};
+use crate::model::weights::WeightSet;
 use crate::store::{Manner, Note, Snapshot, Store, Write};
 
 /// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers
@@ -30,20 +29,8 @@ pub struct Abort {
 pub struct AbortOutcome {
     /// Every weight in force that was not zero; empty where only explicit zeros were written.
     pub changes: Vec<WeightChange>,
-    /// What stood where a weight belongs and was none, which the zeros replaced too.
-    pub replaced: Vec<Replaced>,
     /// What went wrong beside it.
     pub notes: Vec<Note>,
-}
-
-/// Something that was no percentage, where a zero now stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Replaced {
-    /// Where.
-    #[serde(flatten)]
-    pub key: WeightKey,
-    /// What it was.
-    pub from: Value,
 }
 
 /// What became of the abort of one of several plugins.
@@ -73,7 +60,6 @@ pub async fn abort(
     let before = WeightSet::of_config(&updated.before.plugin.config);
     Ok(AbortOutcome {
         changes: differences(&before, &after),
-        replaced: replaced(&updated.before.plugin.config, &before, &after),
         notes: updated.notes,
     })
 }
@@ -97,16 +83,6 @@ pub async fn abort_everywhere(
     let mut all: Vec<PluginAbort> = aborts.collect().await;
     all.sort_by(|one, other| one.plugin.cmp(&other.plugin));
     all
-}
-
-fn replaced(config: &Value, before: &WeightSet, after: &WeightSet) -> Vec<Replaced> {
-    leaves(config)
-        .filter(|(key, _)| before.weight(key).is_none() && after.weight(key).is_some())
-        .map(|(key, from)| Replaced {
-            key,
-            from: from.clone(),
-        })
-        .collect()
 }
 
 fn decided(snapshot: &Snapshot, caller: &Caller, abort: &Abort) -> anyhow::Result<Write> {

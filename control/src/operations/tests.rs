@@ -105,13 +105,46 @@ async fn an_abort_names_what_it_replaced_and_leaves_other_splits_as_they_stand()
         reason: None,
     };
     let aborted = abort(&store, &caller(), &of_web).await.unwrap();
-    let replaced =
-        json!([{"split": "web", "audience": "everyone", "challenger": "canary", "from": "x"}]);
-    assert_eq!(serde_json::to_value(aborted.replaced).unwrap(), replaced);
+    let changes = json!([
+        {"split": "web", "audience": "everyone", "challenger": "canary", "from": "x", "to": 0.0},
+    ]);
+    assert_eq!(serde_json::to_value(aborted.changes).unwrap(), changes);
     let written: Value = yaml_serde::from_str(&std::fs::read_to_string(weights).unwrap()).unwrap();
     let expected =
         json!({"shop": {"everyone": {"canary": 140}}, "web": {"everyone": {"canary": 0}}});
     assert_eq!(written["weights"], expected);
+}
+
+#[tokio::test]
+async fn what_is_no_percentage_stays_in_the_history_and_is_not_gone_back_to() {
+    let (folder, store) = directory("splits: {web: {}}");
+    let weights = "weights: {web: {everyone: {canary: 33.3333}}}";
+    std::fs::write(folder.path().join("weights.yaml"), weights).unwrap();
+    let drawn = redraw(&store, &caller(), "web", None, &terms(Mode::Write)).await;
+    let said = drawn.unwrap_err().to_string();
+    assert!(
+        said.starts_with("split web is at canary=33.3333 for everyone"),
+        "{said}"
+    );
+    let shares = canary("20");
+    let setting = of_everyone("web", &shares);
+    let made = set(&store, &caller(), &setting, &terms(Mode::Write))
+        .await
+        .unwrap();
+    assert_eq!(
+        made.changes[0].to_string(),
+        "web everyone canary: 33.3333 -> 20"
+    );
+    let back = rollback(&store, &caller(), None, &terms(Mode::Write)).await;
+    let said = back.unwrap_err().to_string();
+    assert!(said.contains("33.3333 is not a percentage"), "{said}");
+    let rows = history(vec![titled(None, &store)], None).await.unwrap();
+    let changes = rows.iter().map(|row| row.entry.changes[0].to_string());
+    let expected = [
+        "web everyone canary: 0 -> 33.3333",
+        "web everyone canary: 33.3333 -> 20",
+    ];
+    assert_eq!(changes.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

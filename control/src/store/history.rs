@@ -1,6 +1,6 @@
 //! Who changed what, when and why: entries of a store's history.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use jiff::{Timestamp, Unit};
 
@@ -27,20 +27,10 @@ pub struct Entry {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Every weight that changed; of an earlier version's, those that are percentages.
-    #[serde(deserialize_with = "readable")]
+    /// Every weight that changed.
     pub changes: Vec<WeightChange>,
     /// Weights and draws after the change.
     pub after: WeightSet,
-}
-
-/// Earlier versions also kept what stood where a percentage should.
-fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WeightChange>, D::Error> {
-    let changes = Vec::<serde_json::Value>::deserialize(deserializer)?;
-    let readable = changes
-        .into_iter()
-        .filter_map(|change| serde_json::from_value(change).ok());
-    Ok(readable.collect())
 }
 
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last
@@ -82,7 +72,9 @@ pub fn time(at: Timestamp) -> String {
 }
 
 fn next_revision(history: &[Entry]) -> u64 {
-    history.last().map_or(1, |last| last.revision + 1)
+    history
+        .last()
+        .map_or(1, |last| last.revision.saturating_add(1))
 }
 
 #[cfg(test)]
@@ -125,14 +117,14 @@ mod tests {
                     entry.revision,
                     entry.command.as_str(),
                     entry.by.as_str(),
-                    entry.changes[0].to.as_f64(),
+                    entry.changes[0].to.to_string(),
                 )
             })
             .collect();
         let expected = [
-            (1, "set web canary=5", "ann", 5.0),
-            (2, "(changed without sluice)", "unknown", 7.0),
-            (3, "set web canary=10", "bob", 10.0),
+            (1, "set web canary=5", "ann", "5".to_owned()),
+            (2, "(changed without sluice)", "unknown", "7".to_owned()),
+            (3, "set web canary=10", "bob", "10".to_owned()),
         ];
         assert_eq!(seen, expected);
     }

@@ -157,7 +157,7 @@ fn going_back_takes_away_what_came_since() {
     let restored = restore(&state, &WeightSet::default());
     assert_eq!(
         restored.weight(&WeightKey::new("web", "everyone", "canary")),
-        Some(Percent::ZERO)
+        Some(&Weight::default())
     );
     assert_eq!(
         restored.to_config()["weights"]["web"]["everyone"],
