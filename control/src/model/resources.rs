@@ -55,7 +55,7 @@ impl<S: Spec> Resource<S> {
     /// The first field that has another type than the kind's definition gives it.
     pub fn read(document: &Value) -> Result<Self, FieldError> {
         Ok(Self {
-            metadata: part(document, "metadata")?,
+            metadata: metadata(document)?,
             spec: part(document, "spec")?,
         })
     }
@@ -81,6 +81,19 @@ impl<S: Spec> Resource<S> {
             "metadata": serde_json::to_value(&self.metadata)?, "spec": serde_json::to_value(&self.spec)?,
         }))
     }
+}
+
+/// What Sluice reads of a resource's metadata. An annotation that is no text is the API
+/// server's to refuse, and hides nothing else.
+fn metadata(document: &Value) -> Result<ObjectMeta, FieldError> {
+    let mut document = json!({"metadata": document.get("metadata")});
+    if let Some(Value::Object(fields)) = document.get_mut("metadata") {
+        fields.retain(|field, _| ["name", "namespace", "annotations"].contains(&field.as_str()));
+        if let Some(Value::Object(annotations)) = fields.get_mut("annotations") {
+            annotations.retain(|_, value| value.is_string());
+        }
+    }
+    part(&document, "metadata")
 }
 
 /// A field that has another type than its kind's definition gives it.
@@ -167,6 +180,7 @@ mod tests {
         for document in [
             json!({}),
             json!({"metadata": null, "spec": {"hosts": null, "exportTo": ["."]}}),
+            json!({"metadata": {"labels": {"version": 5}, "creationTimestamp": "yesterday"}}),
         ] {
             assert_eq!(Resource::read(&document), Ok(empty.clone()));
         }

@@ -75,17 +75,18 @@ pub struct HeaderMatch {
     /// The header.
     pub name: String,
     /// Its value.
-    pub value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
     /// `Exact`, which is the default, or `RegularExpression`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
 
 impl HeaderMatch {
-    /// The value that is matched exactly; `None` for an expression.
+    /// The value that is matched exactly; `None` for an expression, and where there is none.
     pub fn exact(&self) -> Option<&str> {
         let is_exact = self.kind.as_deref().is_none_or(|kind| kind == "Exact");
-        is_exact.then_some(self.value.as_str())
+        self.value.as_deref().filter(|_| is_exact)
     }
 }
 

@@ -122,7 +122,7 @@ impl Rendering<'_> {
     fn gateway_match(&self, variant: &str) -> gateway::Match {
         let header = HeaderMatch {
             name: self.split.header.to_string(),
-            value: variant.to_owned(),
+            value: Some(variant.to_owned()),
             kind: None,
         };
         gateway::Match {
