@@ -17,15 +17,18 @@ fn is_citation_of_elsewhere(line: &str) -> bool {
         || line.contains(concat!("facts", "/"))
 }
 
-/// The page that a line cites, and the section that follows it in quotes: `docs/x.md, "Y"`.
-fn cited(line: &str) -> Option<(&str, Option<&str>)> {
-    let from = line.find("docs/")?;
-    let rest = line.get(from..)?;
-    let (page, after) = rest.split_at(rest.find(".md")? + ".md".len());
-    let section = after
-        .strip_prefix(", \"")
-        .and_then(|after| after.split_once('"'));
-    Some((page, section.map(|(section, _)| section)))
+/// Every page that a line cites, and the section that follows it in quotes: `docs/x.md, "Y"`.
+fn cited(line: &str) -> impl Iterator<Item = (String, Option<&str>)> {
+    line.split("docs/").skip(1).filter_map(|rest| {
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        let (name, after) = rest.split_at(rest.find(|letter| !is_name(letter))?);
+        let after = after.strip_prefix(".md")?;
+        let section = after
+            .strip_prefix(", \"")
+            .and_then(|after| after.split_once('"'));
+        let page = format!("docs/{name}.md");
+        Some((page, section.map(|(section, _)| section)))
+    })
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -58,14 +61,13 @@ fn every_cited_page_and_section_is_here() {
         for (line, number) in std::fs::read_to_string(&path).unwrap().lines().zip(1..) {
             let at = format!("{}:{number}: {line}", path.display());
             assert!(!is_citation_of_elsewhere(line), "{at}");
-            let Some((page, section)) = cited(line) else {
-                continue;
-            };
-            citations += 1;
-            let text = std::fs::read_to_string(root.join(page)).unwrap_or_default();
-            assert!(!text.is_empty(), "{at}: there is no {page}");
-            let is_there = |section: &str| text.contains(&format!("\n## {section}\n"));
-            assert!(section.is_none_or(is_there), "{at}: no such section");
+            for (page, section) in cited(line) {
+                citations += 1;
+                let text = std::fs::read_to_string(root.join(&page)).unwrap_or_default();
+                assert!(!text.is_empty(), "{at}: there is no {page}");
+                let is_there = |section: &str| text.contains(&format!("\n## {section}\n"));
+                assert!(section.is_none_or(is_there), "{at}: no such section");
+            }
         }
     }
     assert!(citations > 10, "{citations} citations were read");
