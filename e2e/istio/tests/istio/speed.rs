@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sluice_e2e::client::{Connection, get};
-use sluice_e2e::wait::{PATIENCE, until};
 use sluice_e2e_istio::load::{Load, Seen};
 
 use crate::users::{WEB_A, assert_no_failures, variant};
@@ -13,6 +12,12 @@ use crate::world::World;
 
 /// How many changes and aborts are measured.
 const TIMES: usize = 30;
+
+/// A change that takes longer to reach every proxy did not reach them.
+const EFFECT_BOUND: Duration = Duration::from_secs(10);
+
+/// An abort after which the canary still answers for longer was none.
+const SILENCE_BOUND: Duration = Duration::from_secs(20);
 
 /// A user between two percentages.
 fn user_between(low: u32, high: u32) -> u32 {
@@ -63,8 +68,8 @@ async fn last_effect(addresses: Vec<SocketAddr>, user: u32, variant: &'static st
         .into_iter()
         .map(|address| first_answer(address, user, variant));
     let answers = futures::future::join_all(answers);
-    let answers = tokio::time::timeout(PATIENCE, answers);
-    let answers = answers.await.expect("an effect on every proxy");
+    let answers = tokio::time::timeout(EFFECT_BOUND, answers);
+    let answers = answers.await.expect("an effect on every proxy within 10 s");
     answers.into_iter().max().expect("a proxy")
 }
 
@@ -127,13 +132,15 @@ fn last_canary(seen: &[Seen], proxy: Option<usize>) -> Option<Instant> {
 
 /// Waits until the canary has answered nobody for half a second.
 async fn wait_for_quiet(load: &Load) {
-    until("the canary to answer nobody", async || {
-        match last_canary(&load.seen(), None).map(|last| last.elapsed()) {
-            Some(ago) if ago < Duration::from_millis(500) => Err(format!("it did {ago:?} ago")),
-            _ => Ok(()),
+    let quiet = async {
+        let is_recent = |last: Instant| last.elapsed() < Duration::from_millis(500);
+        while last_canary(&load.seen(), None).is_some_and(is_recent) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    })
-    .await;
+    };
+    tokio::time::timeout(SILENCE_BOUND, quiet)
+        .await
+        .expect("no canary answer 20 s after the abort");
 }
 
 pub async fn an_abort_ends_the_canary_under_load(world: &mut World) {

@@ -67,19 +67,6 @@ pub fn assert_no_failures(seen: &[Seen]) {
 
 /// Asserts that proxies give every user the fallback, over a hundred requests.
 pub async fn assert_everyone_gets_stable(proxies: &[Proxy]) {
-    let canary_user = (0..)
-        .find(|user| variant(*user, 1) == "canary")
-        .expect("one in a hundred");
-    for proxy in proxies {
-        proxy
-            .wait_for("no canary any more", async |proxy| {
-                match answer(proxy, WEB_A, canary_user).await {
-                    (200, seen) if seen == "stable" => Ok(()),
-                    other => Err(format!("{other:?}")),
-                }
-            })
-            .await;
-    }
     let addresses: Vec<_> = proxies.iter().map(|proxy| proxy.address).collect();
     let load = Load::start(&addresses, WEB_A, 1_000, 200);
     until("a hundred answers", async || {
