@@ -10,10 +10,11 @@ pub mod pods;
 pub mod prometheus;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 /// How long a connection may take. Chosen: a cluster across an ocean answers in less.
@@ -37,8 +38,9 @@ pub struct Address {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    title: Arc<str>,
     url: String,
-    namespace: String,
+    namespace: Arc<str>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -57,7 +59,7 @@ impl Cluster {
     /// # Errors
     /// When neither can be read, or the context is not there.
     pub async fn connect(address: &Address) -> anyhow::Result<Self> {
-        let mut config = config(address).await?;
+        let (mut config, title) = config(address).await?;
         config.connect_timeout = Some(CONNECT_PATIENCE);
         config.read_timeout = Some(ANSWER_PATIENCE);
         config.reset_reader_on_write = true;
@@ -70,9 +72,15 @@ impl Cluster {
             .with_context(|| format!("{url}: no connection can be made"))?;
         Ok(Self {
             client,
+            title: title.into(),
             url,
-            namespace,
+            namespace: namespace.into(),
         })
+    }
+
+    /// How people call it: `context kind`, or the cluster of the pod that this runs in.
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// The namespace that is meant.
@@ -91,7 +99,8 @@ impl Cluster {
     }
 }
 
-async fn config(address: &Address) -> anyhow::Result<Config> {
+/// How to reach a cluster, and how people call it.
+async fn config(address: &Address) -> anyhow::Result<(Config, String)> {
     let options = KubeConfigOptions {
         context: address.context.clone(),
         ..KubeConfigOptions::default()
@@ -99,18 +108,37 @@ async fn config(address: &Address) -> anyhow::Result<Config> {
     if let Some(path) = &address.kubeconfig {
         let kubeconfig = Kubeconfig::read_from(path)
             .with_context(|| format!("{}: no kubeconfig", path.display()))?;
-        return Config::from_custom_kubeconfig(kubeconfig, &options)
+        return of_kubeconfig(kubeconfig, &options)
             .await
             .with_context(|| format!("{}: no cluster can be read from it", path.display()));
     }
-    match Config::from_kubeconfig(&options).await {
-        Ok(config) => Ok(config),
-        Err(error) if address.context.is_some() => Err(error).context("the kubeconfig has no such --context"),
-        Err(error) => Config::incluster().map_err(|_| error).context(
-            "no store: the current directory has no plugin.yaml, no kubeconfig could be read, and this is no pod; \
-             name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig FILE or KUBECONFIG",
-        ),
+    let found = match Kubeconfig::read() {
+        Ok(kubeconfig) => of_kubeconfig(kubeconfig, &options).await,
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(found) => Ok(found),
+        Err(error) if address.context.is_some() => {
+            Err(error).context("the kubeconfig has no such --context")
+        }
+        Err(error) => {
+            let config = Config::incluster().map_err(|_| error).context(
+                "no store: the current directory has no plugin.yaml, no kubeconfig could be read, and this is no pod; \
+                 name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig FILE or KUBECONFIG",
+            )?;
+            Ok((config, "this pod's cluster".to_owned()))
+        }
     }
+}
+
+async fn of_kubeconfig(
+    kubeconfig: Kubeconfig,
+    options: &KubeConfigOptions,
+) -> Result<(Config, String), KubeconfigError> {
+    let context = options.context.clone();
+    let context = context.or_else(|| kubeconfig.current_context.clone());
+    let config = Config::from_custom_kubeconfig(kubeconfig, options).await?;
+    Ok((config, format!("context {}", context.unwrap_or_default())))
 }
 
 /// Why the cluster did not do what it was asked.

@@ -234,6 +234,17 @@ pub enum AnyStore {
     Kubernetes(Kubernetes),
 }
 
+impl AnyStore {
+    /// How people call it: `directory ./shop`, or `context kind, WasmPlugin shop/sluice`; a plugin
+    /// that was not found yet is not named.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Directory(store) => store.title(),
+            Self::Kubernetes(store) => store.title(),
+        }
+    }
+}
+
 impl Store for AnyStore {
     async fn snapshot(&self) -> anyhow::Result<Snapshot> {
         match self {

@@ -32,18 +32,19 @@ pub(super) struct Abort {
 }
 
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
-    let stores = stores::some(&arguments.store, arguments.scope).await?;
+    let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
     let order = abort::Abort {
         split: arguments.split.clone(),
         reason: arguments.reason.reason.clone(),
     };
     if let [TitledStore { title: None, store }] = stores.as_slice() {
-        let aborted = abort::abort(store, caller, &order).await?;
+        let aborted = place.said(abort::abort(store, caller, &order)).await?;
         say_notes(&aborted.notes);
         output::line(report(&aborted));
         return Ok(Outcome::Good);
     }
     let all = abort::abort_everywhere(stores, caller, &order).await;
+    output::note(format!("on {place}"));
     let is_nowhere = all.iter().all(lacks_split);
     let outcome = say(all);
     if is_nowhere {

@@ -58,6 +58,14 @@ pub(super) struct ForceArgs {
     pub(super) force: bool,
 }
 
+/// Whether a change is made at all.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct DryRunArgs {
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
 /// What is remembered about a change.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ReasonArgs {

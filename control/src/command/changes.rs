@@ -1,15 +1,15 @@
 //! How the commands that change weights say it: their terms, and what became of a change in words.
 
-use super::arguments::{ForceArgs, ReasonArgs};
+use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs};
 use super::output;
 use crate::model::churn::{Meeting, Move};
 use crate::operations::change::{ChangeOutcome, Effect, Mode, Redraw, Terms};
 use crate::store::{Note, OthersFields};
 
 /// The terms that were typed.
-pub(super) fn terms(is_dry_run: bool, force: ForceArgs, reason: &ReasonArgs) -> Terms {
+pub(super) fn terms(dry_run: DryRunArgs, force: ForceArgs, reason: &ReasonArgs) -> Terms {
     Terms {
-        mode: if is_dry_run {
+        mode: if dry_run.dry_run {
             Mode::DryRun
         } else {
             Mode::Write
@@ -21,6 +21,13 @@ pub(super) fn terms(is_dry_run: bool, force: ForceArgs, reason: &ReasonArgs) -> 
         },
         reason: reason.reason.clone(),
     }
+}
+
+/// Says what became of a change: what went wrong beside it on standard error, what it changes on
+/// standard output.
+pub(super) fn say(made: &ChangeOutcome) {
+    say_notes(&made.notes);
+    output::line(report(made));
 }
 
 /// Says what went wrong beside a change, on standard error.

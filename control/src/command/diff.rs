@@ -7,6 +7,7 @@ use anyhow::bail;
 use super::arguments::{OutputArgs, StoreArgs};
 use super::changes::sentence;
 use super::outcome::Outcome;
+use super::stores::Place;
 use super::{output, stores};
 use crate::files::plugin;
 use crate::model::churn::Move;
@@ -50,7 +51,8 @@ pub(super) async fn run(arguments: &Diff) -> anyhow::Result<Outcome> {
             bail!("name a split and its new shares, or another configuration with -f")
         }
     };
-    let moves = diff(&store, &against).await?;
+    let place = Place::One(store.clone());
+    let moves = place.said(diff(&store, &against)).await?;
     output::print(arguments.output.output, &moves, |moves| text(moves))?;
     Ok(Outcome::Good)
 }

@@ -22,8 +22,9 @@ pub(super) struct Get {
 }
 
 pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
-    let stores = stores::some(&arguments.store, arguments.scope).await?;
-    let shares = weights(stores, arguments.split.as_deref()).await?;
+    let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
+    let shares = place.said(weights(stores, arguments.split.as_deref()));
+    let shares = shares.await?;
     output::print(arguments.output.output, &shares, |shares| text(shares))?;
     Ok(Outcome::Good)
 }

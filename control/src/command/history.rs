@@ -23,8 +23,9 @@ pub(super) struct History {
 }
 
 pub(super) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
-    let stores = stores::some(&arguments.store, arguments.scope).await?;
-    let rows = history(stores, arguments.split.as_deref()).await?;
+    let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
+    let rows = place.said(history(stores, arguments.split.as_deref()));
+    let rows = rows.await?;
     output::print(arguments.output.output, &rows, |rows| text(rows))?;
     Ok(Outcome::Good)
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::arguments::{ClusterArgs, ForceArgs, ReasonArgs};
-use super::changes::{report, say_notes, terms};
+use super::arguments::{ClusterArgs, DryRunArgs, ForceArgs, ReasonArgs};
+use super::changes::{say, terms};
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::operations::Caller;
@@ -29,9 +29,9 @@ pub(super) struct Promote {
     /// The plugin in both, as NAME, wasmplugin/NAME or trafficextension/NAME [default: the one that has splits]
     #[arg(long, value_name = "NAME")]
     plugin: Option<String>,
-    /// Say what would happen, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    /// Whether it is only described.
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Whether fields that somebody else set are taken over.
     #[command(flatten)]
     force: ForceArgs,
@@ -56,9 +56,12 @@ pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<
     );
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     let made = promote((&from, &to), caller, &arguments.split, &terms).await;
-    let made = made.map_err(|error| located(error, &from.name, &to.name))?;
-    say_notes(&made.notes);
-    output::line(report(&made));
+    output::note(format!(
+        "on {}, from {}",
+        to.store.title(),
+        from.store.title()
+    ));
+    say(&made.map_err(|error| located(error, &from.name, &to.name))?);
     Ok(Outcome::Good)
 }
 

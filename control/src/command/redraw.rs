@@ -1,9 +1,9 @@
 //! `sluice redraw`: draws other users for the next canary.
 
-use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
-use super::changes::{report, say_notes, terms};
+use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, StoreArgs};
+use super::changes::{say, terms};
 use super::outcome::Outcome;
-use super::{output, stores};
+use super::stores::{self, Place};
 use crate::operations::Caller;
 use crate::operations::redraw::redraw;
 
@@ -15,9 +15,9 @@ pub(super) struct Redraw {
     /// The new draw's letters [default: today's date]
     #[arg(long, value_name = "LETTERS")]
     draw: Option<String>,
-    /// Say what would happen, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    /// Whether it is only described.
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Which store holds the configuration.
     #[command(flatten)]
     store: StoreArgs,
@@ -33,8 +33,7 @@ pub(super) async fn run(arguments: &Redraw, caller: &Caller) -> anyhow::Result<O
     let store = stores::one(&arguments.store).await?;
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     let letters = arguments.draw.as_deref();
-    let made = redraw(&store, caller, &arguments.split, letters, &terms).await?;
-    say_notes(&made.notes);
-    output::line(report(&made));
+    let made = redraw(&store, caller, &arguments.split, letters, &terms);
+    say(&Place::One(store.clone()).said(made).await?);
     Ok(Outcome::Good)
 }

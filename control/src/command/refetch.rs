@@ -3,9 +3,12 @@
 
 use super::arguments::{ClusterArgs, ScopeArgs};
 use super::outcome::Outcome;
+use super::stores::Place;
 use super::{output, stores};
 use crate::operations::Caller;
+use crate::operations::plugins::everywhere;
 use crate::operations::refetch::refetch;
+use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice refetch`.
@@ -23,11 +26,14 @@ pub(super) async fn run(arguments: &Refetch, caller: &Caller) -> anyhow::Result<
     if !arguments.scope.all_namespaces {
         let cluster = stores::cluster(&arguments.cluster).await?;
         let store = Kubernetes::new(cluster, arguments.cluster.plugin.clone());
-        say(&refetch(&store, caller).await?);
+        let place = Place::One(AnyStore::Kubernetes(store.clone()));
+        say(&place.said(refetch(&store, caller)).await?);
         return Ok(Outcome::Good);
     }
     let mut outcome = Outcome::Good;
-    for (title, store) in stores::everywhere(&arguments.cluster).await? {
+    let cluster = stores::cluster(&arguments.cluster).await?;
+    let place = Place::Everywhere(cluster.clone());
+    for (title, store) in place.said(everywhere(&cluster)).await? {
         match refetch(&store, caller).await {
             Ok(plugin) => say(&plugin),
             Err(error) => {

@@ -1,9 +1,9 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
-use super::arguments::{ForceArgs, ReasonArgs, StoreArgs};
-use super::changes::{report, say_notes, terms};
+use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, StoreArgs};
+use super::changes::{say, terms};
 use super::outcome::Outcome;
-use super::{output, stores};
+use super::stores::{self, Place};
 use crate::operations::Caller;
 use crate::operations::rollback::rollback;
 
@@ -13,9 +13,9 @@ pub(super) struct Rollback {
     /// The revision of `sluice history` to go back to [default: the one before the last]
     #[arg(long, value_name = "N")]
     to: Option<u64>,
-    /// Say what would happen, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    /// Whether it is only described.
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Which store holds the configuration.
     #[command(flatten)]
     store: StoreArgs,
@@ -30,8 +30,7 @@ pub(super) struct Rollback {
 pub(super) async fn run(arguments: &Rollback, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = stores::one(&arguments.store).await?;
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
-    let made = rollback(&store, caller, arguments.to, &terms).await?;
-    say_notes(&made.notes);
-    output::line(report(&made));
+    let made = rollback(&store, caller, arguments.to, &terms);
+    say(&Place::One(store.clone()).said(made).await?);
     Ok(Outcome::Good)
 }

@@ -1,8 +1,9 @@
 //! `sluice set`: changes a split's weights.
 
-use super::arguments::{ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
-use super::changes::{report, say_notes, terms};
+use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
+use super::changes::{report, say, say_notes, terms};
 use super::outcome::Outcome;
+use super::stores::Place;
 use super::{output, stores};
 use crate::operations::Caller;
 use crate::operations::plugins::with_split;
@@ -14,9 +15,9 @@ pub(super) struct Set {
     /// What to change.
     #[command(flatten)]
     change: ShareArgs,
-    /// Say what would happen, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    /// Whether it is only described.
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Which store holds the configuration.
     #[command(flatten)]
     store: StoreArgs,
@@ -45,14 +46,14 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     if !arguments.scope.all_namespaces {
         let store = stores::one(&arguments.store).await?;
-        let made = set(&store, caller, &setting, &terms).await?;
-        say_notes(&made.notes);
-        output::line(report(&made));
+        let made = set(&store, caller, &setting, &terms);
+        say(&Place::One(store.clone()).said(made).await?);
         return Ok(Outcome::Good);
     }
-    let cluster = stores::cluster(&arguments.store.cluster).await?;
+    let cluster = stores::whole_cluster(&arguments.store).await?;
+    let place = Place::Everywhere(cluster.clone());
     let mut outcome = Outcome::Good;
-    for (title, store) in with_split(&cluster, split).await? {
+    for (title, store) in place.said(with_split(&cluster, split)).await? {
         match set(&store, caller, &setting, &terms).await {
             Ok(made) => {
                 say_notes(&made.notes);

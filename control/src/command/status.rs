@@ -8,11 +8,9 @@ mod text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::bail;
-
 use super::arguments::{Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores::Backend;
+use super::stores::Place;
 use super::{output, stores};
 use crate::cluster::Cluster;
 use crate::cluster::prometheus::Prometheus;
@@ -20,6 +18,7 @@ use crate::operations::Caller;
 use crate::operations::status::cluster::{PluginStatus, Plugins, Query, statuses};
 use crate::operations::status::directory;
 use crate::operations::status::pushes::{Pushes, push_again};
+use crate::store::AnyStore;
 use crate::store::directory::Directory;
 
 /// How often a watched status is read.
@@ -52,22 +51,30 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
-    let is_everywhere = arguments.scope.all_namespaces;
-    match stores::backend(&arguments.store).await? {
-        Backend::Directory(directory) if is_everywhere => bail!(
-            "-A and the directory {}; accepted: one of them",
-            directory.path().display()
-        ),
-        Backend::Directory(directory) => of_directory(arguments, &directory).await,
-        Backend::Cluster(cluster) => of_cluster(arguments, &cluster, caller).await,
+    if arguments.scope.all_namespaces {
+        let cluster = stores::whole_cluster(&arguments.store).await?;
+        output::note(format!("on {}", Place::Everywhere(cluster.clone())));
+        return of_cluster(arguments, &cluster, caller).await;
+    }
+    let store = stores::one(&arguments.store).await?;
+    let place = Place::One(store.clone());
+    output::note(format!("on {place}"));
+    match store {
+        AnyStore::Directory(directory) => of_directory(arguments, &directory, &place).await,
+        AnyStore::Kubernetes(store) => of_cluster(arguments, store.cluster(), caller).await,
     }
 }
 
-async fn of_directory(arguments: &Status, store: &Directory) -> anyhow::Result<Outcome> {
+async fn of_directory(
+    arguments: &Status,
+    store: &Directory,
+    place: &Place,
+) -> anyhow::Result<Outcome> {
     loop {
         let status = directory::status(store).await?;
         if arguments.watch && output::is_terminal() {
             output::refresh();
+            output::note(format!("on {place}"));
         }
         output::print(arguments.output.output, &status, text::of_directory)?;
         if !arguments.watch {

@@ -1,10 +1,13 @@
-//! Which stores the arguments mean: a directory, one plugin of a cluster, or all of them.
+//! Which stores the arguments mean: a directory, one plugin of a cluster, or all of them; and how a
+//! command says on which of them it acted.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::bail;
 
 use super::arguments::{ClusterArgs, ScopeArgs, StoreArgs};
+use super::output;
 use crate::cluster::{Address, Cluster};
 use crate::files;
 use crate::model::plugin::Plugin;
@@ -12,6 +15,9 @@ use crate::operations::plugins::{self, TitledStore};
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
 use crate::store::{AnyStore, Store as _};
+
+/// The directory that is meant when none is named.
+const HERE: &str = ".";
 
 /// A place where configurations are kept.
 pub(super) enum Backend {
@@ -32,8 +38,8 @@ pub(super) async fn backend(arguments: &StoreArgs) -> anyhow::Result<Backend> {
             dir.display()
         ),
         Some(dir) => Ok(Backend::Directory(Directory::open(dir)?)),
-        None if !is_cluster_named && Path::new("plugin.yaml").is_file() => {
-            Ok(Backend::Directory(Directory::open(Path::new("."))?))
+        None if !is_cluster_named && Path::new(HERE).join("plugin.yaml").is_file() => {
+            Ok(Backend::Directory(Directory::open(Path::new(HERE))?))
         }
         None => Ok(Backend::Cluster(cluster(&arguments.cluster).await?)),
     }
@@ -49,6 +55,17 @@ pub(super) async fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> 
     .await
 }
 
+/// The cluster whose plugins are all meant; a directory beside `-A` is refused.
+pub(super) async fn whole_cluster(arguments: &StoreArgs) -> anyhow::Result<Cluster> {
+    match &arguments.dir {
+        Some(dir) => bail!(
+            "-A and the directory {} (by --dir or SLUICE_DIR); accepted: one of them",
+            dir.display()
+        ),
+        None => cluster(&arguments.cluster).await,
+    }
+}
+
 /// The one store that the arguments name.
 pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
     Ok(match backend(arguments).await? {
@@ -59,40 +76,75 @@ pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
     })
 }
 
-/// The configuration of a file or, without one, of the store.
+/// The configuration of a file or, without one, of the store, which is then named.
 pub(super) async fn plugin(file: Option<&Path>, arguments: &StoreArgs) -> anyhow::Result<Plugin> {
     match file {
         Some(file) => files::plugin(file),
-        None => Ok(one(arguments).await?.snapshot().await?.plugin),
+        None => {
+            let store = one(arguments).await?;
+            let place = Place::One(store.clone());
+            Ok(place.said(store.snapshot()).await?.plugin)
+        }
     }
-}
-
-/// Every plugin of ours in the cluster that the arguments name, with its title.
-pub(super) async fn everywhere(
-    arguments: &ClusterArgs,
-) -> anyhow::Result<Vec<(String, Kubernetes)>> {
-    Ok(plugins::everywhere(&cluster(arguments).await?).await?)
 }
 
 /// The stores that the arguments name: one without a title, or with `-A` every plugin with its own.
 pub(super) async fn some(
     arguments: &StoreArgs,
     scope: ScopeArgs,
-) -> anyhow::Result<Vec<TitledStore>> {
+) -> anyhow::Result<(Place, Vec<TitledStore>)> {
     if !scope.all_namespaces {
         let store = one(arguments).await?;
-        return Ok(vec![TitledStore { title: None, store }]);
-    }
-    if let Some(dir) = &arguments.dir {
-        bail!(
-            "-A and the directory {} (by --dir or SLUICE_DIR); accepted: one of them",
-            dir.display()
-        );
+        let alone = TitledStore {
+            title: None,
+            store: store.clone(),
+        };
+        return Ok((Place::One(store), vec![alone]));
     }
     let titled = |(title, store)| TitledStore {
         title: Some(title),
         store: AnyStore::Kubernetes(store),
     };
-    let stores = everywhere(&arguments.cluster).await?;
-    Ok(stores.into_iter().map(titled).collect())
+    let cluster = whole_cluster(arguments).await?;
+    let stores = plugins::everywhere(&cluster).await?;
+    let place = Place::Everywhere(cluster);
+    Ok((place, stores.into_iter().map(titled).collect()))
+}
+
+/// What a command acts on, for people: who believes to be in a cluster and stands in a folder with
+/// a plugin.yaml must see it.
+pub(super) enum Place {
+    /// One store.
+    One(AnyStore),
+    /// Every plugin of ours in a cluster.
+    Everywhere(Cluster),
+}
+
+impl Place {
+    /// Waits for a command's work, then says on standard error where that was done, also when it
+    /// failed: only then a plugin that is not named is known.
+    pub(super) async fn said<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let result = work.await;
+        output::note(format!("on {self}"));
+        result
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(AnyStore::Directory(directory)) if directory.path() == Path::new(HERE) => {
+                write!(
+                    formatter,
+                    "{} (it has a plugin.yaml; -n or --context means a cluster)",
+                    directory.title()
+                )
+            }
+            Self::One(store) => formatter.write_str(&store.title()),
+            Self::Everywhere(cluster) => write!(formatter, "{}, every namespace", cluster.title()),
+        }
+    }
 }

@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores::Backend;
 use super::{output, stores};
 use crate::files;
 use crate::model::plugin;
 use crate::operations::validate::{PluginReport, Subject, ValidationReport, validate};
-use crate::store::kubernetes::Kubernetes;
 
 /// `sluice validate`.
 #[derive(clap::Args, Debug)]
@@ -65,18 +63,8 @@ fn read(file: &Path) -> anyhow::Result<Subject> {
 
 /// The store's plugin, or with -A every one of the cluster, and the routes beside them.
 async fn stored(arguments: &Validate) -> anyhow::Result<Subject> {
-    if arguments.scope.all_namespaces {
-        let everywhere = stores::everywhere(&arguments.store.cluster).await?;
-        let stores: Vec<Kubernetes> = everywhere.into_iter().map(|(_, store)| store).collect();
-        return Subject::of_cluster(&stores).await;
-    }
-    match stores::backend(&arguments.store).await? {
-        Backend::Cluster(cluster) => {
-            let plugin = arguments.store.cluster.plugin.clone();
-            Subject::of_cluster(&[Kubernetes::new(cluster, plugin)]).await
-        }
-        Backend::Directory(directory) => Subject::of_directory(&directory).await,
-    }
+    let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
+    place.said(Subject::of_stores(stores)).await
 }
 
 fn text(report: &ValidationReport) -> String {

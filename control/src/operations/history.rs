@@ -10,6 +10,8 @@ use crate::store::history::Entry;
 /// One change of one plugin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PluginEntry {
+    /// Where it is, as people call it: `directory ./shop`, or `context kind, WasmPlugin shop/sluice`.
+    pub store: String,
     /// The plugin; `None` where only one store is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
@@ -30,6 +32,7 @@ pub async fn history(
     for TitledStore { title, store } in stores {
         let entries = store.history().await?.into_iter();
         all.extend(entries.map(|entry| PluginEntry {
+            store: store.title(),
             plugin: title.clone(),
             entry,
         }));

@@ -284,10 +284,13 @@ async fn shares_of_a_split_are_asked_of_those_that_have_it() {
     let (_other_folder, other) = directory("splits: {other: {}}");
     let both = || vec![titled(Some("a"), &web), titled(Some("b"), &other)];
     let shares = weights(both(), Some("web")).await.unwrap();
-    let expected = json!([
-        {"plugin": "a", "split": "web", "audience": "everyone", "variant": "stable", "percent": 100.0},
-        {"plugin": "a", "split": "web", "audience": "everyone", "variant": "canary", "percent": 0.0},
-    ]);
+    let share = |variant: &str, percent: f64| {
+        json!({
+            "store": web.title(), "plugin": "a", "split": "web", "audience": "everyone", "variant": variant,
+            "percent": percent,
+        })
+    };
+    let expected = json!([share("stable", 100.0), share("canary", 0.0)]);
     assert_eq!(serde_json::to_value(shares).unwrap(), expected);
     let nowhere = weights(both(), Some("wep")).await.unwrap_err();
     assert_eq!(nowhere.to_string(), "no plugin has a split \"wep\"");

@@ -9,14 +9,15 @@ use serde::Serialize;
 use sluice_core::plan::Node;
 use sluice_core::problem::Problem;
 
+use super::plugins::TitledStore;
 use crate::analyze::{self, Findings, lint};
 use crate::cluster::plugins::routes;
 use crate::files;
 use crate::model::input::Input;
 use crate::model::plugin::Plugin;
-use crate::store::Store as _;
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
+use crate::store::{AnyStore, Store as _};
 
 /// What is validated: plugins, and every resource around them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,23 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The plugins of stores, and what lies beside each.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub async fn of_stores(stores: Vec<TitledStore>) -> anyhow::Result<Self> {
+        let mut subject = Self::default();
+        for TitledStore { store, .. } in stores {
+            let Self { plugins, documents } = match store {
+                AnyStore::Directory(directory) => Self::of_directory(&directory).await?,
+                AnyStore::Kubernetes(store) => Self::of_cluster(&[store]).await?,
+            };
+            subject.plugins.extend(plugins);
+            subject.documents.extend(documents);
+        }
+        Ok(subject)
+    }
+
     /// A directory's plugin, and the resources that lie beside it.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use crate::store::Store as _;
 /// The share of one variant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServedShare {
+    /// Where it is, as people call it: `directory ./shop`, or `context kind, WasmPlugin shop/sluice`.
+    pub store: String,
     /// The plugin; `None` where only one store is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
@@ -40,7 +42,8 @@ pub async fn weights(
         let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
         match (chosen(&plan, split), &title) {
             (Ok(splits), _) => {
-                all.extend(splits.into_iter().flat_map(|split| of_split(split, &title)))
+                let of_split = |split| of_split(split, &store.title(), title.as_deref());
+                all.extend(splits.into_iter().flat_map(of_split));
             }
             // Of several plugins, some may lack the split.
             (Err(_), Some(_)) => {}
@@ -63,12 +66,13 @@ fn chosen<'p>(plan: &'p Plan, split: Option<&str>) -> Result<Vec<&'p Split>, Ope
     }
 }
 
-fn of_split(split: &Split, plugin: &Option<String>) -> Vec<ServedShare> {
+fn of_split(split: &Split, store: &str, plugin: Option<&str>) -> Vec<ServedShare> {
     let mut shares = Vec::new();
     for (audience, rule) in audiences(split) {
         for (index, variant) in split.definition.named_variants() {
             shares.push(ServedShare {
-                plugin: plugin.clone(),
+                store: store.to_owned(),
+                plugin: plugin.map(str::to_owned),
                 split: split.definition.name.to_string(),
                 audience: audience.clone(),
                 variant: variant.to_string(),

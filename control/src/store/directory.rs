@@ -58,6 +58,11 @@ impl Directory {
         })
     }
 
+    /// How people call it: `directory ./shop`.
+    pub fn title(&self) -> String {
+        format!("directory {}", self.path.display())
+    }
+
     /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.path

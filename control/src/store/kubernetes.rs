@@ -10,6 +10,7 @@ mod revisions;
 mod split_change;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -53,14 +54,17 @@ enum Target {
 pub struct Kubernetes {
     cluster: Cluster,
     target: Target,
+    /// The plugin that was found, as people call it.
+    found: Arc<OnceLock<String>>,
 }
 
 impl Kubernetes {
     /// The plugin of the cluster's namespace with this name, or the only one of ours in it.
-    pub const fn new(cluster: Cluster, plugin: Option<String>) -> Self {
+    pub fn new(cluster: Cluster, plugin: Option<String>) -> Self {
         Self {
             cluster,
             target: Target::Named(plugin),
+            found: Arc::default(),
         }
     }
 
@@ -73,7 +77,21 @@ impl Kubernetes {
             namespace.unwrap_or_default(),
             name.unwrap_or_default(),
         );
-        Self { cluster, target }
+        Self {
+            cluster,
+            target,
+            found: Arc::new(OnceLock::from(live.plugin.source.clone())),
+        }
+    }
+
+    /// How people call it: `context kind, WasmPlugin shop/sluice`; until the plugin was read, only
+    /// its namespace.
+    pub fn title(&self) -> String {
+        let cluster = self.cluster.title();
+        match self.found.get() {
+            Some(plugin) => format!("{cluster}, {plugin}"),
+            None => format!("{cluster}, namespace {}", self.cluster.namespace()),
+        }
     }
 
     /// The cluster that it is in.
@@ -87,7 +105,11 @@ impl Kubernetes {
     /// When there is none, or it cannot be read.
     pub async fn read(&self) -> anyhow::Result<LivePlugin> {
         match &self.target {
-            Target::Named(named) => plugins::the_one(&self.cluster, named.as_deref()).await,
+            Target::Named(named) => {
+                let live = plugins::the_one(&self.cluster, named.as_deref()).await?;
+                self.found.get_or_init(|| live.plugin.source.clone());
+                Ok(live)
+            }
             Target::Known(kind, namespace, name) => {
                 plugins::read(&self.cluster, namespace, *kind, name)
                     .await

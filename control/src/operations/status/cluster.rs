@@ -48,6 +48,8 @@ pub struct Query<'a> {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginStatus {
+    /// Where it is, as people call it: `context kind, WasmPlugin shop/sluice`.
+    pub store: String,
     /// The plugin, as `WasmPlugin NAMESPACE/NAME`.
     pub plugin: String,
     /// The revision of what the cluster says.
@@ -173,6 +175,7 @@ async fn status(
             .count()
     });
     Ok(PluginStatus {
+        store: format!("{}, {}", cluster.title(), live.plugin.source),
         plugin: live.plugin.source.clone(),
         wanted_revision: plan.revision().to_string(),
         selected: proxies.as_ref().map(Vec::len),

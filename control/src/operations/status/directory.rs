@@ -17,6 +17,8 @@ use crate::store::directory::Directory;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DirectoryStatus {
+    /// The directory, as people call it: `directory ./shop`.
+    pub store: String,
     /// The revision of what the directory says.
     pub wanted_revision: String,
     /// The revision that Envoy runs; `None` while no `sluice dev` serves the directory.
@@ -61,6 +63,7 @@ pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
     let measured = samples.as_deref().map(Measured::of);
     let gauge = |name: &str| samples.as_deref().map(|samples| sum(samples, name, &[]));
     Ok(DirectoryStatus {
+        store: store.title(),
         wanted_revision: plan.revision().to_string(),
         revision_in_force: gauge("sluice_config_revision")
             .map(|value| Revision::from_gauge(value as u64).to_string()),
