@@ -30,11 +30,12 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
 /// header.
 fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
     for (rule, condition) in conditions(split) {
-        let (Subject::Header(name), Matcher::Regex(pattern, _)) =
+        let (Subject::Header(name), Matcher::Regex(expression)) =
             (&condition.subject, &condition.matcher)
         else {
             continue;
         };
+        let pattern = expression.text();
         if name.as_ref() != "cookie" {
             continue;
         }

@@ -22,7 +22,7 @@ use crate::hosts::{MatchHost, service_names};
 use crate::identity::Source;
 use crate::index::VariantIndex;
 use crate::matching::{Matcher, Rule};
-use crate::pattern::Patterns;
+use crate::pattern::{Patterns, Used};
 use crate::problem::{Accepted, Problem};
 
 /// The most rules a split may have; see docs/limits.md.
@@ -58,6 +58,8 @@ pub struct Definition {
     pub override_cookie: Option<Box<str>>,
     /// Who: ordered.
     pub rules: Box<[Rule]>,
+    /// The expressions it uses, and what was spent on those that were refused.
+    pub patterns: Used,
     /// Everything that is wrong with it; if anything is, it decides nothing.
     pub problems: Vec<Problem>,
 }
@@ -166,6 +168,7 @@ impl Reader<'_> {
             override_header,
             override_cookie,
             rules,
+            patterns: self.patterns.next_split(),
             problems: self.problems,
         }
     }

@@ -17,6 +17,7 @@
 
 pub mod allocation;
 pub mod bucket;
+pub mod byte_set;
 pub mod config;
 pub mod cookies;
 pub mod decide;

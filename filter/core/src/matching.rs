@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::pattern::Program;
+use crate::pattern::Expression;
 use crate::request::{Bytes, Request, Seen};
 
 /// How a value is compared.
@@ -16,8 +16,8 @@ pub enum Matcher {
     Prefix(Box<str>),
     /// How it ends.
     Suffix(Box<str>),
-    /// An expression for the whole value: its text, and its program.
-    Regex(Box<str>, Arc<Program>),
+    /// An expression for the whole value.
+    Regex(Arc<Expression>),
     /// One of several whole values.
     OneOf(Box<[Box<str>]>),
     /// Whether there is a value at all.
@@ -35,7 +35,7 @@ impl Matcher {
             Self::Exact(exact) => value == exact.as_bytes(),
             Self::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
             Self::Suffix(suffix) => value.ends_with(suffix.as_bytes()),
-            Self::Regex(_, program) => program.is_match(value),
+            Self::Regex(expression) => expression.is_match(value),
             Self::OneOf(values) => values.iter().any(|one| value == one.as_bytes()),
             Self::Present(present) => *present,
         }
@@ -48,7 +48,7 @@ impl fmt::Display for Matcher {
             Self::Exact(exact) => write!(f, "exact {exact:?}"),
             Self::Prefix(prefix) => write!(f, "prefix {prefix:?}"),
             Self::Suffix(suffix) => write!(f, "suffix {suffix:?}"),
-            Self::Regex(pattern, _) => write!(f, "regex '{pattern}'"),
+            Self::Regex(expression) => write!(f, "regex '{}'", expression.text()),
             Self::OneOf(values) => write!(f, "in {values:?}"),
             Self::Present(present) => write!(f, "present {present}"),
         }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn values_match_byte_for_byte() {
-        let regex = Matcher::Regex("a.c".into(), Patterns::default().compile("a.c").unwrap());
+        let regex = Matcher::Regex(Patterns::default().compile("a.c").unwrap());
         let one_of = Matcher::OneOf(["gold".into(), "platinum".into()].into());
         let cases: &[(&str, Matcher, Option<&[u8]>, bool)] = &[
             ("exact", Matcher::Exact("ios".into()), Some(b"ios"), true),

@@ -100,7 +100,7 @@ impl Plan {
     /// kept.
     pub fn build(document: &Document, node: &Node, previous: Option<&Self>) -> Self {
         let mut patterns = previous
-            .map(|plan| plan.patterns.clone())
+            .map(|plan| plan.patterns.next_configuration())
             .unwrap_or_default();
         let mut problems: Vec<Problem> = document.unknown_field_problems().collect();
         let mut splits = Vec::with_capacity(document.splits.len());
@@ -112,7 +112,11 @@ impl Plan {
                 .filter(|plan| plan.node == *node)
                 .and_then(|plan| plan.compiled.get(name.as_str()));
             let definition = match kept {
-                Some((earlier, definition)) if *earlier == text => Arc::clone(definition),
+                Some((earlier, definition))
+                    if *earlier == text && patterns.keep(&definition.patterns) =>
+                {
+                    Arc::clone(definition)
+                }
                 _ => Arc::new(Definition::compile(
                     name,
                     value,
@@ -121,7 +125,9 @@ impl Plan {
                 )),
             };
             problems.extend(definition.problems.iter().cloned());
-            compiled.insert(name.as_str().into(), (text, Arc::clone(&definition)));
+            if definition.patterns.is_for_good() {
+                compiled.insert(name.as_str().into(), (text, Arc::clone(&definition)));
+            }
             splits.push(split(
                 definition,
                 document.weights.get(name),

@@ -3,10 +3,12 @@
 //! An expression such as `[^@]+@example\.com` is a sequence of literals and runs of a byte class,
 //! where what follows a run cannot be in it: then one pass from left to right, without
 //! backtracking, decides. [`Scanner::new`] recognizes such expressions from regex-syntax' own
-//! parse; for any other it answers `None` and [`crate::pattern`] uses the regex crate. That both
-//! agree is a property test.
+//! parse; for any other it answers `None` and [`crate::pattern`] builds an automaton. That it
+//! agrees with the regex crate is a property test.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Hir, HirKind};
+
+use crate::byte_set::ByteSet;
 
 /// One step of a scanner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,25 +21,6 @@ enum Step {
         min: u32,
         max: u32,
     },
-}
-
-/// A set of bytes, one bit each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct ByteSet([u32; 8]);
-
-impl ByteSet {
-    fn insert(&mut self, byte: u8) {
-        if let Some(word) = self.0.get_mut(usize::from(byte >> 5)) {
-            *word |= 1 << (byte & 31);
-        }
-    }
-
-    #[inline(always)]
-    fn contains(&self, byte: u8) -> bool {
-        self.0
-            .get(usize::from(byte >> 5))
-            .is_some_and(|word| word & (1 << (byte & 31)) != 0)
-    }
 }
 
 /// An expression that one pass decides.
@@ -95,11 +78,7 @@ impl Scanner {
 fn may_begin_in(step: &Step, set: &ByteSet) -> bool {
     match step {
         Step::Literal(literal) => literal.first().is_some_and(|&byte| set.contains(byte)),
-        Step::Run { set: other, .. } => set
-            .0
-            .iter()
-            .zip(other.0)
-            .any(|(one, other)| one & other != 0),
+        Step::Run { set: other, .. } => set.meets(other),
     }
 }
 
@@ -113,7 +92,7 @@ fn flatten(expression: &Hir, steps: &mut Vec<Step>) -> Option<()> {
             _ => steps.push(Step::Literal(literal.0.as_ref().into())),
         },
         HirKind::Class(class) => steps.push(Step::Run {
-            set: set_of(class)?,
+            set: Box::new(ByteSet::of_class(class)?),
             min: 1,
             max: 1,
         }),
@@ -121,13 +100,9 @@ fn flatten(expression: &Hir, steps: &mut Vec<Step>) -> Option<()> {
         HirKind::Concat(parts) => parts.iter().try_for_each(|part| flatten(part, steps))?,
         HirKind::Repetition(repetition) => {
             let set = match repetition.sub.kind() {
-                HirKind::Class(class) => set_of(class)?,
+                HirKind::Class(class) => Box::new(ByteSet::of_class(class)?),
                 HirKind::Literal(literal) => match literal.0.as_ref() {
-                    [byte] => {
-                        let mut set = ByteSet::default();
-                        set.insert(*byte);
-                        Box::new(set)
-                    }
+                    [byte] => Box::new(ByteSet::of(*byte)),
                     _ => return None,
                 },
                 _ => return None,
@@ -141,31 +116,6 @@ fn flatten(expression: &Hir, steps: &mut Vec<Step>) -> Option<()> {
         HirKind::Look(_) | HirKind::Alternation(_) => return None,
     }
     Some(())
-}
-
-fn set_of(class: &Class) -> Option<Box<ByteSet>> {
-    let mut set = Box::new(ByteSet::default());
-    match class {
-        Class::Bytes(class) => {
-            for range in class.iter() {
-                (range.start()..=range.end()).for_each(|byte| set.insert(byte));
-            }
-        }
-        // Beyond ASCII a character is several bytes, which a set of bytes cannot say.
-        Class::Unicode(class) => {
-            for range in class.iter() {
-                let (start, end) = (
-                    u8::try_from(range.start()).ok()?,
-                    u8::try_from(range.end()).ok()?,
-                );
-                if !end.is_ascii() {
-                    return None;
-                }
-                (start..=end).for_each(|byte| set.insert(byte));
-            }
-        }
-    }
-    Some(set)
 }
 
 #[cfg(test)]
@@ -208,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_more_is_left_to_the_regex_crate() {
+    fn what_needs_more_is_left_to_the_automaton() {
         for pattern in [
             "a|bc",
             ".*@a",

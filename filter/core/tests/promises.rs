@@ -8,6 +8,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use sluice_core::allocation::{Allocation, MAX_VARIANTS, Percent};
 use sluice_core::bucket::{BUCKETS, Seed};
 use sluice_core::index::VariantIndex;
+use sluice_core::pattern::Patterns;
 
 /// How many users the statistical promises are checked with.
 const USERS: u32 = 1_000_000;
@@ -339,5 +340,77 @@ fn scanners_and_the_regex_crate_agree() {
     assert!(
         scanned > 2_000,
         "only {scanned} expressions were scanned: the test would prove little"
+    );
+}
+
+/// Any expressions over a small alphabet: alternatives, groups, repetitions, and every way to look
+/// around.
+fn any_expressions() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        proptest::sample::select(vec![
+            "a", "b", "@", "\\n", "[ab]", "[^@]", ".", "(?s:.)", "\\w", "\\W", "(?i:a)", "\\xff",
+            "ab@", "",
+        ]),
+        proptest::sample::select(vec![
+            "^", "$", "(?m:^)", "(?m:$)", "\\A", "\\z", "\\b", "\\B"
+        ]),
+    ];
+    leaf.prop_map(str::to_owned)
+        .prop_recursive(4, 24, 4, |inner| {
+            let times = proptest::sample::select(vec![
+                "", "+", "*", "?", "{2}", "{1,3}", "*?", "{2,}", "{0}",
+            ]);
+            let list = proptest::collection::vec(inner.clone(), 1..4);
+            prop_oneof![
+                list.clone().prop_map(|parts| parts.concat()),
+                list.prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                (inner, times).prop_map(|(part, times)| format!("({part}){times}")),
+            ]
+        })
+}
+
+#[test]
+fn expressions_match_what_they_match_in_the_regex_crate() {
+    let values = proptest::collection::vec(
+        proptest::sample::select(vec![b'a', b'A', b'b', b'@', b'_', b'\n', 0xff]),
+        0..7,
+    );
+    let config = Config {
+        cases: 20_000,
+        rng_seed: RngSeed::Fixed(20_261_121),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let (compared, matched) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let values = proptest::collection::vec(values, 8);
+    TestRunner::new(config)
+        .run(&(any_expressions(), values), |(pattern, values)| {
+            let Ok(expression) = Patterns::default().compile(&pattern) else {
+                return Ok(());
+            };
+            let regex = regex::bytes::RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+                .unicode(false)
+                .build()
+                .unwrap();
+            for value in values {
+                let expected = regex.is_match(&value);
+                prop_assert_eq!(
+                    expression.is_match(&value),
+                    expected,
+                    "{} on {:?}",
+                    pattern,
+                    value
+                );
+                compared.set(compared.get() + 1);
+                matched.set(matched.get() + usize::from(expected));
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(
+        compared.get() > 100_000 && matched.get() > 10_000,
+        "{} compared, {} matched: the test would prove little",
+        compared.get(),
+        matched.get()
     );
 }

@@ -134,7 +134,7 @@ impl Reader<'_> {
         let number = matchers.len() + usize::from(regex.is_some());
         if let Some(pattern) = regex {
             match self.patterns.compile(pattern) {
-                Ok(program) => matchers.push(Matcher::Regex(pattern.as_str().into(), program)),
+                Ok(expression) => matchers.push(Matcher::Regex(expression)),
                 Err(error) => self.problems.push(error.at(format!("{path}.regex"))),
             }
         }
