@@ -3,6 +3,7 @@
 //! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`managed_fields`]'s.
 //! Stores and operations use it; it decides nothing.
 
+pub mod authors;
 mod connection;
 pub mod managed_fields;
 pub mod plugins;

@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
 pub use outcome::Outcome;
 
 use crate::model::schema;
-use crate::operations::Caller;
+use crate::operations::{Caller, OperationError};
 
 /// Sticky traffic splitting for Istio: moves the percentages, and shows what they do.
 ///
@@ -95,7 +95,23 @@ enum Command {
 /// # Errors
 /// Why it could not run; exit code 2.
 pub async fn run(cli: Cli, caller: &Caller) -> anyhow::Result<Outcome> {
-    match cli.command {
+    match dispatch(cli.command, caller).await {
+        Err(error) if is_found_problem(&error) => {
+            output::error(&error);
+            Ok(Outcome::Problems)
+        }
+        other => other,
+    }
+}
+
+/// Whether a command that ended with an error ran all the same, and what it found is the problem.
+fn is_found_problem(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<OperationError>();
+    error.is_some_and(OperationError::is_found_problem)
+}
+
+async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> {
+    match command {
         Command::Dev(arguments) => dev::run(&arguments).await,
         Command::Set(arguments) => set::run(&arguments, caller).await,
         Command::Get(arguments) => get::run(&arguments).await,

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod history;
 pub mod image;
 pub mod import;
+pub mod meanwhile;
 pub mod plugins;
 pub mod promote;
 pub mod push;

@@ -12,11 +12,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::cluster::authors::Author;
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
 use crate::model::weights::WeightSet;
 use directory::Directory;
-use history::Entry;
+use history::{Entry, Noted};
 use kubernetes::Kubernetes;
 
 /// What a store holds at one moment.
@@ -26,6 +27,10 @@ pub struct Snapshot {
     pub plugin: Plugin,
     /// The half that `sluice` wrote.
     pub managed: WeightSet,
+    /// The last changes that `sluice` made, as far as they are remembered beside it, oldest first.
+    pub noted: Vec<Noted>,
+    /// Who set which part of it; empty where nobody keeps account.
+    pub authors: Vec<Author>,
 }
 
 impl Snapshot {
@@ -214,7 +219,8 @@ pub trait Store: Send + Sync {
     fn history(&self) -> impl Future<Output = anyhow::Result<Vec<Entry>>> + Send;
 
     /// Reads, decides, writes: what `decide` saw is what is replaced; where another writer came
-    /// between, it decides again on what that one wrote.
+    /// between, it decides again on what that one wrote. It is asked first before any wait for a
+    /// turn, so that it can compare what was there when the command began with what it replaces.
     ///
     /// # Errors
     /// What `decide` refused, and when reading or writing failed; then nothing was written.

@@ -4,9 +4,12 @@
 //! Each of them decides on other weights; here they are checked, described and written. An abort is
 //! no such change: it neither waits nor is refused.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use sluice_core::plan::{Node, Plan};
 
+use super::meanwhile::ChangedMeanwhile;
 use super::{Caller, OperationError};
 use crate::model::change::{WeightChange, differences, differing_splits};
 use crate::model::churn::{Meeting, Move, meetings, moves};
@@ -85,12 +88,14 @@ pub(super) struct Subject<'a> {
 }
 
 /// Makes the change that `decide` wants of what is there, as often as it takes until nobody writes
-/// in between.
+/// in between; but not once somebody else has changed a split that it changes since the command
+/// began. What was there then is `begun` or, without it, what the store reads first.
 pub(super) async fn make(
     store: &impl Store,
     caller: &Caller,
     subject: &Subject<'_>,
     terms: &Terms,
+    begun: Option<Snapshot>,
     decide: impl Fn(&Snapshot, &Plan) -> Result<WeightSet, Refusal> + Send + Sync,
 ) -> Result<ChangeOutcome, OperationError> {
     let manner = Manner {
@@ -98,12 +103,18 @@ pub(super) async fn make(
         ..Manner::IN_TURN
     };
     let mut outcome = None;
+    let mut begun = begun;
+    let mut touched: BTreeSet<String> = subject.split.map(str::to_owned).into_iter().collect();
     let mut decide = |snapshot: &Snapshot| {
+        let begun = begun.get_or_insert_with(|| snapshot.clone());
+        check_unchanged(&touched, begun, snapshot)?;
         let before = snapshot.plugin.plan(&Node::default())?;
         let managed = decide(snapshot, &before)?;
         let after = snapshot.state().plan_with(&managed)?;
         refusal::check(&before, &after, subject.split)?;
         let splits = differing_splits(&snapshot.managed, &managed);
+        touched.extend(splits.iter().cloned());
+        check_unchanged(&touched, begun, snapshot)?;
         let effect = match terms.mode {
             Mode::DryRun => Effect::DryRun,
             Mode::Write if splits.is_empty() => Effect::Unneeded,
@@ -124,6 +135,18 @@ pub(super) async fn make(
     let mut outcome = outcome.ok_or_else(undecided)?;
     outcome.notes = updated.notes;
     Ok(outcome)
+}
+
+/// Refuses where somebody else has changed one of the splits since.
+fn check_unchanged(
+    splits: &BTreeSet<String>,
+    begun: &Snapshot,
+    now: &Snapshot,
+) -> Result<(), Box<ChangedMeanwhile>> {
+    let mut changed = splits
+        .iter()
+        .filter_map(|split| ChangedMeanwhile::of(split, begun, now));
+    changed.next().map_or(Ok(()), |changed| Err(changed.into()))
 }
 
 fn described(

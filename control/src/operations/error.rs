@@ -1,5 +1,6 @@
 //! Why an operation came to nothing: what its callers decide on is a variant of its own.
 
+use super::meanwhile::ChangedMeanwhile;
 use crate::cluster::ClusterError;
 use crate::model::refusal::Refusal;
 use crate::store::WriteError;
@@ -10,6 +11,9 @@ pub enum OperationError {
     /// What was asked for is refused, and nothing was written.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Somebody else changed the split since the command began, and nothing was written.
+    #[error(transparent)]
+    ChangedMeanwhile(#[from] Box<ChangedMeanwhile>),
     /// None of the plugins that were asked has the split.
     #[error("no plugin has a split {split:?}{}", .hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
     NowhereSplit {
@@ -35,6 +39,11 @@ pub enum OperationError {
 }
 
 impl OperationError {
+    /// Whether the command ran and found a problem, rather than could not run.
+    pub fn is_found_problem(&self) -> bool {
+        matches!(self, Self::ChangedMeanwhile(_))
+    }
+
     /// Whether the plugin merely lacks the split: of several plugins, some may.
     pub fn lacks_split(&self) -> bool {
         matches!(self, Self::Refused(Refusal::NoSplit { .. }))
@@ -47,6 +56,10 @@ impl From<anyhow::Error> for OperationError {
     fn from(error: anyhow::Error) -> Self {
         let error = match error.downcast::<Refusal>() {
             Ok(refusal) => return Self::Refused(refusal),
+            Err(error) => error,
+        };
+        let error = match error.downcast::<Box<ChangedMeanwhile>>() {
+            Ok(changed) => return Self::ChangedMeanwhile(changed),
             Err(error) => error,
         };
         let error = match error.downcast::<WriteError>() {

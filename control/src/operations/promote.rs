@@ -44,6 +44,8 @@ pub async fn promote(
     split: &str,
     terms: &Terms,
 ) -> Result<ChangeOutcome, PromoteError> {
+    let begun = to.store.snapshot().await;
+    let begun = begun.map_err(|error| PromoteError::Target(error.into()))?;
     let snapshot = from.store.snapshot().await;
     let source = snapshot
         .map_err(|error| PromoteError::Source(error.into()))?
@@ -57,8 +59,14 @@ pub async fn promote(
         split: Some(split),
         command: format!("promote {split} --from {} --to {}", from.name, to.name),
     };
-    let made = make(&to.store, caller, &subject, terms, |snapshot, plan| {
-        change::promote(&snapshot.state(), plan, split, &weights)
-    });
+    let begun = Some(begun);
+    let made = make(
+        &to.store,
+        caller,
+        &subject,
+        terms,
+        begun,
+        |snapshot, plan| change::promote(&snapshot.state(), plan, split, &weights),
+    );
     made.await.map_err(PromoteError::Target)
 }

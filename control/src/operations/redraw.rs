@@ -24,7 +24,7 @@ pub async fn redraw(
         split: Some(split),
         command: format!("redraw {split}"),
     };
-    let made = make(store, caller, &subject, terms, |snapshot, plan| {
+    let made = make(store, caller, &subject, terms, None, |snapshot, plan| {
         let in_force = WeightSet::of_config(&snapshot.plugin.config);
         let letters = letters.map_or_else(
             || change::letters(&today, in_force.draw(split)),

@@ -19,15 +19,22 @@ pub async fn rollback(
     to: Option<u64>,
     terms: &Terms,
 ) -> Result<ChangeOutcome, OperationError> {
-    // What is remembered never changes, so it needs no turn.
+    // What is remembered never changes, so it needs no turn; but what comes to it while it is read
+    // has to be noticed.
+    let begun = store.snapshot().await?;
     let earlier = earlier(&store.history().await?, to)?;
     let subject = Subject {
         split: None,
         command: to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
     };
-    let made = make(store, caller, &subject, terms, |snapshot, _| {
-        Ok(change::restore(&snapshot.state(), &earlier))
-    });
+    let made = make(
+        store,
+        caller,
+        &subject,
+        terms,
+        Some(begun),
+        |snapshot, _| Ok(change::restore(&snapshot.state(), &earlier)),
+    );
     made.await
 }
 

@@ -39,7 +39,7 @@ pub async fn set(
         split: Some(split),
         command: command(setting),
     };
-    let made = make(store, caller, &subject, terms, |snapshot, plan| {
+    let made = make(store, caller, &subject, terms, None, |snapshot, plan| {
         change::set(&snapshot.state(), plan, split, audience, shares)
     });
     made.await

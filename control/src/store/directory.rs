@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::history::{self, Entry};
+use super::history::{self, Entry, Noted};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write, WriteError};
 use crate::files;
 use crate::files::replace;
@@ -204,7 +204,12 @@ impl Directory {
             }
             merge(&mut plugin.config, patch.config);
         }
-        Ok(Snapshot { plugin, managed })
+        Ok(Snapshot {
+            plugin,
+            managed,
+            noted: self.noted(),
+            authors: Vec::new(),
+        })
     }
 
     /// As [`Directory::read`], but whatever cannot be read is empty: an abort must work then too.
@@ -219,7 +224,18 @@ impl Directory {
         let (managed, patch) = self.managed().unwrap_or_default();
         let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
         merge(&mut plugin.config, managed.to_config());
-        Snapshot { plugin, managed }
+        Snapshot {
+            plugin,
+            managed,
+            noted: self.noted(),
+            authors: Vec::new(),
+        }
+    }
+
+    /// What the history says of each change; a history that cannot be read stops nobody.
+    fn noted(&self) -> Vec<Noted> {
+        let entries = self.entries().unwrap_or_default();
+        entries.iter().map(Noted::of).collect()
     }
 }
 
@@ -233,6 +249,18 @@ impl Store for Directory {
     }
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+        if manner.urgency == Urgency::InTurn {
+            // What is decided on is what was there when the command began, and not what another
+            // writer leaves while this one waits.
+            let before = self.read()?;
+            if decide(&before)?.is_none() {
+                return Ok(Updated {
+                    before,
+                    written: None,
+                    notes: Vec::new(),
+                });
+            }
+        }
         let _lock = self.lock(manner.urgency).await?;
         let before = match (self.read(), manner.urgency) {
             (Ok(snapshot), _) => snapshot,

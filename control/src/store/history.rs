@@ -1,5 +1,7 @@
 //! Who changed what, when and why: entries of a store's history.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use jiff::{Timestamp, Unit};
@@ -31,6 +33,62 @@ pub struct Entry {
     pub changes: Vec<WeightChange>,
     /// Weights and draws after the change.
     pub after: WeightSet,
+}
+
+/// What tells one change from another, and people what it was.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Noted {
+    /// Its number, where it has one.
+    #[serde(default)]
+    pub revision: u64,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// Who, as the system names them.
+    pub by: String,
+    /// The command, such as `set web canary=10`.
+    pub command: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl Noted {
+    /// What an entry says.
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            revision: entry.revision,
+            at: entry.at.clone(),
+            by: entry.by.clone(),
+            command: entry.command.clone(),
+            reason: entry.reason.clone(),
+        }
+    }
+
+    /// Whether it is an abort of the split, alone or with all others.
+    pub fn aborts(&self, split: &str) -> bool {
+        let aborted = self.command.strip_prefix("abort ");
+        aborted.is_some_and(|aborted| aborted == "--all" || aborted == split)
+    }
+
+    /// Whether its command is about the split.
+    pub fn names(&self, split: &str) -> bool {
+        let mut words = self.command.split(' ');
+        let command = words.next();
+        self.aborts(split) || command == Some("rollback") || words.next() == Some(split)
+    }
+}
+
+impl fmt::Display for Noted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            at, by, command, ..
+        } = self;
+        write!(formatter, "`{command}` of {by} at {at}")?;
+        match &self.reason {
+            Some(reason) => write!(formatter, " ({reason})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last

@@ -17,11 +17,16 @@ use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use split_change::{SplitChange, changes, conflict, conflicting};
+use tower::retry::backoff::{
+    Backoff as _, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff as _,
+};
+use tower::util::rng::HasherRng;
 
-use super::history::Entry;
+use super::history::{Entry, Noted};
 use super::{
     Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
 };
+use crate::cluster::authors::authors;
 use crate::cluster::plugins::{self, LivePlugin};
 use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
@@ -29,6 +34,11 @@ use crate::model::plugin::Kind;
 /// How long a write tries to get its turn among other writers. Chosen: a turn takes some
 /// milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a write that was overtaken waits before it reads again: at first, and at most. Chosen:
+/// about a write, and short of what a person notices.
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long an abort waits for its own name; the weights matter more. Chosen: one answer of a
 /// healthy API server.
@@ -323,6 +333,7 @@ impl Store for Kubernetes {
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
         let began = Instant::now();
+        let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
         loop {
             let (live, name) = self.read_as(manner.urgency).await?;
             let before = snapshot(&live);
@@ -343,9 +354,8 @@ impl Store for Kubernetes {
                     });
                 }
                 Err(Failure::Overtaken) if began.elapsed() < PATIENCE => {
-                    // Others are writing; a few milliseconds apart, everybody gets a turn.
-                    let apart = 5 + u64::from(std::process::id() % 20);
-                    tokio::time::sleep(Duration::from_millis(apart)).await;
+                    // Others are writing; apart by chance, everybody gets a turn.
+                    pauses.next_backoff().await;
                 }
                 Err(Failure::Overtaken) => {
                     let (plugin, seconds) = (live.plugin.source, PATIENCE.as_secs());
@@ -363,7 +373,29 @@ fn snapshot(live: &LivePlugin) -> Snapshot {
     Snapshot {
         plugin: live.plugin.clone(),
         managed,
+        noted: noted(live),
+        authors: authors(&live.object.metadata, live.plugin.kind),
     }
+}
+
+/// What the annotations say of our last changes.
+fn noted(live: &LivePlugin) -> Vec<Noted> {
+    let annotations = live.object.metadata.annotations.iter().flatten();
+    let ours = annotations.filter(|(name, _)| {
+        name.starts_with(split_change::CHANGE) || name.as_str() == "sluice.dev/change"
+    });
+    ours.filter_map(|(_, noted)| serde_json::from_str(noted).ok())
+        .collect()
+}
+
+/// Pauses that double, each longer by chance by up to as much again.
+#[expect(
+    clippy::expect_used,
+    reason = "constants: the shortest is shorter than the longest, which is not zero"
+)]
+fn pauses(min: Duration, max: Duration) -> ExponentialBackoff {
+    let maker = ExponentialBackoffMaker::new(min, max, 1.0, HasherRng::new());
+    maker.expect("a valid backoff").make_backoff()
 }
 
 fn name(live: &LivePlugin) -> String {

@@ -13,7 +13,7 @@ use crate::store::history::{self, Entry};
 use crate::store::{OwnedField, Snapshot, Write, WriteError};
 
 /// The annotation of a split's last change is `change.sluice.dev/<split>`.
-const CHANGE: &str = "change.sluice.dev/";
+pub(super) const CHANGE: &str = "change.sluice.dev/";
 
 /// One split's part of a write.
 #[derive(Clone, Debug)]
