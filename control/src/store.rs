@@ -17,7 +17,7 @@ use crate::model::change::State;
 use crate::model::plugin::Plugin;
 use crate::model::weights::WeightSet;
 use directory::Directory;
-use history::{Entry, Noted};
+use history::{Noted, Remembered};
 use kubernetes::Kubernetes;
 
 /// What a store holds at one moment.
@@ -191,6 +191,22 @@ pub enum Note {
         #[serde(rename = "isForbidden")]
         is_forbidden: bool,
     },
+    /// Others wrote what looks like a part of the history.
+    #[error(
+        "{}{count} ControllerRevisions claim to be of this history and are left out, such as {first}: {why}",
+        if *.are_more { "at least " } else { "" }
+    )]
+    NotOurs {
+        /// How many.
+        count: usize,
+        /// The name of one.
+        first: String,
+        /// What is wrong with that one.
+        why: String,
+        /// Whether there are more than were looked at.
+        #[serde(rename = "areMore")]
+        are_more: bool,
+    },
     /// The history keeps more than it should.
     #[error("old entries of the history could not be removed: {why}")]
     NotForgotten {
@@ -216,7 +232,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn history(&self) -> impl Future<Output = anyhow::Result<Vec<Entry>>> + Send;
+    fn history(&self) -> impl Future<Output = anyhow::Result<Remembered>> + Send;
 
     /// Reads, decides, writes: what `decide` saw is what is replaced; where another writer came
     /// between, it decides again on what that one wrote. It is asked first before any wait for a
@@ -259,7 +275,7 @@ impl Store for AnyStore {
         }
     }
 
-    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
+    async fn history(&self) -> anyhow::Result<Remembered> {
         match self {
             Self::Directory(store) => store.history().await,
             Self::Kubernetes(store) => store.history().await,

@@ -1,6 +1,7 @@
 //! `sluice history`: who changed what, when and why.
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
+use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::operations::history::{PluginEntry, history};
@@ -24,9 +25,10 @@ pub(super) struct History {
 
 pub(super) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
-    let rows = place.said(history(stores, arguments.split.as_deref()));
-    let rows = rows.await?;
-    output::print(arguments.output.output, &rows, |rows| text(rows))?;
+    let found = place.said(history(stores, arguments.split.as_deref()));
+    let found = found.await?;
+    say_notes(&found.notes);
+    output::print(arguments.output.output, &found.rows, |rows| text(rows))?;
     Ok(Outcome::Good)
 }
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::OperationError;
 use super::plugins::TitledStore;
-use crate::store::Store as _;
-use crate::store::history::Entry;
+use crate::store::history::{Entry, Remembered};
+use crate::store::{Note, Store as _};
 
 /// One change of one plugin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,15 @@ pub struct PluginEntry {
     pub entry: Entry,
 }
 
+/// What one or many stores remember.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The changes.
+    pub rows: Vec<PluginEntry>,
+    /// What the user should know besides.
+    pub notes: Vec<Note>,
+}
+
 /// Every change that is remembered, store by store, oldest first; of one split where one is named.
 ///
 /// # Errors
@@ -27,22 +36,24 @@ pub struct PluginEntry {
 pub async fn history(
     stores: Vec<TitledStore>,
     split: Option<&str>,
-) -> Result<Vec<PluginEntry>, OperationError> {
-    let mut all = Vec::new();
+) -> Result<History, OperationError> {
+    let mut all = History::default();
     for TitledStore { title, store } in stores {
-        let entries = store.history().await?.into_iter();
-        all.extend(entries.map(|entry| PluginEntry {
-            store: store.title(),
-            plugin: title.clone(),
-            entry,
-        }));
+        let Remembered { entries, notes } = store.history().await?;
+        all.notes.extend(notes);
+        all.rows
+            .extend(entries.into_iter().map(|entry| PluginEntry {
+                store: store.title(),
+                plugin: title.clone(),
+                entry,
+            }));
     }
     if let Some(split) = split {
         let is_of_split = |row: &PluginEntry| {
             let mut changes = row.entry.changes.iter();
             changes.any(|change| change.key.split == split)
         };
-        all.retain(is_of_split);
+        all.rows.retain(is_of_split);
     }
     Ok(all)
 }

@@ -22,7 +22,8 @@ pub async fn rollback(
     // What is remembered never changes, so it needs no turn; but what comes to it while it is read
     // has to be noticed.
     let begun = store.snapshot().await?;
-    let earlier = earlier(&store.history().await?, to)?;
+    let remembered = store.history().await?;
+    let earlier = earlier(&remembered.entries, to)?;
     let subject = Subject {
         split: None,
         command: to.map_or_else(|| "rollback".to_owned(), |to| format!("rollback --to {to}")),
@@ -35,7 +36,9 @@ pub async fn rollback(
         Some(begun),
         |snapshot, _| Ok(change::restore(&snapshot.state(), &earlier)),
     );
-    made.await
+    let mut made = made.await?;
+    made.notes.extend(remembered.notes);
+    Ok(made)
 }
 
 fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {

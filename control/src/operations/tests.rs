@@ -86,7 +86,10 @@ async fn a_change_is_returned_as_data_and_remembered_with_the_callers_name_and_t
         "notes": [],
     });
     assert_eq!(made, expected);
-    let rows = history(vec![titled(None, &store)], None).await.unwrap();
+    let rows = history(vec![titled(None, &store)], None)
+        .await
+        .unwrap()
+        .rows;
     let seen: Vec<_> = rows
         .iter()
         .map(|row| [&row.entry.at, &row.entry.by, &row.entry.command])
@@ -138,7 +141,10 @@ async fn what_is_no_percentage_stays_in_the_history_and_is_not_gone_back_to() {
     let back = rollback(&store, &caller(), None, &terms(Mode::Write)).await;
     let said = back.unwrap_err().to_string();
     assert!(said.contains("33.3333 is not a percentage"), "{said}");
-    let rows = history(vec![titled(None, &store)], None).await.unwrap();
+    let rows = history(vec![titled(None, &store)], None)
+        .await
+        .unwrap()
+        .rows;
     let changes = rows.iter().map(|row| row.entry.changes[0].to_string());
     let expected = [
         "web everyone canary: 0 -> 33.3333",
@@ -269,7 +275,7 @@ async fn a_promotion_copies_a_split_and_says_which_side_refused() {
     );
     let rows = history(vec![titled(None, &prod.store)], Some("web"));
     assert_eq!(
-        rows.await.unwrap()[0].entry.command,
+        rows.await.unwrap().rows[0].entry.command,
         "promote web --from qa --to prod"
     );
     let from = promote((&qa, &prod), &caller(), "other", &terms).await;

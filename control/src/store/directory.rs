@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::history::{self, Entry, Noted};
+use super::history::{self, Entry, Noted, Remembered};
 use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write, WriteError};
 use crate::files;
 use crate::files::replace;
@@ -244,8 +244,12 @@ impl Store for Directory {
         self.read()
     }
 
-    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
-        self.entries()
+    async fn history(&self) -> anyhow::Result<Remembered> {
+        let entries = self.entries()?;
+        Ok(Remembered {
+            entries,
+            notes: Vec::new(),
+        })
     }
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {

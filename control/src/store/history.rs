@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use jiff::{Timestamp, Unit};
 
-use super::Write;
+use super::{Note, Write};
 use crate::model::change::{WeightChange, differences};
 use crate::model::weights::WeightSet;
 
@@ -89,6 +89,15 @@ impl fmt::Display for Noted {
             None => Ok(()),
         }
     }
+}
+
+/// What a store remembers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Remembered {
+    /// Every change, oldest first.
+    pub entries: Vec<Entry>,
+    /// What the user should know besides.
+    pub notes: Vec<Note>,
 }
 
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last

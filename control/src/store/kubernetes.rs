@@ -22,7 +22,7 @@ use tower::retry::backoff::{
 };
 use tower::util::rng::HasherRng;
 
-use super::history::{Entry, Noted};
+use super::history::{Noted, Remembered};
 use super::{
     Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
 };
@@ -321,10 +321,10 @@ impl Store for Kubernetes {
         Ok(snapshot(&self.read().await?))
     }
 
-    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
+    async fn history(&self) -> anyhow::Result<Remembered> {
         let live = self.read().await?;
-        let entries = revisions::read(self.cluster.client(), &live).await;
-        entries.map_err(|error| {
+        let remembered = revisions::read(self.cluster.client(), &live).await;
+        remembered.map_err(|error| {
             self.cluster
                 .explain(format!("history of {}", live.plugin.source), error)
                 .into()

@@ -47,6 +47,34 @@ impl Kubernetes {
             .await
     }
 
+    /// The same, taking over what others set.
+    pub async fn try_apply_by_force(
+        &self,
+        manager: &str,
+        document: &Value,
+    ) -> kube::Result<DynamicObject> {
+        let name = document["metadata"]["name"].as_str().unwrap();
+        let parameters = PatchParams::apply(manager).force();
+        self.api(document)
+            .patch(name, &parameters, &Patch::Apply(document))
+            .await
+    }
+
+    /// Makes an object that must not be there yet.
+    pub async fn create(&self, document: &Value) -> kube::Result<DynamicObject> {
+        let object: DynamicObject = serde_json::from_value(document.clone()).unwrap();
+        self.api(document)
+            .create(&PostParams::default(), &object)
+            .await
+    }
+
+    /// Deletes an object that must be there.
+    pub async fn try_delete(&self, kind: &str, namespace: &str, name: &str) -> kube::Result<()> {
+        let deleted = self.of(kind, namespace);
+        let deleted = deleted.delete(name, &DeleteParams::default()).await;
+        deleted.map(drop)
+    }
+
     /// Merges a patch into one object, as `kubectl patch --type merge` does.
     pub async fn merge(
         &self,

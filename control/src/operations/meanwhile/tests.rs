@@ -17,7 +17,7 @@ use crate::operations::rollback::rollback;
 use crate::operations::set::{Setting, set};
 use crate::operations::{Caller, OperationError};
 use crate::store::directory::Directory;
-use crate::store::history::Entry;
+use crate::store::history::{Entry, Remembered};
 use crate::store::{Decide, Manner, OthersFields, Store, Updated, Write};
 use serde_json::json;
 
@@ -46,7 +46,7 @@ impl Store for Contested {
         Ok(self.before.clone())
     }
 
-    async fn history(&self) -> anyhow::Result<Vec<Entry>> {
+    async fn history(&self) -> anyhow::Result<Remembered> {
         let mut earlier = WeightSet::default();
         let key = crate::model::weights::WeightKey::new("web", "everyone", "canary");
         earlier.set(key, "5".parse().unwrap());
@@ -59,7 +59,10 @@ impl Store for Contested {
             changes: Vec::new(),
             after: earlier.clone(),
         };
-        Ok(vec![entry(1), entry(2)])
+        Ok(Remembered {
+            entries: vec![entry(1), entry(2)],
+            notes: Vec::new(),
+        })
     }
 
     async fn update(&self, _: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {

@@ -1,36 +1,158 @@
 //! The history of a plugin in a cluster: one ControllerRevision a change, owned by the plugin.
 //!
 //! A change's number is the plugin's generation after it: the API server counts it, so two writers
-//! never get the same one, and their order is the order in which the changes took effect.
+//! never get the same one, and their order is the order in which the changes took effect. Others
+//! may write ControllerRevisions too: what is read is bounded, and `verified` says which are ours.
+
+mod verified;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
+use verified::{Doubt, Owner};
 
 use super::split_change::SplitChange;
 use crate::cluster::code;
 use crate::cluster::plugins::LivePlugin;
-use crate::model::plugin::API_VERSION;
 use crate::store::Note;
-use crate::store::history::{Entry, KEPT};
+use crate::store::history::{Entry, KEPT, Remembered};
 
 /// The label that holds the plugin's uid.
 const PLUGIN: &str = "sluice.dev/plugin-uid";
 
-/// Every change that is remembered, oldest first.
-pub(super) async fn read(client: &Client, live: &LivePlugin) -> kube::Result<Vec<Entry>> {
-    let mut revisions = list(client, live).await?;
-    revisions.sort_by_key(|revision| revision.revision);
-    let entry = |revision: ControllerRevision| {
-        let mut entry: Entry = serde_json::from_value(revision.data?.0).ok()?;
-        entry.revision = u64::try_from(revision.revision).ok()?;
-        Some(entry)
+/// So many revisions are read in one request, whole: all of them, unless somebody made more.
+const FEW: u32 = 64;
+
+/// So many names of revisions are read in one request.
+const PAGE: u32 = 500;
+
+/// So many pages of names are read, whoever made the revisions.
+const MAX_REVISION_PAGES: usize = 20;
+
+/// Every change that is remembered, oldest first; what only claims to be one is left out and said.
+pub(super) async fn read(client: &Client, live: &LivePlugin) -> kube::Result<Remembered> {
+    let owner = Owner::of(live);
+    let (revisions, mut doubts) = match few(client, live, &owner).await? {
+        Some(revisions) => (revisions, Doubts::default()),
+        None => newest(client, live, &owner).await?,
     };
-    Ok(revisions.into_iter().filter_map(entry).collect())
+    let mut entries = Vec::new();
+    for revision in revisions {
+        let name = revision.metadata.name.clone().unwrap_or_default();
+        match owner.entry(revision) {
+            Ok(entry) => entries.push(entry),
+            Err(doubt) => doubts.add(name, &doubt),
+        }
+    }
+    entries.sort_by_key(|entry| entry.revision);
+    let notes = doubts.note().into_iter().collect();
+    Ok(Remembered { entries, notes })
+}
+
+/// All revisions in one request; `None` where there are more than usual, or where one of them
+/// cannot be read as JSON, which spoils the whole list.
+async fn few(
+    client: &Client,
+    live: &LivePlugin,
+    owner: &Owner,
+) -> kube::Result<Option<Vec<ControllerRevision>>> {
+    let parameters = selected(owner).limit(FEW);
+    match api(client, live).list(&parameters).await {
+        Ok(list) if is_last(list.metadata.continue_.as_deref()) => Ok(Some(list.items)),
+        Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The newest revisions among any number of others, one by one: their names are looked at first.
+async fn newest(
+    client: &Client,
+    live: &LivePlugin,
+    owner: &Owner,
+) -> kube::Result<(Vec<ControllerRevision>, Doubts)> {
+    let (numbers, mut doubts) = numbers(client, live, owner, MAX_REVISION_PAGES).await?;
+    let api = api(client, live);
+    let newest: Vec<String> = numbers
+        .iter()
+        .rev()
+        .take(KEPT)
+        .map(|n| owner.revision_name(*n))
+        .collect();
+    let read = newest.into_iter().map(|name| {
+        let api = api.clone();
+        async move { (api.get(&name).await, name) }
+    });
+    let mut revisions = Vec::new();
+    let mut answers = futures::stream::iter(read).buffered(8);
+    while let Some((answer, name)) = answers.next().await {
+        match answer {
+            Ok(revision) => revisions.push(revision),
+            Err(kube::Error::SerdeError(error)) => {
+                doubts.add(name, &Doubt::Content(error.to_string()));
+            }
+            Err(error) if code(&error) == Some(404) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((revisions, doubts))
+}
+
+/// The numbers of the revisions that are ours by their metadata, and the others.
+async fn numbers(
+    client: &Client,
+    live: &LivePlugin,
+    owner: &Owner,
+    pages: usize,
+) -> kube::Result<(BTreeSet<i64>, Doubts)> {
+    let (mut numbers, mut doubts) = (BTreeSet::new(), Doubts::default());
+    let mut parameters = selected(owner).limit(PAGE);
+    for _ in 0..pages {
+        let list = api(client, live).list_metadata(&parameters).await?;
+        for revision in list.items {
+            match owner.number(&revision.metadata) {
+                Ok(number) => _ = numbers.insert(number),
+                Err(doubt) => doubts.add(revision.metadata.name.unwrap_or_default(), &doubt),
+            }
+        }
+        let token = list.metadata.continue_.unwrap_or_default();
+        if is_last(Some(&token)) {
+            return Ok((numbers, doubts));
+        }
+        parameters = parameters.continue_token(&token);
+    }
+    doubts.are_more = true;
+    Ok((numbers, doubts))
+}
+
+/// Revisions that only claim to be of the history.
+#[derive(Default)]
+struct Doubts {
+    count: usize,
+    first: Option<(String, String)>,
+    /// Whether there are more than were looked at.
+    are_more: bool,
+}
+
+impl Doubts {
+    fn add(&mut self, name: String, doubt: &Doubt) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| (name, doubt.to_string()));
+    }
+
+    fn note(self) -> Option<Note> {
+        let (first, why) = self.first?;
+        Some(Note::NotOurs {
+            count: self.count,
+            first,
+            why,
+            are_more: self.are_more,
+        })
+    }
 }
 
 /// Remembers what was applied, with the plugin's generation after it, and forgets what is too old.
@@ -43,10 +165,11 @@ pub(super) async fn record(
     if applied.is_empty() {
         return Vec::new();
     }
+    let owner = Owner::of(live);
     let before = live.object.metadata.generation.unwrap_or_default();
     let foreign = applied
         .iter()
-        .filter_map(|(change, _)| Some((before, change.foreign.as_ref()?)));
+        .filter_map(|(change, _)| Some((before, change.foreign.as_ref()?, Taken::BySomebody)));
     let own = applied
         .iter()
         .filter_map(|(change, generation)| Some(((*generation)?, &change.entry)));
@@ -56,13 +179,14 @@ pub(super) async fn record(
     let own = telling
         .into_iter()
         .chain(silent)
-        .filter(|(number, _)| known.insert(*number));
-    for (number, entry) in foreign.chain(own) {
-        if let Err(error) = create(client, live, number, entry).await {
+        .filter(|(number, _)| known.insert(*number))
+        .map(|(number, entry)| (number, entry, Taken::of(entry)));
+    for (number, entry, taken) in foreign.chain(own) {
+        if let Err(error) = create(client, live, &owner, number, entry, taken).await {
             return vec![not_remembered(&error)];
         }
     }
-    match forget(client, live).await {
+    match forget(client, live, &owner).await {
         Ok(()) => Vec::new(),
         Err(error) if code(&error) == Some(403) => Vec::new(),
         Err(error) => vec![Note::NotForgotten {
@@ -82,57 +206,96 @@ fn not_remembered(error: &kube::Error) -> Note {
     }
 }
 
-async fn create(
-    client: &Client,
-    live: &LivePlugin,
-    number: i64,
-    entry: &Entry,
-) -> kube::Result<()> {
-    let metadata = &live.object.metadata;
-    let (name, uid) = (
-        metadata.name.clone().unwrap_or_default(),
-        metadata.uid.clone().unwrap_or_default(),
-    );
-    let mut entry = entry.clone();
-    entry.revision = u64::try_from(number).unwrap_or_default();
-    let owner = OwnerReference {
-        api_version: API_VERSION.to_owned(),
-        kind: live.plugin.kind.name().to_owned(),
-        name: name.clone(),
-        uid: uid.clone(),
-        ..OwnerReference::default()
-    };
-    let short_name: String = name.chars().take(200).collect();
-    let short_uid: String = uid.chars().take(8).collect();
-    let revision = ControllerRevision {
-        metadata: ObjectMeta {
-            name: Some(format!("{short_name}-{short_uid}-{number}")),
-            labels: Some(BTreeMap::from([(PLUGIN.to_owned(), uid)])),
-            owner_references: Some(vec![owner]),
-            ..ObjectMeta::default()
-        },
-        data: Some(RawExtension(
-            serde_json::to_value(&entry).map_err(kube::Error::SerdeError)?,
-        )),
-        revision: number,
-    };
-    match api(client, live)
-        .create(&PostParams::default(), &revision)
-        .await
-    {
-        Ok(_) => Ok(()),
-        // Somebody else noticed the same foreign change.
-        Err(error) if code(&error) == Some(409) => Ok(()),
-        Err(error) => Err(error),
+/// What it means that a revision of an entry's number is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// Somebody else noticed the same, or changed the plugin where this entry changed nothing.
+    BySomebody,
+    /// The generation is that of our change alone: whoever wrote it wrote it in advance.
+    InAdvance,
+}
+
+impl Taken {
+    const fn of(own: &Entry) -> Self {
+        if own.changes.is_empty() {
+            Self::BySomebody
+        } else {
+            Self::InAdvance
+        }
     }
 }
 
-async fn forget(client: &Client, live: &LivePlugin) -> kube::Result<()> {
-    let mut revisions = list(client, live).await?;
-    revisions.sort_by_key(|revision| revision.revision);
-    let surplus = revisions.len().saturating_sub(KEPT);
-    for revision in revisions.into_iter().take(surplus) {
-        let name = revision.metadata.name.unwrap_or_default();
+async fn create(
+    client: &Client,
+    live: &LivePlugin,
+    owner: &Owner,
+    number: i64,
+    entry: &Entry,
+    taken: Taken,
+) -> kube::Result<()> {
+    let api = api(client, live);
+    let name = owner.revision_name(number);
+    match send(&api, owner, number, entry).await {
+        Err(error) if code(&error) == Some(409) && taken == Taken::BySomebody => Ok(()),
+        Err(error) if code(&error) == Some(409) => {
+            api.delete(&name, &DeleteParams::default()).await?;
+            send(&api, owner, number, entry).await
+        }
+        // The admission policy wants the API server's name of us, for which an abort may not have
+        // waited.
+        Err(error) if matches!(code(&error), Some(403 | 422)) => {
+            let Some(by) = whoami(client).await.filter(|name| *name != entry.by) else {
+                return Err(error);
+            };
+            let entry = Entry {
+                by,
+                ..entry.clone()
+            };
+            send(&api, owner, number, &entry).await
+        }
+        result => result,
+    }
+}
+
+async fn send(
+    api: &Api<ControllerRevision>,
+    owner: &Owner,
+    number: i64,
+    entry: &Entry,
+) -> kube::Result<()> {
+    let mut entry = entry.clone();
+    entry.revision = number.unsigned_abs();
+    let data = serde_json::to_value(&entry).map_err(kube::Error::SerdeError)?;
+    let revision = ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(owner.revision_name(number)),
+            labels: Some(BTreeMap::from([(PLUGIN.to_owned(), owner.uid.clone())])),
+            owner_references: Some(vec![owner.reference()]),
+            ..ObjectMeta::default()
+        },
+        data: Some(RawExtension(data)),
+        revision: number,
+    };
+    api.create(&PostParams::default(), &revision)
+        .await
+        .map(drop)
+}
+
+async fn whoami(client: &Client) -> Option<String> {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = api
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await;
+    review.ok()?.status?.user_info?.username
+}
+
+/// Deletes the oldest revisions of those on the first page, where all are unless somebody made more;
+/// of those that are not ours, none.
+async fn forget(client: &Client, live: &LivePlugin, owner: &Owner) -> kube::Result<()> {
+    let (numbers, _) = numbers(client, live, owner, 1).await?;
+    let surplus = numbers.len().saturating_sub(KEPT);
+    for number in numbers.into_iter().take(surplus) {
+        let name = owner.revision_name(number);
         match api(client, live)
             .delete(&name, &DeleteParams::default())
             .await
@@ -145,19 +308,16 @@ async fn forget(client: &Client, live: &LivePlugin) -> kube::Result<()> {
     Ok(())
 }
 
-async fn list(client: &Client, live: &LivePlugin) -> kube::Result<Vec<ControllerRevision>> {
-    let uid = live.object.metadata.uid.as_deref().unwrap_or_default();
-    let selected = ListParams::default().labels(&format!("{PLUGIN}={uid}"));
-    Ok(api(client, live).list(&selected).await?.items)
+fn selected(owner: &Owner) -> ListParams {
+    ListParams::default().labels(&format!("{PLUGIN}={}", owner.uid))
+}
+
+/// Whether a list ends with the page that has this token for the next one.
+fn is_last(token: Option<&str>) -> bool {
+    token.is_none_or(str::is_empty)
 }
 
 fn api(client: &Client, live: &LivePlugin) -> Api<ControllerRevision> {
-    Api::namespaced(
-        client.clone(),
-        live.object
-            .metadata
-            .namespace
-            .as_deref()
-            .unwrap_or_default(),
-    )
+    let namespace = live.object.metadata.namespace.as_deref();
+    Api::namespaced(client.clone(), namespace.unwrap_or_default())
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sluice_e2e::wait::until;
+use sluice_e2e_istio::api_server::{ISSUER, URL};
 use sluice_e2e_istio::command::Tool;
-use sluice_e2e_istio::kubernetes::documents;
+use sluice_e2e_istio::kubernetes::{Kubernetes, documents};
 
 use crate::world::World;
 
@@ -19,7 +20,8 @@ pub fn checkout(relative: &str) -> PathBuf {
         .unwrap()
 }
 
-fn manifest(name: &str) -> String {
+/// A file of what one applies to a cluster.
+pub fn manifest(name: &str) -> String {
     std::fs::read_to_string(checkout("wasmplugin/base").join(name)).unwrap()
 }
 
@@ -60,32 +62,54 @@ async fn wait_until_allowed(sluice: &Tool, namespace: &str) {
 
 /// An account of namespace a that may only move weights, by the Role and the policy that we ship:
 /// its kubeconfig. The plugin in a must be there.
-async fn mover_kubeconfig(world: &World) -> PathBuf {
+pub async fn mover_kubeconfig(world: &World) -> PathBuf {
     let mut role = documents(&manifest("rbac.yaml")).remove(0);
     role["metadata"]["namespace"] = json!("a");
     world.chain.kubernetes.apply(&role.to_string()).await;
     world.chain.kubernetes.apply(&manifest("policy.yaml")).await;
+    world
+        .chain
+        .kubernetes
+        .apply(&manifest("history.yaml"))
+        .await;
     let kubeconfig = account(world, "mover", "sluice-weights").await;
     let kubectl = world.chain.kubectl.with_kubeconfig(&kubeconfig);
     // A policy takes effect some moments after it was written.
     let label = json!({"metadata": {"labels": {"x": "y"}}});
-    until("the policy to be in force", async || {
-        let said = kubectl
-            .run_beside(&dry_patch("wasmplugin sluice", &label))
-            .await;
-        if said.code == 1 {
-            Ok(())
-        } else {
-            Err(format!("{said:?}"))
-        }
-    })
-    .await;
+    let refused = [dry_patch("wasmplugin sluice", &label), dry_revision(world)];
+    for change in refused {
+        until("the policies to be in force", async || {
+            match kubectl.run_beside(&change).await {
+                said if said.err.contains("ValidatingAdmissionPolicy") => Ok(()),
+                said => Err(format!("{said:?}")),
+            }
+        })
+        .await;
+    }
     kubeconfig
 }
 
 async fn mover(world: &World) -> Tool {
     let kubeconfig = mover_kubeconfig(world).await;
     world.chain.sluice.with_kubeconfig(&kubeconfig)
+}
+
+/// kubectl's arguments that try to make a ControllerRevision in a which is not ours, and make none.
+fn dry_revision(world: &World) -> String {
+    let file = world.chain.folder().join("revision.json");
+    let revision = json!({
+        "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "x", "namespace": "a"},
+        "revision": 1, "data": {},
+    });
+    std::fs::write(&file, revision.to_string()).unwrap();
+    format!("create --dry-run=server -f {}", file.display())
+}
+
+/// A client with the rights of the mover.
+pub async fn mover_client(world: &World) -> Kubernetes {
+    mover_kubeconfig(world).await;
+    let token = world.chain.kubernetes.token("a", "mover", ISSUER).await;
+    Kubernetes::new(URL, &token)
 }
 
 /// kubectl's arguments that try a change of a plugin in a and make none.
@@ -180,8 +204,7 @@ const IN_A_POD: &str = "mount -t tmpfs tmpfs /var/run && mkdir -p /var/run/secre
 pub async fn a_pod_uses_its_own_account(world: &mut World) {
     world.fresh_plugin("a", 10).await;
     mover(world).await;
-    let issuer = sluice_e2e_istio::api_server::ISSUER;
-    let token = world.chain.kubernetes.token("a", "mover", issuer).await;
+    let token = world.chain.kubernetes.token("a", "mover", ISSUER).await;
     let folder = world.chain.folder().join("pod-account");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("token"), token).unwrap();

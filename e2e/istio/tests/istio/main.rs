@@ -17,9 +17,11 @@
 mod access;
 mod commands;
 mod git;
+mod history;
 mod module;
 mod namespaces;
 mod plugins;
+mod policy;
 mod speed;
 mod trouble;
 mod users;
@@ -60,6 +62,13 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         access::an_account_for_weights_may_change_nothing_else_of_a_wasm_plugin,
         access::an_account_for_weights_may_change_nothing_else_of_a_traffic_extension,
         access::without_the_right_to_remember_a_change_is_made_and_said,
+        policy::weights_and_draws_that_hurt_others_are_refused,
+        policy::nothing_that_an_account_for_weights_fills_is_full,
+        policy::what_stands_there_already_stops_no_abort,
+        policy::a_thousand_splits_are_within_what_a_policy_may_cost,
+        history::an_account_for_weights_writes_only_our_revisions_and_in_its_own_name,
+        history::forged_revisions_are_not_gone_back_to,
+        history::a_revision_that_was_written_in_advance_does_not_hide_the_change,
         git::applying_git_again_loses_no_weight,
         git::a_conflict_names_the_other_manager_and_what_force_does,
         git::an_abort_asks_no_other_manager,

@@ -23,7 +23,9 @@ const KINDS: [&str; 8] = [
 ];
 
 /// What lies in no namespace and tests make: kind and name.
-const OF_THE_CLUSTER: [(&str, &str); 4] = [
+const OF_THE_CLUSTER: [(&str, &str); 6] = [
+    ("ValidatingAdmissionPolicyBinding", "sluice-history"),
+    ("ValidatingAdmissionPolicy", "sluice-history"),
     ("ValidatingAdmissionPolicyBinding", "sluice-weights-only"),
     ("ValidatingAdmissionPolicy", "sluice-weights-only"),
     ("ClusterRoleBinding", "plugin-viewer"),
