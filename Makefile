@@ -65,12 +65,25 @@ e2e-istio-repeat: e2e-istio-build ## the same RUNS times in a row, one line a ru
 	$(ISTIO_ENVIRONMENT) tools/repeat-istio.sh $(RUNS) $(or $(BUSY),0) "$$(cargo test -q --locked -p sluice-e2e-istio \
 	  --test istio --no-run --message-format json | grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4)" $(ONLY)
 
+FUZZ := filter/core/fuzz/Cargo.toml
+
 .PHONY: lint
-lint: toolchain ## formatting, lints, documentation; warnings are errors
+lint: toolchain $(CARGO_DENY) ## formatting, lints, documentation, dependencies; warnings are errors
 	cargo fmt --all --check
 	cargo clippy -q --locked --workspace --all-targets -- -D warnings
 	cargo clippy -q --locked -p sluice-filter -p baseline --lib --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc -q --locked --workspace --no-deps
+	$(CARGO_DENY) --locked -L warn check -D warnings -A license-exception-not-encountered \
+	  licenses sources bans
+	$(CARGO_DENY) --locked -L warn --manifest-path $(FUZZ) --config deny.toml check \
+	  -A license-not-encountered -A unmatched-skip licenses sources bans
+
+# Not part of `make lint`: what was good yesterday may fail today, and where GitHub is out of reach
+# it always fails.
+.PHONY: advisories
+advisories: $(CARGO_DENY) ## known vulnerabilities of dependencies; needs GitHub, where their database is
+	$(CARGO_DENY) --locked check advisories
+	$(CARGO_DENY) --locked --manifest-path $(FUZZ) --config deny.toml check advisories
 
 # The callbacks that the filter implements; every other export of the SDK is removed.
 EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate proxy_on_context_create proxy_on_delete \

