@@ -6,6 +6,7 @@
 pub mod authors;
 mod connection;
 pub mod managed_fields;
+pub mod objects;
 pub mod plugins;
 pub mod pods;
 pub mod prometheus;

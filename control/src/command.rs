@@ -4,6 +4,7 @@
 //! calls a command, and no command imports this file.
 
 mod abort;
+mod apply;
 mod arguments;
 mod changes;
 mod dev;
@@ -79,6 +80,8 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Write the resources of a split: routes and plugin, in the order to apply them
     Render(render::Render),
+    /// Apply the resources of a split in the order in which no request fails
+    Apply(apply::Apply),
     /// Read splits out of VirtualServices and ingress-nginx canaries
     Import(import::Import),
     /// Publish the filter's module to an OCI registry, and print the digest to pin
@@ -127,6 +130,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::Explain(arguments) => explain::run(&arguments).await,
         Command::Simulate(arguments) => simulate::run(&arguments).await,
         Command::Render(arguments) => render::run(&arguments),
+        Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Import(arguments) => import::run(&arguments),
         Command::Push(arguments) => push::run(&arguments).await,
         Command::Schema => {

@@ -4,6 +4,7 @@
 pub mod change;
 pub mod churn;
 pub mod input;
+pub mod manifest;
 pub mod plugin;
 pub mod refusal;
 pub mod resources;

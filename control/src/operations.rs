@@ -2,6 +2,7 @@
 //! the caller as arguments and returns data; how it is printed is the command's.
 
 pub mod abort;
+pub mod apply;
 mod caller;
 pub mod change;
 pub mod described;

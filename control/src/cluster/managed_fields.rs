@@ -3,6 +3,7 @@
 //! A leaf is ours when a manager `sluice/<split>` applied it; whoever took it over since, or set it
 //! in Git, owns it.
 
+use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};
 
@@ -56,6 +57,14 @@ pub fn is_touched(metadata: &ObjectMeta) -> bool {
     managers.any(|manager| manager.starts_with(MANAGER))
 }
 
+/// When the object was last changed, its status aside, to the second.
+pub fn last_change(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let entries = metadata.managed_fields.iter().flatten();
+    let entries = entries.filter(|entry| entry.subresource.is_none());
+    let times = entries.filter_map(|entry| entry.time.as_ref());
+    times.map(|time| time.0).max()
+}
+
 /// The fields of a set, named as in the object: fieldsV1 writes `f:` before every name.
 fn without_prefixes(fields: &Value) -> Value {
     let fields = fields.as_object().into_iter().flatten();
@@ -91,5 +100,18 @@ mod tests {
         );
         assert!(is_touched(&metadata));
         assert!(!is_touched(&ObjectMeta::default()));
+    }
+
+    #[test]
+    fn the_last_change_is_the_newest_of_any_managers_but_for_the_status() {
+        let metadata: ObjectMeta = serde_json::from_value(json!({"managedFields": [
+            {"manager": "gitops", "time": "2026-11-21T10:00:00Z"},
+            {"manager": "sluice/web", "time": "2026-11-21T10:00:07Z"},
+            {"manager": "istiod", "time": "2026-11-21T10:00:09Z", "subresource": "status"},
+        ]}))
+        .unwrap();
+        let expected = "2026-11-21T10:00:07Z".parse().unwrap();
+        assert_eq!(last_change(&metadata), Some(expected));
+        assert_eq!(last_change(&ObjectMeta::default()), None);
     }
 }

@@ -1,6 +1,6 @@
 //! `sluice render`: writes the resources of a split, in the order in which they are applied.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sluice_core::plan::Node;
 
@@ -28,6 +28,18 @@ pub(super) struct Render {
     /// The service that has the variants
     #[arg(long, value_name = "SERVICE.NAMESPACE")]
     service: ServiceRef,
+    /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Which resources.
+    #[command(flatten)]
+    resources: ResourceArgs,
+}
+
+/// Which resources a split gets, beyond what every one needs.
+#[derive(clap::Args, Clone, Debug)]
+#[group(requires = "split")]
+pub(super) struct ResourceArgs {
     /// The service's port; needed where it has several, and by --gateway-api
     #[arg(long, value_name = "N")]
     port: Option<u16>,
@@ -49,9 +61,6 @@ pub(super) struct Render {
     /// The plugin's name
     #[arg(long, default_value = "sluice", value_name = "NAME")]
     name: String,
-    /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
-    #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
     /// A label of the proxies that get the plugin; repeatable [default: every proxy of the
     /// namespace]
     #[arg(long, value_name = "LABEL=VALUE", value_parser = label)]
@@ -69,21 +78,52 @@ pub(super) enum PluginKind {
     TrafficExtension,
 }
 
+/// What every split's resources need.
+pub(super) struct Needed<'a> {
+    pub(super) split: &'a str,
+    pub(super) image: &'a str,
+    pub(super) digest: &'a str,
+    pub(super) service: &'a ServiceRef,
+    /// The plugin's namespace.
+    pub(super) namespace: Option<&'a str>,
+}
+
 pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
-    let plugin = files::plugin(&arguments.file)?;
-    let plan = plugin.plan(&Node::default())?;
-    let rendered = render::render(&plugin, &plan, &arguments.request())?;
-    if rendered.left_weights_out {
-        output::note(
-            "note: weights and draws are left out: in Git they would undo an abort; `sluice set` writes them",
-        );
-    }
+    let needed = Needed {
+        split: &arguments.split,
+        image: &arguments.image,
+        digest: &arguments.digest,
+        service: &arguments.service,
+        namespace: arguments.namespace.as_deref(),
+    };
+    let rendered = rendered(&arguments.file, &needed, &arguments.resources)?;
     output::line(text(&rendered)?.trim_end());
     Ok(Outcome::Good)
 }
 
-impl Render {
-    fn request(&self) -> Request {
+/// The resources of a split of a configuration; says where weights were left out.
+pub(super) fn rendered(
+    file: &Path,
+    needed: &Needed<'_>,
+    resources: &ResourceArgs,
+) -> anyhow::Result<Rendered> {
+    let plugin = files::plugin(file)?;
+    let plan = plugin.plan(&Node::default())?;
+    let rendered = render::render(&plugin, &plan, &resources.request(needed))?;
+    if rendered.left_weights_out {
+        say_weights_are_left_out();
+    }
+    Ok(rendered)
+}
+
+pub(super) fn say_weights_are_left_out() {
+    output::note(
+        "note: weights and draws are left out: in Git they would undo an abort; `sluice set` writes them",
+    );
+}
+
+impl ResourceArgs {
+    fn request(&self, needed: &Needed<'_>) -> Request {
         let routing = match (self.gateway_api, self.service_per_variant) {
             (true, _) => Routing::HttpRoute,
             (false, true) => Routing::Services,
@@ -94,17 +134,17 @@ impl Render {
             PluginKind::TrafficExtension => Kind::TrafficExtension,
         };
         Request {
-            split: self.split.clone(),
-            image: self.image.clone(),
-            digest: self.digest.clone(),
-            service: self.service.clone(),
+            split: needed.split.to_owned(),
+            image: needed.image.to_owned(),
+            digest: needed.digest.to_owned(),
+            service: needed.service.clone(),
             port: self.port,
             subset_label: self.subset_label.clone(),
             gateway: self.gateway.clone(),
             routing,
             kind,
             name: self.name.clone(),
-            namespace: self.namespace.clone(),
+            namespace: needed.namespace.map(str::to_owned),
             selector: self.selector.clone(),
         }
     }
@@ -120,7 +160,7 @@ fn text(rendered: &Rendered) -> anyhow::Result<String> {
         return Ok(documents);
     };
     Ok(format!(
-        "{}---\n# Where the service has traffic already: apply what is above first, and this some seconds later.\n{documents}",
+        "{}---\n# Where the service has traffic already: apply what is above first, and this some seconds later (`sluice apply` does).\n{documents}",
         yaml_serde::to_string(subsets)?
     ))
 }

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
-use split_change::{SplitChange, changes, conflict, conflicting};
+pub use split_change::conflicting;
+use split_change::{SplitChange, changes, conflict};
 use tower::retry::backoff::{
     Backoff as _, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff as _,
 };

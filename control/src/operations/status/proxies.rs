@@ -201,7 +201,7 @@ impl Scraped {
 }
 
 /// Whether a series is one of a proxy's.
-pub(super) fn is_of(series: &Series, proxy: &Proxy) -> bool {
+pub(in crate::operations) fn is_of(series: &Series, proxy: &Proxy) -> bool {
     series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
 }
 

@@ -115,7 +115,7 @@ fn foreign(
 
 /// The fields that a server-side apply may not set, with their owners; none when the
 /// resourceVersion was the reason.
-pub(super) fn conflicting(status: &kube::core::Status) -> Vec<OwnedField> {
+pub fn conflicting(status: &kube::core::Status) -> Vec<OwnedField> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let conflicting = causes.filter(|cause| cause.reason == "FieldManagerConflict");
     conflicting

@@ -15,9 +15,11 @@
 )]
 
 mod access;
+mod apply;
 mod commands;
 mod git;
 mod history;
+mod late;
 mod module;
 mod namespaces;
 mod plugins;
@@ -56,6 +58,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::status_measures_the_shares_that_prometheus_has_seen,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
+        apply::no_request_fails_while_a_split_is_applied_from_nothing,
+        apply::what_would_be_refused_is_all_said_before_anything_is_applied,
+        apply::a_stopped_application_says_what_it_did_and_goes_on,
         access::an_account_may_move_the_weights_of_its_namespace_only,
         access::an_abort_of_everything_goes_on_where_it_may_not,
         access::a_pod_uses_its_own_account,

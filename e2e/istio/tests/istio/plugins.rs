@@ -1,10 +1,13 @@
 //! A module that `sluice push` published, pulled by agents, splits users: by every kind of plugin
 //! and route.
 
-use sluice_e2e::upstream::Upstream;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::{Load, Seen};
 
+use crate::late::{
+    CONFIG, LATE, start_late_service, wait_for_canary_everywhere,
+    wait_for_convergence_with_refetch, wait_for_subsets,
+};
 use crate::users::{WEB_A, WEB_B, assert_split, variant};
 use crate::world::{World, config, revision, wait_for_revision};
 
@@ -85,86 +88,9 @@ pub async fn of_two_plugins_none_is_guessed(world: &mut World) {
     assert!(near.contains("did you mean \"sluice\"?"), "{near}");
 }
 
-/// A service that has traffic before it is split.
-const LATE: &str = "late.a.svc.cluster.local:8080";
-
-const LATE_RESOURCES: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: late, namespace: a}
-spec: {clusterIP: 127.10.1.5, selector: {app: late}, ports: [{name: http, port: 8080, targetPort: 8080}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: late-stable, namespace: a}
-spec: {address: 127.0.5.1, serviceAccount: default, labels: {app: late, version: stable}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: late-canary, namespace: a}
-spec: {address: 127.0.5.2, serviceAccount: default, labels: {app: late, version: canary}}
-";
-
-async fn start_late_service(world: &World) {
-    for (variant, host) in [("stable", 1), ("canary", 2)] {
-        Upstream::start_at(([127, 0, 5, host], 8080).into(), variant).await;
-    }
-    world.chain.kubernetes.apply(LATE_RESOURCES).await;
-    for caller in &world.callers {
-        caller
-            .wait_for("the service", async |caller| {
-                let status = caller.try_get(LATE, &[]).await.unwrap_or_default().status;
-                (status == 200).then_some(()).ok_or(status.to_string())
-            })
-            .await;
-    }
-}
-
-/// Waits until every caller knows the endpoints of the service's subsets.
-async fn wait_for_subsets(world: &World) {
-    for caller in &world.callers {
-        caller
-            .wait_for("the subsets", async |caller| {
-                let clusters = caller.admin("/clusters").await;
-                let has = |subset: &str, address: &str| {
-                    clusters.contains(&format!("|{subset}|late.a.svc.cluster.local::{address}:"))
-                };
-                (has("stable", "127.0.5.1") && has("canary", "127.0.5.2"))
-                    .then_some(())
-                    .ok_or(clusters)
-            })
-            .await;
-    }
-}
-
-/// Waits until every caller runs the plugin's revision. Agents may forward the older of two
-/// configurations last, while they fetch the module (istio/istio#53865), so that it is pushed again
-/// and again.
-async fn wait_for_convergence_with_refetch(world: &World) {
-    let wanted = world.wanted_revision("a").await;
-    until("every caller to run the wanted revision", async || {
-        let mut behind = Vec::new();
-        for caller in &world.callers {
-            if revision(caller, "a.sluice").await != wanted {
-                behind.push(&caller.pod);
-            }
-        }
-        if behind.is_empty() {
-            return Ok(());
-        }
-        world.sluice("refetch -n a").await.good();
-        Err(format!("{behind:?} do not"))
-    })
-    .await;
-}
-
 pub async fn what_render_prints_routes_no_request_to_nowhere(world: &mut World) {
     start_late_service(world).await;
-    let rendered = world.render(
-        "late",
-        "splits: {late: {services: [late.a], identity: [{cookie: uid}]}}",
-        "--service late.a --selector app=client",
-    );
+    let rendered = world.render("late", CONFIG, "--service late.a --selector app=client");
     let (subsets, rest) = rendered
         .split_once("# Where the service has traffic already")
         .unwrap();
@@ -174,20 +100,7 @@ pub async fn what_render_prints_routes_no_request_to_nowhere(world: &mut World) 
     world.chain.kubernetes.apply(&format!("#{rest}")).await;
     world.sluice("set late canary=100 -n a").await.good();
     wait_for_convergence_with_refetch(world).await;
-    until("the canary to answer last, everywhere", async || {
-        let seen = load.seen();
-        let last = |proxy: usize| {
-            let answers = seen.iter().rev();
-            let mut answers = answers.filter(|seen| seen.proxy == proxy && seen.status == 200);
-            answers.next().map(|seen| seen.variant.clone())
-        };
-        let last: Vec<_> = (0..world.callers.len()).map(last).collect();
-        let are_canary = last
-            .iter()
-            .all(|variant| variant.as_deref() == Some("canary"));
-        are_canary.then_some(()).ok_or(format!("{last:?}"))
-    })
-    .await;
+    wait_for_canary_everywhere(world, &load).await;
     let seen = load.end().await;
     // A new plugin is a new listener: the harness lets the old one drain for 1 s instead of Istio's
     // 45, and then closes connections, a request on its way included (status 0). What must not be

@@ -40,7 +40,8 @@ impl World {
         let mut chain = Chain::start().await;
         let digest = push(&chain).await;
         let mut upstreams = Vec::new();
-        for subnet in [2, 4] {
+        // In a, in b, and those of `late`.
+        for subnet in [2, 4, 5] {
             for (variant, host) in [("stable", 1), ("canary", 2)] {
                 let address = SocketAddr::from(([127, 0, subnet, host], 8080));
                 upstreams.push(Upstream::start_at(address, variant).await);

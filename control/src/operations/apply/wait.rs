@@ -1,0 +1,166 @@
+//! Between subsets and routes: whether one must wait at all, whom one can look at, and the wait
+//! itself. What a look means is judged in [`super::subsets`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::refusal::ApplyError;
+use super::resource::{Change, Resourced, Step, Terms, subsets_of};
+use super::subsets::{Look, SUBSETS_SECONDS, Unseen, Verdict, Waited, judge, left};
+use crate::cluster::Cluster;
+use crate::cluster::managed_fields::last_change;
+use crate::cluster::plugins::LivePlugin;
+use crate::cluster::pods::{Proxy, Selection, selected, selection};
+use crate::cluster::prometheus::Prometheus;
+use crate::model::manifest::Stage;
+
+/// How often proxies are looked at. Chosen: far below any interval at which they are scraped.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// How one waits.
+pub(super) enum Wait<'a> {
+    /// Until these proxies have so many subsets more than they had before.
+    Looking {
+        prometheus: &'a Prometheus,
+        proxies: Vec<Proxy>,
+        before: Look,
+        new: usize,
+    },
+    /// So many seconds.
+    Blindly { seconds: u64, because: Unseen },
+}
+
+impl<'a> Wait<'a> {
+    /// Looks at the proxies as they are before subsets are applied. `None` where no route that
+    /// changes can lead to a subset that proxies may not know.
+    pub(super) async fn prepare(
+        cluster: &Cluster,
+        resources: &[Resourced],
+        terms: &Terms<'a>,
+    ) -> Result<Option<Self>, ApplyError> {
+        let routes_change =
+            of_stage(resources, Stage::Routes).any(|route| route.change != Change::Unchanged);
+        if !routes_change {
+            return Ok(None);
+        }
+        let new = of_stage(resources, Stage::Subsets).map(new_subsets).sum();
+        if new == 0 {
+            let seconds = seconds_left(resources);
+            let because = Unseen::AppliedBefore;
+            return Ok((seconds > 0).then_some(Self::Blindly { seconds, because }));
+        }
+        let blindly = |because| Self::Blindly {
+            seconds: SUBSETS_SECONDS,
+            because,
+        };
+        let Some(prometheus) = terms.prometheus else {
+            return Ok(Some(blindly(Unseen::NoPrometheus)));
+        };
+        Ok(Some(
+            match watched(cluster, resources, terms.root_namespace).await? {
+                Ok(proxies) => Self::Looking {
+                    before: Look::at(prometheus, &proxies).await?,
+                    prometheus,
+                    proxies,
+                    new,
+                },
+                Err(because) => blindly(because),
+            },
+        ))
+    }
+
+    /// Waits.
+    pub(super) async fn end(
+        self,
+        terms: &Terms<'_>,
+        say: &mut (dyn FnMut(Step<'_>) + Send),
+    ) -> Result<Waited, ApplyError> {
+        match self {
+            Self::Blindly { seconds, because } => {
+                say(Step::Waits(seconds, because));
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Ok(Waited::Blindly { seconds, because })
+            }
+            Self::Looking {
+                prometheus,
+                proxies,
+                before,
+                new,
+            } => {
+                say(Step::Looks(proxies.len()));
+                // The runtime's clock, which only measures how long.
+                let began = Instant::now();
+                loop {
+                    // A Prometheus that fails once is asked again; one that stays silent shows
+                    // nothing, like one that does not scrape.
+                    let now = Look::at(prometheus, &proxies).await.unwrap_or_default();
+                    let sights = before.against(&now, &proxies, new);
+                    match judge(&sights, began.elapsed(), terms.timeout) {
+                        Verdict::Wait => tokio::time::sleep(EVERY).await,
+                        Verdict::GoOn(waited) => return Ok(waited),
+                        Verdict::Stop(lacking) => {
+                            let seconds = began.elapsed().as_secs();
+                            return Err(ApplyError::NotPushed { seconds, lacking });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn of_stage(resources: &[Resourced], stage: Stage) -> impl Iterator<Item = &Resourced> {
+    let resources = resources.iter();
+    resources.filter(move |resource| resource.manifest.stage == stage)
+}
+
+/// How many subsets a DestinationRule gains.
+fn new_subsets(rule: &Resourced) -> usize {
+    let before = rule.live.as_ref().map(subsets_of).unwrap_or_default();
+    let after = subsets_of(&rule.tried).into_iter();
+    after.filter(|subset| !before.contains(subset)).count()
+}
+
+/// The proxies that have to know the subsets, as far as can be told: those that the plugins select.
+async fn watched(
+    cluster: &Cluster,
+    resources: &[Resourced],
+    root_namespace: &str,
+) -> Result<Result<Vec<Proxy>, Unseen>, ApplyError> {
+    let mut all = Vec::new();
+    for plugin in of_stage(resources, Stage::Plugins) {
+        let Some(kind) = plugin.manifest.plugin_kind() else {
+            continue;
+        };
+        let live = LivePlugin::of(plugin.tried.clone(), kind)?;
+        let Selection::Labels(labels) = selection(&live) else {
+            return Ok(Err(Unseen::OtherSelection));
+        };
+        let proxies = selected(cluster, &live, &labels, root_namespace).await;
+        let explain = |error| cluster.explain("the pods that the plugin selects", error);
+        all.extend(proxies.map_err(explain)?);
+    }
+    all.sort();
+    all.dedup();
+    Ok(if all.is_empty() {
+        Err(Unseen::NoProxies)
+    } else {
+        Ok(all)
+    })
+}
+
+/// How much of [`SUBSETS_SECONDS`] is left since subsets were last changed, by the API server's
+/// clock: an earlier run may have been stopped right behind them.
+fn seconds_left(resources: &[Resourced]) -> u64 {
+    let last = |stage| {
+        let changes =
+            of_stage(resources, stage).filter_map(|resource| last_change(&resource.tried.metadata));
+        changes.max()
+    };
+    // A route that is only tried carries the time at which it was.
+    match (last(Stage::Subsets), last(Stage::Routes)) {
+        (Some(changed), Some(now)) => left(changed, now),
+        _ => 0,
+    }
+}

@@ -1,0 +1,196 @@
+//! `sluice apply` on a real cluster: in which order, what it refuses, and what it leaves behind
+//! where it is stopped.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use sluice_e2e::wait::until;
+use sluice_e2e_istio::command::Said;
+use sluice_e2e_istio::load::Load;
+use sluice_e2e_istio::prometheus;
+
+use crate::late::{
+    CONFIG, LATE, forget_split, start_late_service, wait_for_canary_everywhere,
+    wait_for_convergence_with_refetch,
+};
+use crate::users::assert_no_failures;
+use crate::world::World;
+
+/// How often a split is applied from nothing under load.
+const TIMES: usize = 4;
+
+/// What `sluice apply` needs to apply the split of the late service; its configuration is written.
+pub fn apply_command(world: &World, more: &str) -> String {
+    let path = world.chain.folder().join("late.yaml");
+    std::fs::write(&path, CONFIG).unwrap();
+    format!(
+        "apply late -f {} --service late.a --selector app=client --image {} --digest {} {more}",
+        path.display(),
+        world.image(),
+        world.digest
+    )
+}
+
+fn lines(said: &Said) -> Vec<&str> {
+    said.out.lines().collect()
+}
+
+pub async fn no_request_fails_while_a_split_is_applied_from_nothing(world: &mut World) {
+    start_late_service(world).await;
+    let looking = format!("--prometheus {}", prometheus::URL);
+    let mut requests = 0;
+    for time in 0..TIMES {
+        let load = Load::of_a_client_that_retries(&world.caller_addresses(), LATE, 100, 200);
+        // Once without anybody to ask.
+        let more = if time == 0 { "" } else { &looking };
+        let said = world.sluice(&apply_command(world, more)).await.good();
+        let expected = [
+            "DestinationRule a/late created",
+            "VirtualService a/late created",
+            "WasmPlugin a/sluice created",
+        ];
+        assert_eq!(lines(&said), expected);
+        let waited = if time == 0 {
+            "waiting 15 s: no --prometheus tells which proxies have the subsets"
+        } else {
+            "6 of 6 have them, after"
+        };
+        assert!(said.err.contains(waited), "{said:?}");
+        world.sluice("set late canary=100 -n a").await.good();
+        wait_for_convergence_with_refetch(world).await;
+        wait_for_canary_everywhere(world, &load).await;
+        let seen = load.end().await;
+        assert_no_failures(&seen);
+        requests += seen.len();
+        forget_split(world).await;
+    }
+    println!(
+        "\nrequests: {requests} answered while a split was applied {TIMES} times, none failed"
+    );
+}
+
+pub async fn what_would_be_refused_is_all_said_before_anything_is_applied(world: &mut World) {
+    start_late_service(world).await;
+    let rendered = world.render("late", CONFIG, "--service late.a --selector app=client");
+    let path = world.chain.folder().join("rendered.yaml");
+    std::fs::write(&path, &rendered).unwrap();
+    let apply = format!("apply -f {}", path.display());
+    // Nothing is written by a dry run.
+    let tried = world.sluice(&format!("{apply} --dry-run -o json")).await;
+    let tried: Value = serde_json::from_str(&tried.good().out).unwrap();
+    let expected = [
+        "DestinationRule a/late",
+        "VirtualService a/late",
+        "WasmPlugin a/sluice",
+    ]
+    .map(|resource| json!({"resource": resource, "change": "created", "progress": "tried"}));
+    assert_eq!(
+        tried,
+        json!({"store": "context e2e", "resources": expected})
+    );
+    let get = async |kind: &str, name: &str| world.chain.kubernetes.get(kind, "a", name).await;
+    assert!(get("DestinationRule", "late").await.is_none());
+    // Two fields of two resources belong to Git, which says otherwise.
+    let others = rendered
+        .replace("subset: canary", "subset: stable")
+        .replace("phase: AUTHN", "phase: AUTHZ");
+    world.chain.kubernetes.apply(&others).await;
+    world
+        .chain
+        .kubernetes
+        .delete("DestinationRule", "a", "late")
+        .await;
+    let said = world.sluice(&apply).await.ended_with(2);
+    for expected in [
+        "nothing was applied",
+        "VirtualService a/late: spec.http was set by field manager \"gitops\"",
+        "WasmPlugin a/sluice: spec.phase was set by field manager \"gitops\"",
+        "--force would set these fields all the same",
+    ] {
+        assert!(said.err.contains(expected), "{expected}: {said:?}");
+    }
+    assert!(get("DestinationRule", "late").await.is_none());
+    let said = world.sluice(&format!("{apply} --force")).await.good();
+    let expected = [
+        "DestinationRule a/late created",
+        "VirtualService a/late changed",
+        "WasmPlugin a/sluice changed",
+    ];
+    assert_eq!(lines(&said), expected);
+    // Weights are not apply's: those that were set stay, those in a file are left out.
+    world.sluice("set late canary=30 -n a").await.good();
+    std::fs::write(
+        &path,
+        rendered.replace(
+            "      splits:",
+            "      weights: {late: {everyone: {canary: 7}}}\n      splits:",
+        ),
+    )
+    .unwrap();
+    let said = world.sluice(&apply).await.good();
+    assert!(
+        lines(&said).iter().all(|line| line.ends_with(" unchanged")),
+        "{said:?}"
+    );
+    assert_eq!(world.weight("a", "/late/everyone/canary").await, Some(30.0));
+    // A subset that routes lead to is not taken away under them.
+    std::fs::write(&path, rendered.replace("name: canary", "name: other")).unwrap();
+    let said = world.sluice(&apply).await.ended_with(2);
+    let expected =
+        "DestinationRule a/late: it would lose the subsets canary, to which routes may lead";
+    assert!(said.err.contains(expected), "{said:?}");
+}
+
+pub async fn a_stopped_application_says_what_it_did_and_goes_on(world: &mut World) {
+    start_late_service(world).await;
+    let mut command = world.chain.sluice.command(&apply_command(world, ""));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    until("the subsets", async || {
+        let rule = world
+            .chain
+            .kubernetes
+            .get("DestinationRule", "a", "late")
+            .await;
+        rule.map(|_| ()).ok_or("none".to_owned())
+    })
+    .await;
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap())
+        .await
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert_eq!(out.trim(), "DestinationRule a/late created");
+    for expected in [
+        "terminated",
+        "only what is said above was applied; running it again goes on",
+        "not applied: VirtualService a/late",
+        "not applied: WasmPlugin a/sluice",
+    ] {
+        assert!(err.contains(expected), "{expected}: {err}");
+    }
+    // The rest of the time is waited for the subsets of the first run.
+    let said = world.sluice(&apply_command(world, "")).await.good();
+    let expected = [
+        "DestinationRule a/late unchanged",
+        "VirtualService a/late created",
+        "WasmPlugin a/sluice created",
+    ];
+    assert_eq!(lines(&said), expected);
+    assert!(
+        said.err
+            .contains(" s: the subsets were changed a moment ago"),
+        "{said:?}"
+    );
+    let said = world.sluice(&apply_command(world, "")).await.good();
+    assert!(
+        lines(&said).iter().all(|line| line.ends_with(" unchanged")),
+        "{said:?}"
+    );
+    assert_eq!(said.err, "on context e2e\n");
+}
