@@ -2,6 +2,7 @@
 
 mod header;
 mod http_route;
+mod null;
 mod virtual_service;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ pub(super) fn check(plugins: &[Planned<'_>], documents: &[Input], findings: &mut
     if plugins.is_empty() {
         return;
     }
+    null::check(documents, findings);
     let splits: Vec<Decided<'_>> = plugins.iter().flat_map(decided).collect();
     let services: Vec<Resource<istio::VirtualService>> = resources(documents, findings);
     let rules: Vec<Resource<istio::DestinationRule>> = resources(documents, findings);

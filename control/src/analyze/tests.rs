@@ -54,6 +54,19 @@ fn what_does_not_fit_is_a_problem() {
             "VirtualService shop/web: spec.http[0].match[0].headers.x-sluice-web: \"canari\" is no variant of split web; did you mean \"canary\"?",
         ),
         (
+            "a match that is null",
+            ("{exact: canary}", "null"),
+            "VirtualService shop/web: spec.http[0].match[0].headers.x-sluice-web: null, which the API server takes away: the match then asks for nothing, and every request takes this route; accepted: a match such as {exact: canary}",
+        ),
+        (
+            "a match that is null beside another",
+            (
+                "{x-sluice-web: {exact: canary}}",
+                "{x-sluice-web: {exact: canary}, x-a: null}",
+            ),
+            "VirtualService shop/web: spec.http[0].match[0].headers.x-a: null, which the API server takes away: the match then does not ask for it; accepted: a match such as {exact: canary}",
+        ),
+        (
             "a host the split does not have",
             ("hosts: [web]", "hosts: [other]"),
             "VirtualService shop/web: spec.hosts: other.shop.svc.cluster.local is none of the hosts of split web: nobody sets x-sluice-web there, and a client's own would be routed on",
@@ -177,15 +190,15 @@ fn a_field_of_another_type_is_a_problem() {
     let cases = [
         (
             ("hosts: [web]", "hosts: web"),
-            "VirtualService shop/web: spec.hosts: invalid type: string \"web\", expected a sequence",
+            "VirtualService shop/web: spec.hosts: string \"web\", expected a list",
         ),
         (
             ("{name: canary}]", "canary]"),
-            "DestinationRule shop/web: spec.subsets[1]: invalid type: string \"canary\", expected struct Subset",
+            "DestinationRule shop/web: spec.subsets[1]: string \"canary\", expected a map",
         ),
         (
             ("phase: AUTHN", "phase: [AUTHN]"),
-            "WasmPlugin shop/sluice: spec.phase: invalid type: sequence, expected a string",
+            "WasmPlugin shop/sluice: spec.phase: a list, expected a string",
         ),
     ];
     for ((text, instead), expected) in cases {

@@ -129,8 +129,37 @@ pub(crate) fn part<T: DeserializeOwned>(document: &Value, field: &str) -> Result
             "." => field.to_owned(),
             below => format!("{field}.{below}"),
         },
-        why: error.inner().to_string(),
+        why: in_words(&error.inner().to_string()),
     })
+}
+
+/// What the reader says of a field, in the terms of who wrote it: `invalid type: string "web",
+/// expected struct HttpMatch` becomes `string "web", expected a map`.
+fn in_words(said: &str) -> String {
+    let said = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|prefix| said.strip_prefix(prefix))
+        .unwrap_or(said);
+    let Some((found, expected)) = said.rsplit_once(", expected ") else {
+        return said.to_owned();
+    };
+    let found = match found {
+        "map" => "a map",
+        "sequence" => "a list",
+        "unit value" | "null" => "null",
+        other => other,
+    };
+    let names_a_type = expected.starts_with(|first: char| first.is_ascii_uppercase());
+    let expected = match expected {
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        "u16" => "a whole number from 0 to 65535",
+        "i32" | "i64" => "a whole number",
+        "f64" => "a number",
+        _ if expected.starts_with("struct ") || names_a_type => "a map",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// Absent and null are the same in a resource.
@@ -156,17 +185,37 @@ mod tests {
         let cases = [
             (
                 json!({"spec": {"hosts": "web"}}),
-                "spec.hosts: invalid type: string \"web\", expected a sequence",
+                "spec.hosts: string \"web\", expected a list",
             ),
             (
                 json!({"spec": {"http": [{"match": [{"headers": {"x-a": {"exact": 1}}}]}]}}),
-                "spec.http[0].match[0].headers.x-a.exact: invalid type: integer `1`, expected a string",
+                "spec.http[0].match[0].headers.x-a.exact: integer `1`, expected a string",
             ),
             (
                 json!({"metadata": {"name": 5}}),
-                "metadata.name: invalid type: integer `5`, expected a string",
+                "metadata.name: integer `5`, expected a string",
             ),
             (json!({"spec": []}), "spec: a list of 0, expected a map"),
+            (
+                json!({"spec": {"http": ["web"]}}),
+                "spec.http[0]: string \"web\", expected a map",
+            ),
+            (
+                json!({"spec": {"http": [{"match": [5]}]}}),
+                "spec.http[0].match[0]: integer `5`, expected a map",
+            ),
+            (
+                json!({"spec": {"http": [{"match": [{"headers": ["x"]}]}]}}),
+                "spec.http[0].match[0].headers: a list, expected a map",
+            ),
+            (
+                json!({"spec": {"http": [{"route": [{"destination": {"port": {"number": 70000}}}]}]}}),
+                "spec.http[0].route[0].destination.port.number: integer `70000`, expected a whole number from 0 to 65535",
+            ),
+            (
+                json!({"spec": {"http": [{"route": [{"weight": {}}]}]}}),
+                "spec.http[0].route[0].weight: a map, expected a number",
+            ),
         ];
         for (document, expected) in cases {
             let error = Resource::<VirtualService>::read(&document).unwrap_err();
