@@ -207,6 +207,12 @@ pub enum Note {
         #[serde(rename = "areMore")]
         are_more: bool,
     },
+    /// What was replaced because it could not be read is gone.
+    #[error("what could not be read was replaced, and could not be kept beside it: {why}")]
+    NotKept {
+        /// The system's words.
+        why: String,
+    },
     /// The history keeps more than it should.
     #[error("old entries of the history could not be removed: {why}")]
     NotForgotten {

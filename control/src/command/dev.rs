@@ -97,7 +97,7 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
         pid: std::process::id().cast_signed(),
         admin: envoy.admin().address(),
     };
-    let runtime = directory.runtime()?;
+    let runtime = directory.made_runtime()?;
     running.write(&runtime)?;
     let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
     view.delivered(&first);

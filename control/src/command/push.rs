@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use super::arguments::OutputArgs;
 use super::outcome::Outcome;
 use super::output;
+use crate::files;
+use crate::files::bounded::MAX_MODULE_BYTES;
 use crate::operations::image::Image;
 use crate::operations::push::{Transport, labels, push};
 
@@ -35,8 +37,7 @@ pub(super) struct Push {
 
 pub(super) async fn run(arguments: &Push) -> anyhow::Result<Outcome> {
     let path = arguments.module.display();
-    let module =
-        std::fs::read(&arguments.module).with_context(|| format!("{path}: cannot be read"))?;
+    let module = files::bytes(&arguments.module, MAX_MODULE_BYTES)?;
     let version = arguments.image_version.as_deref();
     let labels = labels(
         version.unwrap_or(env!("CARGO_PKG_VERSION")),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -17,6 +17,9 @@ use super::metrics::{self, Sample};
 /// How long an answer may take. Chosen: it is on loopback, and a hung Envoy should be said to be
 /// one.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer may be. Chosen: our metrics of a thousand splits have some two megabytes.
+pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// The admin interface of one Envoy.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +91,9 @@ impl Admin {
             .body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+        let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
+        let body = body.to_bytes();
         driver.abort();
         if !status.is_success() {
             bail!("{path} answered {status}");

@@ -227,6 +227,6 @@ fn cluster(upstream: &Upstream) -> Value {
 }
 
 fn write(path: &Path, value: &Value) -> anyhow::Result<()> {
-    replace(path, serde_json::to_string(value)?.as_bytes())
-        .with_context(|| "Envoy's configuration".to_owned())
+    let json = serde_json::to_string(value)?;
+    replace(path, json.as_bytes()).context("Envoy's configuration")
 }

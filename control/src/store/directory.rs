@@ -1,6 +1,7 @@
 //! A directory as a store: `plugin.yaml` as applied, `weights.yaml` exactly the server-side-apply
 //! patch, and `history.jsonl`.
 //!
+//! Reading follows a link of plugin.yaml or weights.yaml, writing never does ([`Folder`]).
 //! One writer at a time by a lock on `.sluice/lock`; each file is replaced by a rename, so a reader
 //! sees the old one or the new one. Weights are written before the history: if the process dies
 //! between them, the next write notices.
@@ -17,15 +18,19 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::history::{self, Entry, Noted, Remembered};
-use super::{Decide, Manner, Snapshot, Store, Updated, Urgency, Write, WriteError};
-use crate::files;
-use crate::files::replace;
+use super::{Decide, Manner, Note, Snapshot, Store, Updated, Urgency, Write, WriteError};
+use crate::files::bounded::MAX_INPUT_BYTES;
+use crate::files::folder::{Folder, Links};
+use crate::files::{self, FileError};
+use crate::model::input::{Input, parse};
 use crate::model::plugin::{self, Plugin, merge};
 use crate::model::weights::WeightSet;
 
 const PLUGIN: &str = "plugin.yaml";
 const WEIGHTS: &str = "weights.yaml";
 const HISTORY: &str = "history.jsonl";
+const LOCK: &str = "lock";
+const RUNTIME: &str = ".sluice";
 
 /// How long an abort waits for a writer before it writes anyway. Chosen: a write takes
 /// milliseconds.
@@ -74,47 +79,60 @@ impl Directory {
     }
 
     /// Where this directory's own runtime files are, once there are any.
-    pub fn runtime_path(&self) -> PathBuf {
-        self.path.join(".sluice")
+    ///
+    /// # Errors
+    /// When something else is there, such as a link.
+    pub fn runtime(&self) -> Result<Option<Folder>, FileError> {
+        self.folder()?.inner(RUNTIME)
     }
 
     /// Where this directory's own runtime files go; made when missing.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn runtime(&self) -> anyhow::Result<PathBuf> {
-        let runtime = self.runtime_path();
-        std::fs::create_dir_all(&runtime)
-            .with_context(|| format!("{}: cannot be made", runtime.display()))?;
-        Ok(runtime)
+    /// When it cannot be made, or something else is there.
+    pub fn made_runtime(&self) -> Result<Folder, FileError> {
+        self.folder()?.made(RUNTIME)
+    }
+
+    fn folder(&self) -> Result<Folder, FileError> {
+        Folder::open(&self.path)
     }
 
     fn plugin(&self) -> anyhow::Result<Plugin> {
-        files::plugin(&self.path.join(PLUGIN))
+        let path = self.path.join(PLUGIN).display().to_string();
+        let documents = self.documents(PLUGIN)?;
+        files::only_plugin(&path, documents.with_context(|| format!("{path}: gone"))?)
+    }
+
+    /// The documents of a file; `None` where there is none. Reading may follow a link: a ConfigMap
+    /// is mounted as links.
+    fn documents(&self, name: &str) -> Result<Option<Vec<Input>>, FileError> {
+        let text = self.folder()?.text(name, Links::Follow, MAX_INPUT_BYTES)?;
+        let path = self.path.join(name).display().to_string();
+        Ok(text.map(|text| parse(&path, &text)).transpose()?)
     }
 
     fn managed(&self) -> anyhow::Result<(WeightSet, Option<Plugin>)> {
-        let path = self.path.join(WEIGHTS);
-        if !path.exists() {
-            return Ok((WeightSet::default(), None));
-        }
-        let mut plugins = plugin::plugins(files::documents(&path)?)?;
+        let documents = self.documents(WEIGHTS)?.unwrap_or_default();
+        let mut plugins = plugin::plugins(documents)?;
         match plugins.len() {
             0 => Ok((WeightSet::default(), None)),
             1 => {
                 let patch = plugins.remove(0);
                 Ok((WeightSet::of_config(&patch.config), Some(patch)))
             }
-            number => bail!("{}: {number} plugins; accepted: one", path.display()),
+            number => bail!(
+                "{}: {number} plugins; accepted: one",
+                self.path.join(WEIGHTS).display()
+            ),
         }
     }
 
     fn entries(&self) -> anyhow::Result<Vec<Entry>> {
-        let path = self.path.join(HISTORY);
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        let text = files::text(&path)?;
+        let text = self
+            .folder()?
+            .text(HISTORY, Links::Refuse, MAX_INPUT_BYTES)?;
+        let text = text.unwrap_or_default();
         // A line that was cut short, by a full disk or by hand, must not cost the others.
         Ok(text
             .lines()
@@ -123,9 +141,16 @@ impl Directory {
     }
 
     async fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
-        let path = self.runtime()?.join("lock");
-        let lock = File::create(&path)
-            .with_context(|| format!("{}: cannot be written", path.display()))?;
+        let path = self.path.join(RUNTIME).join(LOCK);
+        let opened = self
+            .made_runtime()
+            .and_then(|folder| folder.lock_file(LOCK));
+        let lock = match opened {
+            Ok(lock) => lock,
+            // An abort waits for no writer in the end, so neither for a lock that cannot be had.
+            Err(_) if urgency == Urgency::Now => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let patience = if urgency == Urgency::Now {
             ABORT_WAITS
         } else {
@@ -135,6 +160,7 @@ impl Directory {
         loop {
             match lock.try_lock() {
                 Ok(()) => return Ok(Some(lock)),
+                Err(TryLockError::Error(_)) if urgency == Urgency::Now => return Ok(None),
                 Err(TryLockError::Error(error)) => {
                     return Err(error)
                         .with_context(|| format!("{}: cannot be locked", path.display()));
@@ -154,38 +180,44 @@ impl Directory {
         }
     }
 
-    fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
+    fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<Vec<Note>> {
         let former = self.managed().ok().and_then(|(_, patch)| patch);
         let former = former.map(|patch| patch.config).unwrap_or_default();
         let config = write.managed.written_over(&former, &write.splits);
         let patch = snapshot.plugin.patch(ObjectMeta::default(), Some(config))?;
-        replace(
-            &self.path.join(WEIGHTS),
-            yaml_serde::to_string(&patch)?.as_bytes(),
-        )?;
-        // A history that cannot be read must not stop an abort; a line that cannot be read costs
-        // only itself.
-        let mut entries = self.entries().unwrap_or_default();
+        let folder = self.folder()?;
+        folder.replace(WEIGHTS, yaml_serde::to_string(&patch)?.as_bytes())?;
+        // The weights are in force by now: what is left to say is that the history lacks them. One
+        // that cannot be read is not replaced; a line that cannot be read costs only itself.
+        let remembered = self.remember(&folder, snapshot, write);
+        let not_remembered = remembered.err().map(|error| Note::NotRemembered {
+            why: format!("{error:#}"),
+            is_forbidden: false,
+        });
+        Ok(not_remembered.into_iter().collect())
+    }
+
+    fn remember(&self, folder: &Folder, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
+        let mut entries = self.entries()?;
         history::append(&mut entries, &snapshot.managed, write);
         let lines = entries
             .iter()
             .map(serde_json::to_string)
             .collect::<Result<Vec<_>, _>>()?;
-        replace(
-            &self.path.join(HISTORY),
-            (lines.join("\n") + "\n").as_bytes(),
-        )
+        Ok(folder.replace(HISTORY, (lines.join("\n") + "\n").as_bytes())?)
     }
 
-    /// What an abort replaces without being able to read it is kept beside it.
-    fn set_aside_unreadable_weights(&self) -> anyhow::Result<()> {
-        let path = self.path.join(WEIGHTS);
-        if path.exists() && self.managed().is_err() {
-            let aside = self.path.join(format!("{WEIGHTS}.unreadable"));
-            std::fs::copy(&path, &aside)
-                .with_context(|| format!("{}: cannot be written", aside.display()))?;
+    /// What an abort replaces without being able to read it is kept beside it, as it is.
+    fn set_aside_unreadable_weights(&self) -> Result<Option<Note>, FileError> {
+        if self.managed().is_ok() {
+            return Ok(None);
         }
-        Ok(())
+        let folder = self.folder()?;
+        folder.is_replaceable(WEIGHTS)?;
+        let kept = folder.keep(WEIGHTS, &format!("{WEIGHTS}.unreadable"));
+        Ok(kept.err().map(|error| Note::NotKept {
+            why: format!("{:#}", anyhow::Error::from(error)),
+        }))
     }
 
     fn read(&self) -> anyhow::Result<Snapshot> {
@@ -266,22 +298,23 @@ impl Store for Directory {
             }
         }
         let _lock = self.lock(manner.urgency).await?;
+        let mut notes = Vec::new();
         let before = match (self.read(), manner.urgency) {
             (Ok(snapshot), _) => snapshot,
             (Err(_), Urgency::Now) => {
-                self.set_aside_unreadable_weights()?;
+                notes.extend(self.set_aside_unreadable_weights()?);
                 self.salvage()
             }
             (Err(error), Urgency::InTurn) => return Err(error),
         };
         let written = decide(&before)?;
         if let Some(write) = &written {
-            self.write(&before, write)?;
+            notes.extend(self.write(&before, write)?);
         }
         Ok(Updated {
             before,
             written,
-            notes: Vec::new(),
+            notes,
         })
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn write_plugin(directory: &Path) -> anyhow::Result<()> {
     if path.exists() {
         Ok(())
     } else {
-        replace(&path, PLUGIN.as_bytes())
+        Ok(replace(&path, PLUGIN.as_bytes())?)
     }
 }
 

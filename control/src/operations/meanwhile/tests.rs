@@ -272,7 +272,7 @@ async fn in_a_directory_a_change_that_waited_does_not_land_after_an_abort() {
     let plugin = "splits: {web: {}}\nweights: {web: {everyone: {canary: 10}}}";
     std::fs::write(folder.path().join("plugin.yaml"), plugin).unwrap();
     let store = Directory::open(folder.path()).unwrap();
-    let lock = File::create(store.runtime().unwrap().join("lock")).unwrap();
+    let lock = File::create(store.made_runtime().unwrap().path().join("lock")).unwrap();
     lock.lock().unwrap();
     let waiting = store.clone();
     let waiting = tokio::spawn(async move { set_web(&waiting).await });

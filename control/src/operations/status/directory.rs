@@ -49,14 +49,18 @@ impl DirectoryStatus {
 /// Reads the directory and asks the Envoy that serves it, if one does.
 ///
 /// # Errors
-/// When the directory's configuration cannot be read. An Envoy that does not answer is no error.
+/// When the directory's configuration, or what a `sluice dev` left in it, cannot be read. An Envoy that does not answer is no error.
 pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
     let plugin = store.snapshot().await?.plugin;
     let plan = plugin.plan(&Node {
         namespace: plugin.namespace.clone(),
         ..Node::default()
     })?;
-    let samples = match Running::read(&store.runtime_path()) {
+    let running = match store.runtime()? {
+        Some(runtime) => Running::read(&runtime)?,
+        None => None,
+    };
+    let samples = match running {
         Some(running) => Admin::new(running.admin).samples().await.ok(),
         None => None,
     };
