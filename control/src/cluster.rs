@@ -5,6 +5,7 @@
 
 pub mod authors;
 mod connection;
+mod credentials;
 pub mod managed_fields;
 pub mod objects;
 pub mod plugins;
@@ -15,9 +16,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+
+use crate::model::redacted;
 
 /// How long a connection may take. Chosen: a cluster across an ocean answers in less.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -65,12 +68,23 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_PATIENCE);
         config.read_timeout = Some(ANSWER_PATIENCE);
         config.reset_reader_on_write = true;
-        let url = config.cluster_url.to_string();
+        let url = redacted::url(&config.cluster_url.to_string());
+        // kube's client joins paths to it and takes for granted that it can.
+        if !matches!(config.cluster_url.scheme_str(), Some("https" | "http")) {
+            bail!(
+                "the kubeconfig's server {url:?} is no URL; accepted: one such as https://{}",
+                config
+                    .cluster_url
+                    .host()
+                    .map_or("HOST:6443".to_owned(), |host| format!("{host}:6443"))
+            );
+        }
         let namespace = address
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
         let client = connection::client(config)
+            .map_err(credentials::of_client)
             .with_context(|| format!("{url}: no connection can be made"))?;
         Ok(Self {
             client,
@@ -109,9 +123,11 @@ async fn config(address: &Address) -> anyhow::Result<(Config, String)> {
     };
     if let Some(path) = &address.kubeconfig {
         let kubeconfig = Kubeconfig::read_from(path)
+            .map_err(credentials::of_kubeconfig)
             .with_context(|| format!("{}: no kubeconfig", path.display()))?;
         return of_kubeconfig(kubeconfig, &options)
             .await
+            .map_err(credentials::of_kubeconfig)
             .with_context(|| format!("{}: no cluster can be read from it", path.display()));
     }
     let found = match Kubeconfig::read() {
@@ -121,10 +137,10 @@ async fn config(address: &Address) -> anyhow::Result<(Config, String)> {
     match found {
         Ok(found) => Ok(found),
         Err(error) if address.context.is_some() => {
-            Err(error).context("the kubeconfig has no such --context")
+            Err(credentials::of_kubeconfig(error)).context("the kubeconfig has no such --context")
         }
         Err(error) => {
-            let config = Config::incluster().map_err(|_| error).context(
+            let config = Config::incluster().map_err(|_| credentials::of_kubeconfig(error)).context(
                 "no store: the current directory has no plugin.yaml, no kubeconfig could be read, and this is no pod; \
                  name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig FILE or KUBECONFIG",
             )?;
@@ -208,6 +224,16 @@ pub enum ClusterError {
         /// The cluster.
         url: String,
     },
+    /// The kubeconfig's command or file gives no credentials.
+    #[error("{doing}: no credentials for the cluster at {url}: {why}")]
+    NoCredentials {
+        /// What was being done.
+        doing: String,
+        /// The cluster.
+        url: String,
+        /// Why, without what the command said on its standard output.
+        why: String,
+    },
     /// Something else.
     #[error("{doing}: the cluster at {url} answered with an error")]
     Other {
@@ -223,6 +249,9 @@ pub enum ClusterError {
 impl ClusterError {
     fn of(doing: String, url: &str, error: kube::Error) -> Self {
         let url = url.to_owned();
+        if let Some(why) = credentials::failure(&error) {
+            return Self::NoCredentials { doing, url, why };
+        }
         match error {
             kube::Error::Api(status) => match status.code {
                 401 => Self::Unauthorized { doing, url },

@@ -6,6 +6,7 @@ pub mod churn;
 pub mod input;
 pub mod manifest;
 pub mod plugin;
+pub mod redacted;
 pub mod refusal;
 pub mod resources;
 pub mod schema;

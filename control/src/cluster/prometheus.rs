@@ -10,13 +10,20 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use crate::model::redacted;
+
 /// How long an answer may take. Chosen: a query here reads some hundred series.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an answer may be. Chosen: ten samples each of a hundred thousand series.
+const MAX_PROMETHEUS_BYTES: usize = 64 * 1024 * 1024;
 
 /// A Prometheus server.
 #[derive(Clone, Debug)]
 pub struct Prometheus {
     url: reqwest::Url,
+    /// The URL without a password, for messages.
+    shown: String,
     client: reqwest::Client,
 }
 
@@ -71,12 +78,14 @@ impl Prometheus {
         let parsed = reqwest::Url::parse(url).ok().filter(|url| url.has_host());
         let Some(mut parsed) = parsed else {
             bail!(
-                "--prometheus {url:?}: not a URL; accepted: one such as http://prometheus.monitoring:9090"
+                "--prometheus {:?}: not a URL; accepted: one such as http://prometheus.monitoring:9090",
+                redacted::url(url)
             );
         };
         // Joining a path replaces the last one, unless the URL ends in a slash.
         parsed.set_path(&format!("{}/", parsed.path().trim_end_matches('/')));
         Ok(Self {
+            shown: redacted::url(parsed.as_str()),
             url: parsed,
             client: reqwest::Client::builder().timeout(PATIENCE).build()?,
         })
@@ -90,19 +99,30 @@ impl Prometheus {
         let url = self.url.join("api/v1/query")?;
         let sent = self.client.get(url).query(&[("query", query)]).send().await;
         let answer =
-            sent.with_context(|| format!("Prometheus at {} cannot be reached", self.url))?;
+            sent.with_context(|| format!("Prometheus at {} cannot be reached", self.shown))?;
         let status = answer.status();
-        let answer: Answer = answer
-            .json()
-            .await
-            .with_context(|| format!("{} answered {status}: not Prometheus' API", self.url))?;
+        let body = bounded(answer).await;
+        let answer: Answer = body
+            .and_then(|body| Ok(serde_json::from_slice(&body)?))
+            .with_context(|| format!("{} answered {status}: not Prometheus' API", self.shown))?;
         match (answer.data, answer.error) {
             (Some(data), None) => Ok(data.result),
             (_, error) => bail!(
                 "Prometheus at {} refused {query}: {}",
-                self.url,
+                self.shown,
                 error.unwrap_or_default()
             ),
         }
     }
+}
+
+async fn bounded(mut answer: reqwest::Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_PROMETHEUS_BYTES {
+            bail!("more than {MAX_PROMETHEUS_BYTES} bytes");
+        }
+    }
+    Ok(body)
 }

@@ -1,27 +1,39 @@
 //! The only printer: tables, JSON and YAML on standard output, notes and errors on standard error.
 //!
-//! What is printed is decided by each command. Whether a colour reaches the reader is anstream's
+//! What is printed is decided by each command; that nothing in it is obeyed by a terminal
+//! ([`shown`]), and that notes and errors hold no password of a URL, is seen to here. Whether a colour reaches the reader is anstream's
 //! decision: it is left out where no terminal shows it, and where NO_COLOR or CLICOLOR=0 asks for
 //! that (no-color.org, bixense.com/clicolors).
 
+mod shown;
+
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use self::shown::{on_one_line, shown};
 use super::arguments::Format;
+use crate::model::redacted;
 
 /// How the word `error:` stands out.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// Prints a line; a reader that went away (`| head`) is no error.
 pub(super) fn line(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", shown(&text.to_string()));
 }
 
 /// Says something about what is going on, beside the result.
 pub(super) fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", beside(&text.to_string()));
+}
+
+/// A note or error as it is printed: without passwords, and with every further line of it indented,
+/// so that what it quotes begins no line.
+fn beside(text: &str) -> String {
+    shown(&redacted::text(text)).replace('\n', "\n  ")
 }
 
 /// Says why nothing came of it: the error, and below it its causes.
@@ -30,9 +42,10 @@ pub fn error(error: &anyhow::Error) {
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some libraries repeat the cause in their own text.
         if !text.contains(&cause) {
-            text.push_str(&format!("\n  {cause}"));
+            text.push_str(&format!("\n{cause}"));
         }
     }
+    let text = beside(&text);
     let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {text}");
 }
 
@@ -48,10 +61,28 @@ pub(super) fn print<T: Serialize>(
     let text = match format {
         Format::Table => table(value),
         Format::Json => serde_json::to_string_pretty(value)?,
-        Format::Yaml => yaml_serde::to_string(value)?,
+        Format::Yaml => yaml(value)?,
     };
     line(text.trim_end());
     Ok(())
+}
+
+/// A value as YAML. Where a plain text of it would have to be escaped to be printed, as JSON, which
+/// is YAML too and can escape every text.
+///
+/// # Errors
+/// When the value cannot be written.
+pub(super) fn yaml<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    let text = yaml_serde::to_string(value)?;
+    if matches!(shown(&text), Cow::Borrowed(_)) {
+        return Ok(text);
+    }
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A sentence or name from elsewhere, for a line of ours: whatever it holds, it begins no line.
+pub(super) fn quoted(text: impl std::fmt::Display) -> String {
+    on_one_line(&text.to_string()).into_owned()
 }
 
 /// Columns in kubectl's manner: a header in capitals, three spaces between.
@@ -59,7 +90,7 @@ pub(super) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
-    let rows: Vec<[String; N]> = rows.into_iter().collect();
+    let rows: Vec<[String; N]> = rows.into_iter().map(|row| row.map(quoted)).collect();
     let mut widths = header.map(str::len);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -102,5 +133,33 @@ mod tests {
             ],
         );
         assert_eq!(text, "SPLIT      PERCENT\nweb        5\ncheckout   12.5\n");
+    }
+
+    #[test]
+    fn a_cell_neither_begins_a_line_nor_widens_a_column_unseen() {
+        let rows = [
+            ["a\nb   100".to_owned(), "5".to_owned()],
+            ["\u{1b}[1m".to_owned(), "6".to_owned()],
+        ];
+        assert_eq!(
+            table(["SPLIT", "PERCENT"], rows),
+            "SPLIT        PERCENT\na\\nb   100   5\n\\u001b[1m    6\n"
+        );
+    }
+
+    #[test]
+    fn what_a_note_quotes_is_without_passwords_and_begins_no_line() {
+        assert_eq!(
+            beside("no answer from http://user:pw@host\u{1b}[2K\nerror: all is well"),
+            "no answer from http://***@host\\u001b[2K\n  error: all is well"
+        );
+    }
+
+    #[test]
+    fn yaml_that_would_have_to_be_escaped_is_json() {
+        let value = serde_json::json!({"a": "x\u{202e}y"});
+        let text = yaml(&value).unwrap();
+        assert_eq!(shown(&text), "{\n  \"a\": \"x\\u202ey\"\n}\n");
+        assert_eq!(yaml(&serde_json::json!({"a": "x"})).unwrap(), "a: x\n");
     }
 }

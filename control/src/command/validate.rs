@@ -79,6 +79,7 @@ fn text(report: &ValidationReport) -> String {
             report.warnings.len()
         ));
     }
+    let lines: Vec<String> = lines.iter().map(output::quoted).collect();
     lines.join("\n")
 }
 

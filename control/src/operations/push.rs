@@ -1,11 +1,12 @@
 //! Publishing the module to an OCI registry: where to, with whose login, and by which protocol.
 //!
-//! What is published, byte by byte, is [`super::image`]'s. The login is what `docker login` left.
+//! What is published, byte by byte, is [`super::image`]'s; who is shown a login, [`login`]'s.
+
+mod login;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
@@ -13,9 +14,8 @@ use oci_client::secrets::RegistryAuth;
 use serde::Serialize;
 
 use super::image::{Image, digest};
-
-/// Docker Hub's name in docker's config.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+use crate::model::redacted;
+use login::{Login, is_loopback};
 
 /// How a registry is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,11 @@ fn reference(image: &str) -> anyhow::Result<Reference> {
     let accepted =
         "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
     let Some(name) = image.strip_prefix("oci://") else {
+        let image = redacted::text(&format!("oci://{image}")).replacen("oci://", "", 1);
         bail!("{image}: not an OCI image; {accepted}");
     };
     let Ok(reference) = name.parse::<Reference>() else {
-        bail!("{image}: not an image name; {accepted}");
+        bail!("{}: not an image name; {accepted}", redacted::text(image));
     };
     if reference.digest().is_some() {
         bail!(
@@ -88,24 +89,33 @@ fn reference(image: &str) -> anyhow::Result<Reference> {
 
 async fn send(image: &Image, reference: &Reference, transport: Transport) -> anyhow::Result<()> {
     let registry = reference.registry();
-    let protocol = if transport == Transport::Insecure || is_loopback(registry) {
-        ClientProtocol::Http
+    let (protocol, scheme) = if transport == Transport::Insecure || is_loopback(registry) {
+        (ClientProtocol::Http, "http")
     } else {
-        ClientProtocol::Https
+        (ClientProtocol::Https, "https")
     };
     let client = Client::new(ClientConfig {
         protocol,
         ..ClientConfig::default()
     });
-    client
-        .store_auth_if_needed(reference.resolve_registry(), &login(registry)?)
-        .await;
     let context = || {
         format!(
             "{reference}: the registry did not take it; log in with `docker login {registry}`, or use --insecure for \
              a registry that speaks plain HTTP"
         )
     };
+    match Login::of(registry)? {
+        Some(login) => login
+            .hand_to(&client, reference, scheme)
+            .await
+            .with_context(context)?,
+        None => {
+            let name = reference.resolve_registry();
+            client
+                .store_auth_if_needed(name, &RegistryAuth::Anonymous)
+                .await;
+        }
+    }
     for blob in [&image.layer, &image.config] {
         client
             .push_blob(reference, blob.clone(), &digest(blob))
@@ -118,41 +128,6 @@ async fn send(image: &Image, reference: &Reference, transport: Transport) -> any
         .await
         .with_context(context)?;
     Ok(())
-}
-
-/// Registries on this machine speak plain HTTP, as docker has it.
-fn is_loopback(registry: &str) -> bool {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// What `docker login` left, by itself or with a credential helper.
-fn login(registry: &str) -> anyhow::Result<RegistryAuth> {
-    let server = if registry == "docker.io" {
-        DOCKER_HUB
-    } else {
-        registry
-    };
-    match docker_credential::get_credential(server) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => {
-            Ok(RegistryAuth::Basic(user, password))
-        }
-        Ok(DockerCredential::IdentityToken(_)) => bail!(
-            "docker's login to {registry} is an identity token, which sluice cannot use; log in with a user and a \
-             password or access token"
-        ),
-        Err(
-            CredentialRetrievalError::NoCredentialConfigured
-            | CredentialRetrievalError::ConfigNotFound
-            | CredentialRetrievalError::ConfigReadError,
-        ) => Ok(RegistryAuth::Anonymous),
-        Err(error) => {
-            Err(error).with_context(|| format!("docker's login to {registry} cannot be read"))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -172,6 +147,14 @@ mod tests {
             (
                 "oci://127.0.0.1:5000/sluice",
                 "oci://127.0.0.1:5000/sluice: no tag",
+            ),
+            (
+                "oci://user:pw@127.0.0.1/sluice:1",
+                "oci://***@127.0.0.1/sluice:1: not an image name",
+            ),
+            (
+                "user:pw@127.0.0.1/sluice:1",
+                "***@127.0.0.1/sluice:1: not an OCI image",
             ),
             (
                 "oci://UPPER CASE:1",

@@ -2,6 +2,7 @@
 
 use sluice_core::allocation::Percent;
 
+use crate::command::output::quoted;
 use crate::command::weights_table::weights_table;
 use crate::operations::status::cluster::{Difference, PluginStatus, ProxyStatus, differences};
 use crate::operations::status::directory::DirectoryStatus;
@@ -30,7 +31,7 @@ pub(super) fn of_directory(status: &DirectoryStatus) -> String {
     let problems: String = status
         .problems
         .iter()
-        .map(|problem| format!("\nproblem: {problem}"))
+        .map(|problem| format!("\nproblem: {}", quoted(problem)))
         .collect();
     format!(
         "{}\n{state}{valid}{problems}",
@@ -53,9 +54,9 @@ pub(super) fn of_plugin(status: &PluginStatus) -> String {
         )
     }));
     let unknown = status.unknown.iter();
-    lines.extend(unknown.map(|unknown| format!("unknown: {unknown}")));
+    lines.extend(unknown.map(|unknown| format!("unknown: {}", quoted(unknown))));
     let problems = status.problems.iter();
-    lines.extend(problems.map(|problem| format!("problem: {problem}")));
+    lines.extend(problems.map(|problem| format!("problem: {}", quoted(problem))));
     lines.join("\n")
 }
 
@@ -122,8 +123,8 @@ fn sentence(state: &State) -> String {
         State::Refused => {
             "refused the configuration and kept an earlier one; its log says why".to_owned()
         }
-        State::WithoutFilter { cause } => format!("without the filter: {cause}"),
-        State::Unknown { cause } => format!("unknown: {cause}"),
+        State::WithoutFilter { cause } => format!("without the filter: {}", quoted(cause)),
+        State::Unknown { cause } => format!("unknown: {}", quoted(cause)),
     }
 }
 

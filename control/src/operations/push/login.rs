@@ -1,0 +1,319 @@
+//! What `docker login` left, and who may be shown it.
+//!
+//! A registry that wants a login answers with the realm (RFC 6750, 9110) where a token is to be
+//! had, and could name any. So the realm is asked here and not by the client of the registry,
+//! which then gets the token alone: by TLS, or by plain HTTP on the registry's own host where that
+//! speaks plain HTTP itself; by no redirect; and nowhere else than on its own host if what named it
+//! came by plain HTTP from another machine.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use docker_credential::{CredentialRetrievalError, DockerCredential};
+use oci_client::client::Client;
+use oci_client::secrets::RegistryAuth;
+use oci_client::token_cache::RegistryTokenType;
+use oci_client::{Reference, RegistryOperation};
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::model::redacted;
+
+/// Docker Hub's name in docker's config.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// How long a registry or realm may take to answer. Chosen: they answer in a second or are down.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a realm's answer may be. Chosen: tokens have some kilobytes.
+const MAX_TOKEN_BYTES: usize = 1024 * 1024;
+
+/// A user and a password; shown by nothing.
+pub(super) struct Login {
+    user: String,
+    password: String,
+}
+
+impl Login {
+    /// What `docker login` left for a registry, by itself or with a credential helper.
+    pub(super) fn of(registry: &str) -> anyhow::Result<Option<Self>> {
+        let server = if registry == "docker.io" {
+            DOCKER_HUB
+        } else {
+            registry
+        };
+        match docker_credential::get_credential(server) {
+            Ok(DockerCredential::UsernamePassword(user, password)) => {
+                Ok(Some(Self { user, password }))
+            }
+            Ok(DockerCredential::IdentityToken(_)) => bail!(
+                "docker's login to {registry} is an identity token, which sluice cannot use; log in with a user and a \
+                 password or access token"
+            ),
+            Err(
+                CredentialRetrievalError::NoCredentialConfigured
+                | CredentialRetrievalError::ConfigNotFound
+                | CredentialRetrievalError::ConfigReadError,
+            ) => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("docker's login to {registry} cannot be read"))
+            }
+        }
+    }
+
+    /// Gives the registry's client what it needs for this image: a token, or the login itself where
+    /// the registry asks for that.
+    pub(super) async fn hand_to(
+        self,
+        client: &Client,
+        reference: &Reference,
+        scheme: &str,
+    ) -> anyhow::Result<()> {
+        let registry = Url::parse(&format!("{scheme}://{}/v2/", reference.resolve_registry()))?;
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let auth = match challenge(&http, &registry).await? {
+            None => RegistryAuth::Anonymous,
+            Some(Challenge::Basic) => {
+                let basic = RegistryTokenType::Basic(self.user, self.password);
+                for operation in [RegistryOperation::Push, RegistryOperation::Pull] {
+                    client
+                        .tokens
+                        .insert(reference, operation, basic.clone())
+                        .await;
+                }
+                RegistryAuth::Anonymous
+            }
+            Some(Challenge::Bearer { realm, service }) => {
+                let realm = checked(&realm, &registry)?;
+                let scope = format!("repository:{}:pull,push", reference.repository());
+                let mut query = vec![("scope", scope)];
+                query.extend(service.map(|service| ("service", service)));
+                RegistryAuth::Bearer(self.token(&http, realm, &query).await?)
+            }
+        };
+        let name = reference.resolve_registry();
+        client.store_auth_if_needed(name, &auth).await;
+        Ok(())
+    }
+
+    async fn token(
+        &self,
+        http: &reqwest::Client,
+        realm: Url,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<String> {
+        let shown = redacted::url(realm.as_str());
+        let sent = http
+            .get(realm)
+            .query(query)
+            .basic_auth(&self.user, Some(&self.password))
+            .send()
+            .await;
+        let mut answer = sent.with_context(|| format!("{shown}: cannot be reached"))?;
+        if !answer.status().is_success() {
+            bail!("{shown}: answered docker's login with {}", answer.status());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_TOKEN_BYTES {
+                bail!("{shown}: answered docker's login with more than {MAX_TOKEN_BYTES} bytes");
+            }
+        }
+        let answer: Token = serde_json::from_slice(&body)
+            .ok()
+            .with_context(|| format!("{shown}: answered docker's login without a token"))?;
+        let token = answer.token.or(answer.access_token);
+        token.with_context(|| format!("{shown}: answered docker's login without a token"))
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// How a registry wants a login.
+#[derive(Debug, PartialEq, Eq)]
+enum Challenge {
+    Basic,
+    Bearer {
+        realm: String,
+        service: Option<String>,
+    },
+}
+
+async fn challenge(http: &reqwest::Client, registry: &Url) -> anyhow::Result<Option<Challenge>> {
+    let asked = http.get(registry.clone()).send().await;
+    let answer = asked.with_context(|| format!("{registry}: cannot be reached"))?;
+    let headers = answer.headers().get_all(reqwest::header::WWW_AUTHENTICATE);
+    let texts: Vec<&str> = headers.iter().filter_map(|one| one.to_str().ok()).collect();
+    Ok(read(&texts))
+}
+
+/// The challenge of these headers; a token's before the login's own.
+fn read(headers: &[&str]) -> Option<Challenge> {
+    let all = headers
+        .iter()
+        .filter_map(|header| http_auth::parse_challenges(header).ok())
+        .flatten();
+    let mut basic = None;
+    for one in all {
+        let value = |name: &str| {
+            let mut fields = one.params.iter();
+            let field = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
+            field.map(|(_, value)| value.to_unescaped())
+        };
+        match (one.scheme, value("realm")) {
+            (scheme, Some(realm)) if scheme.eq_ignore_ascii_case("bearer") => {
+                let service = value("service");
+                return Some(Challenge::Bearer { realm, service });
+            }
+            (scheme, _) if scheme.eq_ignore_ascii_case("basic") => basic = Some(Challenge::Basic),
+            _ => {}
+        }
+    }
+    basic
+}
+
+/// The realm, if it may be shown a login.
+fn checked(realm: &str, registry: &Url) -> anyhow::Result<Url> {
+    let refused = |why: &str| {
+        anyhow::anyhow!(
+            "the registry {} wants docker's login to be sent to {}, {why}; it was sent to nobody",
+            registry.host_str().unwrap_or_default(),
+            redacted::url(realm)
+        )
+    };
+    let url = Url::parse(realm).map_err(|_| refused("which is no URL"))?;
+    let is_same_host = url.host_str() == registry.host_str();
+    let is_vouched_for = registry.scheme() == "https" || is_loopback(registry.authority());
+    match url.scheme() {
+        "https" if is_same_host || is_vouched_for => Ok(url),
+        "https" => Err(refused(
+            "a host that it names by plain HTTP, where anybody could",
+        )),
+        "http" if is_same_host && registry.scheme() == "http" => Ok(url),
+        _ => Err(refused("which is not by TLS")),
+    }
+}
+
+/// Registries on this machine speak plain HTTP, as docker has it.
+pub(super) fn is_loopback(registry: &str) -> bool {
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_shown_by_tls_or_to_the_host_that_has_none() {
+        let cases = [
+            (
+                "https://r.example.com/v2/",
+                "https://auth.other.org/token",
+                true,
+            ),
+            (
+                "https://r.example.com/v2/",
+                "http://r.example.com/token",
+                false,
+            ),
+            ("https://r.example.com/v2/", "http://127.0.0.1/token", false),
+            (
+                "https://r.example.com/v2/",
+                "ftp://r.example.com/token",
+                false,
+            ),
+            ("https://r.example.com/v2/", "/token", false),
+            (
+                "http://127.0.0.1:5000/v2/",
+                "http://127.0.0.1:5001/token",
+                true,
+            ),
+            (
+                "http://127.0.0.1:5000/v2/",
+                "http://127.0.0.2:5001/token",
+                false,
+            ),
+            (
+                "http://127.0.0.1:5000/v2/",
+                "https://auth.example.com/token",
+                true,
+            ),
+            // By --insecure.
+            (
+                "http://r.example.com/v2/",
+                "http://r.example.com/token",
+                true,
+            ),
+            (
+                "http://r.example.com/v2/",
+                "http://auth.example.com/token",
+                false,
+            ),
+            (
+                "http://r.example.com/v2/",
+                "https://auth.example.com/token",
+                false,
+            ),
+            (
+                "http://r.example.com/v2/",
+                "https://r.example.com/token",
+                true,
+            ),
+        ];
+        for (registry, realm, expected) in cases {
+            let checked = checked(realm, &Url::parse(registry).unwrap());
+            assert_eq!(checked.is_ok(), expected, "{registry} {realm}: {checked:?}");
+        }
+        let registry = Url::parse("https://r.example.com/v2/").unwrap();
+        assert_eq!(
+            checked("http://u:pw@elsewhere/token", &registry)
+                .unwrap_err()
+                .to_string(),
+            "the registry r.example.com wants docker's login to be sent to http://***@elsewhere/token, which is not by \
+             TLS; it was sent to nobody"
+        );
+    }
+
+    #[test]
+    fn a_challenge_is_found_in_every_header() {
+        let bearer = |service: Option<&str>| {
+            Some(Challenge::Bearer {
+                realm: "https://a/t".to_owned(),
+                service: service.map(str::to_owned),
+            })
+        };
+        let cases = [
+            (&[][..], None),
+            (&["Basic realm=\"r\""], Some(Challenge::Basic)),
+            (
+                &["Bearer realm=\"https://a/t\",service=\"s\""],
+                bearer(Some("s")),
+            ),
+            (
+                &["Basic realm=\"r\"", "bearer realm=\"https://a/t\""],
+                bearer(None),
+            ),
+            (
+                &["Basic realm=r, Bearer realm=\"https://a/t\""],
+                bearer(None),
+            ),
+            (&["Bearer service=\"s\""], None),
+            (&["\u{7f}"], None),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(read(headers), expected, "{headers:?}");
+        }
+    }
+}
