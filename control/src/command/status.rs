@@ -51,17 +51,28 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
+    let prometheus = arguments.prometheus.as_deref().map(Prometheus::new);
+    let prometheus = prometheus.transpose()?;
     if arguments.scope.all_namespaces {
         let cluster = stores::whole_cluster(&arguments.store).await?;
         output::note(format!("on {}", Place::Everywhere(cluster.clone())));
-        return of_cluster(arguments, &cluster, caller).await;
+        return of_cluster(arguments, &cluster, prometheus.as_ref(), caller).await;
     }
     let store = stores::one(&arguments.store).await?;
     let place = Place::One(store.clone());
     output::note(format!("on {place}"));
     match store {
-        AnyStore::Directory(directory) => of_directory(arguments, &directory, &place).await,
-        AnyStore::Kubernetes(store) => of_cluster(arguments, store.cluster(), caller).await,
+        AnyStore::Directory(directory) => {
+            if prometheus.is_some() {
+                output::note(
+                    "note: --prometheus is not asked: of a directory, the Envoy of its `sluice dev` is",
+                );
+            }
+            of_directory(arguments, &directory, &place).await
+        }
+        AnyStore::Kubernetes(store) => {
+            of_cluster(arguments, store.cluster(), prometheus.as_ref(), caller).await
+        }
     }
 }
 
@@ -91,20 +102,16 @@ async fn of_directory(
 async fn of_cluster(
     arguments: &Status,
     cluster: &Cluster,
+    prometheus: Option<&Prometheus>,
     caller: &Caller,
 ) -> anyhow::Result<Outcome> {
-    let prometheus = arguments
-        .prometheus
-        .as_deref()
-        .map(Prometheus::new)
-        .transpose()?;
     let query = Query {
         plugins: if arguments.scope.all_namespaces {
             Plugins::All
         } else {
             Plugins::One(arguments.store.cluster.plugin.as_deref())
         },
-        prometheus: prometheus.as_ref(),
+        prometheus,
         window: &arguments.window,
         root_namespace: &arguments.root_namespace,
     };
