@@ -1,11 +1,12 @@
 //! What is allowed and yet likely a mistake: warnings of `sluice validate`.
 
-use super::claims::asks_for_claims;
 use serde_json::Value;
 use sluice_core::config::Document;
 use sluice_core::identity::Source;
 use sluice_core::matching::{Matcher, Subject};
 use sluice_core::plan::{Node, Plan, Split};
+
+use super::claims::asks_for_claims;
 
 /// Everything that is worth a warning in a configuration.
 pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
@@ -19,7 +20,8 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
     for meeting in crate::model::churn::meetings(plan) {
         let [one, other] = &meeting.challengers;
         warnings.push(format!(
-            "weights.{}.{}: the ranges of {one} and {other} meet; changing either weight may now move users between them",
+            "weights.{}.{}: the ranges of {one} and {other} meet; changing either weight may now \
+            move users between them",
             meeting.split, meeting.audience
         ));
     }
@@ -50,11 +52,13 @@ fn cookie_header_rules(split: &Split, warnings: &mut Vec<String>) {
         if pattern.contains("(.*?;)?") {
             let corrected = escape_domain(&pattern.replace("(.*?;)?", r"(.*?;\s*)?"));
             warnings.push(format!(
-                "{path}: browsers join cookies with \"; \", so '{pattern}' misses a cookie that is not the first; {instead}, or correct it to '{corrected}'"
+                "{path}: browsers join cookies with \"; \", so '{pattern}' misses a cookie that \
+                is not the first; {instead}, or correct it to '{corrected}'"
             ));
         } else {
             warnings.push(format!(
-                "{path}: a regex over the whole cookie header is slow and easy to get wrong; {instead}"
+                "{path}: a regex over the whole cookie header is slow and easy to get wrong; \
+                {instead}"
             ));
         }
     }
@@ -111,10 +115,16 @@ fn identities(split: &Split, warnings: &mut Vec<String>) {
     ) && address < anonymous
         && anonymous + 1 == identity.len()
     {
-        warnings.push(format!("splits.{name}.identity: every request has an address, so the anonymous cookie after it is never used; users behind one address share a variant"));
+        warnings.push(format!(
+            "splits.{name}.identity: every request has an address, so the anonymous cookie after \
+            it is never used; users behind one address share a variant"
+        ));
     }
     if asks_for_claims(&split.definition) && split.definition.inherit {
-        warnings.push(format!("splits.{name}: claims are read on gateways only (phase AUTHZ); sidecars that inherit rely on a gateway before them"));
+        warnings.push(format!(
+            "splits.{name}: claims are read on gateways only (phase AUTHZ); sidecars that inherit \
+            rely on a gateway before them"
+        ));
     }
 }
 
@@ -172,7 +182,10 @@ fn yaml_names(config: &Value, warnings: &mut Vec<String>) {
             .chain([split.as_str()])
             .filter(|name| is_boolean(name))
         {
-            warnings.push(format!("splits.{split}: kubectl reads the name {name} as a boolean unless it is quoted everywhere; another name is safer"));
+            warnings.push(format!(
+                "splits.{split}: kubectl reads the name {name} as a boolean unless it is quoted \
+                everywhere; another name is safer"
+            ));
         }
     }
 }
@@ -195,7 +208,8 @@ pub fn against(earlier: &Document, later: &Document) -> Vec<String> {
         let (before, after) = (&old.definition.variants, &new.definition.variants);
         if !after.starts_with(before) {
             warnings.push(format!(
-                "splits.{name}.variants: [{}] became [{}], which moves users between variants; append only",
+                "splits.{name}.variants: [{}] became [{}], which moves users between variants; \
+                append only",
                 before.join(", "),
                 after.join(", ")
             ));
@@ -212,13 +226,15 @@ pub fn against(earlier: &Document, later: &Document) -> Vec<String> {
         }
         if old.definition.header != new.definition.header {
             warnings.push(format!(
-                "splits.{name}.header: {} became {}; routes that match the former send everybody to the stable version",
+                "splits.{name}.header: {} became {}; routes that match the former send everybody \
+                to the stable version",
                 old.definition.header, new.definition.header
             ));
         }
         if old.definition.identity != new.definition.identity {
             warnings.push(format!(
-                "splits.{name}.identity: changed; users whose id now comes from another source are drawn again"
+                "splits.{name}.identity: changed; users whose id now comes from another source \
+                are drawn again"
             ));
         }
     }

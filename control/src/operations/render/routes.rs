@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Map;
-
-use super::{Rendering, Routing};
 use sluice_core::index::VariantIndex;
 
+use super::{Rendering, Routing};
 use crate::model::resources::gateway::{self, BackendRef, HeaderMatch, ParentRef, Rule};
 use crate::model::resources::istio::{
     Destination, DestinationRule, HttpMatch, HttpRoute, Port, RouteDestination, StringMatch,
