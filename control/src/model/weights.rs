@@ -81,7 +81,7 @@ impl Serialize for Weight {
 impl<'de> Deserialize<'de> for Weight {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let percent = value.as_f64().and_then(Percent::new);
+        let percent = Percent::deserialize(&value);
         Ok(percent.map_or(Self::Unreadable(value), Self::Percent))
     }
 }
@@ -97,15 +97,16 @@ pub struct WeightSet {
 impl WeightSet {
     /// The weights and draws of a configuration, but for draws that cannot be read.
     pub fn of_config(config: &Value) -> Self {
-        let mut weights: BTreeMap<_, _> = leaves(config)
-            .filter(|(_, leaf)| !leaf.is_null())
-            .map(|(key, leaf)| (key, Weight::Unreadable(leaf.clone())))
-            .collect();
+        let mut weights = BTreeMap::new();
         for (split, leaves) in fields(config.get("weights")) {
             for (audience, challenger, percent) in Weights::read(split, leaves).leaves() {
                 let key = WeightKey::new(split, audience, challenger);
                 weights.insert(key, Weight::Percent(percent));
             }
+        }
+        for (key, leaf) in leaves(config).filter(|(_, leaf)| !leaf.is_null()) {
+            let entry = weights.entry(key);
+            entry.or_insert_with(|| Weight::Unreadable(leaf.clone()));
         }
         let draws = fields(config.get("draws"))
             .filter_map(|(split, draw)| Some((split.clone(), draw.as_str()?.to_owned())))
