@@ -64,6 +64,39 @@ pub fn audiences(split: &Split) -> Vec<(String, Option<usize>)> {
     rules.chain([(EVERYONE.to_owned(), None)]).collect()
 }
 
+/// A variant's part of an audience's users.
+pub struct VariantShare<'s> {
+    /// A rule's name, or `everyone`.
+    pub audience: String,
+    /// The variant's place.
+    pub index: VariantIndex,
+    /// Its name.
+    pub variant: &'s str,
+    /// Its part.
+    pub percent: Percent,
+}
+
+/// The share of every variant of every audience, in the split's order.
+pub fn shares(split: &Split) -> impl Iterator<Item = VariantShare<'_>> {
+    let all = audiences(split).into_iter();
+    all.flat_map(move |(audience, rule)| shares_of(split, audience, rule))
+}
+
+/// The share of every variant of one of a split's [`audiences`].
+pub fn shares_of(
+    split: &Split,
+    audience: String,
+    rule: Option<usize>,
+) -> impl Iterator<Item = VariantShare<'_>> {
+    let variants = split.definition.named_variants();
+    variants.map(move |(index, variant)| VariantShare {
+        audience: audience.clone(),
+        index,
+        variant,
+        percent: split.allocation(rule).share(index),
+    })
+}
+
 fn moves_of(
     earlier: &Split,
     old: &Allocation,

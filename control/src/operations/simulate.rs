@@ -12,7 +12,7 @@ use sluice_core::allocation::Percent;
 use sluice_core::index::VariantIndex;
 use sluice_core::plan::{Plan, Split};
 
-use crate::model::churn::audiences;
+use crate::model::churn::{self, VariantShare, audiences};
 use crate::model::statistics::{cramers_v, noise_of_v, wilson_99};
 pub use users::Users;
 
@@ -130,23 +130,19 @@ fn shares_of(
             *hit += 1;
         }
     }
-    let share = |((index, variant), hits): ((VariantIndex, &str), u64)| {
+    let simulated = |(share, hits): (VariantShare<'_>, u64)| {
         let (low, high) = wilson_99(hits, number);
         SimulatedShare {
             split: split.definition.name.to_string(),
-            audience: audience.to_owned(),
-            variant: variant.to_string(),
-            wanted: split.allocation(rule).share(index),
+            audience: share.audience,
+            variant: share.variant.to_owned(),
+            wanted: share.percent,
             percent: percent(hits, number),
             interval: [rounded(low), rounded(high)],
         }
     };
-    split
-        .definition
-        .named_variants()
-        .zip(hits)
-        .map(share)
-        .collect()
+    let shares = churn::shares_of(split, audience.to_owned(), rule);
+    shares.zip(hits).map(simulated).collect()
 }
 
 fn churn_of(

@@ -6,7 +6,7 @@ use sluice_core::plan::{Node, Plan, Split};
 
 use super::OperationError;
 use super::plugins::TitledStore;
-use crate::model::churn::audiences;
+use crate::model::churn::{VariantShare, shares};
 use crate::model::refusal::find_split;
 use crate::store::Store as _;
 
@@ -67,18 +67,13 @@ fn chosen<'p>(plan: &'p Plan, split: Option<&str>) -> Result<Vec<&'p Split>, Ope
 }
 
 fn of_split(split: &Split, store: &str, plugin: Option<&str>) -> Vec<ServedShare> {
-    let mut shares = Vec::new();
-    for (audience, rule) in audiences(split) {
-        for (index, variant) in split.definition.named_variants() {
-            shares.push(ServedShare {
-                store: store.to_owned(),
-                plugin: plugin.map(str::to_owned),
-                split: split.definition.name.to_string(),
-                audience: audience.clone(),
-                variant: variant.to_string(),
-                percent: split.allocation(rule).share(index),
-            });
-        }
-    }
-    shares
+    let served = |share: VariantShare<'_>| ServedShare {
+        store: store.to_owned(),
+        plugin: plugin.map(str::to_owned),
+        split: split.definition.name.to_string(),
+        audience: share.audience,
+        variant: share.variant.to_owned(),
+        percent: share.percent,
+    };
+    shares(split).map(served).collect()
 }

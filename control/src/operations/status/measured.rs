@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sluice_core::allocation::Percent;
-use sluice_core::index::VariantIndex;
 use sluice_core::plan::{Plan, Split};
 
 use crate::local::metrics::Sample;
-use crate::model::churn::audiences;
+use crate::model::churn::{VariantShare, shares};
 
 /// The labels of `sluice_decisions_total`: split, audience, variant.
 pub const DECISION_LABELS: [&str; 3] = ["sluice_split", "sluice_audience", "sluice_variant"];
@@ -77,43 +76,27 @@ impl Measured {
 
 /// A row for every variant of every audience of every split, in the plan's order.
 pub fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<WeightRow> {
-    let mut rows = Vec::new();
-    for split in plan.splits() {
-        for (audience, rule) in audiences(split) {
-            rows.extend(rows_of(split, &audience, rule, measured));
-        }
-    }
-    rows
+    let rows_of = |split| shares(split).map(move |share| row(split, share, measured));
+    plan.splits().iter().flat_map(rows_of).collect()
 }
 
-fn rows_of(
-    split: &Split,
-    audience: &str,
-    rule: Option<usize>,
-    measured: Option<&Measured>,
-) -> Vec<WeightRow> {
+fn row(split: &Split, share: VariantShare<'_>, measured: Option<&Measured>) -> WeightRow {
     let definition = &split.definition;
     let requests = |variant: &str| {
-        measured.map(|measured| measured.requests(&definition.name, audience, variant))
+        measured.map(|measured| measured.requests(&definition.name, &share.audience, variant))
     };
-    let all: Option<u64> = definition
-        .variants
-        .iter()
-        .map(|variant| requests(variant))
-        .sum();
-    let row = |(index, variant): (VariantIndex, &str)| {
-        let own = requests(variant);
-        WeightRow {
-            split: definition.name.to_string(),
-            audience: audience.to_owned(),
-            variant: variant.to_string(),
-            wanted: split.allocation(rule).share(index),
-            requests: own,
-            percent: own
-                .zip(all)
-                .filter(|(_, all)| *all > 0)
-                .map(|(own, all)| own as f64 * 100.0 / all as f64),
-        }
-    };
-    definition.named_variants().map(row).collect()
+    let variants = definition.variants.iter();
+    let all: Option<u64> = variants.map(|variant| requests(variant)).sum();
+    let own = requests(share.variant);
+    WeightRow {
+        split: definition.name.to_string(),
+        variant: share.variant.to_owned(),
+        wanted: share.percent,
+        requests: own,
+        percent: own
+            .zip(all)
+            .filter(|(_, all)| *all > 0)
+            .map(|(own, all)| own as f64 * 100.0 / all as f64),
+        audience: share.audience,
+    }
 }
