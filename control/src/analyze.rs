@@ -9,7 +9,6 @@ mod plugins;
 mod routes;
 
 use serde_json::{Map, Value};
-use sluice_core::plan::Node;
 
 use crate::model::input::Input;
 use crate::model::plugin::{Kind, Plugin, merge};
@@ -39,11 +38,7 @@ fn planned<'d>(
     documents: &[Input],
     findings: &mut Findings,
 ) -> Option<Planned<'d>> {
-    let node = Node {
-        namespace: plugin.namespace.clone(),
-        ..Node::default()
-    };
-    let plan = plugin.plan(&node).ok()?;
+    let plan = plugin.plan_at_home().ok()?;
     let title = title(plugin);
     let spec = match plugin.kind {
         Kind::Bare => None,

@@ -84,6 +84,17 @@ impl Plugin {
         Ok(Plan::build(&self.document()?, node, None))
     }
 
+    /// The plan for a proxy of the plugin's own namespace.
+    ///
+    /// # Errors
+    /// When the document is unreadable as a whole.
+    pub fn plan_at_home(&self) -> anyhow::Result<Plan> {
+        self.plan(&Node {
+            namespace: self.namespace.clone(),
+            ..Node::default()
+        })
+    }
+
     /// Everything that is wrong, whether or not the document is readable as a whole.
     pub fn problems(&self) -> Vec<Problem> {
         match Document::from_value(self.config.clone()) {

@@ -1,6 +1,6 @@
 //! A directory's configuration on its way to Envoy.
 
-use sluice_core::plan::{Node, Plan};
+use sluice_core::plan::Plan;
 use sluice_core::revision::canonical;
 
 use crate::local::files::Files;
@@ -19,10 +19,7 @@ impl Delivery {
     /// What the directory says now.
     pub(super) async fn read(directory: &Directory) -> anyhow::Result<Self> {
         let plugin = directory.snapshot().await?.plugin;
-        let plan = plugin.plan(&Node {
-            namespace: plugin.namespace.clone(),
-            ..Node::default()
-        })?;
+        let plan = plugin.plan_at_home()?;
         Ok(Self {
             json: canonical(&plugin.config),
             plan,

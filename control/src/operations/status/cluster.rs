@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sluice_core::allocation::Percent;
-use sluice_core::plan::{Node, Plan};
+use sluice_core::plan::Plan;
 use sluice_core::problem::Problem;
 
 use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
@@ -144,10 +144,7 @@ async fn status(
     query: &Query<'_>,
     live: LivePlugin,
 ) -> anyhow::Result<PluginStatus> {
-    let plan = live.plugin.plan(&Node {
-        namespace: live.plugin.namespace.clone(),
-        ..Node::default()
-    })?;
+    let plan = live.plugin.plan_at_home()?;
     let (proxies, mut unknown) = match selection(&live) {
         Selection::Labels(labels) => {
             let proxies = selected(cluster, &live, &labels, query.root_namespace)

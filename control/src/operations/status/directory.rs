@@ -1,7 +1,6 @@
 //! The status of a directory, whose Envoy is that of a running `sluice dev`.
 
 use serde::Serialize;
-use sluice_core::plan::Node;
 use sluice_core::problem::Problem;
 use sluice_core::revision::Revision;
 
@@ -49,13 +48,11 @@ impl DirectoryStatus {
 /// Reads the directory and asks the Envoy that serves it, if one does.
 ///
 /// # Errors
-/// When the directory's configuration, or what a `sluice dev` left in it, cannot be read. An Envoy that does not answer is no error.
+/// When the directory's configuration, or what a `sluice dev` left in it, cannot be read. An Envoy
+/// that does not answer is no error.
 pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
     let plugin = store.snapshot().await?.plugin;
-    let plan = plugin.plan(&Node {
-        namespace: plugin.namespace.clone(),
-        ..Node::default()
-    })?;
+    let plan = plugin.plan_at_home()?;
     let running = match store.runtime()? {
         Some(runtime) => Running::read(&runtime)?,
         None => None,
