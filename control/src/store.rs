@@ -149,6 +149,29 @@ pub enum WriteError {
         /// What it sets, such as `everyone/canary 5 -> 10`.
         changes: Vec<String>,
     },
+    /// No answer came to it, and reading back showed that it was not made.
+    #[error(
+        "{plugin}: no answer to a write ({why}); it was not made: the weights were read back and are as they were"
+    )]
+    NotMade {
+        /// The plugin's kind, namespace and name.
+        plugin: String,
+        /// What became of the connection.
+        why: String,
+    },
+    /// No answer came to it, and reading back did not show whether it was made.
+    #[error(
+        "{plugin}: no answer to a write ({why}), and it is still unknown whether it was made: {unread}. See `sluice get` \
+         before anything else"
+    )]
+    Unknown {
+        /// The plugin's kind, namespace and name.
+        plugin: String,
+        /// What became of the connection.
+        why: String,
+        /// Why reading back did not tell.
+        unread: String,
+    },
     /// One split's part was refused after those of others were written.
     #[error("of several splits, only these were changed: {}", .written.join(", "))]
     Partial {
@@ -157,6 +180,19 @@ pub enum WriteError {
         /// Why the other was not.
         source: anyhow::Error,
     },
+}
+
+impl WriteError {
+    /// Whether a command that ends with it leaves something to find out.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Unknown { .. } => true,
+            Self::Partial { source, .. } => {
+                source.downcast_ref::<Self>().is_some_and(Self::is_open)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A field that somebody else set.
@@ -211,6 +247,12 @@ pub enum Note {
     #[error("what could not be read was replaced, and could not be kept beside it: {why}")]
     NotKept {
         /// The system's words.
+        why: String,
+    },
+    /// No answer came to the write.
+    #[error("no answer to the write ({why}), but it was made: it was read back")]
+    FoundMade {
+        /// What became of the connection.
         why: String,
     },
     /// The history keeps more than it should.

@@ -76,7 +76,7 @@ async fn side(arguments: &Promote, environment: &Environment) -> anyhow::Result<
     let cluster = stores::cluster(&named)
         .await
         .with_context(|| name.clone())?;
-    let store = Kubernetes::new(cluster, arguments.plugin.clone());
+    let store = Kubernetes::new(cluster, arguments.plugin.clone()).telling(stores::tell);
     Ok(Side { name, store })
 }
 

@@ -54,6 +54,7 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
     let place = Place::Everywhere(cluster.clone());
     let mut outcome = Outcome::Good;
     for (title, store) in place.said(with_split(&cluster, split)).await? {
+        let store = store.telling(stores::tell);
         match set(&store, caller, &setting, &terms).await {
             Ok(made) => {
                 say_notes(&made.notes);

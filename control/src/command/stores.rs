@@ -13,7 +13,7 @@ use crate::files;
 use crate::model::plugin::Plugin;
 use crate::operations::plugins::{self, TitledStore};
 use crate::store::directory::Directory;
-use crate::store::kubernetes::Kubernetes;
+use crate::store::kubernetes::{Doubt, Kubernetes};
 use crate::store::{AnyStore, Store as _};
 
 /// The directory that is meant when none is named.
@@ -71,9 +71,15 @@ pub(super) async fn one(arguments: &StoreArgs) -> anyhow::Result<AnyStore> {
     Ok(match backend(arguments).await? {
         Backend::Directory(directory) => AnyStore::Directory(directory),
         Backend::Cluster(cluster) => {
-            AnyStore::Kubernetes(Kubernetes::new(cluster, arguments.cluster.plugin.clone()))
+            let store = Kubernetes::new(cluster, arguments.cluster.plugin.clone());
+            AnyStore::Kubernetes(store.telling(tell))
         }
     })
+}
+
+/// Says on standard error what is not certain yet.
+pub(super) fn tell(doubt: &Doubt<'_>) {
+    output::note(format!("note: {doubt}"));
 }
 
 /// The configuration of a file or, without one, of the store, which is then named.
@@ -101,9 +107,9 @@ pub(super) async fn some(
         };
         return Ok((Place::One(store), vec![alone]));
     }
-    let titled = |(title, store)| TitledStore {
+    let titled = |(title, store): (String, Kubernetes)| TitledStore {
         title: Some(title),
-        store: AnyStore::Kubernetes(store),
+        store: AnyStore::Kubernetes(store.telling(tell)),
     };
     let cluster = whole_cluster(arguments).await?;
     let stores = plugins::everywhere(&cluster).await?;

@@ -41,7 +41,11 @@ pub enum OperationError {
 impl OperationError {
     /// Whether the command ran and found a problem, rather than could not run.
     pub fn is_found_problem(&self) -> bool {
-        matches!(self, Self::ChangedMeanwhile(_))
+        match self {
+            Self::ChangedMeanwhile(_) => true,
+            Self::Write(error) => error.is_open(),
+            _ => false,
+        }
     }
 
     /// Whether the plugin merely lacks the split: of several plugins, some may.

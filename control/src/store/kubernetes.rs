@@ -6,6 +6,7 @@
 //! field it sets. The last change stands in an annotation of the same patch; the history is that of
 //! `revisions`.
 
+mod doubt;
 mod revisions;
 mod split_change;
 
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+pub use doubt::Doubt;
+use doubt::{Found, is_doubtful};
 use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
@@ -67,6 +70,8 @@ pub struct Kubernetes {
     target: Target,
     /// The plugin that was found, as people call it.
     found: Arc<OnceLock<String>>,
+    /// Says at once what only later is certain.
+    tell: fn(&Doubt<'_>),
 }
 
 impl Kubernetes {
@@ -76,6 +81,7 @@ impl Kubernetes {
             cluster,
             target: Target::Named(plugin),
             found: Arc::default(),
+            tell: |_| {},
         }
     }
 
@@ -92,7 +98,15 @@ impl Kubernetes {
             cluster,
             target,
             found: Arc::new(OnceLock::from(live.plugin.source.clone())),
+            tell: |_| {},
         }
+    }
+
+    /// The same, but it tells at once when it becomes unknown whether a write was made: finding out
+    /// may take some seconds.
+    pub fn telling(mut self, tell: fn(&Doubt<'_>)) -> Self {
+        self.tell = tell;
+        self
     }
 
     /// How people call it: `context kind, WasmPlugin shop/sluice`; until the plugin was read, only
@@ -156,6 +170,13 @@ impl Kubernetes {
         Ok(live)
     }
 
+    /// The same resource as it is now.
+    async fn read_again(&self, live: &LivePlugin) -> kube::Result<LivePlugin> {
+        let namespace = live.object.metadata.namespace.as_deref();
+        let namespace = namespace.unwrap_or_default();
+        plugins::read(&self.cluster, namespace, live.plugin.kind, &name(live)).await
+    }
+
     fn api(&self, live: &LivePlugin) -> Api<DynamicObject> {
         let namespace = live
             .object
@@ -201,7 +222,7 @@ impl Kubernetes {
         manner: Manner,
     ) -> Result<Vec<Note>, Failure> {
         let changes = changes(live, before, write);
-        let results = match manner.urgency {
+        let (results, found) = match manner.urgency {
             Urgency::Now => self.apply_at_once(live, &changes).await,
             Urgency::InTurn => {
                 self.apply_in_turn(live, &changes, manner.others_fields)
@@ -213,7 +234,8 @@ impl Kubernetes {
             .zip(&results)
             .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
             .collect();
-        let notes = revisions::record(self.cluster.client(), live, &applied).await;
+        let mut notes = revisions::record(self.cluster.client(), live, &applied).await;
+        notes.extend(found);
         match worst(results) {
             None => Ok(notes),
             Some(Failure::Refused(source)) if !applied.is_empty() => {
@@ -234,7 +256,7 @@ impl Kubernetes {
         live: &LivePlugin,
         changes: &[SplitChange],
         others_fields: OthersFields,
-    ) -> Vec<Result<Option<i64>, Failure>> {
+    ) -> (Vec<Result<Option<i64>, Failure>>, Vec<Note>) {
         let mut version = live.object.metadata.resource_version.clone();
         if changes.len() > 1 {
             for change in changes {
@@ -243,20 +265,21 @@ impl Kubernetes {
                     .apply(live, change, version, others_fields, Effect::None)
                     .await
                 {
-                    return vec![Err(failure)];
+                    return (vec![Err(failure)], Vec::new());
                 }
             }
         }
-        let mut results = Vec::new();
+        let (mut results, mut notes) = (Vec::new(), Vec::new());
         for change in changes {
             let decided_on = version.as_deref();
             match self
                 .apply(live, change, decided_on, others_fields, Effect::Written)
                 .await
             {
-                Ok(object) => {
+                Ok((object, note)) => {
                     version.clone_from(&object.metadata.resource_version);
                     results.push(Ok(object.metadata.generation));
+                    notes.extend(note);
                 }
                 Err(failure) => {
                     results.push(Err(failure));
@@ -264,7 +287,7 @@ impl Kubernetes {
                 }
             }
         }
-        results
+        (results, notes)
     }
 
     /// Every split at once, on whatever is there; all are tried.
@@ -272,16 +295,20 @@ impl Kubernetes {
         &self,
         live: &LivePlugin,
         changes: &[SplitChange],
-    ) -> Vec<Result<Option<i64>, Failure>> {
+    ) -> (Vec<Result<Option<i64>, Failure>>, Vec<Note>) {
         let sent: Vec<_> = changes
             .iter()
             .map(|change| self.apply(live, change, None, OthersFields::TakeOver, Effect::Written))
             .collect();
         let answers = futures::stream::iter(sent).buffered(8);
-        answers
-            .map(|result| result.map(|object| object.metadata.generation))
-            .collect()
-            .await
+        let answers: Vec<_> = answers.collect().await;
+        let mut notes = Vec::new();
+        let results = answers.into_iter().map(|result| {
+            let (object, note) = result?;
+            notes.extend(note);
+            Ok(object.metadata.generation)
+        });
+        (results.collect(), notes)
     }
 
     async fn apply(
@@ -291,7 +318,7 @@ impl Kubernetes {
         version: Option<&str>,
         others_fields: OthersFields,
         effect: Effect,
-    ) -> Result<DynamicObject, Failure> {
+    ) -> Result<(DynamicObject, Option<Note>), Failure> {
         let patch = change
             .patch(live, version)
             .map_err(|error| Failure::Refused(error.into()))?;
@@ -303,17 +330,26 @@ impl Kubernetes {
             .api(live)
             .patch(&name(live), &parameters, &Patch::Apply(&patch))
             .await;
-        sent.map_err(|error| match error {
-            kube::Error::Api(status) if status.code == 409 => match conflicting(&status) {
-                fields if fields.is_empty() => Failure::Overtaken,
-                fields => Failure::Refused(conflict(live, change, fields).into()),
-            },
-            error => Failure::Refused(
+        match sent {
+            Ok(object) => Ok((object, None)),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(match conflicting(&status) {
+                    fields if fields.is_empty() => Failure::Overtaken,
+                    fields => Failure::Refused(conflict(live, change, fields).into()),
+                })
+            }
+            Err(lost) if effect == Effect::Written && is_doubtful(&lost) => {
+                match self.look(live, change, &lost).await {
+                    Found::Made(now, note) => Ok((now.object, Some(note))),
+                    Found::Other(error) => Err(Failure::Refused(error.into())),
+                }
+            }
+            Err(error) => Err(Failure::Refused(
                 self.cluster
                     .explain(live.plugin.source.clone(), error)
                     .into(),
-            ),
-        })
+            )),
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The API server as a test uses it: YAML in, objects out.
 
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::client::Body;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use serde_json::Value;
@@ -137,6 +140,16 @@ impl Kubernetes {
             .await
             .unwrap();
         answer.status.unwrap().token
+    }
+
+    /// Passes on a request that somebody else made, and gives the whole answer.
+    pub(crate) async fn pass(&self, request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+        let (mut head, body) = request.into_parts();
+        // The client has its own.
+        head.headers.remove("authorization");
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        let request = hyper::Request::from_parts(head, Body::from(body));
+        self.client.send(request).await.unwrap()
     }
 
     /// Whether the API server answers.

@@ -13,6 +13,7 @@
 )]
 
 pub mod api_server;
+pub mod between;
 pub mod chain;
 pub mod command;
 pub mod istiod;

@@ -20,7 +20,7 @@ pub(super) const CHANGE: &str = "change.sluice.dev/";
 pub(super) struct SplitChange {
     pub(super) split: String,
     /// What becomes ours of this split.
-    part: WeightSet,
+    pub(super) part: WeightSet,
     /// What is remembered, but for its number.
     pub(super) entry: Entry,
     /// What was changed since our last change of it, without `sluice`.

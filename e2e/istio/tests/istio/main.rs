@@ -16,6 +16,7 @@
 
 mod access;
 mod apply;
+mod between;
 mod commands;
 mod git;
 mod history;
@@ -79,6 +80,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         git::an_abort_asks_no_other_manager,
         git::a_rollback_over_several_splits_is_whole_or_not_at_all,
         git::the_manifests_are_accepted_by_the_real_api_server,
+        between::a_change_that_an_abort_overtook_is_refused,
+        between::a_change_that_another_split_s_overtook_is_made,
+        between::a_write_without_an_answer_is_looked_up,
         trouble::a_cluster_that_cannot_is_said,
         trouble::of_writers_at_once_each_gets_a_turn,
         trouble::only_the_last_fifty_changes_are_kept,
