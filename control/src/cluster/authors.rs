@@ -4,11 +4,15 @@
 //! Which weights are `sluice`'s own is [`super::managed_fields`]'s question; here is everybody else
 //! with them.
 
+use std::fmt;
+
 use kube::core::ObjectMeta;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::managed_fields::MANAGER;
 use crate::model::plugin::Kind;
+use crate::model::weights::{WeightKey, leaves};
 
 /// One field manager, and what it set of the configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +72,82 @@ pub fn authors(metadata: &ObjectMeta, kind: Kind) -> Vec<Author> {
     author.flatten().collect()
 }
 
+/// A weight or draw that other field managers set: a change of it is refused without `--force`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OthersField {
+    /// Its path in the configuration, such as `weights.web.everyone.canary`.
+    pub path: String,
+    /// Whose it is.
+    pub managers: Vec<String>,
+}
+
+impl fmt::Display for OthersField {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} belongs to field manager {}: `sluice` changes it only with --force, or by an abort",
+            self.path,
+            self.managers
+                .iter()
+                .map(|manager| format!("{manager:?}"))
+                .collect::<Vec<_>>()
+                .join(" and ")
+        )
+    }
+}
+
+/// The weights and draws of a configuration that are not `sluice`'s alone.
+pub fn others_fields(config: &Value, authors: &[Author]) -> Vec<OthersField> {
+    let weights = leaves(config).map(|(key, _)| {
+        let WeightKey {
+            split,
+            audience,
+            challenger,
+        } = key;
+        vec!["weights".to_owned(), split, audience, challenger]
+    });
+    let draws = config.get("draws").and_then(Value::as_object);
+    let draws = draws.into_iter().flatten();
+    let draws = draws.map(|(split, _)| vec!["draws".to_owned(), split.clone()]);
+    let of_others = |path: Vec<String>| {
+        let managers = others(authors, &path);
+        (!managers.is_empty()).then(|| OthersField {
+            path: path.join("."),
+            managers,
+        })
+    };
+    weights.chain(draws).filter_map(of_others).collect()
+}
+
+/// The names of the managers that set a field, but for ours.
+pub fn others(authors: &[Author], path: &[impl AsRef<str>]) -> Vec<String> {
+    let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+    let others = authors
+        .iter()
+        .filter(|author| !author.is_ours() && author.has(&path));
+    others.map(|author| author.manager.clone()).collect()
+}
+
+/// Where client-side apply keeps what it applied last.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What is to be known of a plugin whose last client-side apply held weights or draws: the next one
+/// removes whatever it no longer names, and with the map of weights everybody's.
+pub fn client_side_weights(metadata: &ObjectMeta, kind: Kind) -> Option<&'static str> {
+    let applied = metadata.annotations.as_ref()?.get(LAST_APPLIED)?;
+    let applied: Value = serde_json::from_str(applied).ok()?;
+    let mut path = kind.config_path().iter();
+    let config = path.try_fold(&applied, |value, field| value.get(field))?;
+    let holds = ["weights", "draws"]
+        .iter()
+        .any(|field| config.get(field).is_some());
+    holds.then_some(
+        "weights came with the last client-side apply: a manifest without them deletes every weight at the next \
+         `kubectl apply`, those of `sluice` too. Leave them out of the manifest, and before it is applied, run \
+         `kubectl apply set-last-applied -f` with it",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +183,31 @@ mod tests {
         let has = paths.map(|path| authors[0].has(path));
         assert_eq!(has, [true, true, false, false]);
         assert!(!authors[1].has(paths[0]));
+        let config = json!({
+            "weights": {"web": {"staff": {"canary": 5}, "everyone": {"canary": 7}}}, "draws": {"web": "b"},
+        });
+        let fields = others_fields(&config, &authors);
+        let expected = OthersField {
+            path: "weights.web.staff.canary".to_owned(),
+            managers: vec!["gitops".to_owned()],
+        };
+        assert_eq!(fields, [expected]);
+    }
+
+    #[test]
+    fn weights_of_a_client_side_apply_are_seen() {
+        let applied = |config: Value| {
+            let applied = json!({"spec": {"pluginConfig": config}}).to_string();
+            let metadata = json!({"annotations": {LAST_APPLIED: applied}});
+            let metadata: ObjectMeta = serde_json::from_value(metadata).unwrap();
+            client_side_weights(&metadata, Kind::WasmPlugin).is_some()
+        };
+        assert!(applied(json!({"weights": {}})));
+        assert!(applied(json!({"draws": {"web": "b"}})));
+        assert!(!applied(json!({"splits": {}})));
+        assert_eq!(
+            client_side_weights(&ObjectMeta::default(), Kind::WasmPlugin),
+            None
+        );
     }
 }

@@ -30,32 +30,25 @@ pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
 }
 
 fn text(shares: &[ServedShare]) -> String {
-    let cells = |share: &ServedShare| {
-        [
+    let are_several = shares.iter().any(|share| share.plugin.is_some());
+    // Whose a weight is, is worth a column only where it is not `sluice`'s.
+    let is_others = shares.iter().any(|share| !share.managers.is_empty());
+    let columns = |share: &ServedShare| {
+        let of_several = are_several.then(|| share.plugin.clone().unwrap_or_default());
+        let of_others = is_others.then(|| share.managers.join(", "));
+        let always = [
             share.split.clone(),
             share.audience.clone(),
             share.variant.clone(),
             share.percent.to_string(),
-        ]
+        ];
+        of_several.into_iter().chain(always).chain(of_others)
     };
-    if shares.iter().all(|share| share.plugin.is_none()) {
-        return output::table(
-            ["SPLIT", "AUDIENCE", "VARIANT", "PERCENT"],
-            shares.iter().map(cells),
-        );
-    }
-    let with_plugin = |share: &ServedShare| {
-        let [split, audience, variant, percent] = cells(share);
-        [
-            share.plugin.clone().unwrap_or_default(),
-            split,
-            audience,
-            variant,
-            percent,
-        ]
-    };
-    output::table(
-        ["PLUGIN", "SPLIT", "AUDIENCE", "VARIANT", "PERCENT"],
-        shares.iter().map(with_plugin),
+    let header = are_several.then_some("PLUGIN").into_iter();
+    let header = header.chain(["SPLIT", "AUDIENCE", "VARIANT", "PERCENT"]);
+    let header = header.chain(is_others.then_some("SET BY"));
+    output::columns(
+        header.collect(),
+        shares.iter().map(|share| columns(share).collect()),
     )
 }

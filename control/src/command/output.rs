@@ -90,17 +90,24 @@ pub(super) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
-    let rows: Vec<[String; N]> = rows.into_iter().map(|row| row.map(quoted)).collect();
-    let mut widths = header.map(str::len);
+    columns(header.to_vec(), rows.into_iter().map(Vec::from))
+}
+
+/// The same where only at run time it is known which columns there are.
+pub(super) fn columns(header: Vec<&str>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let quoted = |row: Vec<String>| row.into_iter().map(quoted).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(quoted).collect();
+    let mut widths: Vec<usize> = header.iter().map(|name| name.len()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
-    for row in std::iter::once(&header.map(str::to_owned)).chain(&rows) {
+    let header = header.into_iter().map(str::to_owned).collect();
+    for row in std::iter::once(&header).chain(&rows) {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
+        for (cell, width) in row.iter().zip(widths.iter().copied()) {
             line.push_str(&format!("{cell:<width$}   "));
         }
         text.push_str(line.trim_end());

@@ -58,7 +58,11 @@ fn read(file: &Path) -> anyhow::Result<Subject> {
         // Says what is accepted.
         files::plugin(file)?;
     }
-    Ok(Subject { plugins, documents })
+    Ok(Subject {
+        plugins,
+        documents,
+        ..Subject::default()
+    })
 }
 
 /// The store's plugin, or with -A every one of the cluster, and the routes beside them.

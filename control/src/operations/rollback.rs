@@ -41,20 +41,84 @@ pub async fn rollback(
     Ok(made)
 }
 
+/// The weights and draws after a revision, or before the last change. What was not ours then and
+/// became ours since is what it was when that happened, not zero.
 fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
-    match to {
+    let place = match to {
         Some(to) => {
-            let entry = history
-                .iter()
-                .find(|entry| entry.revision == to)
-                .ok_or(Refusal::NoRevision(to))?;
-            Ok(entry.after.clone())
+            let place = history.iter().position(|entry| entry.revision == to);
+            Some(place.ok_or(Refusal::NoRevision(to))?)
         }
-        None => match history {
-            [] => Err(Refusal::NothingEarlier),
-            // A history with one entry was never cut: before it, there were no weights of ours.
-            [_] => Ok(WeightSet::default()),
-            [.., previous, _] => Ok(previous.after.clone()),
-        },
+        None if history.is_empty() => return Err(Refusal::NothingEarlier),
+        None => history.len().checked_sub(2),
+    };
+    // Before the first change, there were no weights of ours.
+    let mut earlier = place.map_or_else(WeightSet::default, |place| history[place].after.clone());
+    let since = history.iter().skip(place.map_or(0, |place| place + 1));
+    for change in since.flat_map(|entry| &entry.changes) {
+        if earlier.weight(&change.key).is_none() {
+            earlier.put(change.key.clone(), change.from.clone());
+        }
+    }
+    Ok(earlier)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::change::WeightChange;
+    use crate::model::weights::{Weight, WeightKey};
+
+    fn weight(percent: &str) -> Weight {
+        Weight::Percent(percent.parse().unwrap())
+    }
+
+    fn canary(split: &str) -> WeightKey {
+        WeightKey::new(split, "everyone", "canary")
+    }
+
+    fn entry(revision: u64, change: (&str, &str, &str), after: &[(&str, &str)]) -> Entry {
+        let (split, from, to) = change;
+        let mut weights = WeightSet::default();
+        for (split, percent) in after {
+            weights.put(canary(split), weight(percent));
+        }
+        Entry {
+            revision,
+            at: String::new(),
+            by: String::new(),
+            command: String::new(),
+            reason: None,
+            changes: vec![WeightChange {
+                key: canary(split),
+                from: weight(from),
+                to: weight(to),
+            }],
+            after: weights,
+        }
+    }
+
+    #[test]
+    fn what_others_set_before_we_took_it_over_is_gone_back_to() {
+        // shop was at 7 by somebody else until revision 3 took it over.
+        let history = [
+            entry(1, ("web", "0", "5"), &[("web", "5")]),
+            entry(2, ("web", "5", "10"), &[("web", "10")]),
+            entry(3, ("shop", "7", "20"), &[("web", "10"), ("shop", "20")]),
+        ];
+        let cases: [(&str, Option<u64>, usize, [&str; 2]); 4] = [
+            ("before the last change", None, 3, ["10", "7"]),
+            ("an earlier revision", Some(1), 3, ["5", "7"]),
+            ("the last revision", Some(3), 3, ["10", "20"]),
+            ("before the only change", None, 1, ["0", ""]),
+        ];
+        for (label, to, length, expected) in cases {
+            let earlier = earlier(&history[..length], to).unwrap();
+            let found = ["web", "shop"].map(|split| {
+                let weight = earlier.weight(&canary(split));
+                weight.map(ToString::to_string).unwrap_or_default()
+            });
+            assert_eq!(found, expected, "{label}");
+        }
     }
 }

@@ -5,13 +5,16 @@
 //! [`lint`]'s, and how plugins and routes go together is [`analyze`]'s; here is what
 //! they are asked about and the one report of it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sluice_core::plan::Node;
 use sluice_core::problem::Problem;
 
 use super::plugins::TitledStore;
 use crate::analyze::{self, Findings, lint};
-use crate::cluster::plugins::routes;
+use crate::cluster::authors::{authors, client_side_weights, others_fields};
+use crate::cluster::plugins::{LivePlugin, routes};
 use crate::files;
 use crate::model::input::Input;
 use crate::model::plugin::Plugin;
@@ -26,6 +29,8 @@ pub struct Subject {
     pub plugins: Vec<Plugin>,
     /// The documents that routes, subsets and the plugins themselves stand in.
     pub documents: Vec<Input>,
+    /// What the API server knows of a plugin, by where that was read from, and is likely a mistake.
+    pub known: BTreeMap<String, Vec<String>>,
 }
 
 impl Subject {
@@ -36,12 +41,17 @@ impl Subject {
     pub async fn of_stores(stores: Vec<TitledStore>) -> anyhow::Result<Self> {
         let mut subject = Self::default();
         for TitledStore { store, .. } in stores {
-            let Self { plugins, documents } = match store {
+            let Self {
+                plugins,
+                documents,
+                known,
+            } = match store {
                 AnyStore::Directory(directory) => Self::of_directory(&directory).await?,
                 AnyStore::Kubernetes(store) => Self::of_cluster(&[store]).await?,
             };
             subject.plugins.extend(plugins);
             subject.documents.extend(documents);
+            subject.known.extend(known);
         }
         Ok(subject)
     }
@@ -57,6 +67,7 @@ impl Subject {
         Ok(Self {
             plugins: vec![directory.snapshot().await?.plugin],
             documents,
+            known: BTreeMap::new(),
         })
     }
 
@@ -69,6 +80,9 @@ impl Subject {
         for store in stores {
             let live = store.read().await?;
             subject.documents.push(live.resource()?);
+            subject
+                .known
+                .insert(live.plugin.source.clone(), known(&live));
             subject
                 .documents
                 .extend(routes(store.cluster(), &live).await);
@@ -127,6 +141,8 @@ pub fn validate(
     let mut plugins = Vec::new();
     for plugin in &subject.plugins {
         let mut report = alone(plugin);
+        let known = subject.known.get(&plugin.source).into_iter().flatten();
+        report.warnings.extend(known.cloned());
         if let Some(former) = former(plugin, subject, replaced)
             && let Ok(later) = plugin.document()
         {
@@ -143,6 +159,15 @@ pub fn validate(
         problems,
         warnings,
     })
+}
+
+/// Whose its weights are, where they are not `sluice`'s, and what the next apply may do to them.
+fn known(live: &LivePlugin) -> Vec<String> {
+    let (metadata, kind) = (&live.object.metadata, live.plugin.kind);
+    let fields = others_fields(&live.plugin.config, &authors(metadata, kind));
+    let fields = fields.iter().map(ToString::to_string);
+    let applied = client_side_weights(metadata, kind).map(str::to_owned);
+    fields.chain(applied).collect()
 }
 
 fn alone(plugin: &Plugin) -> PluginReport {

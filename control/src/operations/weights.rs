@@ -6,9 +6,10 @@ use sluice_core::plan::{Node, Plan, Split};
 
 use super::OperationError;
 use super::plugins::TitledStore;
+use crate::cluster::authors::{Author, others};
 use crate::model::churn::{VariantShare, shares};
 use crate::model::refusal::find_split;
-use crate::store::Store as _;
+use crate::store::{Snapshot, Store as _};
 
 /// The share of one variant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +27,9 @@ pub struct ServedShare {
     pub variant: String,
     /// Its part of the audience's users.
     pub percent: Percent,
+    /// Other field managers that its weight belongs to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub managers: Vec<String>,
 }
 
 /// The shares in every store; of one split where one is named, which then need not be in every
@@ -39,10 +43,13 @@ pub async fn weights(
 ) -> Result<Vec<ServedShare>, OperationError> {
     let mut all = Vec::new();
     for TitledStore { title, store } in stores {
-        let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
+        let Snapshot {
+            plugin, authors, ..
+        } = store.snapshot().await?;
+        let plan = plugin.plan(&Node::default())?;
         match (chosen(&plan, split), &title) {
             (Ok(splits), _) => {
-                let of_split = |split| of_split(split, &store.title(), title.as_deref());
+                let of_split = |split| of_split(split, &store.title(), title.as_deref(), &authors);
                 all.extend(splits.into_iter().flat_map(of_split));
             }
             // Of several plugins, some may lack the split.
@@ -66,11 +73,18 @@ fn chosen<'p>(plan: &'p Plan, split: Option<&str>) -> Result<Vec<&'p Split>, Ope
     }
 }
 
-fn of_split(split: &Split, store: &str, plugin: Option<&str>) -> Vec<ServedShare> {
+fn of_split(
+    split: &Split,
+    store: &str,
+    plugin: Option<&str>,
+    authors: &[Author],
+) -> Vec<ServedShare> {
+    let name = &*split.definition.name;
     let served = |share: VariantShare<'_>| ServedShare {
         store: store.to_owned(),
         plugin: plugin.map(str::to_owned),
-        split: split.definition.name.to_string(),
+        split: name.to_owned(),
+        managers: others(authors, &["weights", name, &share.audience, share.variant]),
         audience: share.audience,
         variant: share.variant.to_owned(),
         percent: share.percent,

@@ -277,7 +277,11 @@ impl Store for Directory {
     }
 
     async fn history(&self) -> anyhow::Result<Remembered> {
-        let entries = self.entries()?;
+        let mut entries = self.entries()?;
+        // Weights that cannot be read are said by every other command.
+        if let Ok((managed, _)) = self.managed() {
+            history::catch_up(&mut entries, &managed, "unknown");
+        }
         Ok(Remembered {
             entries,
             notes: Vec::new(),

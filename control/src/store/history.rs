@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use jiff::{Timestamp, Unit};
 
-use super::{Note, Write};
+use super::{Note, Snapshot, Write};
+use crate::cluster::authors::Author;
 use crate::model::change::{WeightChange, differences};
-use crate::model::weights::WeightSet;
+use crate::model::weights::{WeightKey, WeightSet};
 
 /// How many changes are kept, as entries of a file or as ControllerRevisions. Chosen: weeks of
 /// ramps, at little cost to the API server.
@@ -100,25 +101,56 @@ pub struct Remembered {
     pub notes: Vec<Note>,
 }
 
+/// How a history calls a change that `sluice` did not make.
+const WITHOUT_SLUICE: &str = "(changed without sluice)";
+
+/// What others changed of weights that were ours, as far as the history does not have it yet: by
+/// whom and when, where the API server knows.
+pub fn unrecorded(last: &Entry, now: &Snapshot) -> Option<Entry> {
+    let in_force = WeightSet::of_config(&now.plugin.config);
+    let mut changes = differences(&last.after, &in_force);
+    // Weights of Git's own were never ours to follow, and what we own still is our own doing.
+    changes.retain(|change| {
+        last.after.weight(&change.key).is_some() && now.managed.weight(&change.key).is_none()
+    });
+    if changes.is_empty() {
+        return None;
+    }
+    // What they are now is what a later rollback goes back to.
+    let mut after = last.after.clone();
+    for change in &changes {
+        after.put(change.key.clone(), change.to.clone());
+    }
+    let authors = now.authors.iter().filter(|author| !author.is_ours());
+    let authors: Vec<&Author> = authors
+        .filter(|author| changes.iter().any(|change| has(author, &change.key)))
+        .collect();
+    let names: Vec<&str> = authors.iter().map(|author| &*author.manager).collect();
+    let at = authors.iter().filter_map(|author| author.at.clone()).max();
+    Some(Entry {
+        revision: last.revision,
+        at: at.unwrap_or_else(|| "unknown".to_owned()),
+        by: if names.is_empty() {
+            "unknown".to_owned()
+        } else {
+            names.join(", ")
+        },
+        command: WITHOUT_SLUICE.to_owned(),
+        reason: None,
+        changes,
+        after,
+    })
+}
+
+fn has(author: &Author, key: &WeightKey) -> bool {
+    author.has(&["weights", &key.split, &key.audience, &key.challenger])
+}
+
 /// Adds a change to a history, and before it what somebody changed without `sluice`; keeps the last
 /// [`KEPT`].
 pub fn append(history: &mut Vec<Entry>, existing: &WeightSet, write: &Write) {
     let at = time(write.at);
-    let recorded = history
-        .last()
-        .map(|entry| entry.after.clone())
-        .unwrap_or_default();
-    if recorded != *existing {
-        history.push(Entry {
-            revision: next_revision(history),
-            at: at.clone(),
-            by: "unknown".to_owned(),
-            command: "(changed without sluice)".to_owned(),
-            reason: None,
-            changes: differences(&recorded, existing),
-            after: existing.clone(),
-        });
-    }
+    catch_up(history, existing, &at);
     history.push(Entry {
         revision: next_revision(history),
         at,
@@ -130,6 +162,24 @@ pub fn append(history: &mut Vec<Entry>, existing: &WeightSet, write: &Write) {
     });
     let surplus = history.len().saturating_sub(KEPT);
     history.drain(..surplus);
+}
+
+/// Adds to a history that only `sluice` writes what somebody changed without it.
+pub fn catch_up(history: &mut Vec<Entry>, existing: &WeightSet, at: &str) {
+    let recorded = history.last().map(|entry| entry.after.clone());
+    let recorded = recorded.unwrap_or_default();
+    if recorded == *existing {
+        return;
+    }
+    history.push(Entry {
+        revision: next_revision(history),
+        at: at.to_owned(),
+        by: "unknown".to_owned(),
+        command: WITHOUT_SLUICE.to_owned(),
+        reason: None,
+        changes: differences(&recorded, existing),
+        after: existing.clone(),
+    });
 }
 
 /// A time as an entry has it: RFC 3339 in UTC, to the second.

@@ -26,7 +26,7 @@ use tower::retry::backoff::{
 };
 use tower::util::rng::HasherRng;
 
-use super::history::{Noted, Remembered};
+use super::history::{Noted, Remembered, unrecorded};
 use super::{
     Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
 };
@@ -361,11 +361,17 @@ impl Store for Kubernetes {
     async fn history(&self) -> anyhow::Result<Remembered> {
         let live = self.read().await?;
         let remembered = revisions::read(self.cluster.client(), &live).await;
-        remembered.map_err(|error| {
+        let mut remembered = remembered.map_err(|error| {
             self.cluster
                 .explain(format!("history of {}", live.plugin.source), error)
-                .into()
-        })
+        })?;
+        let last = remembered.entries.last();
+        if let Some(mut entry) = last.and_then(|last| unrecorded(last, &snapshot(&live))) {
+            let generation = live.object.metadata.generation.unwrap_or_default();
+            entry.revision = u64::try_from(generation).unwrap_or_default();
+            remembered.entries.push(entry);
+        }
+        Ok(remembered)
     }
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {

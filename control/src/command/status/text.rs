@@ -55,6 +55,8 @@ pub(super) fn of_plugin(status: &PluginStatus) -> String {
     }));
     let unknown = status.unknown.iter();
     lines.extend(unknown.map(|unknown| format!("unknown: {}", quoted(unknown))));
+    let others_fields = status.others_fields.iter();
+    lines.extend(others_fields.map(|field| format!("note: {}", quoted(field))));
     let problems = status.problems.iter();
     lines.extend(problems.map(|problem| format!("problem: {}", quoted(problem))));
     lines.join("\n")

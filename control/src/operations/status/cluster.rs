@@ -15,6 +15,7 @@ use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
 use super::proxies::{Scraped, State, is_of};
 use super::text;
 use crate::cluster::Cluster;
+use crate::cluster::authors::{OthersField, authors, others_fields};
 use crate::cluster::plugins::{self, LivePlugin, Scope};
 use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
 use crate::cluster::prometheus::{Prometheus, Series};
@@ -65,6 +66,8 @@ pub struct PluginStatus {
     /// What is wrong with the configuration.
     #[serde(serialize_with = "text::all")]
     pub problems: Vec<Problem>,
+    /// Weights and draws that belong to other field managers.
+    pub others_fields: Vec<OthersField>,
     /// Weights and shares.
     pub weights: Vec<WeightRow>,
     #[serde(skip)]
@@ -180,6 +183,10 @@ async fn status(
         proxies: states.unwrap_or_default(),
         unknown,
         problems: plan.problems().to_vec(),
+        others_fields: others_fields(
+            &live.plugin.config,
+            &authors(&live.object.metadata, live.plugin.kind),
+        ),
         weights: rows(&plan, measured.as_ref()),
         live,
     })

@@ -62,6 +62,64 @@ pub async fn a_conflict_names_the_other_manager_and_what_force_does(world: &mut 
     assert!(history.contains("(changed without sluice)"), "{history}");
 }
 
+pub async fn what_another_manager_set_is_said_remembered_and_gone_back_to(world: &mut World) {
+    world.fresh_plugin("a", 10).await;
+    set_as_alice(world, 3).await;
+    let get = world.sluice("get web -n a").await.good().out;
+    let is_alices = |line: &str| line.contains("canary    3         alice");
+    assert!(get.lines().any(is_alices), "{get}");
+    let belongs = "weights.web.everyone.canary belongs to field manager \"alice\"";
+    for command in ["status -n a", "validate -n a"] {
+        let said = world.sluice(command).await.out;
+        assert!(said.contains(belongs), "{command}: {said}");
+    }
+    // Nobody of us has written since.
+    let history = async || {
+        let history = world.sluice("history -n a").await.good().out;
+        history.lines().last().unwrap_or_default().to_owned()
+    };
+    let last = history().await;
+    for part in [
+        "alice",
+        "(changed without sluice)",
+        "web/everyone/canary 10->3",
+    ] {
+        assert!(last.contains(part), "{part}: {last}");
+    }
+    world.sluice("set web canary=20 -n a --force").await.good();
+    world.sluice("rollback -n a").await.good();
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(3.0));
+}
+
+pub async fn weights_of_a_client_side_apply_are_warned_of_and_can_be_forgotten(world: &mut World) {
+    let held = "    weights: {web: {everyone: {canary: 5}}}";
+    let file = |name: &str, text: &str| {
+        let path = world.chain.folder().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let plugin = world.plugin("a");
+    let with = plugin.replace("  pluginConfig:\n", &format!("  pluginConfig:\n{held}\n"));
+    assert_ne!(with, plugin);
+    let (with, without) = (file("with.yaml", &with), file("without.yaml", &plugin));
+    world.kubectl(&format!("apply -f {with}")).await.good();
+    world.set("checkout", 9).await;
+    let warning = "a manifest without them deletes every weight";
+    let said = world.sluice("validate -n a").await.out;
+    assert!(said.contains(warning), "{said}");
+    let forget = format!("apply set-last-applied -f {without}");
+    world.kubectl(&forget).await.good();
+    let said = world.sluice("validate -n a").await.out;
+    assert!(!said.contains(warning), "{said}");
+    world.kubectl(&format!("apply -f {without}")).await.good();
+    let checkout = "/checkout/everyone/canary";
+    assert_eq!(world.weight("a", checkout).await, Some(9.0));
+    // What the warning says.
+    world.kubectl(&format!("apply -f {with}")).await.good();
+    world.kubectl(&format!("apply -f {without}")).await.good();
+    assert_eq!(world.weight("a", checkout).await, None);
+}
+
 pub async fn an_abort_asks_no_other_manager(world: &mut World) {
     world.fresh_plugin("a", 10).await;
     set_as_alice(world, 3).await;

@@ -77,6 +77,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         history::a_revision_that_was_written_in_advance_does_not_hide_the_change,
         git::applying_git_again_loses_no_weight,
         git::a_conflict_names_the_other_manager_and_what_force_does,
+        git::what_another_manager_set_is_said_remembered_and_gone_back_to,
+        git::weights_of_a_client_side_apply_are_warned_of_and_can_be_forgotten,
         git::an_abort_asks_no_other_manager,
         git::a_rollback_over_several_splits_is_whole_or_not_at_all,
         git::the_manifests_are_accepted_by_the_real_api_server,
