@@ -71,6 +71,45 @@ async fn an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn weights_that_cannot_be_read_cost_no_other_split() {
+    let splits = json!({"api": {"identity": [{"header": "x-user-id"}]}, "web": {"identity": [{"header": "x-user-id"}]}});
+    let of = |api: &str, web: u32| {
+        format!(
+            r#"{{"splits": {splits}, "weights": {{{api} "web": {{"everyone": {{"canary": {web}}}}}}}}}"#
+        )
+    };
+    let routes = serde_json::from_str(&of("", 100)).unwrap();
+    let mesh = Mesh::start(&routes, Options::default()).await;
+    let unreadable = [
+        ["[".repeat(1_000), "]".repeat(1_000)].concat(),
+        r#"{"everyone": {"canary": 1e400}}"#.to_owned(),
+        r#"{"everyone": {"\ud800": 100}}"#.to_owned(),
+    ];
+    for (number, api) in unreadable.iter().enumerate() {
+        let percent = [0, 100][number % 2];
+        mesh.deliver(&of(&format!("\"api\": {api},"), percent));
+        // What cannot be read counts as absent.
+        let expected = Revision::of(&serde_json::from_str(&of("", percent)).unwrap());
+        mesh.wait_for("the other split's weight", async || {
+            mesh.metric("sluice_config_revision", &[PLUGIN]).await == expected.as_gauge() as f64
+        })
+        .await;
+        let answer = mesh.get("/", HOST, &[b"x-user-id: bob"]).await;
+        assert_eq!(answer.received("x-sluice-api"), ["stable"], "{api}");
+        let web = ["stable", "canary"][usize::from(percent == 100)];
+        assert_eq!(answer.received("x-sluice-web"), [web], "{api}");
+        assert_eq!(mesh.metric("sluice_config_valid", &[PLUGIN]).await, 1.0);
+        let problems = mesh.metric("sluice_problems_total", &[PLUGIN]).await;
+        assert_eq!(problems, number as f64 + 1.0, "{api}");
+    }
+    assert!(
+        mesh.log().contains("weights.api: number out of range"),
+        "{}",
+        mesh.log()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_document_on_a_fresh_envoy_lets_traffic_pass_untouched() {
     let mesh = Mesh::start_with("{\"splits\":", &config(50.0), Options::default()).await;
     let answer = mesh

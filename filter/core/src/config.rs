@@ -6,6 +6,7 @@
 //! the same declarations.
 
 mod cookie;
+mod salvage;
 mod split;
 pub mod weights;
 
@@ -17,6 +18,7 @@ pub use split::{Anonymous, Match, NamelessSource, Override, Rule, Source, Split,
 use crate::decode::kind_of;
 use crate::problem::{Accepted, Problem};
 use crate::revision::without_nulls;
+use salvage::Unread;
 
 /// The largest document that is read, in bytes; see docs/limits.md.
 pub const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
@@ -26,7 +28,8 @@ pub const MAX_SPLITS: usize = 1_000;
 
 const TOP_LEVEL_FIELDS: &str = "version, splits, weights, draws, cookie, responseMetrics";
 
-/// A document that was readable as a whole. Nothing below the second level has been decoded yet.
+/// A document that was readable as a whole. Nothing below the second level has been decoded yet. An
+/// entry of a split that cannot be read is null.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     /// Split name to its definition, undecoded.
@@ -41,7 +44,9 @@ pub struct Document {
     pub response_metrics: bool,
     /// Top-level fields that this version does not know, in byte order.
     pub unknown_fields: Vec<String>,
-    /// Fingerprint of the document as it was received.
+    /// What is wrong with the entries that are null.
+    pub unread: Vec<Problem>,
+    /// Fingerprint of the document as it was received; what cannot be read counts as absent.
     pub revision: crate::revision::Revision,
 }
 
@@ -66,7 +71,7 @@ impl Document {
     /// more than [`MAX_SPLITS`] splits, or something else than is accepted in a top-level field.
     pub fn read(json: &[u8]) -> Result<Self, Unreadable> {
         if json.is_empty() {
-            return Self::from_fields(Map::new());
+            return Self::from_value(Value::Null);
         }
         if json.len() > MAX_DOCUMENT_BYTES {
             return Err(unreadable(
@@ -75,14 +80,18 @@ impl Document {
                 Accepted::rule(format!("at most {MAX_DOCUMENT_BYTES} bytes")),
             ));
         }
-        let value: Value = serde_json::from_slice(json).map_err(|error| {
-            unreadable(
+        let error = match serde_json::from_slice(json) {
+            Ok(value) => return Self::from_value(value),
+            Err(error) => error,
+        };
+        match salvage::fields(json) {
+            Some((fields, unread)) => Self::of_fields(Value::Object(fields), unread),
+            None => Err(unreadable(
                 "document",
                 error.to_string(),
                 Accepted::value("a JSON object"),
-            )
-        })?;
-        Self::from_value(value)
+            )),
+        }
     }
 
     /// Reads a document from a JSON value; as [`Document::read`].
@@ -90,18 +99,22 @@ impl Document {
     /// # Errors
     /// As [`Document::read`], but for the length.
     pub fn from_value(value: Value) -> Result<Self, Unreadable> {
-        match without_nulls(value) {
-            Some(Value::Object(fields)) => Self::from_fields(fields),
-            None => Self::from_fields(Map::new()),
-            Some(other) => Err(unreadable(
-                "document",
-                kind_of(&other),
-                Accepted::value("an object"),
-            )),
-        }
+        Self::of_fields(value, Vec::new())
     }
 
-    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Unreadable> {
+    fn of_fields(document: Value, mut unread: Vec<Unread>) -> Result<Self, Unreadable> {
+        let mut fields = match without_nulls(document) {
+            Some(Value::Object(fields)) => fields,
+            None => Map::new(),
+            Some(other) => {
+                return Err(unreadable(
+                    "document",
+                    kind_of(&other),
+                    Accepted::value("an object"),
+                ));
+            }
+        };
+        salvage::take_deep_entries(&mut fields, &mut unread);
         let revision = crate::revision::Revision::of_fields(&fields);
         match fields.remove("version") {
             None => {}
@@ -114,7 +127,7 @@ impl Document {
                 ));
             }
         }
-        let splits = object(&mut fields, "splits")?;
+        let splits = object(&mut fields, "splits", &unread)?;
         if splits.len() > MAX_SPLITS {
             return Err(unreadable(
                 "splits",
@@ -122,8 +135,8 @@ impl Document {
                 Accepted::rule(format!("at most {MAX_SPLITS}")),
             ));
         }
-        let weights = object(&mut fields, "weights")?;
-        let draws = object(&mut fields, "draws")?;
+        let weights = object(&mut fields, "weights", &unread)?;
+        let draws = object(&mut fields, "draws", &unread)?;
         let cookie = fields.remove("cookie");
         let response_metrics = match fields.remove("responseMetrics") {
             None => false,
@@ -144,19 +157,22 @@ impl Document {
             cookie,
             response_metrics,
             unknown_fields,
+            unread: unread.into_iter().map(|unread| unread.problem).collect(),
             revision,
         })
     }
 
-    /// The problem of having top-level fields that this version does not know; each is ignored.
-    pub fn unknown_field_problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        self.unknown_fields.iter().map(|field| {
+    /// What is ignored: top-level fields that this version does not know, and entries that cannot
+    /// be read.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        let unknown = self.unknown_fields.iter().map(|field| {
             Problem::new(
                 field.as_str(),
                 "unknown field, ignored",
                 Accepted::value(TOP_LEVEL_FIELDS),
             )
-        })
+        });
+        unknown.chain(self.unread.iter().cloned())
     }
 }
 
@@ -164,16 +180,26 @@ fn unreadable(path: &str, found: String, accepted: Accepted) -> Unreadable {
     Unreadable(Problem::new(path, found, accepted))
 }
 
-fn object(fields: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, Unreadable> {
-    match fields.remove(name) {
-        None => Ok(Map::new()),
-        Some(Value::Object(map)) => Ok(map),
-        Some(other) => Err(unreadable(
-            name,
-            kind_of(&other),
-            Accepted::value("a map from split names"),
-        )),
-    }
+/// The field, with null for every entry that could not be read.
+fn object(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    unread: &[Unread],
+) -> Result<Map<String, Value>, Unreadable> {
+    let mut map = match fields.remove(name) {
+        None => Map::new(),
+        Some(Value::Object(map)) => map,
+        Some(other) => {
+            return Err(unreadable(
+                name,
+                kind_of(&other),
+                Accepted::value("a map from split names"),
+            ));
+        }
+    };
+    let splits = unread.iter().filter(|unread| unread.field == name);
+    map.extend(splits.filter_map(|unread| Some((unread.split.clone()?, Value::Null))));
+    Ok(map)
 }
 
 #[cfg(test)]

@@ -79,11 +79,11 @@ fn report<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>, refused: Option<
     host.set_gauge("config_valid", &label, u64::from(refused.is_none()));
     // Zero as well, so that the counter is there before the first problem.
     host.add_to_counter("problems_total", &label, 0);
-    if !is_news(host, plugin, revision, refused) {
-        return;
-    }
     let problems = plan.map_or(&[][..], Plan::problems);
     let number = problems.len() + usize::from(refused.is_some());
+    if !is_news(host, plugin, revision, number, refused) {
+        return;
+    }
     host.add_to_counter("problems_total", &label, number as u64);
     if let Some(refused) = refused {
         let in_force = match plan {
@@ -105,15 +105,17 @@ fn report<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>, refused: Option<
     }
 }
 
-/// Whether no instance has reported this yet; from now on one has.
+/// Whether no instance has reported this yet; from now on one has. The number of problems tells
+/// apart what the revision does not: an entry that cannot be read, and none.
 fn is_news<H: Host>(
     host: &H,
     plugin: &str,
     revision: Revision,
+    problems: usize,
     refused: Option<&Unreadable>,
 ) -> bool {
     let refused = refused.map(ToString::to_string).unwrap_or_default();
-    let reported = format!("{revision} {refused}");
+    let reported = format!("{revision} {problems} {refused}");
     let key = ["sluice/", plugin, "/reported"].concat();
     let is_news = host.shared_data(&key).as_deref() != Some(reported.as_bytes());
     if is_news {
@@ -252,6 +254,17 @@ mod tests {
             Some(4),
             "anew when it comes again"
         );
+    }
+
+    #[test]
+    fn weights_that_cannot_be_read_are_reported_though_they_count_as_absent() {
+        let host = MemoryHost::default();
+        let unread = br#"{"splits": {"web": {}}, "weights": {"web": 1e400}}"#;
+        served(&host, &[GOOD, unread, unread]);
+        let expected = "Warning sluice a: weights.web: number out of range at line 1 column 5, ignored; accepted: JSON";
+        assert_eq!(lines(&host), [expected]);
+        assert_eq!(host.metric("problems_total a"), Some(1));
+        assert_eq!(host.metric("config_valid a"), Some(1));
     }
 
     #[test]

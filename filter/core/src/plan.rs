@@ -102,7 +102,7 @@ impl Plan {
         let mut patterns = previous
             .map(|plan| plan.patterns.next_configuration())
             .unwrap_or_default();
-        let mut problems: Vec<Problem> = document.unknown_field_problems().collect();
+        let mut problems: Vec<Problem> = document.problems().collect();
         let mut splits = Vec::with_capacity(document.splits.len());
         let mut compiled =
             HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
@@ -124,7 +124,10 @@ impl Plan {
                     &mut patterns,
                 )),
             };
-            problems.extend(definition.problems.iter().cloned());
+            // Of what cannot be read, the document has said so.
+            if !value.is_null() {
+                problems.extend(definition.problems.iter().cloned());
+            }
             if definition.patterns.is_for_good() {
                 compiled.insert(name.as_str().into(), (text, Arc::clone(&definition)));
             }
@@ -206,7 +209,8 @@ impl Plan {
     }
 }
 
-/// A split with any problem, in its weights and draw too, is served as if all its weights were 0.
+/// A split with any problem, in its weights and draw too, is served as if all its weights were 0;
+/// so is one of which these cannot be read, which are then null and reported already.
 fn split(
     definition: Arc<Definition>,
     weights: Option<&Value>,
@@ -230,6 +234,9 @@ fn split(
 }
 
 fn decode_draw(split: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<String> {
+    if value.is_null() {
+        return None;
+    }
     let path = format!("draws.{split}");
     let draw = String::decode(&path, value, problems)?;
     if draw.is_empty() || draw.len() > 63 || draw.contains('\0') {

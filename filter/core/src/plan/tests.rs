@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::index::VariantIndex;
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -94,6 +95,30 @@ fn weights_that_do_not_fit_are_reported() {
     for (label, config, expected) in cases {
         assert_eq!(problems(config), [expected], "{label}");
     }
+}
+
+#[test]
+fn what_cannot_be_read_of_one_split_costs_no_other_one() {
+    let json = br#"{
+        "splits": {"api": {}, "bad": {"salt": 1e400}, "shop": {}, "web": {}},
+        "weights": {
+            "api": {"everyone": {"canary": 1e400}}, "bad": {"everyone": {"canary": 100}},
+            "shop": {"everyone": {"canary": 100}}, "web": {"everyone": {"canary": 100}}
+        },
+        "draws": {"shop": "\ud800"}
+    }"#;
+    let plan = Plan::build(&Document::read(json).unwrap(), &Node::default(), None);
+    let canary =
+        |split: &Split| split.allocation(None).only_outcome() == Some(VariantIndex::new(1));
+    let on_canary: Vec<bool> = plan.splits().iter().map(canary).collect();
+    assert_eq!(on_canary, [false, false, false, true]);
+    let expected = [
+        "splits.bad: number out of range at line 1 column 14, ignored; accepted: JSON",
+        "weights.api: number out of range at line 1 column 29, ignored; accepted: JSON",
+        "draws.shop: unexpected end of hex escape at line 1 column 8, ignored; accepted: JSON",
+    ];
+    let problems: Vec<_> = plan.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems, expected);
 }
 
 #[test]

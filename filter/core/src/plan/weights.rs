@@ -39,6 +39,9 @@ impl Allocations {
         weights: &Value,
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
+        if weights.is_null() {
+            return None;
+        }
         let weights = Weights::read(&definition.name, weights);
         let mut is_good = weights.mismatches.is_empty();
         problems.extend(weights.mismatches);
