@@ -26,6 +26,7 @@ impl Upstream {
     /// Answers 200 with `x-variant`, and with a body of one received header line after another; to
     /// `/status/N` it answers N, to a WebSocket handshake it echoes bytes, to `/count` it answers
     /// the body's length and FNV-1a hash, to `/public` it adds `cache-control: public, max-age=60`.
+    /// Each `x-answer-with` of a request is a header line of the answer.
     pub async fn start(variant: &str) -> Self {
         Self::start_at(([127, 0, 0, 1], 0).into(), variant).await
     }
@@ -99,11 +100,12 @@ fn response(variant: &str, path: &[u8], head: &[u8], body: &[u8]) -> Vec<u8> {
         "/no-store" => "cache-control: no-store\r\n",
         _ => "",
     };
-    let mut response = format!(
-        "HTTP/1.1 {status} X\r\nx-variant: {variant}\r\n{extra}content-length: {}\r\n\r\n",
-        answer.len()
-    )
-    .into_bytes();
+    let mut response =
+        format!("HTTP/1.1 {status} X\r\nx-variant: {variant}\r\n{extra}").into_bytes();
+    for line in headers(head, b"x-answer-with") {
+        response.extend([line, b"\r\n"].concat());
+    }
+    response.extend(format!("content-length: {}\r\n\r\n", answer.len()).into_bytes());
     response.extend(answer);
     response
 }

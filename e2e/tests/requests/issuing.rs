@@ -50,6 +50,86 @@ async fn an_issued_cookie_makes_the_response_private() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_shared_cache_may_keep_a_page_that_sets_a_cookie() {
+    let mesh = mesh().await;
+    let cases: [(&[&str], &str, &[&str]); 9] = [
+        (
+            &["cache-control: public, s-maxage = 5, max-age=6"],
+            "cache-control",
+            &["private, max-age=6"],
+        ),
+        (
+            &["cache-control: private=\"x, y\", no-store"],
+            "cache-control",
+            &["private, no-store"],
+        ),
+        (
+            &[
+                "cache-control: max-age=6",
+                "Cache-Control: s-maxage=600, x-own=1",
+            ],
+            "cache-control",
+            &["private, max-age=6, x-own=1"],
+        ),
+        (
+            &[
+                "cdn-cache-control: max-age=600",
+                "CDN-Cache-Control: public",
+            ],
+            "cdn-cache-control",
+            &["no-store"],
+        ),
+        (
+            &["cloudflare-cdn-cache-control: max-age=600"],
+            "cloudflare-cdn-cache-control",
+            &["no-store"],
+        ),
+        (
+            &["surrogate-control: max-age=600, content=\"ESI/1.0\""],
+            "surrogate-control",
+            &["no-store, content=\"ESI/1.0\""],
+        ),
+        (
+            &["edge-control: cache-maxage=1d"],
+            "edge-control",
+            &["no-store"],
+        ),
+        (&["x-accel-expires: 3600"], "x-accel-expires", &["0"]),
+        (&["set-cookie: theirs=1"], "surrogate-control", &[]),
+    ];
+    for (lines, header, expected) in cases {
+        let answer_with = lines
+            .iter()
+            .map(|line| format!("x-answer-with: {line}").into_bytes());
+        let sent: Vec<Vec<u8>> = answer_with.chain([b"x: y".to_vec()]).collect();
+        let sent: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
+        let newcomer = mesh.get("/", HOST, &sent).await;
+        assert!(
+            newcomer
+                .headers("set-cookie")
+                .iter()
+                .any(|set| set.starts_with("visitor="))
+        );
+        assert_eq!(newcomer.headers(header), expected, "{lines:?}");
+        assert!(
+            newcomer
+                .header("cache-control")
+                .unwrap()
+                .starts_with("private"),
+            "{lines:?}"
+        );
+        let known: Vec<&[u8]> = sent.iter().copied().chain([ALICE]).collect();
+        let known = mesh.get("/", HOST, &known).await;
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            let name = name.to_ascii_lowercase();
+            let kept = known.headers(&name);
+            assert!(kept.iter().any(|kept| kept.contains(value)), "{line}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_is_not_issued_where_it_would_do_harm() {
     let mesh = mesh().await;
     let quiet: [(&str, Vec<u8>); 4] = [

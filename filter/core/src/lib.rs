@@ -18,6 +18,7 @@
 pub mod allocation;
 pub mod bucket;
 pub mod byte_set;
+mod caching;
 pub mod config;
 pub mod cookies;
 pub mod decide;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::caching;
 use crate::decide::Decisions;
 use crate::host::Host;
 use crate::identity::NewIdentity;
@@ -18,17 +19,17 @@ use crate::tally::{Count, Tally};
 pub struct Issued {
     /// The value of a `Set-Cookie` header to add to those of others.
     pub set_cookie: Vec<u8>,
-    /// The value that `Cache-Control` must have now.
-    pub cache_control: Vec<u8>,
+    /// Headers to replace, so that no shared cache keeps the response.
+    pub replaced: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Issued {
-    /// The headers for a new identity, and a response that has this `Cache-Control`. `None`: the
-    /// cookie is misconfigured, so none is issued.
+    /// The headers for a new identity, and a response of which `header` gives the values of a
+    /// header, joined with a comma. `None`: the cookie is misconfigured, so none is issued.
     pub fn new(
         cookie: &Cookie,
         identity: &NewIdentity,
-        cache_control: Option<&[u8]>,
+        header: impl Fn(&str) -> Option<Vec<u8>>,
     ) -> Option<Self> {
         let attributes = cookie.attributes.as_deref()?;
         let parts = [
@@ -39,32 +40,9 @@ impl Issued {
         ];
         Some(Self {
             set_cookie: parts.concat(),
-            cache_control: private(cache_control.unwrap_or_default()),
+            replaced: caching::private(header).collect(),
         })
     }
-}
-
-/// `Cache-Control` by which no shared cache keeps the response: `private`, and whatever was there
-/// before and does not contradict it (RFC 9111, section 5.2.2).
-fn private(cache_control: &[u8]) -> Vec<u8> {
-    let mut kept = b"private".to_vec();
-    for directive in cache_control
-        .split(|&byte| byte == b',')
-        .map(<[u8]>::trim_ascii)
-    {
-        let name = directive
-            .split(|&byte| byte == b'=')
-            .next()
-            .unwrap_or_default();
-        let contradicts = [&b""[..], b"public", b"private", b"s-maxage"]
-            .iter()
-            .any(|other| name.eq_ignore_ascii_case(other));
-        if !contradicts {
-            kept.extend(b", ");
-            kept.extend(directive);
-        }
-    }
-    kept
 }
 
 /// A request whose response is to be counted and timed.
@@ -138,12 +116,13 @@ mod tests {
     #[test]
     fn a_newcomer_gets_the_cookie_and_no_shared_cache_keeps_it() {
         let plan = plan(serde_json::json!({"cookie": {"name": "v", "maxAge": "90s"}}));
-        let issued = Issued::new(plan.cookie(), &NewIdentity::of([0; 16]), Some(b"public"));
+        let public = |name: &str| (name == "cache-control").then(|| b"public".to_vec());
+        let issued = Issued::new(plan.cookie(), &NewIdentity::of([0; 16]), public);
         let expected = Issued {
             set_cookie:
                 b"v=AAAAAAAAAAAAAAAAAAAAAA; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Lax"
                     .to_vec(),
-            cache_control: b"private".to_vec(),
+            replaced: vec![("cache-control", b"private".to_vec())],
         };
         assert_eq!(issued, Some(expected));
     }
@@ -152,39 +131,9 @@ mod tests {
     fn a_misconfigured_cookie_is_not_issued() {
         let plan = plan(serde_json::json!({"cookie": {"maxAge": "never"}}));
         assert_eq!(
-            Issued::new(plan.cookie(), &NewIdentity::of([0; 16]), None),
+            Issued::new(plan.cookie(), &NewIdentity::of([0; 16]), |_| None),
             None
         );
-    }
-
-    #[test]
-    fn what_contradicts_private_goes_and_the_rest_stays() {
-        let cases = [
-            ("nothing there", "", "private"),
-            ("public", "public", "private"),
-            (
-                "for shared caches",
-                "public, max-age=60, s-maxage=600",
-                "private, max-age=60",
-            ),
-            (
-                "in capitals",
-                "Public, S-MaxAge=1, No-Cache",
-                "private, No-Cache",
-            ),
-            ("private already", "private", "private"),
-            (
-                "private but for a field",
-                "private=\"x\", no-store",
-                "private, no-store",
-            ),
-            ("empty directives", ",, max-age=5 ,", "private, max-age=5"),
-            ("names are whole", "publicity", "private, publicity"),
-        ];
-        for (label, before, expected) in cases {
-            let after = String::from_utf8(private(before.as_bytes())).unwrap();
-            assert_eq!(after, expected, "{label}");
-        }
     }
 
     struct Anybody;

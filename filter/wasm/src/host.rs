@@ -130,6 +130,11 @@ pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
 pub(crate) fn set_response_header(name: &str, value: &[u8]) {
     let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value));
 }
+/// Every value of a response header, joined with a comma: the call above gives the first line only.
+pub(crate) fn response_headers(name: &str) -> Option<Vec<u8>> {
+    property(&["response", "headers", name])
+}
+
 
 /// Adds a value to a response header.
 pub(crate) fn add_response_header(name: &str, value: &[u8]) {

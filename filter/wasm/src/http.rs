@@ -78,9 +78,10 @@ fn set_headers(plan: &Plan, decisions: &Decisions) {
 }
 
 fn issue(plan: &Plan, identity: &NewIdentity) {
-    let cache_control = host::response_header("cache-control");
-    if let Some(issued) = Issued::new(plan.cookie(), identity, cache_control.as_deref()) {
+    if let Some(issued) = Issued::new(plan.cookie(), identity, host::response_headers) {
         host::add_response_header("set-cookie", &issued.set_cookie);
-        host::set_response_header("cache-control", &issued.cache_control);
+        for (name, value) in issued.replaced {
+            host::set_response_header(name, &value);
+        }
     }
 }
