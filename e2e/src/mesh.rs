@@ -29,6 +29,8 @@ pub struct Options {
     pub filters_before: Vec<Value>,
     /// Trusted proxies before it.
     pub trusted_hops: u32,
+    /// A route configuration in place of the one by the splits' headers. Its cluster is `default`.
+    pub routes: Option<Value>,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             workers: 1,
             filters_before: Vec::new(),
             trusted_hops: 0,
+            routes: None,
         }
     }
 }
@@ -112,6 +115,13 @@ impl Mesh {
         };
         let files = Files::new(folder.path(), settings).unwrap();
         files.deliver_routes(&plan).unwrap();
+        if let Some(mut routes) = options.routes {
+            let kind = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+            routes["@type"] = json!(kind);
+            routes["name"] = json!("sluice");
+            let delivered = json!({"resources": [routes]}).to_string();
+            std::fs::write(folder.path().join("rds.json"), delivered).unwrap();
+        }
         files.deliver_plugin(document).unwrap();
         let envoy = Envoy::start(
             &sluice(),

@@ -9,7 +9,7 @@ use crate::allocation::Allocation;
 use crate::bucket::scale;
 use crate::config::Anonymous;
 use crate::definition::Definition;
-use crate::hosts::MAX_SPLITS_PER_HOST;
+use crate::hosts::{MAX_SPLITS_PER_HOST, Places};
 use crate::identity::NewIdentity;
 use crate::index::{SplitIndex, VariantIndex};
 use crate::matching::on_path;
@@ -111,6 +111,9 @@ pub struct Decision {
 pub struct Decisions {
     decisions: [Decision; MAX_SPLITS_PER_HOST],
     number: usize,
+    /// Where in the index of hosts the request was found: [`crate::hosts::HostIndex::left_out`]
+    /// says which headers are to be removed because their splits found no place.
+    pub places: Places,
     /// The identity that the response must set as the anonymous cookie.
     pub issued: Option<NewIdentity>,
 }
@@ -164,8 +167,11 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
     };
     let newcomer = Newcomer::default();
     let seen = Seen::new(request);
+    let places = plan
+        .hosts()
+        .places(authority.as_deref(), || request.virtual_host());
     let mut decisions = Decisions::default();
-    for &index in plan.hosts().splits(authority.as_deref()) {
+    for &index in plan.hosts().splits(places) {
         if let Some(split) = plan.split(index) {
             let decision = Turn {
                 plan,
@@ -180,6 +186,7 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
             });
         }
     }
+    decisions.places = places;
     decisions.issued = newcomer.identity.get();
     decisions
 }

@@ -1,8 +1,8 @@
 //! One split without its weights, from what was received to what decides.
 //!
 //! Reports every problem. A split with any problem is kept as far as it can be read, and marked
-//! broken: it is served as if all its weights were 0, on its hosts and paths, so that a client's
-//! own header still does not survive. Called by [`crate::plan`], which keeps definitions across
+//! broken: it is served as if all its weights were 0, on the hosts and paths that can be read, so
+//! that a client's own header still does not survive there. Called by [`crate::plan`], which keeps definitions across
 //! configurations.
 
 mod names;
@@ -15,10 +15,12 @@ use serde_json::Value;
 pub(crate) use names::TOKEN;
 pub use names::{is_cookie_name, is_name};
 
+use names::{HeaderUse, MAX_HEADER_BYTES};
+
 use crate::allocation::MAX_VARIANTS;
 use crate::config::{self, Anonymous};
 use crate::decode::Decode as _;
-use crate::hosts::{MatchHost, service_names};
+use crate::hosts::{Hosts, MatchHost, service_names};
 use crate::identity::Source;
 use crate::index::VariantIndex;
 use crate::matching::{Matcher, Rule};
@@ -40,8 +42,9 @@ pub struct Definition {
     pub header: Box<str>,
     /// The fallback, then the challengers. Empty only when broken.
     pub variants: Box<[Box<str>]>,
-    /// Hosts and services, normalized; empty is every host.
-    pub hosts: Box<[MatchHost]>,
+    /// Where it applies by host. Nowhere, when neither hosts nor services can be read, or the
+    /// header is one that it must not touch.
+    pub hosts: Hosts,
     /// Paths; empty is every path.
     pub paths: Box<[Matcher]>,
     /// What makes this split's draw its own.
@@ -82,7 +85,11 @@ impl Definition {
             reader.report(&path, format!("{name:?} is not a name"), names::accepted());
         }
         let split = config::Split::decode(&path, value, &mut reader.problems).unwrap_or_default();
-        reader.definition(name, &path, split, caller_namespace)
+        let mut definition = reader.definition(name, &path, split, caller_namespace);
+        if definition.hosts == Hosts::Every && !leaves_out_hosts(value) {
+            definition.hosts = Hosts::These(Box::default());
+        }
+        definition
     }
 
     /// Whether something is wrong with it, so that it must decide nothing.
@@ -119,6 +126,15 @@ impl Definition {
     }
 }
 
+/// Whether a split as received names no hosts and no services, which means every host.
+fn leaves_out_hosts(value: &Value) -> bool {
+    let is_left_out = |name: &str| {
+        let named = value.get(name);
+        named.is_none_or(|named| named.as_array().is_some_and(Vec::is_empty))
+    };
+    value.is_object() && is_left_out("hosts") && is_left_out("services")
+}
+
 struct Reader<'p> {
     problems: Vec<Problem>,
     patterns: &'p mut Patterns,
@@ -145,6 +161,10 @@ impl Reader<'_> {
         let paths = self.matchers(&format!("{path}.paths"), &split.paths);
         let variants = self.variants(&format!("{path}.variants"), split.variants);
         let header = self.header(path, name, split.header.as_deref());
+        let hosts = match header {
+            Some(_) => hosts,
+            None => Hosts::These(Box::default()),
+        };
         let salt = self.salt(&format!("{path}.salt"), split.salt, name);
         let identity = self.identity(&format!("{path}.identity"), split.identity);
         let override_by = split.override_by.unwrap_or_default();
@@ -157,7 +177,7 @@ impl Reader<'_> {
         let rules = self.rules(&format!("{path}.rules"), split.rules);
         Definition {
             name: name.into(),
-            header,
+            header: header.unwrap_or_else(|| default_header(name).into()),
             variants,
             hosts,
             paths,
@@ -173,12 +193,7 @@ impl Reader<'_> {
         }
     }
 
-    fn hosts(
-        &mut self,
-        path: &str,
-        split: &config::Split,
-        namespace: Option<&str>,
-    ) -> Box<[MatchHost]> {
+    fn hosts(&mut self, path: &str, split: &config::Split, namespace: Option<&str>) -> Hosts {
         let mut all = Vec::new();
         for (index, host) in split.hosts.iter().enumerate() {
             match MatchHost::parse(host) {
@@ -200,7 +215,10 @@ impl Reader<'_> {
                 ),
             }
         }
-        all.into_boxed_slice()
+        match all.is_empty() {
+            true => Hosts::Every,
+            false => Hosts::These(all.into_boxed_slice()),
+        }
     }
 
     fn variants(&mut self, path: &str, named: Option<Vec<String>>) -> Box<[Box<str>]> {
@@ -240,34 +258,21 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn header(&mut self, path: &str, name: &str, own: Option<&str>) -> Box<str> {
-        let default = format!("x-sluice-{}", name.to_ascii_lowercase());
-        let header_path = format!("{path}.header");
-        let header = self.header_name(&header_path, own.unwrap_or(&default));
-        // Others depend on these: a variant's name in one of them would break requests.
-        const TAKEN: [&str; 9] = [
-            "host",
-            "cookie",
-            "authorization",
-            "connection",
-            "content-length",
-            "content-type",
-            "te",
-            "transfer-encoding",
-            "upgrade",
-        ];
-        if TAKEN.contains(&header.as_ref()) {
-            self.report(
-                header_path,
-                format!("{header:?} has a meaning of its own"),
-                Accepted::rule("another, such as x-sluice-web"),
-            );
-        }
-        if self.problems.is_empty() || names::is_header_name(&header) {
-            header
-        } else {
-            default.into()
-        }
+    /// The header; `None` when it must not be touched, whatever else is right.
+    fn header(&mut self, path: &str, name: &str, own: Option<&str>) -> Option<Box<str>> {
+        let default = default_header(name);
+        let path = format!("{path}.header");
+        let header = self.header_name(&path, own.unwrap_or(&default));
+        let found = match names::header_use(&header) {
+            HeaderUse::Free => return Some(header),
+            HeaderUse::NotAHeader => return None,
+            HeaderUse::Taken => format!("{header:?} has a meaning of its own"),
+            HeaderUse::NotOurs => format!("{header:?} does not begin with x-"),
+            HeaderUse::TooLong => format!("a name of {} bytes", header.len()),
+        };
+        let rule = format!("another, such as {default}, of at most {MAX_HEADER_BYTES} bytes");
+        self.report(path, found, Accepted::rule(rule));
+        None
     }
 
     fn salt(&mut self, path: &str, own: Option<String>, name: &str) -> Box<str> {
@@ -332,6 +337,10 @@ impl Reader<'_> {
         }
         sources.pop()
     }
+}
+
+fn default_header(name: &str) -> String {
+    format!("x-sluice-{}", name.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::bucket::Seed;
 use crate::config::Document;
 use crate::decode::Decode as _;
 use crate::definition::Definition;
-use crate::hosts::{HostIndex, MAX_SPLITS_PER_HOST};
+use crate::hosts::{Claim, HostIndex, LeftOut, MAX_SPLITS_PER_HOST};
 use crate::index::SplitIndex;
 use crate::pattern::Patterns;
 use crate::problem::{Accepted, Problem};
@@ -269,44 +269,48 @@ fn orphans(
 }
 
 fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
-    let name = |index: SplitIndex| {
-        splits
-            .get(usize::from(index))
-            .map_or("", |split| &split.definition.name)
-    };
-    let header = |index: SplitIndex| {
-        splits
-            .get(usize::from(index))
-            .map_or("", |split| split.definition.header.as_ref())
-    };
-    let hosts = (0_u16..)
-        .zip(splits)
-        .map(|(index, split)| (SplitIndex::new(index), split.definition.hosts.as_ref()));
-    let (index, left_out) = HostIndex::build(hosts, header);
-    problems.extend(left_out.into_iter().map(|left_out| {
-        let host = match &left_out.host {
-            None => "every host".to_owned(),
-            Some(host) => host.to_string(),
-        };
-        let path = format!("splits.{}", name(left_out.split));
-        match left_out.clashes_with {
-            Some(other) => Problem::new(
-                format!("{path}.header"),
-                format!(
-                    "{:?} is also the header of split {} on {host}",
-                    header(left_out.split),
-                    name(other)
-                ),
-                Accepted::rule("one split a header on each host; left out there"),
-            ),
-            None => Problem::new(
-                format!("{path}.hosts"),
-                format!("more than {MAX_SPLITS_PER_HOST} splits apply to {host}"),
-                Accepted::rule(format!("at most {MAX_SPLITS_PER_HOST}; left out there")),
-            ),
-        }
-    }));
+    let claims: Vec<Claim<'_>> = splits
+        .iter()
+        .map(|split| Claim {
+            hosts: &split.definition.hosts,
+            header: &split.definition.header,
+            is_broken: split.definition.is_broken(),
+        })
+        .collect();
+    let (index, left_out) = HostIndex::build(&claims);
+    problems.extend(
+        left_out
+            .iter()
+            .filter_map(|left| left_out_problem(splits, left)),
+    );
     index
+}
+
+fn left_out_problem(splits: &[Split], left_out: &LeftOut) -> Option<Problem> {
+    let definition = |split: SplitIndex| Some(&splits.get(usize::from(split))?.definition);
+    let host = match &left_out.host {
+        None => "every host".to_owned(),
+        Some(host) => host.to_string(),
+    };
+    let own = definition(left_out.split)?;
+    Some(match left_out.clashes_with {
+        Some(other) => Problem::new(
+            format!("splits.{}.header", own.name),
+            format!(
+                "{:?} is also the header of split {} on {host}",
+                own.header,
+                definition(other)?.name
+            ),
+            Accepted::rule("one split a header on each host; left out there"),
+        ),
+        None => Problem::new(
+            format!("splits.{}.hosts", own.name),
+            format!("more than {MAX_SPLITS_PER_HOST} splits apply to {host}"),
+            Accepted::rule(format!(
+                "at most {MAX_SPLITS_PER_HOST}; left out there, and its header is removed"
+            )),
+        ),
+    })
 }
 
 #[cfg(test)]

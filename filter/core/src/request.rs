@@ -20,6 +20,11 @@ pub trait Request {
     fn authority(&self) -> Option<Bytes<'_>> {
         None
     }
+    /// The name of the virtual host that the proxy routes the request by. Istio's begin with the
+    /// service's name.
+    fn virtual_host(&self) -> Option<Bytes<'_>> {
+        None
+    }
     /// The path with its query.
     fn path(&self) -> Option<Bytes<'_>> {
         None

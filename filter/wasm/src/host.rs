@@ -33,6 +33,10 @@ impl Request for CurrentRequest {
         self.header(":authority")
     }
 
+    fn virtual_host(&self) -> Option<Bytes<'_>> {
+        property(&["xds", "virtual_host_name"]).map(Cow::Owned)
+    }
+
     fn path(&self) -> Option<Bytes<'_>> {
         self.header(":path")
     }
@@ -126,15 +130,15 @@ pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
-/// Replaces every value of a response header by one.
-pub(crate) fn set_response_header(name: &str, value: &[u8]) {
-    let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value));
-}
 /// Every value of a response header, joined with a comma: the call above gives the first line only.
 pub(crate) fn response_headers(name: &str) -> Option<Vec<u8>> {
     property(&["response", "headers", name])
 }
 
+/// Replaces every value of a response header by one.
+pub(crate) fn set_response_header(name: &str, value: &[u8]) {
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value));
+}
 
 /// Adds a value to a response header.
 pub(crate) fn add_response_header(name: &str, value: &[u8]) {

@@ -61,8 +61,14 @@ impl HttpContext for Http {
     }
 }
 
-/// Sets, never adds: a client's own values, however many, do not survive.
+/// Sets, never adds: a client's own values, however many, do not survive. Removes first: a split
+/// that found no place may have the header of one that is served.
 fn set_headers(plan: &Plan, decisions: &Decisions) {
+    for index in plan.hosts().left_out(decisions.places) {
+        if let Some(split) = plan.split(index) {
+            host::remove_request_header(&split.definition.header);
+        }
+    }
     for decision in decisions.iter() {
         let Some(split) = plan.split(decision.split) else {
             continue;

@@ -1,6 +1,6 @@
 //! A header that a route matches, against the splits that set it, and the hosts on which they do.
 
-use sluice_core::hosts::MatchHost;
+use sluice_core::hosts::{Hosts, MatchHost};
 use sluice_core::plan::Split;
 
 use crate::analyze::findings::{Findings, Planned};
@@ -84,8 +84,11 @@ pub(super) fn must_be_decided(
     split: &Split,
     findings: &mut Findings,
 ) {
-    let patterns = &split.definition.hosts;
-    if patterns.is_empty() || patterns.iter().any(|own| covers(own, host)) {
+    let is_decided = match &split.definition.hosts {
+        Hosts::Every => true,
+        Hosts::These(hosts) => hosts.iter().any(|own| covers(own, host)),
+    };
+    if is_decided {
         return;
     }
     findings.problem(
@@ -101,7 +104,7 @@ pub(super) fn must_be_decided(
 fn covers(own: &MatchHost, host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     match own {
-        MatchHost::Exact(name) => host == **name,
+        MatchHost::Exact(name) | MatchHost::Service(name) => host == **name,
         // What is left of a name below is a label and a dot; of a wildcard, at least `*.`.
         MatchHost::Suffix(suffix) => host
             .strip_suffix(suffix.as_ref())

@@ -26,7 +26,68 @@ pub fn is_cookie_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
-pub(super) fn is_header_name(name: &str) -> bool {
+/// The longest name of a split's header; see docs/limits.md. Chosen: room for `x-sluice-` and the
+/// longest name of a split, and far below what an upstream takes of headers.
+pub(super) const MAX_HEADER_BYTES: usize = 100;
+
+/// Headers of requests that others depend on, of those that begin with `x-`: a variant's name in
+/// one of them would break or forge something, and so would its absence. A * stands for
+/// any end.
+const TAKEN: [&str; 18] = [
+    "x-amz*",
+    "x-api-key",
+    "x-auth-*",
+    "x-b3-*",
+    "x-client-*",
+    "x-cloud-trace-context",
+    "x-csrf-token",
+    "x-datadog-*",
+    "x-envoy-*",
+    "x-forwarded*",
+    "x-goog-*",
+    "x-http-method*",
+    "x-istio-*",
+    "x-original-*",
+    "x-ot-span-context",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+];
+
+/// What stands against a header as a split's own.
+pub(super) enum HeaderUse {
+    /// Nothing.
+    Free,
+    /// It is no header's name.
+    NotAHeader,
+    /// It does not begin with `x-`: others give those a meaning, now or later.
+    NotOurs,
+    /// Others give it a meaning.
+    Taken,
+    /// It is longer than [`MAX_HEADER_BYTES`].
+    TooLong,
+}
+
+/// What stands against a header, in lower case, as a split's own.
+pub(super) fn header_use(name: &str) -> HeaderUse {
+    let is_taken = |taken: &&str| match taken.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == *taken,
+    };
+    if !is_header_name(name) {
+        HeaderUse::NotAHeader
+    } else if !name.starts_with("x-") {
+        HeaderUse::NotOurs
+    } else if TAKEN.iter().any(is_taken) {
+        HeaderUse::Taken
+    } else if name.len() > MAX_HEADER_BYTES {
+        HeaderUse::TooLong
+    } else {
+        HeaderUse::Free
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
     is_cookie_name(name)
 }
 

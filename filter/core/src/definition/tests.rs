@@ -28,27 +28,21 @@ fn nothing_split_is_a_split_with_every_default() {
     );
     assert_eq!(definition.identity.as_ref(), [Source::Anonymous]);
     assert_eq!(definition.salt.as_ref(), "web");
-    assert!(
-        definition.hosts.is_empty() && definition.paths.is_empty() && definition.rules.is_empty()
-    );
+    assert_eq!(definition.hosts, Hosts::Every);
+    assert!(definition.paths.is_empty() && definition.rules.is_empty());
 }
 
 #[test]
 fn a_service_is_known_by_its_bare_name_in_its_own_namespace() {
-    let names: Vec<String> = compile(json!({"services": ["web.shop"]}))
-        .hosts
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "web.shop.svc.cluster.local",
-            "web.shop.svc",
-            "web.shop",
-            "web"
-        ]
-    );
+    let names = [
+        "web.shop.svc.cluster.local",
+        "web.shop.svc",
+        "web.shop",
+        "web",
+    ];
+    let expected = names.map(|name| MatchHost::Service(name.into()));
+    let definition = compile(json!({"services": ["web.shop"]}));
+    assert_eq!(definition.hosts, Hosts::These(expected.into()));
 }
 
 #[test]
@@ -100,7 +94,17 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
         (
             "a header with a meaning",
             json!({"header": "Host"}),
-            "splits.web.header: \"host\" has a meaning of its own; another, such as x-sluice-web",
+            "splits.web.header: \"host\" does not begin with x-; another, such as x-sluice-web, of at most 100 bytes",
+        ),
+        (
+            "a header that Envoy gives a meaning",
+            json!({"header": "X-Forwarded-For"}),
+            "splits.web.header: \"x-forwarded-for\" has a meaning of its own; another, such as x-sluice-web, of at most 100 bytes",
+        ),
+        (
+            "a pseudo header",
+            json!({"header": ":path"}),
+            "splits.web.header: \":path\" is not a header name; accepted: letters, digits and !#$%&'*+-.^_`|~",
         ),
         (
             "no header's name",
@@ -191,10 +195,87 @@ fn a_broken_split_still_knows_where_it_applies_and_what_it_falls_back_to() {
     );
     assert!(definition.is_broken());
     assert_eq!(
-        (definition.hosts.as_ref(), definition.header.as_ref()),
-        ([MatchHost::Exact("a.org".into())].as_slice(), "x-v")
+        (&definition.hosts, definition.header.as_ref()),
+        (
+            &Hosts::These([MatchHost::Exact("a.org".into())].into()),
+            "x-v"
+        )
     );
     assert_eq!(definition.variants.as_ref(), ["old".into(), "new".into()]);
+}
+
+#[test]
+fn a_split_whose_hosts_cannot_be_read_applies_nowhere() {
+    let nowhere = Hosts::These(Box::default());
+    let good = Hosts::These([MatchHost::Exact("a.org".into())].into());
+    let cases = [
+        ("text", json!({"hosts": "a.org"}), &nowhere),
+        ("no host", json!({"hosts": ["a b"]}), &nowhere),
+        ("every host by a star", json!({"hosts": ["*"]}), &nowhere),
+        ("no service", json!({"services": ["web"]}), &nowhere),
+        ("a number", json!({"services": 5}), &nowhere),
+        ("no split at all", json!(5), &nowhere),
+        (
+            "the hosts that can be read stay",
+            json!({"hosts": ["a.org", "a b"], "services": 5}),
+            &good,
+        ),
+        (
+            "an empty list names none",
+            json!({"hosts": [], "salt": "\0"}),
+            &Hosts::Every,
+        ),
+    ];
+    for (label, split, hosts) in cases {
+        let definition = compile(split);
+        assert!(definition.is_broken(), "{label}");
+        assert_eq!(definition.hosts, *hosts, "{label}");
+    }
+}
+
+#[test]
+fn a_header_that_others_give_a_meaning_is_never_touched() {
+    let long = ["x-", &"a".repeat(99)].concat();
+    let reserved = [
+        "Host",
+        ":authority",
+        ":path",
+        "cookie",
+        "authorization",
+        "expect",
+        "range",
+        "te",
+        "connection",
+        "transfer-encoding",
+        "content-length",
+        "variant",
+        "x-forwarded-for",
+        "X-Forwarded",
+        "x-envoy-retry-on",
+        "x-request-id",
+        "x-b3-traceid",
+        "x-real-ip",
+        "x-amzn-trace-id",
+        "x a",
+        "",
+        &long,
+    ];
+    for header in reserved {
+        // Whatever else is wrong: a broken split sets its fallback where it applies.
+        for hosts in [json!(["a.org"]), json!([])] {
+            let definition = compile(json!({"header": header, "hosts": hosts, "colour": 1}));
+            let nowhere = Hosts::These(Box::default());
+            assert_eq!(definition.hosts, nowhere, "{header:?}");
+            assert_eq!(definition.problems.len(), 2, "{header:?}");
+        }
+    }
+    for header in ["x-v", "X-Web-Variant", "x-b3", "x-requests-id"] {
+        assert_eq!(
+            compile(json!({"header": header})).problems,
+            [],
+            "{header:?}"
+        );
+    }
 }
 
 #[test]

@@ -263,8 +263,7 @@ fn a_seventeenth_split_of_a_host_is_reported() {
     let splits: serde_json::Map<_, _> = (10..27)
         .map(|number| (format!("s{number}"), json!({"hosts": ["a.org"]})))
         .collect();
-    let expected =
-        "splits.s26.hosts: more than 16 splits apply to a.org; at most 16; left out there";
+    let expected = "splits.s26.hosts: more than 16 splits apply to a.org; at most 16; left out there, and its header is removed";
     assert_eq!(problems(json!({"splits": splits})), [expected]);
 }
 
