@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::caching;
 use crate::config::Document;
 use crate::cookies;
 use crate::decide::decide;
@@ -38,7 +39,7 @@ pub fn config(bytes: &[u8]) {
     );
 }
 
-/// Any bytes as a cookie header and as a path.
+/// Any bytes as a cookie header, as a path and as what a response tells caches.
 pub fn values(bytes: &[u8]) {
     let _ = cookies::value(bytes, b"uid");
     let request = Raw {
@@ -54,6 +55,12 @@ pub fn values(bytes: &[u8]) {
         seen.cookie(b"uid"),
         seen.header("cookie"),
     );
+    for (name, value) in caching::private(|_| Some(bytes.to_vec())) {
+        let is_not_kept = [b"private".as_slice(), b"no-store", b"0"]
+            .iter()
+            .any(|directive| value.starts_with(directive));
+        assert!(is_not_kept, "{name}");
+    }
 }
 
 /// Any bytes as a request to a configuration that uses everything.
@@ -65,7 +72,8 @@ pub fn request(bytes: &[u8]) {
                   "rules": [{"name": "r", "match": [{"cookies": {"email": {"regex": "[^@]+@b"}}, "query": {"b": {"present": false}}}, {"headers": {"cookie": {"regex": "^(.*?;)?(email=[^;]*@b.com)(;.*)?$"}}, "claims": {"t": {"in": ["x"]}}}]}],
                   "override": {"header": "x-force", "cookie": "force"}, "inherit": true},
             "b": {"anonymous": "perRequest", "variants": ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7"]},
-            "c": {"anonymous": "fallback"}
+            "c": {"anonymous": "fallback"},
+            "d": {"services": ["web.shop"]}
         },
         "weights": {"a": {"everyone": {"canary": 50}, "r": {"canary": 12.5}}, "b": {"everyone": {"v1": 10, "v2": 10, "v3": 10, "v7": 20}}, "c": {"everyone": {"canary": 50}}}
     }"#;
@@ -93,7 +101,9 @@ pub fn request(bytes: &[u8]) {
                 other.iter().collect::<Vec<_>>(),
                 "the same request twice"
             );
+            let left_out = plan.hosts().left_out(one.places);
             for decision in one.iter() {
+                assert!(!left_out.contains(&decision.split), "decided and left out");
                 let variants = plan
                     .split(decision.split)
                     .map_or(0, |split| split.definition.variants.len());
@@ -117,6 +127,9 @@ struct Raw<'b> {
 impl Request for Raw<'_> {
     fn authority(&self) -> Option<Bytes<'_>> {
         Some(Cow::Borrowed(self.host))
+    }
+    fn virtual_host(&self) -> Option<Bytes<'_>> {
+        Some(Cow::Borrowed(self.header))
     }
     fn path(&self) -> Option<Bytes<'_>> {
         Some(Cow::Borrowed(self.path))
@@ -148,13 +161,15 @@ mod tests {
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    const SEEDS: [&[u8]; 9] = [
+    const SEEDS: [&[u8]; 11] = [
         br#"{"splits":{"web":{"hosts":["shop.example.com"],"rules":[{"name":"staff","match":[{"cookies":{"email":{"regex":"[^@]+@b"}}}]}]}},"weights":{"web":{"staff":{"canary":50},"everyone":{"canary":5}}},"draws":{"web":"1"},"cookie":{"name":"v","secure":false}}"#,
         br#"{"splits":{"web":{"variants":["a","b","c"],"identity":[{"cookie":"uid"},{"source":"anonymous"}],"paths":[{"prefix":"/"}]}},"weights":{"web":{"everyone":{"b":1e-3,"c":99.999}}}}"#,
         b"uid=1; email=\"joe@b\"; __Host-sluice=\xff\xfe; ;;=;",
         b"/shop?uid=1&uid=2&a&=b&b=%00",
         b"shop.example.com:80\0/x?uid=1\0uid=1; email=joe@b\0canary",
         b"[::1]:80\0/\0\0v7",
+        b"10.0.0.7:80\0/\0\0web.shop.svc.cluster.local:80",
+        b"private=\"x, y\", s-maxage = 5",
         b"*.\0?\0=\0",
         b"",
         b"\0\0\0\0",
