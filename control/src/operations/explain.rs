@@ -213,7 +213,7 @@ fn draw(plan: &Plan, split: &Split, request: &Described, decision: &Decision) ->
     }
 }
 
-fn failed(rule: &Rule, seen: &Seen<'_, Described>) -> FailedRule {
+fn failed<'r>(rule: &'r Rule, seen: &Seen<'r, Described>) -> FailedRule {
     let failures = rule
         .alternatives
         .iter()
@@ -224,7 +224,7 @@ fn failed(rule: &Rule, seen: &Seen<'_, Described>) -> FailedRule {
             value: condition
                 .subject
                 .value(seen)
-                .map(|value| String::from_utf8_lossy(&value).into_owned()),
+                .map(|value| String::from_utf8_lossy(value).into_owned()),
         });
     FailedRule {
         name: rule.name.to_string(),
@@ -232,10 +232,10 @@ fn failed(rule: &Rule, seen: &Seen<'_, Described>) -> FailedRule {
     }
 }
 
-fn asked(
+fn asked<'r>(
     plan: &Plan,
-    split: &Split,
-    seen: &Seen<'_, Described>,
+    split: &'r Split,
+    seen: &Seen<'r, Described>,
     decision: &Decision,
 ) -> Vec<AskedSource> {
     let used = decision.identity.map(usize::from);

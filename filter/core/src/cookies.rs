@@ -4,6 +4,8 @@
 //! wins, and one pair of quotes is stripped. Envoy's own parser does the same, so that both see the
 //! same value. Nothing is percent-decoded.
 
+use crate::pairs::Found;
+
 /// How much of a cookie header or a path is scanned, in bytes; see docs/limits.md.
 pub const MAX_SCANNED_BYTES: usize = 32 * 1024;
 
@@ -18,34 +20,73 @@ pub const MAX_COOKIES: usize = 180;
 /// assert_eq!(value(b"a=1; b", b"b"), None);
 /// ```
 pub fn value<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    match find(header, name) {
+        Found::Value(value) => Some(value),
+        Found::Absent | Found::Beyond => None,
+    }
+}
+
+/// As [`value`], telling what is absent from what lies beyond the limits.
+#[inline]
+pub(crate) fn find<'h>(header: &'h [u8], name: &[u8]) -> Found<'h> {
     let mut rest = scanned(header);
     for _ in 0..MAX_COOKIES {
         rest = trim_start(rest);
         // A name has neither spaces nor "=" in it, so what begins with it and goes on with "=" has
-        // it as its key.
-        if let Some(after_name) = rest.strip_prefix(name)
+        // it as its key. The first byte tells most apart, without a call.
+        if rest.first() == name.first()
+            && let Some(after_name) = rest.strip_prefix(name)
             && let [b'=', value @ ..] = trim_start(after_name)
         {
-            let value = value.get(..semicolon(value).unwrap_or(value.len()))?;
-            return Some(unquote(trim(value)));
+            let end = semicolon(value).unwrap_or(value.len());
+            return Found::Value(unquote(trim(value.get(..end).unwrap_or_default())));
         }
-        rest = rest.get(semicolon(rest)? + 1..)?;
+        let Some(end) = semicolon(rest) else {
+            return if header.len() > MAX_SCANNED_BYTES {
+                Found::Beyond
+            } else {
+                Found::Absent
+            };
+        };
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
-    None
+    Found::Beyond
+}
+
+/// Every cookie of a header within the byte limit, by name and value; `None` for a pair without
+/// "=".
+pub(crate) fn all(header: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+    let mut rest = Some(scanned(header));
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = semicolon(text);
+        rest = end.and_then(|end| text.get(end + 1..));
+        let pair = text.get(..end.unwrap_or(text.len()))?;
+        let equals = find_byte::<b'='>(pair);
+        Some(equals.and_then(|at| {
+            let (name, value) = (pair.get(..at)?, pair.get(at + 1..)?);
+            Some((trim(name), unquote(trim(value))))
+        }))
+    })
 }
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// Where the first ";" stands. Eight bytes at a time: this is every request's longest loop, and a
-/// byte at a time took half of a decision's instructions. The trick is Mycroft's (1987): a byte of
-/// `x` is zero where `x - 1` borrows.
 #[inline(always)]
 fn semicolon(bytes: &[u8]) -> Option<usize> {
+    find_byte::<b';'>(bytes)
+}
+
+/// Where a byte stands first. Eight bytes at a time: for cookies this is every request's longest
+/// loop, and a byte at a time took half of a decision's instructions. The trick is Mycroft's (1987):
+/// a byte of `x` is zero where `x - 1` borrows.
+#[inline(always)]
+pub(crate) fn find_byte<const BYTE: u8>(bytes: &[u8]) -> Option<usize> {
     let (eights, rest) = bytes.as_chunks::<8>();
     let mut at = 0;
     for eight in eights {
-        let differing = u64::from_le_bytes(*eight) ^ (LOW_BITS * b';' as u64);
+        let differing = u64::from_le_bytes(*eight) ^ (LOW_BITS * BYTE as u64);
         let zeros = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
         if zeros != 0 {
             return Some(at + (zeros.trailing_zeros() / 8) as usize);
@@ -53,7 +94,7 @@ fn semicolon(bytes: &[u8]) -> Option<usize> {
         at += 8;
     }
     rest.iter()
-        .position(|&byte| byte == b';')
+        .position(|&byte| byte == BYTE)
         .map(|index| at + index)
 }
 

@@ -104,6 +104,8 @@ pub struct Decision {
     pub bucket: Option<u32>,
     /// Why.
     pub reason: Reason,
+    /// Whether something of the request was absent for it only because it lies beyond a limit.
+    pub is_cut: bool,
 }
 
 /// One decision for each split that applies by host, in byte order of the split names.
@@ -165,13 +167,15 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
     } else {
         None
     };
-    let newcomer = Newcomer::default();
-    let seen = Seen::new(request);
     let places = plan
         .hosts()
         .places(authority.as_deref(), || request.virtual_host());
+    let newcomer = Newcomer::default();
+    let seen = Seen::new(request);
     let mut decisions = Decisions::default();
-    for &index in plan.hosts().splits(places) {
+    let splits = plan.hosts().splits(places);
+    for (&index, turns_before) in splits.iter().zip(0_u32..) {
+        seen.begin_turn(splits.len() as u32 - turns_before);
         if let Some(split) = plan.split(index) {
             let decision = Turn {
                 plan,
@@ -182,6 +186,7 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
             .decide();
             decisions.push(Decision {
                 split: index,
+                is_cut: seen.is_cut(),
                 ..decision
             });
         }
@@ -211,15 +216,15 @@ impl Newcomer {
 
 /// One split's turn at a request.
 struct Turn<'a, 'r, R> {
-    plan: &'a Plan,
-    split: &'a Split,
+    plan: &'r Plan,
+    split: &'r Split,
     seen: &'a Seen<'r, R>,
     newcomer: &'a Newcomer,
 }
 
-impl<R: Request> Turn<'_, '_, R> {
+impl<'r, R: Request> Turn<'_, 'r, R> {
     fn decide(&self) -> Decision {
-        let definition = &*self.split.definition;
+        let definition: &'r Definition = &self.split.definition;
         if !on_path(&definition.paths, self.seen) {
             return Decision::default();
         }
@@ -250,28 +255,28 @@ impl<R: Request> Turn<'_, '_, R> {
         self.draw(definition)
     }
 
-    fn forced(&self, definition: &Definition) -> Option<VariantIndex> {
+    fn forced(&self, definition: &'r Definition) -> Option<VariantIndex> {
         let by_header = definition
             .override_header
             .as_deref()
             .and_then(|name| self.seen.header(name));
         by_header
-            .and_then(|value| definition.variant(&value))
+            .and_then(|value| definition.variant(value))
             .or_else(|| {
                 let name = definition.override_cookie.as_deref()?;
                 definition.variant(self.seen.cookie(name.as_bytes())?)
             })
     }
 
-    fn inherited(&self, definition: &Definition) -> Option<VariantIndex> {
+    fn inherited(&self, definition: &'r Definition) -> Option<VariantIndex> {
         let may_inherit = definition.inherit && self.plan.node().kind == NodeKind::Sidecar;
         if !may_inherit {
             return None;
         }
-        definition.variant(&self.seen.header(&definition.header)?)
+        definition.variant(self.seen.header(&definition.header)?)
     }
 
-    fn draw(&self, definition: &Definition) -> Decision {
+    fn draw(&self, definition: &'r Definition) -> Decision {
         let rule = definition
             .rules
             .iter()
@@ -281,18 +286,13 @@ impl<R: Request> Turn<'_, '_, R> {
             .and_then(|index| u8::try_from(index).ok())
             .map_or(Audience::Everyone, Audience::Rule);
         let anonymous_cookie = &self.plan.cookie().name;
-        let identity = definition
-            .identity
-            .iter()
-            .zip(0_u8..)
-            .find_map(|(source, index)| {
-                Some((
-                    index,
-                    self.split
-                        .seed
-                        .bucket(&source.value(self.seen, anonymous_cookie)?),
-                ))
-            });
+        let mut sources = definition.identity.iter().zip(0_u8..);
+        let identity = self.seen.at_any_price(|| {
+            sources.find_map(|(source, index)| {
+                let value = source.value(self.seen, anonymous_cookie)?;
+                Some((index, self.split.seed.bucket(&value)))
+            })
+        });
         match identity {
             Some((index, bucket)) => Decision {
                 variant: Some(allocation.variant(bucket)),
@@ -360,24 +360,26 @@ impl<R: Request> Turn<'_, '_, R> {
             && *self
                 .newcomer
                 .may_be_issued
-                .get_or_init(|| may_carry_cookie(self.seen))
+                .get_or_init(|| may_carry_cookie(self.seen.request))
     }
 }
 
 /// Whether the response to this request may set a cookie: no CORS preflight (whose response sets
 /// none), no gRPC (whose clients keep none), no sub-resource fetch (many at once would race for
 /// different identities).
-fn may_carry_cookie<R: Request>(seen: &Seen<'_, R>) -> bool {
+fn may_carry_cookie<R: Request>(request: &R) -> bool {
     let is_fetch = || {
-        seen.header("sec-fetch-mode")
+        request
+            .header("sec-fetch-mode")
             .is_some_and(|mode| mode.as_ref() != b"navigate")
     };
     let is_preflight = || {
-        seen.header(":method").as_deref() == Some(b"OPTIONS")
-            && seen.header("access-control-request-method").is_some()
+        request.header(":method").as_deref() == Some(b"OPTIONS")
+            && request.header("access-control-request-method").is_some()
     };
     let is_grpc = || {
-        seen.header("content-type")
+        request
+            .header("content-type")
             .is_some_and(|kind| kind.starts_with(b"application/grpc"))
     };
     !is_fetch() && !is_preflight() && !is_grpc()

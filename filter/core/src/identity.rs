@@ -25,21 +25,24 @@ pub enum Source {
 }
 
 impl Source {
-    /// The identity in a request; an empty value is none.
-    pub fn value<'a, R: Request>(
-        &self,
-        seen: &'a Seen<'_, R>,
+    /// The identity in a request; an empty value is none, and so is one that is longer than
+    /// [`crate::request::MAX_VALUE_BYTES`].
+    pub fn value<'a, 'r, R: Request>(
+        &'r self,
+        seen: &'a Seen<'r, R>,
         anonymous_cookie: &str,
     ) -> Option<Bytes<'a>> {
         let value = match self {
-            Self::Cookie(name) => seen.cookie(name.as_bytes()).map(Cow::Borrowed),
+            Self::Cookie(name) => seen.cookie(name.as_bytes()),
             Self::Header(name) => seen.header(name),
-            Self::Query(name) => seen.query(name.as_bytes()).map(Cow::Borrowed),
-            Self::Claim(name) => seen.request.claim(name),
-            Self::Address => seen.request.source_address().map(without_port),
-            Self::Anonymous => seen.cookie(anonymous_cookie.as_bytes()).map(Cow::Borrowed),
+            Self::Query(name) => seen.query(name.as_bytes()),
+            Self::Claim(name) => seen.claim(name),
+            Self::Anonymous => seen.cookie(anonymous_cookie.as_bytes()),
+            Self::Address => return seen.request.source_address().map(without_port),
         };
-        value.filter(|value| !value.is_empty())
+        value
+            .filter(|value| !value.is_empty() && seen.is_short_enough(value))
+            .map(Cow::Borrowed)
     }
 
     /// What kind of source it is, as in metric labels and `explain`.
@@ -87,16 +90,12 @@ pub struct NewIdentity([u8; NEW_IDENTITY_CHARS]);
 impl NewIdentity {
     /// The identity of these random bits.
     pub fn of(random: [u8; 16]) -> Self {
-        let bits = u128::from_be_bytes(random);
-        Self(std::array::from_fn(|index| {
-            // 21 characters of 6 bits and a last one of 2 bits, padded with zeros on the right.
-            let shift = 122_i32 - 6 * index as i32;
-            let six = if shift >= 0 {
-                bits >> shift
-            } else {
-                bits << -shift
-            } & 63;
-            base64url(six as u8)
+        // 21 characters of 6 bits and a last one of 2 bits, padded with zeros on the right.
+        let mut bits = u128::from_be_bytes(random);
+        Self(std::array::from_fn(|_| {
+            let six = (bits >> 122) as u8;
+            bits <<= 6;
+            base64url(six)
         }))
     }
 

@@ -32,6 +32,7 @@ pub mod identity;
 pub mod index;
 pub mod lifecycle;
 pub mod matching;
+pub mod pairs;
 pub mod pattern;
 pub mod plan;
 pub mod problem;

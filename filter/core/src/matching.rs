@@ -1,11 +1,10 @@
 //! What applies: whether a value, a condition, a rule or a path matches.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::pattern::Expression;
-use crate::request::{Bytes, Request, Seen};
+use crate::request::{Request, Seen};
 
 /// How a value is compared.
 #[derive(Clone, Debug)]
@@ -18,7 +17,7 @@ pub enum Matcher {
     Suffix(Box<str>),
     /// An expression for the whole value.
     Regex(Arc<Expression>),
-    /// One of several whole values.
+    /// One of several whole values, in byte order.
     OneOf(Box<[Box<str>]>),
     /// Whether there is a value at all.
     Present(bool),
@@ -36,8 +35,29 @@ impl Matcher {
             Self::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
             Self::Suffix(suffix) => value.ends_with(suffix.as_bytes()),
             Self::Regex(expression) => expression.is_match(value),
-            Self::OneOf(values) => values.iter().any(|one| value == one.as_bytes()),
+            Self::OneOf(values) => values
+                .binary_search_by(|one| one.as_bytes().cmp(value))
+                .is_ok(),
             Self::Present(present) => *present,
+        }
+    }
+
+    /// As [`Matcher::holds`], for a value of a request, whose allowance it takes from.
+    pub fn holds_for<R: Request>(&self, value: Option<&[u8]>, seen: &Seen<'_, R>) -> bool {
+        match (self, value) {
+            (_, None) => self.holds(None),
+            (Self::Regex(expression), Some(value)) => seen.is_match(expression, value),
+            _ => seen.affords(self.steps()) && self.holds(value),
+        }
+    }
+
+    /// What a comparison costs, in steps of a request's allowance.
+    fn steps(&self) -> usize {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => 16 + text.len() / 8,
+            // A binary search, through fewer than 2^16 values.
+            Self::OneOf(_) => 16 * 16,
+            Self::Regex(_) | Self::Present(_) => 16,
         }
     }
 }
@@ -70,12 +90,12 @@ pub enum Subject {
 
 impl Subject {
     /// Its value in a request.
-    pub fn value<'a, R: Request>(&self, seen: &'a Seen<'_, R>) -> Option<Bytes<'a>> {
+    pub fn value<'a, 'r, R: Request>(&'r self, seen: &'a Seen<'r, R>) -> Option<&'a [u8]> {
         match self {
-            Self::Cookie(name) => seen.cookie(name.as_bytes()).map(Cow::Borrowed),
+            Self::Cookie(name) => seen.cookie(name.as_bytes()),
             Self::Header(name) => seen.header(name),
-            Self::Query(name) => seen.query(name.as_bytes()).map(Cow::Borrowed),
-            Self::Claim(name) => seen.request.claim(name),
+            Self::Query(name) => seen.query(name.as_bytes()),
+            Self::Claim(name) => seen.claim(name),
         }
     }
 }
@@ -102,8 +122,8 @@ pub struct Condition {
 
 impl Condition {
     /// Whether it holds for a request.
-    pub fn holds<R: Request>(&self, seen: &Seen<'_, R>) -> bool {
-        self.matcher.holds(self.subject.value(seen).as_deref())
+    pub fn holds<'r, R: Request>(&'r self, seen: &Seen<'r, R>) -> bool {
+        self.matcher.holds_for(self.subject.value(seen), seen)
     }
 }
 
@@ -118,7 +138,7 @@ pub struct Rule {
 
 impl Rule {
     /// Whether some alternative holds as a whole.
-    pub fn matches<R: Request>(&self, seen: &Seen<'_, R>) -> bool {
+    pub fn matches<'r, R: Request>(&'r self, seen: &Seen<'r, R>) -> bool {
         self.alternatives
             .iter()
             .any(|alternative| alternative.iter().all(|condition| condition.holds(seen)))
@@ -129,7 +149,7 @@ impl Rule {
 pub fn on_path<R: Request>(paths: &[Matcher], seen: &Seen<'_, R>) -> bool {
     paths.is_empty() || {
         let path = seen.path_without_query();
-        paths.iter().any(|matcher| matcher.holds(path))
+        paths.iter().any(|matcher| matcher.holds_for(path, seen))
     }
 }
 

@@ -65,6 +65,11 @@ impl Expression {
         }
     }
 
+    /// What matching a value costs, in steps of a request's allowance.
+    pub(crate) const fn steps(value: &[u8]) -> usize {
+        32 + 3 * value.len()
+    }
+
     /// The expression as it was written.
     pub fn text(&self) -> &str {
         &self.text

@@ -57,13 +57,10 @@ impl Scanner {
                     None => return false,
                 },
                 Step::Run { set, min, max } => {
-                    let mut length = 0;
-                    while let Some(byte) = rest.get(length)
-                        && length < *max as usize
-                        && set.contains(*byte)
-                    {
-                        length += 1;
-                    }
+                    let most = rest.len().min(*max as usize);
+                    let run = rest.get(..most).unwrap_or_default();
+                    let end = run.iter().position(|&byte| !set.contains(byte));
+                    let length = end.unwrap_or(most);
                     if length < *min as usize {
                         return false;
                     }

@@ -51,6 +51,11 @@ pub enum Count {
         /// The first digit of the status.
         class: u8,
     },
+    /// Requests of which something was absent only because it lies beyond a limit.
+    Cut {
+        /// The split.
+        split: SplitIndex,
+    },
 }
 
 /// One word: derived, it would be five writes, of which each costs a loop, twice a request and
@@ -100,6 +105,7 @@ impl Hash for Count {
                 3,
                 u32::from(variant.number()) << 8 | u32::from(class),
             ),
+            Self::Cut { split } => (split, 4, 0),
         };
         // 9 + 8 bits of the rest below 3 of the kind; the split makes the difference between most.
         state.write_u32(u32::from(split.number()) << 20 ^ kind << 17 ^ rest);
@@ -172,6 +178,10 @@ impl Count {
                 ];
                 ("responses_total", labels)
             }
+            Self::Cut { split } => (
+                "cut_total",
+                vec![("split", definition(split)?.name.as_ref())],
+            ),
         })
     }
 }
@@ -192,6 +202,9 @@ impl Tally {
         let Decision {
             split, audience, ..
         } = *decision;
+        if decision.is_cut {
+            self.increment(Count::Cut { split });
+        }
         let Some(variant) = decision.variant else {
             return;
         };

@@ -128,7 +128,10 @@ impl Reader<'_> {
         matchers.extend(prefix.as_deref().map(|text| Matcher::Prefix(text.into())));
         matchers.extend(suffix.as_deref().map(|text| Matcher::Suffix(text.into())));
         matchers.extend(one_of.as_ref().map(|values| {
-            Matcher::OneOf(values.iter().map(|value| value.as_str().into()).collect())
+            let mut values: Vec<Box<str>> =
+                values.iter().map(|value| value.as_str().into()).collect();
+            values.sort_unstable();
+            Matcher::OneOf(values.into_boxed_slice())
         }));
         matchers.extend(present.map(Matcher::Present));
         let number = matchers.len() + usize::from(regex.is_some());
