@@ -31,7 +31,7 @@ demo: wasm envoy ## a minute of real traffic: 2,000 users, a ramp, an abort, and
 	$(TARGET)/release/demo
 
 .PHONY: test
-test: test-core test-e2e ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
+test: test-core test-e2e test-module ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
 	@echo "every test passed"
 
 .PHONY: test-core
@@ -114,6 +114,18 @@ wasm: toolchain $(WASM_OPT) ## build the filter's module and print its size
 	$(call link,sluice-filter,$(WASM),$(FILTER_EXPORTS))
 	@printf '%s: %s bytes, %s gzipped\n' $(WASM) "$$(stat -c %s $(WASM))" "$$(gzip -9 -c $(WASM) | wc -c)"
 
+# Built once more from a copy of the sources elsewhere, with nothing built before.
+AGAIN := $(TARGET)/again
+
+.PHONY: test-module
+test-module: wasm ## the module is the same bytes wherever and whenever it is built
+	@rm -rf $(AGAIN) && mkdir -p $(AGAIN)/sources/target
+	@git ls-files -z | tar -c --null -T - | tar -x -C $(AGAIN)/sources
+	@ln -s $(TOOLS) $(AGAIN)/sources/target/tools
+	$(MAKE) -s -C $(AGAIN)/sources wasm CARGO_TARGET_DIR=$(AGAIN)/sources/target
+	cmp $(WASM) $(AGAIN)/sources/target/wasm/sluice.wasm
+	@rm -rf $(AGAIN)
+
 BASELINE := $(TARGET)/wasm/baseline.wasm
 
 .PHONY: bench
@@ -134,10 +146,13 @@ manifests: ## render wasmplugin/ again; `make test` fails while it differs
 	GOLDEN=1 cargo test -q --locked -p sluice --test manifests
 
 FUZZ_SECONDS ?= 60
+# What a target may hold with its corpus; what one configuration may, it counts itself.
+FUZZ_MEGABYTES ?= 1024
 
 .PHONY: fuzz
 fuzz: $(CARGO_FUZZ) ## fuzz the config reader, the value parsers and decide(), FUZZ_SECONDS each
 	cargo run -q --locked -p sluice-e2e --bin fuzz-seeds
 	for target in config values decide; do \
 	  (cd filter/core && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none --target-dir $(TARGET)/fuzz $$target -- \
-	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1); done
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1 \
+	    -rss_limit_mb=$(FUZZ_MEGABYTES) -malloc_limit_mb=48); done

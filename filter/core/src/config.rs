@@ -7,6 +7,7 @@
 
 mod cookie;
 mod salvage;
+mod size;
 mod split;
 pub mod weights;
 
@@ -16,7 +17,7 @@ pub use cookie::{Cookie, SameSite};
 pub use split::{Anonymous, Match, NamelessSource, Override, Rule, Source, Split, StringMatch};
 
 use crate::decode::kind_of;
-use crate::problem::{Accepted, Problem};
+use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 use crate::revision::without_nulls;
 use salvage::Unread;
 
@@ -25,6 +26,10 @@ pub const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 
 /// The most splits one document may have; see docs/limits.md.
 pub const MAX_SPLITS: usize = 1_000;
+
+/// The most values a document may have: its lists and maps, and what stands in them. Chosen: four
+/// times what a thousand usual splits have; each may take some hundred bytes while it is read.
+pub const MAX_DOCUMENT_VALUES: usize = 64 * 1024;
 
 const TOP_LEVEL_FIELDS: &str = "version, splits, weights, draws, cookie, responseMetrics";
 
@@ -80,17 +85,18 @@ impl Document {
                 Accepted::rule(format!("at most {MAX_DOCUMENT_BYTES} bytes")),
             ));
         }
-        let error = match serde_json::from_slice(json) {
-            Ok(value) => return Self::from_value(value),
-            Err(error) => error,
+        let within_limit = check_values(size::of_json(json));
+        let refused = match within_limit.map(|()| serde_json::from_slice(json)) {
+            Ok(Ok(value)) => return Self::of_fields(value, Vec::new()),
+            Ok(Err(error)) => {
+                let accepted = Accepted::value("a JSON object");
+                unreadable("document", error.to_string(), accepted)
+            }
+            Err(too_large) => too_large,
         };
         match salvage::fields(json) {
             Some((fields, unread)) => Self::of_fields(Value::Object(fields), unread),
-            None => Err(unreadable(
-                "document",
-                error.to_string(),
-                Accepted::value("a JSON object"),
-            )),
+            None => Err(refused),
         }
     }
 
@@ -98,8 +104,15 @@ impl Document {
     ///
     /// # Errors
     /// As [`Document::read`], but for the length.
-    pub fn from_value(value: Value) -> Result<Self, Unreadable> {
-        Self::of_fields(value, Vec::new())
+    pub fn from_value(mut value: Value) -> Result<Self, Unreadable> {
+        let mut unread = Vec::new();
+        if let (Err(_), Some(fields)) =
+            (check_values(size::of_value(&value)), value.as_object_mut())
+        {
+            salvage::take_large_entries(fields, &mut unread);
+            check_values(size::of_value(&value))?;
+        }
+        Self::of_fields(value, unread)
     }
 
     fn of_fields(document: Value, mut unread: Vec<Unread>) -> Result<Self, Unreadable> {
@@ -165,7 +178,7 @@ impl Document {
     /// What is ignored: top-level fields that this version does not know, and entries that cannot
     /// be read.
     pub fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        let unknown = self.unknown_fields.iter().map(|field| {
+        let unknown = self.unknown_fields.iter().take(MAX_PROBLEMS).map(|field| {
             Problem::new(
                 field.as_str(),
                 "unknown field, ignored",
@@ -178,6 +191,15 @@ impl Document {
 
 fn unreadable(path: &str, found: String, accepted: Accepted) -> Unreadable {
     Unreadable(Problem::new(path, found, accepted))
+}
+
+fn check_values(number: usize) -> Result<(), Unreadable> {
+    if number <= MAX_DOCUMENT_VALUES {
+        return Ok(());
+    }
+    let found = format!("{number} values");
+    let most = Accepted::rule(format!("at most {MAX_DOCUMENT_VALUES}"));
+    Err(unreadable("document", found, most))
 }
 
 /// The field, with null for every entry that could not be read.

@@ -10,7 +10,14 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::problem::{Accepted, Problem};
+use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
+
+/// The most items that any list of a configuration may have; most may have fewer. Chosen: as many as
+/// people keep in a list of user ids.
+pub const MAX_ITEMS: usize = 10_000;
+
+/// The longest path that is written out. Chosen: all of ours are shorter.
+const LONGEST_PATH: usize = 512;
 
 /// A type that can be decoded from a JSON value.
 pub trait Decode: Sized {
@@ -36,6 +43,30 @@ pub fn kind_of(value: &Value) -> String {
         Value::Array(items) => format!("a list of {}", items.len()),
         Value::Object(fields) => format!("a map of {}", fields.len()),
     }
+}
+
+/// The path of what stands at `name` below `path`.
+pub(crate) fn below(path: &str, name: &str) -> String {
+    let mut longer = path.to_owned();
+    if path.len() + name.len() < LONGEST_PATH {
+        longer.extend([".", name]);
+    } else if path.len() < LONGEST_PATH {
+        longer.extend([".", name.get(..64).unwrap_or_default(), "…"]);
+    }
+    longer
+}
+
+/// The value; a problem when it is something else.
+fn read<T: Decode>(
+    path: &str,
+    value: &Value,
+    read: Option<T>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    if read.is_none() {
+        problems.push(mismatch(path, value, T::accepted()));
+    }
+    read
 }
 
 /// The problem of `value` being something else than what is accepted.
@@ -67,11 +98,7 @@ impl Decode for bool {
     }
 
     fn decode(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
-        let decoded = value.as_bool();
-        if decoded.is_none() {
-            problems.push(mismatch(path, value, Self::accepted()));
-        }
-        decoded
+        read(path, value, value.as_bool(), problems)
     }
 }
 
@@ -81,11 +108,7 @@ impl Decode for f64 {
     }
 
     fn decode(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
-        let decoded = value.as_f64();
-        if decoded.is_none() {
-            problems.push(mismatch(path, value, Self::accepted()));
-        }
-        decoded
+        read(path, value, value.as_f64(), problems)
     }
 }
 
@@ -109,8 +132,19 @@ impl<T: Decode> Decode for Vec<T> {
             problems.push(mismatch(path, value, Self::accepted()));
             return None;
         };
-        let decode = |(index, item)| T::decode(&format!("{path}[{index}]"), item, problems);
-        Some(items.iter().enumerate().filter_map(decode).collect())
+        if items.len() > MAX_ITEMS {
+            let most = Accepted::rule(format!("at most {MAX_ITEMS}"));
+            problems.push(Problem::new(path, kind_of(value), most));
+            return None;
+        }
+        let mut decoded = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            if problems.len() >= MAX_PROBLEMS {
+                break;
+            }
+            decoded.extend(T::decode(&format!("{path}[{index}]"), item, problems));
+        }
+        Some(decoded)
     }
 }
 
@@ -124,11 +158,15 @@ impl<T: Decode> Decode for Named<T> {
             problems.push(mismatch(path, value, Self::accepted()));
             return None;
         };
-        let decode = |(name, value): (&String, &Value)| {
-            let value = T::decode(&format!("{path}.{name}"), value, problems)?;
-            Some((name.clone(), value))
-        };
-        Some(Self(fields.iter().filter_map(decode).collect()))
+        let mut decoded = Vec::new();
+        for (name, value) in fields {
+            if problems.len() >= MAX_PROBLEMS {
+                break;
+            }
+            let value = T::decode(&below(path, name), value, problems);
+            decoded.extend(value.map(|value| (name.clone(), value)));
+        }
+        Some(Self(decoded))
     }
 }
 
@@ -208,7 +246,7 @@ impl<'v, 'p> Fields<'v, 'p> {
     pub(crate) fn take<T: Decode>(&mut self, name: &'static str, target: &mut T) {
         self.known.push(name);
         if let Some(value) = self.fields.and_then(|fields| fields.get(name))
-            && let Some(decoded) = T::decode(&format!("{}.{name}", self.path), value, self.problems)
+            && let Some(decoded) = T::decode(&below(self.path, name), value, self.problems)
         {
             *target = decoded;
         }
@@ -218,8 +256,11 @@ impl<'v, 'p> Fields<'v, 'p> {
     pub(crate) fn end(self) {
         let names = self.fields.into_iter().flat_map(Map::keys);
         for name in names.filter(|name| !self.known.contains(&name.as_str())) {
+            if self.problems.len() >= MAX_PROBLEMS {
+                break;
+            }
             self.problems.push(Problem::new(
-                format!("{}.{name}", self.path),
+                below(self.path, name),
                 "unknown field",
                 Accepted::value(self.known.join(", ")),
             ));

@@ -19,13 +19,22 @@ use names::{HeaderUse, MAX_HEADER_BYTES};
 
 use crate::allocation::MAX_VARIANTS;
 use crate::config::{self, Anonymous};
-use crate::decode::Decode as _;
+use crate::decode::{Decode as _, below};
 use crate::hosts::{Hosts, MatchHost, service_names};
 use crate::identity::Source;
 use crate::index::VariantIndex;
 use crate::matching::{Matcher, Rule};
 use crate::pattern::{Patterns, Used};
 use crate::problem::{Accepted, Problem};
+
+/// The most hosts and services a split may name; see docs/limits.md.
+pub const MAX_HOSTS: usize = 64;
+
+/// The most paths a split may name; see docs/limits.md.
+const MAX_PATHS: usize = 64;
+
+/// The most sources of identity; see docs/limits.md. They are read whatever a request costs.
+const MAX_SOURCES: usize = 8;
 
 /// The most rules a split may have; see docs/limits.md.
 pub const MAX_RULES: usize = 64;
@@ -45,6 +54,8 @@ pub struct Definition {
     /// Where it applies by host. Nowhere, when neither hosts nor services can be read, or the
     /// header is one that it must not touch.
     pub hosts: Hosts,
+    /// How many hosts and services it names.
+    pub named_hosts: usize,
     /// Paths; empty is every path.
     pub paths: Box<[Matcher]>,
     /// What makes this split's draw its own.
@@ -76,7 +87,7 @@ impl Definition {
         caller_namespace: Option<&str>,
         patterns: &mut Patterns,
     ) -> Self {
-        let path = format!("splits.{name}");
+        let path = below("splits", name);
         let mut reader = Reader {
             problems: Vec::new(),
             patterns,
@@ -150,6 +161,14 @@ impl Reader<'_> {
         self.problems.push(Problem::new(path, found, accepted));
     }
 
+    /// Reports a list that is longer than it may be.
+    fn at_most(&mut self, most: usize, path: &str, number: usize) {
+        if number > most {
+            let accepted = Accepted::rule(format!("at most {most}"));
+            self.report(path, format!("{number} of them"), accepted);
+        }
+    }
+
     fn definition(
         mut self,
         name: &str,
@@ -157,7 +176,9 @@ impl Reader<'_> {
         split: config::Split,
         namespace: Option<&str>,
     ) -> Definition {
+        let named_hosts = split.hosts.len() + split.services.len();
         let hosts = self.hosts(path, &split, namespace);
+        self.at_most(MAX_PATHS, &format!("{path}.paths"), split.paths.len());
         let paths = self.matchers(&format!("{path}.paths"), &split.paths);
         let variants = self.variants(&format!("{path}.variants"), split.variants);
         let header = self.header(path, name, split.header.as_deref());
@@ -180,6 +201,7 @@ impl Reader<'_> {
             header: header.unwrap_or_else(|| default_header(name).into()),
             variants,
             hosts,
+            named_hosts: named_hosts.min(MAX_HOSTS),
             paths,
             salt,
             identity,
@@ -195,7 +217,9 @@ impl Reader<'_> {
 
     fn hosts(&mut self, path: &str, split: &config::Split, namespace: Option<&str>) -> Hosts {
         let mut all = Vec::new();
-        for (index, host) in split.hosts.iter().enumerate() {
+        let named = split.hosts.len() + split.services.len();
+        self.at_most(MAX_HOSTS, &format!("{path}.hosts"), named);
+        for (index, host) in split.hosts.iter().take(MAX_HOSTS).enumerate() {
             match MatchHost::parse(host) {
                 Ok(host) => all.push(host),
                 Err(error) => self.report(
@@ -205,7 +229,8 @@ impl Reader<'_> {
                 ),
             }
         }
-        for (index, service) in split.services.iter().enumerate() {
+        let left = MAX_HOSTS.saturating_sub(split.hosts.len());
+        for (index, service) in split.services.iter().take(left).enumerate() {
             match service_names(service, namespace) {
                 Ok(names) => all.extend(names),
                 Err(error) => self.report(
@@ -230,7 +255,7 @@ impl Reader<'_> {
                 Accepted::rule("2 to 8: the fallback, then the challengers"),
             );
         }
-        for (index, variant) in variants.iter().enumerate() {
+        for (index, variant) in variants.iter().take(MAX_VARIANTS).enumerate() {
             if !is_name(variant) {
                 self.report(
                     format!("{path}[{index}]"),
@@ -284,8 +309,9 @@ impl Reader<'_> {
     }
 
     fn identity(&mut self, path: &str, received: Vec<config::Source>) -> Box<[Source]> {
-        let mut sources = Vec::with_capacity(received.len() + 1);
-        for (index, source) in received.into_iter().enumerate() {
+        let mut sources = Vec::with_capacity(MAX_SOURCES + 1);
+        self.at_most(MAX_SOURCES, path, received.len());
+        for (index, source) in received.into_iter().take(MAX_SOURCES).enumerate() {
             if let Some(source) = self.source(&format!("{path}[{index}]"), source) {
                 if sources.contains(&source) {
                     self.report(

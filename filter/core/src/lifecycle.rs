@@ -80,7 +80,8 @@ fn report<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>, refused: Option<
     // Zero as well, so that the counter is there before the first problem.
     host.add_to_counter("problems_total", &label, 0);
     let problems = plan.map_or(&[][..], Plan::problems);
-    let number = problems.len() + usize::from(refused.is_some());
+    let found = plan.map_or(0, Plan::number_of_problems);
+    let number = found + usize::from(refused.is_some());
     if !is_news(host, plugin, revision, number, refused) {
         return;
     }
@@ -96,8 +97,8 @@ fn report<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>, refused: Option<
     for problem in problems.iter().take(MAX_LOGGED_PROBLEMS) {
         host.log(Level::Warning, &format!("sluice {plugin}: {problem}"));
     }
-    if problems.len() > MAX_LOGGED_PROBLEMS {
-        let more = problems.len() - MAX_LOGGED_PROBLEMS;
+    if found > MAX_LOGGED_PROBLEMS {
+        let more = found - MAX_LOGGED_PROBLEMS;
         host.log(
             Level::Warning,
             &format!("sluice {plugin}: {more} more problems"),

@@ -17,15 +17,22 @@ use serde_json::Value;
 use crate::allocation::Allocation;
 use crate::bucket::Seed;
 use crate::config::Document;
-use crate::decode::Decode as _;
+use crate::decode::{Decode as _, below};
 use crate::definition::Definition;
-use crate::hosts::{Claim, HostIndex, LeftOut, MAX_SPLITS_PER_HOST};
+use crate::hosts::{Claim, HostIndex, Hosts, LeftOut, MAX_SPLITS_PER_HOST};
 use crate::index::SplitIndex;
 use crate::pattern::Patterns;
-use crate::problem::{Accepted, Problem};
+use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 use crate::revision::{Revision, canonical};
 use cookie::Cookie;
 use weights::Allocations;
+
+/// The most hosts and services that all splits of a document may name together; see docs/limits.md.
+pub const MAX_ALL_HOSTS: usize = 8_000;
+
+/// The most problems of a configuration that are kept; all are counted. Chosen: more than anybody
+/// reads, and little of a VM.
+const MAX_KEPT_PROBLEMS: usize = 1_000;
 
 /// The audience of whoever matches no rule.
 pub const EVERYONE: &str = "everyone";
@@ -91,6 +98,7 @@ pub struct Plan {
     response_metrics: bool,
     revision: Revision,
     problems: Vec<Problem>,
+    number_of_problems: usize,
     compiled: HashMap<Box<str>, (String, Arc<Definition>), FnvBuildHasher>,
     patterns: Patterns,
 }
@@ -102,7 +110,8 @@ impl Plan {
         let mut patterns = previous
             .map(|plan| plan.patterns.next_configuration())
             .unwrap_or_default();
-        let mut problems: Vec<Problem> = document.problems().collect();
+        let mut problems = Problems::default();
+        problems.extend(document.problems());
         let mut splits = Vec::with_capacity(document.splits.len());
         let mut compiled =
             HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
@@ -140,7 +149,9 @@ impl Plan {
         }
         orphans("weights", &document.weights, document, &mut problems);
         orphans("draws", &document.draws, document, &mut problems);
-        let cookie = Cookie::decode(document.cookie.as_ref(), &mut problems);
+        let mut of_cookie = Vec::new();
+        let cookie = Cookie::decode(document.cookie.as_ref(), &mut of_cookie);
+        problems.extend(of_cookie);
         let hosts = index(&splits, &mut problems);
         patterns.forget_unused();
         Self {
@@ -150,7 +161,8 @@ impl Plan {
             node: node.clone(),
             response_metrics: document.response_metrics,
             revision: document.revision,
-            problems,
+            problems: problems.kept,
+            number_of_problems: problems.number,
             compiled,
             patterns,
         }
@@ -198,14 +210,37 @@ impl Plan {
         self.revision
     }
 
-    /// Everything that is wrong with the document.
+    /// What is wrong with the document; of more than a thousand mistakes, the first.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// How many mistakes the document has.
+    pub fn number_of_problems(&self) -> usize {
+        self.number_of_problems
     }
 
     /// How many distinct regular expressions are compiled.
     pub fn distinct_patterns(&self) -> usize {
         self.patterns.len()
+    }
+}
+
+/// The problems of a plan: all are counted, and so many kept.
+#[derive(Default)]
+struct Problems {
+    kept: Vec<Problem>,
+    number: usize,
+}
+
+impl Problems {
+    fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
+            self.number += 1;
+            if self.kept.len() < MAX_KEPT_PROBLEMS {
+                self.kept.push(problem);
+            }
+        }
     }
 }
 
@@ -215,13 +250,15 @@ fn split(
     definition: Arc<Definition>,
     weights: Option<&Value>,
     draw: Option<&Value>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Split {
-    let draw = draw.map(|value| decode_draw(&definition.name, value, problems));
+    let mut own = Vec::new();
+    let draw = draw.map(|value| decode_draw(&definition.name, value, &mut own));
     let allocations = match weights {
-        Some(weights) => Allocations::decode(&definition, weights, problems),
+        Some(weights) => Allocations::decode(&definition, weights, &mut own),
         None => Some(Allocations::fallback_only(&definition)),
     };
+    problems.extend(own);
     let is_served = !definition.is_broken() && draw != Some(None);
     let allocations = allocations
         .filter(|_| is_served)
@@ -254,27 +291,38 @@ fn orphans(
     field: &str,
     named: &serde_json::Map<String, Value>,
     document: &Document,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let orphaned = named
         .keys()
         .filter(|name| !document.splits.contains_key(*name));
-    problems.extend(orphaned.map(|name| {
+    let number = orphaned.clone().count();
+    problems.number += number.saturating_sub(MAX_PROBLEMS);
+    problems.extend(orphaned.take(MAX_PROBLEMS).map(|name| {
         Problem::new(
-            format!("{field}.{name}"),
+            below(field, name),
             format!("there is no split {name:?}, ignored"),
             Accepted::value(format!("one of {} splits", document.splits.len())),
         )
     }));
 }
 
-fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
+fn index(splits: &[Split], problems: &mut Problems) -> HostIndex {
+    let nowhere = Hosts::These(Box::default());
+    let mut left = MAX_ALL_HOSTS;
     let claims: Vec<Claim<'_>> = splits
         .iter()
-        .map(|split| Claim {
-            hosts: &split.definition.hosts,
-            header: &split.definition.header,
-            is_broken: split.definition.is_broken(),
+        .map(|Split { definition, .. }| {
+            let after = left.checked_sub(definition.named_hosts);
+            if after.is_none() {
+                problems.extend([too_many_hosts(definition)]);
+            }
+            left = after.unwrap_or(left);
+            Claim {
+                hosts: after.map_or(&nowhere, |_| &definition.hosts),
+                header: &definition.header,
+                is_broken: definition.is_broken(),
+            }
         })
         .collect();
     let (index, left_out) = HostIndex::build(&claims);
@@ -284,6 +332,17 @@ fn index(splits: &[Split], problems: &mut Vec<Problem>) -> HostIndex {
             .filter_map(|left| left_out_problem(splits, left)),
     );
     index
+}
+
+/// The splits before it name so many hosts that its own find no room.
+fn too_many_hosts(definition: &Definition) -> Problem {
+    Problem::new(
+        format!("splits.{}.hosts", definition.name),
+        format!("more than {MAX_ALL_HOSTS} hosts and services up to this split"),
+        Accepted::rule(format!(
+            "at most {MAX_ALL_HOSTS} in all; it applies nowhere"
+        )),
+    )
 }
 
 fn left_out_problem(splits: &[Split], left_out: &LeftOut) -> Option<Problem> {

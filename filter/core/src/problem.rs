@@ -7,6 +7,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// The most bytes of each part of a problem; what is longer is cut. Chosen: room for every name of a
+/// list that people write by hand.
+pub const MAX_PROBLEM_BYTES: usize = 1_024;
+
+/// The most problems of one part of a configuration that are looked for: of a split, of its weights.
+/// Chosen: more than anybody mends at once.
+pub const MAX_PROBLEMS: usize = 32;
+
 /// One mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -38,22 +46,34 @@ impl Problem {
         accepted: Accepted,
     ) -> Self {
         Self {
-            path: path.into(),
-            found: found.into(),
+            path: cut(path.into().into()).into_owned(),
+            found: cut(found.into()),
             accepted,
         }
     }
 }
 
+/// The beginning of a text, as much of it as a problem may hold.
+fn cut(text: Cow<'static, str>) -> Cow<'static, str> {
+    if text.len() <= MAX_PROBLEM_BYTES {
+        return text;
+    }
+    let end = (0..=MAX_PROBLEM_BYTES)
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
+    let begin = text.get(..end.unwrap_or(0)).unwrap_or_default();
+    format!("{begin}…").into()
+}
+
 impl Accepted {
     /// A value of this kind, or one of these.
     pub fn value(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::Value(what.into())
+        Self::Value(cut(what.into()))
     }
 
     /// What satisfies this rule.
     pub fn rule(rule: impl Into<Cow<'static, str>>) -> Self {
-        Self::Rule(rule.into())
+        Self::Rule(cut(rule.into()))
     }
 }
 
@@ -85,6 +105,17 @@ mod tests {
 
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_problem_is_short_whatever_stands_in_the_configuration() {
+        let long = "ä".repeat(100_000);
+        let problem = Problem::new(long.clone(), long.clone(), Accepted::value(long));
+        let part = "ä".repeat(MAX_PROBLEM_BYTES / 2) + "…";
+        assert_eq!(
+            problem.to_string(),
+            format!("{part}: {part}; accepted: {part}")
+        );
+    }
 
     #[test]
     fn a_problem_says_where_what_was_found_and_what_is_accepted() {

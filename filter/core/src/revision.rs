@@ -2,7 +2,7 @@
 //! `sluice status` can say how many proxies run which configuration.
 //!
 //! FNV-1a over canonical JSON (nulls dropped, keys in byte order, whole numbers as integers, others
-//! in shortest form, no spaces), cut to 48 bits so that a Prometheus gauge holds it exactly; see
+//! in shortest form, those of hundreds of digits with an exponent, no spaces), cut to 48 bits so that a Prometheus gauge holds it exactly; see
 //! docs/semantics.md, "The configuration".
 
 use std::fmt;
@@ -121,6 +121,9 @@ fn write_number(number: &serde_json::Number, out: &mut impl fmt::Write) -> fmt::
     let value = number.as_f64().unwrap_or(0.0);
     if value == 0.0 {
         out.write_str("0")
+    } else if !(1e-9..1e21).contains(&value.abs()) {
+        // Written out, it would have hundreds of digits; nothing of ours is so large or so small.
+        write!(out, "{value:e}")
     } else {
         write!(out, "{value}")
     }
@@ -182,6 +185,11 @@ mod tests {
                 "others in shortest form",
                 json!([0.001, 12.5, 1e-7]),
                 "[0.001,12.5,0.0000001]",
+            ),
+            (
+                "numbers of hundreds of digits with an exponent",
+                json!([1e300, -1e21, 1e-300]),
+                "[1e300,-1e21,1e-300]",
             ),
             ("strings as JSON", json!("a\"\n"), r#""a\"\n""#),
         ];

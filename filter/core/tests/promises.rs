@@ -376,7 +376,7 @@ fn expressions_match_what_they_match_in_the_regex_crate() {
         0..7,
     );
     let config = Config {
-        cases: 20_000,
+        cases: 5_000,
         rng_seed: RngSeed::Fixed(20_261_121),
         failure_persistence: None,
         ..Config::default()
@@ -408,7 +408,7 @@ fn expressions_match_what_they_match_in_the_regex_crate() {
         })
         .unwrap();
     assert!(
-        compared.get() > 100_000 && matched.get() > 10_000,
+        compared.get() > 25_000 && matched.get() > 2_500,
         "{} compared, {} matched: the test would prove little",
         compared.get(),
         matched.get()

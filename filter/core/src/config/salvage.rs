@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value};
 
+use super::{MAX_DOCUMENT_VALUES, MAX_SPLITS, size};
 use crate::problem::{Accepted, Problem};
 
 /// The fields that hold one entry a split.
@@ -14,6 +15,10 @@ const BY_SPLIT: [&str; 3] = ["splits", "weights", "draws"];
 
 /// How deep an entry may be nested: no setting has more than ten levels. See docs/limits.md.
 const MAX_DEPTH: usize = 32;
+
+/// The most values of an entry in a document that has more than [`MAX_DOCUMENT_VALUES`]: whoever has more is
+/// to blame. See docs/limits.md.
+const MAX_ENTRY_VALUES: usize = 8 * 1024;
 
 /// An entry that cannot be read.
 pub(super) struct Unread {
@@ -26,19 +31,65 @@ pub(super) struct Unread {
 }
 
 /// The fields of the object that `json` is, without the entries that cannot be read. `None`: it is
-/// no such object.
+/// no such object, or has too many values even so.
 pub(super) fn fields(json: &[u8]) -> Option<(Map<String, Value>, Vec<Unread>)> {
     let (mut fields, mut unread) = (Map::new(), Vec::new());
+    let mut left = Left {
+        is_too_large: size::of_json(json) > MAX_DOCUMENT_VALUES,
+        values: MAX_DOCUMENT_VALUES,
+    };
     for (name, value) in members(json)? {
         let name = text(name)?;
         let by_split = BY_SPLIT.into_iter().find(|field| name == *field);
         let read = match by_split.filter(|_| value.starts_with(b"{")) {
-            Some(field) => entries(field, value, &mut unread)?,
-            None => serde_json::from_slice(value).ok()?,
+            Some(field) => entries(field, value, &mut left, &mut unread)?,
+            None => {
+                left.take(size::of_json(value))?;
+                serde_json::from_slice(value).ok()?
+            }
         };
         fields.insert(name, read);
     }
     Some((fields, unread))
+}
+
+/// How many values may still be read.
+struct Left {
+    is_too_large: bool,
+    values: usize,
+}
+
+impl Left {
+    fn take(&mut self, values: usize) -> Option<()> {
+        self.values = self.values.checked_sub(values)?;
+        Some(())
+    }
+}
+
+/// Takes out the entries with too many values, of a document that has too many.
+pub(super) fn take_large_entries(fields: &mut Map<String, Value>, unread: &mut Vec<Unread>) {
+    for field in BY_SPLIT {
+        let entries = fields.get_mut(field).and_then(Value::as_object_mut);
+        for (split, value) in entries.into_iter().flatten() {
+            let values = size::of_value(value);
+            if values > MAX_ENTRY_VALUES {
+                *value = Value::Null;
+                unread.push(too_large(field, split, values));
+            }
+        }
+    }
+}
+
+fn too_large(field: &'static str, split: &str, values: usize) -> Unread {
+    Unread {
+        field,
+        split: Some(split.to_owned()),
+        problem: Problem::new(
+            format!("{field}.{split}"),
+            format!("{values} values, too many for the document, ignored"),
+            Accepted::rule(format!("at most {MAX_ENTRY_VALUES}")),
+        ),
+    }
 }
 
 /// Takes out the entries that are nested deeper than any setting, so that whoever reads the
@@ -75,10 +126,28 @@ fn is_within(value: &Value, levels: usize) -> bool {
     }
 }
 
-fn entries(field: &'static str, json: &[u8], unread: &mut Vec<Unread>) -> Option<Value> {
+fn entries(
+    field: &'static str,
+    json: &[u8],
+    left: &mut Left,
+    unread: &mut Vec<Unread>,
+) -> Option<Value> {
     let mut entries = Map::new();
+    let noted = unread.len();
     for (name, value) in members(json)? {
         let split = text(name);
+        let values = size::of_json(value);
+        // So many are enough to tell that there are too many splits, or that they name none.
+        let is_full = unread.len() - noted > MAX_SPLITS;
+        if left.is_too_large && values > MAX_ENTRY_VALUES {
+            unread.extend(
+                split
+                    .filter(|_| !is_full)
+                    .map(|split| too_large(field, &split, values)),
+            );
+            continue;
+        }
+        left.take(values)?;
         let (path, found) = match (&split, serde_json::from_slice(value)) {
             (Some(split), Ok(value)) => {
                 entries.insert(split.clone(), value);
@@ -87,6 +156,9 @@ fn entries(field: &'static str, json: &[u8], unread: &mut Vec<Unread>) -> Option
             (Some(split), Err(error)) => (format!("{field}.{split}"), error.to_string()),
             (None, _) => (field.to_owned(), "a name that is no text".to_owned()),
         };
+        if is_full {
+            continue;
+        }
         let found = format!("{found}, ignored");
         unread.push(Unread {
             field,
@@ -195,7 +267,7 @@ mod tests {
             (
                 "what no parser bears",
                 nested(200_000),
-                "weights.web: recursion limit exceeded at line 1 column 128, ignored; accepted: JSON",
+                "weights.web: 200001 values, too many for the document, ignored; at most 8192",
             ),
             (
                 "deeper than any setting",

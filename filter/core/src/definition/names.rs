@@ -4,7 +4,11 @@ use super::Reader;
 use crate::problem::Accepted;
 
 /// What names of headers (RFC 9110) and cookies (RFC 6265) are made of.
-pub(crate) const TOKEN: &str = "letters, digits and !#$%&'*+-.^_`|~";
+pub(crate) const TOKEN: &str = "1 to 256 letters, digits and !#$%&'*+-.^_`|~";
+
+/// The longest name of a header, cookie, parameter or claim that is asked for; see docs/limits.md.
+/// Chosen: far longer than those in use.
+const MAX_NAME_BYTES: usize = 256;
 
 /// Whether `text` is of the grammar of split, variant and rule names.
 pub fn is_name(text: &str) -> bool {
@@ -21,9 +25,9 @@ pub(super) fn accepted() -> Accepted {
     Accepted::value("1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")
 }
 
-/// Whether `name` is a cookie's name by RFC 6265: an HTTP token.
+/// Whether `name` is a cookie's name by RFC 6265, an HTTP token, and not too long.
 pub fn is_cookie_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_token_byte)
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_token_byte)
 }
 
 /// The longest name of a split's header; see docs/limits.md. Chosen: room for `x-sluice-` and the
@@ -138,6 +142,7 @@ impl Reader<'_> {
 
     pub(super) fn parameter_name(&mut self, path: &str, name: String) -> Box<str> {
         if name.is_empty()
+            || name.len() > MAX_NAME_BYTES
             || name
                 .bytes()
                 .any(|byte| matches!(byte, b'&' | b'=' | b'#' | 0..=32))
@@ -145,18 +150,20 @@ impl Reader<'_> {
             self.report(
                 path,
                 format!("{name:?} can never be a parameter's name"),
-                Accepted::value("text without &, =, # and spaces, as it stands in the URL"),
+                Accepted::value(
+                    "at most 256 bytes without &, =, # and spaces, as they stand in the URL",
+                ),
             );
         }
         name.into()
     }
 
     pub(super) fn claim_name(&mut self, path: &str, name: String) -> Box<str> {
-        if name.is_empty() || name.contains('\0') {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
             self.report(
                 path,
                 format!("{name:?} is not a claim's name"),
-                Accepted::value("a name without NUL"),
+                Accepted::value("1 to 256 bytes without NUL"),
             );
         }
         name.into()

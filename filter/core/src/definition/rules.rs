@@ -2,8 +2,12 @@
 
 use super::{MAX_RULES, RESERVED, Reader, is_name, names};
 use crate::config;
+use crate::decode::below;
 use crate::matching::{Condition, Matcher, Rule, Subject};
 use crate::problem::Accepted;
+
+/// The most alternatives a rule may have, and conditions an alternative; see docs/limits.md.
+const MAX_ALTERNATIVES: usize = 64;
 
 impl Reader<'_> {
     pub(super) fn rules(&mut self, path: &str, received: Vec<config::Rule>) -> Box<[Rule]> {
@@ -14,7 +18,7 @@ impl Reader<'_> {
                 Accepted::rule(format!("at most {MAX_RULES}")),
             );
         }
-        let mut rules: Vec<Rule> = Vec::with_capacity(received.len());
+        let mut rules: Vec<Rule> = Vec::with_capacity(received.len().min(MAX_RULES));
         for (index, rule) in received.into_iter().take(MAX_RULES).enumerate() {
             let path = format!("{path}[{index}]");
             let name_path = format!("{path}.name");
@@ -42,12 +46,15 @@ impl Reader<'_> {
                 let accepted = Accepted::rule("at least one");
                 self.report(format!("{path}.match"), "no alternative", accepted);
             }
+            let match_path = format!("{path}.match");
+            self.at_most(MAX_ALTERNATIVES, &match_path, rule.alternatives.len());
             let alternatives = rule
                 .alternatives
                 .into_iter()
+                .take(MAX_ALTERNATIVES)
                 .enumerate()
                 .map(|(index, alternative)| {
-                    self.alternative(&format!("{path}.match[{index}]"), alternative)
+                    self.alternative(&format!("{match_path}[{index}]"), alternative)
                 })
                 .collect();
             rules.push(Rule {
@@ -60,23 +67,31 @@ impl Reader<'_> {
 
     fn alternative(&mut self, path: &str, received: config::Match) -> Box<[Condition]> {
         let mut conditions = Vec::new();
+        let named = [
+            &received.cookies,
+            &received.headers,
+            &received.query,
+            &received.claims,
+        ];
+        let number = named.iter().map(|named| named.0.len()).sum();
+        self.at_most(MAX_ALTERNATIVES, path, number);
         for (name, comparison) in received.cookies.0 {
-            let path = format!("{path}.cookies.{name}");
+            let path = below(&below(path, "cookies"), &name);
             let subject = Subject::Cookie(self.cookie_name(&path, name));
             conditions.extend(self.condition(&path, subject, &comparison));
         }
         for (name, comparison) in received.headers.0 {
-            let path = format!("{path}.headers.{name}");
+            let path = below(&below(path, "headers"), &name);
             let subject = Subject::Header(self.header_name(&path, &name));
             conditions.extend(self.condition(&path, subject, &comparison));
         }
         for (name, comparison) in received.query.0 {
-            let path = format!("{path}.query.{name}");
+            let path = below(&below(path, "query"), &name);
             let subject = Subject::Query(self.parameter_name(&path, name));
             conditions.extend(self.condition(&path, subject, &comparison));
         }
         for (name, comparison) in received.claims.0 {
-            let path = format!("{path}.claims.{name}");
+            let path = below(&below(path, "claims"), &name);
             let subject = Subject::Claim(self.claim_name(&path, name));
             conditions.extend(self.condition(&path, subject, &comparison));
         }

@@ -104,12 +104,12 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
         (
             "a pseudo header",
             json!({"header": ":path"}),
-            "splits.web.header: \":path\" is not a header name; accepted: letters, digits and !#$%&'*+-.^_`|~",
+            "splits.web.header: \":path\" is not a header name; accepted: 1 to 256 letters, digits and !#$%&'*+-.^_`|~",
         ),
         (
             "no header's name",
             json!({"header": "a b"}),
-            "splits.web.header: \"a b\" is not a header name; accepted: letters, digits and !#$%&'*+-.^_`|~",
+            "splits.web.header: \"a b\" is not a header name; accepted: 1 to 256 letters, digits and !#$%&'*+-.^_`|~",
         ),
         (
             "NUL in the salt",
@@ -174,7 +174,7 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
         (
             "no cookie's name",
             matching(json!({"cookies": {"a;b": {"exact": "1"}}})),
-            "splits.web.rules[0].match[0].cookies.a;b: \"a;b\" is not a cookie name; accepted: letters, digits and !#$%&'*+-.^_`|~",
+            "splits.web.rules[0].match[0].cookies.a;b: \"a;b\" is not a cookie name; accepted: 1 to 256 letters, digits and !#$%&'*+-.^_`|~",
         ),
     ];
     for (label, split, expected) in cases {

@@ -142,7 +142,7 @@ fn the_cookie_s_attributes_must_agree() {
         (
             "a name",
             json!({"name": "a b"}),
-            "cookie.name: \"a b\" is not a cookie name; accepted: letters, digits and !#$%&'*+-.^_`|~",
+            "cookie.name: \"a b\" is not a cookie name; accepted: 1 to 256 letters, digits and !#$%&'*+-.^_`|~",
         ),
         (
             "an age",

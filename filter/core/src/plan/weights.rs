@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::EVERYONE;
 use crate::allocation::{Allocation, Percent};
 use crate::config::weights::Weights;
-use crate::decode::Named;
+use crate::decode::{Named, below};
 use crate::definition::Definition;
 use crate::index::VariantIndex;
-use crate::problem::{Accepted, Problem};
+use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 
 /// Who gets what of a split, for each of its audiences.
 #[derive(Clone, Debug)]
@@ -47,7 +47,10 @@ impl Allocations {
         problems.extend(weights.mismatches);
         let mut allocations = Self::fallback_only(definition);
         for (audience, by_challenger) in weights.by_audience.0 {
-            let path = format!("weights.{}.{audience}", definition.name);
+            if problems.len() >= MAX_PROBLEMS {
+                return None;
+            }
+            let path = below(&below("weights", &definition.name), &audience);
             let Some(allocation) = allocations.named(definition, &audience) else {
                 // The rules of a broken split may not have been read: then nothing is known to be
                 // an orphan.
@@ -109,7 +112,10 @@ fn shares(
     let mut is_good = true;
     let mut sum = 0;
     for (challenger, share) in by_challenger.0 {
-        let path = format!("{path}.{challenger}");
+        if problems.len() >= MAX_PROBLEMS {
+            return None;
+        }
+        let path = below(path, &challenger);
         match (definition.variant(challenger.as_bytes()), share) {
             (Some(VariantIndex::FALLBACK), _) => {
                 problems.push(Problem::new(
