@@ -4,6 +4,7 @@
 //! Which kind it is, is found by looking at both; a cluster may know only one of them.
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
@@ -104,6 +105,11 @@ impl LivePlugin {
             source: self.plugin.source.clone(),
             value,
         })
+    }
+
+    /// When it was last changed, its status aside, by the API server's clock and to the second.
+    pub fn last_change(&self) -> Option<Timestamp> {
+        managed_fields::last_change(&self.object.metadata)
     }
 
     /// `a/sluice`.

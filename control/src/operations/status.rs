@@ -2,10 +2,11 @@
 //! got.
 //!
 //! [`directory`] asks the Envoy of a running `sluice dev`, [`cluster`] the API server and
-//! Prometheus; [`proxies`] and [`pushes`] judge what the latter said, [`measured`] sets shares
-//! beside weights. All of it is data; tables, sentences and how often one looks are the command's.
+//! Prometheus; [`proxies`], [`delivery`] and [`pushes`] judge what the latter said, [`measured`] sets
+//! shares beside weights. All of it is data; tables, sentences and how often one looks are the command's.
 
 pub mod cluster;
+pub mod delivery;
 pub mod directory;
 pub mod measured;
 pub mod proxies;

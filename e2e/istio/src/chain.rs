@@ -5,6 +5,7 @@
 //! (`proxy`).
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::command::{Said, Tool};
 use crate::kubernetes::Kubernetes;
@@ -32,6 +33,7 @@ pub struct Chain {
     prometheus: Option<Process>,
     registry: Process,
     istiod: Process,
+    istiod_settings: istiod::Settings,
     api_server: Process,
     _etcd: Process,
     folder: tempfile::TempDir,
@@ -55,7 +57,7 @@ impl Chain {
         let said_without_istio = sluice.run_beside("get -n a").await;
         let kubernetes = api_server::administrator();
         install_istio(&tools, &kubernetes).await;
-        let istiod = istiod::start(&tools, path, &kubernetes).await;
+        let istiod = istiod::start(&tools, path, &kubernetes, &[]).await;
         Self {
             kubectl: Tool::new(tools.go.join("kubectl"), &kubeconfig),
             kubernetes,
@@ -64,6 +66,7 @@ impl Chain {
             prometheus: None,
             registry,
             istiod,
+            istiod_settings: &[],
             api_server,
             _etcd: etcd,
             tools,
@@ -94,8 +97,8 @@ impl Chain {
         if self.registry.has_ended() {
             self.registry = registry::start(tools, folder).await;
         }
-        if self.istiod.has_ended() {
-            self.istiod = istiod::start(tools, folder, &self.kubernetes).await;
+        if self.istiod.has_ended() || !self.istiod_settings.is_empty() {
+            self.restart_istiod(&[]).await;
         }
     }
 
@@ -112,6 +115,19 @@ impl Chain {
     /// Ends istiod.
     pub fn stop_istiod(&mut self) {
         self.istiod.stop();
+    }
+
+    /// Ends istiod, if it runs, and starts it with other settings.
+    pub async fn restart_istiod(&mut self, settings: istiod::Settings) {
+        self.istiod.stop();
+        let (tools, folder) = (&self.tools, self.folder.path());
+        self.istiod = istiod::start(tools, folder, &self.kubernetes, settings).await;
+        self.istiod_settings = settings;
+    }
+
+    /// How much CPU time istiod has used since it was started.
+    pub fn istiod_cpu(&self) -> Duration {
+        self.istiod.cpu()
     }
 
     /// Starts another registry that asks for a login: user `ann`, password `secret`.

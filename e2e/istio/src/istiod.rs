@@ -1,4 +1,5 @@
-//! istiod, with its debounce as it is, and the webhook by which it validates Istio's resources.
+//! istiod, with its debounce as it is or as a test sets it, and the webhook by which it validates
+//! Istio's resources.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,9 +25,17 @@ const ARGUMENTS: &str = "discovery --registries Kubernetes --clusterID Kubernete
 /// kube-proxy.
 const WEBHOOK_ADDRESS: &str = "127.10.0.5:443";
 
+/// Settings of its own environment, such as `PILOT_DEBOUNCE_MAX`; none: as Istio ships it.
+pub type Settings = &'static [(&'static str, &'static str)];
+
 /// Starts it and waits until it is ready, its root certificate is published, and its webhook is in
 /// force.
-pub(crate) async fn start(tools: &Tools, folder: &Path, kubernetes: &Kubernetes) -> Process {
+pub(crate) async fn start(
+    tools: &Tools,
+    folder: &Path,
+    kubernetes: &Kubernetes,
+    settings: Settings,
+) -> Process {
     std::fs::write(folder.join("mesh.yaml"), MESH).unwrap();
     let mut command = Command::new(tools.go.join("pilot-discovery"));
     command
@@ -48,7 +57,8 @@ pub(crate) async fn start(tools: &Tools, folder: &Path, kubernetes: &Kubernetes)
         .env("POD_NAME", "istiod-0")
         .env("POD_NAMESPACE", "istio-system")
         .env("AUDIENCE", "istio-ca")
-        .env("TOKEN_ISSUER", ISSUER);
+        .env("TOKEN_ISSUER", ISSUER)
+        .envs(settings.iter().copied());
     let mut istiod = Process::start("istiod", folder, &mut command);
     let ready = "127.0.0.1:18080".parse().unwrap();
     istiod

@@ -4,7 +4,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
@@ -122,6 +122,15 @@ impl Kubernetes {
             ..DeleteParams::default()
         };
         let _ = self.of(kind, namespace).delete(name, &parameters).await;
+    }
+
+    /// Deletes every object of a kind in a namespace, at once.
+    pub async fn delete_all(&self, kind: &str, namespace: &str) {
+        let (parameters, all) = (DeleteParams::default(), ListParams::default());
+        self.of(kind, namespace)
+            .delete_collection(&parameters, &all)
+            .await
+            .unwrap();
     }
 
     /// A token of a service account.

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use sluice_e2e::wait::until;
 
+/// Linux counts in hundredths of a second on every architecture that Istio has (USER_HZ, times(2)).
+const MILLISECONDS_A_TICK: u64 = 10;
+
 /// A running process; dropping it ends it by its process id.
 #[derive(Debug)]
 pub struct Process {
@@ -59,6 +62,19 @@ impl Process {
             Err(format!("{} logged\n{}", self.name, self.tail()))
         })
         .await;
+    }
+
+    /// The CPU time that it has used (`utime` and `stime` of proc(5)), all its threads together.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // A program's name may hold spaces; it ends with the last parenthesis.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum();
+        Duration::from_millis(ticks * MILLISECONDS_A_TICK)
     }
 
     /// Whether it has ended, by itself or because it was told to.

@@ -112,16 +112,21 @@ fn convergence(status: &PluginStatus) -> String {
         |selected| selected.to_string(),
     );
     let revision = &status.wanted_revision;
-    match status.converged {
-        Some(converged) => format!("{converged} of {selected} proxies at revision {revision}"),
-        None => format!("unknown how many of {selected} proxies are at revision {revision}"),
+    match (status.converged, status.waiting_for_istiod()) {
+        (Some(converged), 0) => format!("{converged} of {selected} proxies at revision {revision}"),
+        (Some(converged), waiting) => format!(
+            "{converged} of {selected} proxies at revision {revision}, which istiod has not pushed to {waiting} yet"
+        ),
+        (None, _) => format!("unknown how many of {selected} proxies are at revision {revision}"),
     }
 }
 
 fn sentence(state: &State) -> String {
     match state {
         State::Converged => "runs the wanted revision".to_owned(),
-        State::Other { revision, .. } => format!("runs revision {revision}"),
+        State::Other {
+            revision, delivery, ..
+        } => format!("runs revision {revision}; {delivery}"),
         State::Refused => {
             "refused the configuration and kept an earlier one; its log says why".to_owned()
         }

@@ -11,6 +11,7 @@ use sluice_core::allocation::Percent;
 use sluice_core::plan::Plan;
 use sluice_core::problem::Problem;
 
+use super::delivery::Delivery;
 use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
 use super::proxies::{Scraped, State, is_of};
 use super::text;
@@ -82,6 +83,17 @@ impl PluginStatus {
             .converged
             .is_none_or(|converged| Some(converged) == self.selected);
         self.problems.is_empty() && is_converged
+    }
+
+    /// How many proxies wait for a push of istiod's.
+    pub fn waiting_for_istiod(&self) -> usize {
+        let is_waiting = |proxy: &&ProxyStatus| {
+            let State::Other { delivery, .. } = proxy.state else {
+                return false;
+            };
+            delivery == Delivery::NotPushed
+        };
+        self.proxies.iter().filter(is_waiting).count()
     }
 }
 
@@ -202,10 +214,12 @@ async fn in_force(
 ) -> anyhow::Result<(Vec<ProxyStatus>, Measured)> {
     let scraped = scraped(prometheus, live).await?;
     let measured = shares(prometheus, window, proxies).await?;
+    let changed = live.last_change();
+    let changed = changed.map(|at| at.as_second() as f64);
     let state = |proxy: &Proxy| ProxyStatus {
         namespace: proxy.namespace.clone(),
         pod: proxy.pod.clone(),
-        state: scraped.state(proxy, plan.revision()),
+        state: scraped.state(proxy, plan.revision(), changed),
     };
     Ok((proxies.iter().map(state).collect(), measured))
 }
@@ -218,12 +232,13 @@ async fn scraped(prometheus: &Prometheus, live: &LivePlugin) -> anyhow::Result<S
     let ticks = format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]");
     let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
     let up = format!("up[{LOOK_BACK}]");
-    let (revisions, valid, ticks, fetches, up) = tokio::try_join!(
+    let (revisions, valid, ticks, fetches, up, pushed) = tokio::try_join!(
         prometheus.query(&revisions),
         prometheus.query(&valid),
         prometheus.query(&ticks),
         prometheus.query(&fetches),
         prometheus.query(&up),
+        prometheus.query("envoy_listener_manager_lds_update_time"),
     )?;
     Ok(Scraped {
         revisions,
@@ -231,6 +246,7 @@ async fn scraped(prometheus: &Prometheus, live: &LivePlugin) -> anyhow::Result<S
         ticks,
         fetches,
         up,
+        pushed,
     })
 }
 

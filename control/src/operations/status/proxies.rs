@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Serialize;
 use sluice_core::revision::Revision;
 
+use super::delivery::{Delivery, Times};
 use super::text;
 use crate::cluster::pods::Proxy;
 use crate::cluster::prometheus::Series;
@@ -31,6 +32,8 @@ pub(super) struct Scraped {
     pub(super) fetches: Vec<Series>,
     /// `up`.
     pub(super) up: Vec<Series>,
+    /// `envoy_listener_manager_lds_update_time`, in milliseconds since 1970.
+    pub(super) pushed: Vec<Series>,
 }
 
 /// What a proxy does with the plugin.
@@ -45,6 +48,8 @@ pub enum State {
         revision: String,
         /// When.
         scraped_at: f64,
+        /// How far the wanted one has come.
+        delivery: Delivery,
     },
     /// It refused the configuration and kept an earlier one.
     Refused,
@@ -145,8 +150,14 @@ impl fmt::Display for Blindness {
 }
 
 impl Scraped {
-    /// What one proxy does.
-    pub(super) fn state(&self, proxy: &Proxy, wanted: Revision) -> State {
+    /// Whether any proxy runs a revision.
+    fn runs_anywhere(&self, wanted: Revision) -> bool {
+        let mut last = self.revisions.iter().filter_map(Series::last);
+        last.any(|(_, value)| value as u64 == wanted.as_gauge())
+    }
+
+    /// What one proxy does, where the plugin wants a revision since some second since 1970.
+    pub(super) fn state(&self, proxy: &Proxy, wanted: Revision, changed: Option<f64>) -> State {
         let of = |series: &[Series]| -> Vec<Series> {
             series
                 .iter()
@@ -189,10 +200,24 @@ impl Scraped {
             .max_by(|one, other| one.0.total_cmp(&other.0));
         match newest {
             Some((_, value)) if value as u64 == wanted.as_gauge() => State::Converged,
-            Some((scraped_at, value)) => State::Other {
-                revision: Revision::from_gauge(value as u64).to_string(),
-                scraped_at,
-            },
+            Some((scraped_at, value)) => {
+                let pushed = of(&self.pushed);
+                let times = Times {
+                    changed,
+                    scraped: scraped_at,
+                    pushed: pushed
+                        .iter()
+                        .filter_map(Series::last)
+                        .map(|(_, milliseconds)| milliseconds / 1_000.0)
+                        .max_by(f64::total_cmp),
+                    runs_elsewhere: self.runs_anywhere(wanted),
+                };
+                State::Other {
+                    revision: Revision::from_gauge(value as u64).to_string(),
+                    scraped_at,
+                    delivery: Delivery::of(times),
+                }
+            }
             None => State::Unknown {
                 cause: Blindness::NoRevision,
             },
@@ -299,6 +324,7 @@ mod tests {
             fetches,
             up: vec![up.clone()],
             valid: Vec::new(),
+            pushed: vec![series("p", json!({}), &[(10.0, 4_000.0)])],
         };
         let cases = [
             (
@@ -312,6 +338,7 @@ mod tests {
                 State::Other {
                     revision: "000000000008".to_owned(),
                     scraped_at: 10.0,
+                    delivery: Delivery::NotPushed,
                 },
             ),
             (
@@ -349,12 +376,16 @@ mod tests {
             pod: "p".to_owned(),
         };
         for (label, scraped, expected) in cases {
-            assert_eq!(scraped.state(&proxy, wanted), expected, "{label}");
+            assert_eq!(
+                scraped.state(&proxy, wanted, Some(7.0)),
+                expected,
+                "{label}"
+            );
         }
         let unknown = State::Unknown {
             cause: Blindness::NotScraped,
         };
-        assert_eq!(Scraped::default().state(&proxy, wanted), unknown);
+        assert_eq!(Scraped::default().state(&proxy, wanted, None), unknown);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::cluster::{PluginStatus, ProxyStatus};
+use super::delivery::Delivery;
 use super::proxies::State;
 use crate::cluster::Cluster;
 use crate::operations::refetch::refetch;
@@ -65,6 +66,11 @@ impl Pushes {
             *watched = fresh();
         }
         let is_stale = |proxy: &&ProxyStatus| match proxy.state {
+            // What istiod holds back, another change would only let it hold back for longer.
+            State::Other {
+                delivery: Delivery::NotPushed,
+                ..
+            } => false,
             State::Other { scraped_at, .. } => {
                 scraped_at - watched.wanted_since >= CONVERGES_SECONDS
             }
@@ -115,10 +121,15 @@ mod tests {
 
     #[test]
     fn a_plugin_is_pushed_again_when_a_later_scrape_shows_an_older_revision() {
-        let older = |scraped_at: f64| State::Other {
-            revision: "old".to_owned(),
-            scraped_at,
+        let of = |delivery| {
+            move |scraped_at: f64| State::Other {
+                revision: "old".to_owned(),
+                scraped_at,
+                delivery,
+            }
         };
+        let older = of(Delivery::Unknown);
+        let held_back = of(Delivery::NotPushed);
         let looks = [
             (
                 "the first look only begins to wait",
@@ -138,6 +149,7 @@ mod tests {
             ("pushed a moment ago", 150, "r1", older(149.0), false),
             ("it still does not follow", 167, "r1", older(166.0), true),
             ("a new change waits anew", 300, "r2", older(299.0), false),
+            ("istiod holds it back", 310, "r2", held_back(309.0), false),
             (
                 "what runs the wanted revision needs nothing",
                 400,

@@ -18,6 +18,7 @@ mod access;
 mod apply;
 mod between;
 mod commands;
+mod debounce;
 mod git;
 mod history;
 mod late;
@@ -62,6 +63,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
         apply::what_would_be_refused_is_all_said_before_anything_is_applied,
         apply::a_stopped_application_says_what_it_did_and_goes_on,
+        debounce::status_says_that_a_change_waits_for_istiod,
+        debounce::status_says_that_a_proxy_did_not_take_what_was_pushed,
         access::an_account_may_move_the_weights_of_its_namespace_only,
         access::an_abort_of_everything_goes_on_where_it_may_not,
         access::a_pod_uses_its_own_account,
