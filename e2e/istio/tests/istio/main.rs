@@ -60,6 +60,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::status_measures_the_shares_that_prometheus_has_seen,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
+        speed::an_abort_in_a_burst_of_other_changes,
+        speed::resources_applied_at_once_or_by_sluice,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
         apply::what_would_be_refused_is_all_said_before_anything_is_applied,
         apply::a_stopped_application_says_what_it_did_and_goes_on,

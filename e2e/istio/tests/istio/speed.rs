@@ -1,6 +1,9 @@
 //! How soon a change is everywhere, and what happens to users meanwhile. The figures are printed,
 //! not judged.
 
+mod at_once;
+mod burst;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -9,6 +12,9 @@ use sluice_e2e_istio::load::{Load, Seen};
 
 use crate::users::{WEB_A, assert_no_failures, variant};
 use crate::world::World;
+
+pub use at_once::resources_applied_at_once_or_by_sluice;
+pub use burst::an_abort_in_a_burst_of_other_changes;
 
 /// How many changes and aborts are measured.
 const TIMES: usize = 30;
