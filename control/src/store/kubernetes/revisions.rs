@@ -263,7 +263,7 @@ async fn send(
     number: i64,
     entry: &Entry,
 ) -> kube::Result<()> {
-    let mut entry = entry.clone();
+    let mut entry = verified::readable(entry.clone());
     entry.revision = number.unsigned_abs();
     let data = serde_json::to_value(&entry).map_err(kube::Error::SerdeError)?;
     let revision = ControllerRevision {

@@ -6,13 +6,19 @@
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde_json::Value;
 
 use crate::cluster::plugins::LivePlugin;
 use crate::model::plugin::API_VERSION;
+use crate::model::weights::Weight;
 use crate::store::history::Entry;
 
 /// The longest entry that is read, as JSON. Chosen: an abort of 1,000 splits takes a quarter of it.
 pub(super) const MAX_ENTRY_BYTES: usize = 512 * 1024;
+
+/// The longest thing that is remembered as it stood where a weight belongs, as JSON. Chosen: enough
+/// to tell what it was.
+const MAX_UNREADABLE_BYTES: usize = 256;
 
 /// Why a revision that has our label is not taken for a part of the history.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,10 +121,27 @@ impl Owner {
     }
 }
 
+/// An entry that can be read again: what stood where a weight belongs may be nested so deep that no
+/// reader of JSON takes it; then its beginning is remembered as a text.
+pub(super) fn readable(mut entry: Entry) -> Entry {
+    for change in &mut entry.changes {
+        for weight in [&mut change.from, &mut change.to] {
+            if let Weight::Unreadable(value) = weight {
+                let text = value.to_string();
+                if text.len() > MAX_UNREADABLE_BYTES {
+                    let beginning = &text[..text.floor_char_boundary(MAX_UNREADABLE_BYTES)];
+                    *value = Value::String(format!("{beginning}…"));
+                }
+            }
+        }
+    }
+    entry
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -221,5 +244,25 @@ mod tests {
         for (label, revision, doubt) in rows {
             assert_eq!(owner().entry(revision).unwrap_err(), doubt, "{label}");
         }
+    }
+
+    #[test]
+    fn an_entry_can_be_read_again_whatever_stood_where_a_weight_belongs() {
+        let nested = (0..150).fold(json!(5), |inside, _| json!([inside]));
+        let mut data = data();
+        data["changes"] = json!([
+            {"split": "web", "audience": "everyone", "challenger": "canary", "from": nested, "to": 0},
+            {"split": "web", "audience": "staff", "challenger": "canary", "from": "x", "to": 5},
+        ]);
+        let entry = owner().entry(revision(7, data)).unwrap();
+        let text = serde_json::to_string(&readable(entry)).unwrap();
+        let read: Entry = serde_json::from_str(&text).unwrap();
+        let changes: Vec<String> = read.changes.iter().map(ToString::to_string).collect();
+        let beginning = format!("{}5{}…", "[".repeat(150), "]".repeat(105));
+        let expected = [
+            format!("web everyone canary: \"{beginning}\" -> 0"),
+            "web staff canary: \"x\" -> 5".to_owned(),
+        ];
+        assert_eq!(changes, expected);
     }
 }
