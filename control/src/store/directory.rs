@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 
 use super::history::{self, Entry, Noted, Remembered};
 use super::{Decide, Manner, Note, Snapshot, Store, Updated, Urgency, Write, WriteError};
@@ -180,10 +181,9 @@ impl Directory {
         }
     }
 
-    fn write(&self, snapshot: &Snapshot, write: &Write) -> anyhow::Result<Vec<Note>> {
-        let former = self.managed().ok().and_then(|(_, patch)| patch);
-        let former = former.map(|patch| patch.config).unwrap_or_default();
-        let config = write.managed.written_over(&former, &write.splits);
+    /// Writes over `patch`, what the weights' file held.
+    fn write(&self, snapshot: &Snapshot, patch: &Value, write: &Write) -> anyhow::Result<Vec<Note>> {
+        let config = write.managed.written_over(patch, &write.splits);
         let patch = snapshot.plugin.patch(ObjectMeta::default(), Some(config))?;
         let folder = self.folder()?;
         folder.replace(WEIGHTS, yaml_serde::to_string(&patch)?.as_bytes())?;
@@ -220,10 +220,11 @@ impl Directory {
         }))
     }
 
-    fn read(&self) -> anyhow::Result<Snapshot> {
+    /// What is there, and what of it the weights' file holds, as it stands.
+    fn read(&self) -> anyhow::Result<(Snapshot, Value)> {
         let mut plugin = self.plugin()?;
         let (managed, patch) = self.managed()?;
-        if let Some(patch) = patch {
+        if let Some(patch) = &patch {
             if patch.kind != plugin.kind || patch.name != plugin.name {
                 bail!(
                     "{}: a patch for {} {}; accepted: one for {} {}, as {PLUGIN} has it",
@@ -234,18 +235,19 @@ impl Directory {
                     plugin.name.as_deref().unwrap_or("without a name"),
                 );
             }
-            merge(&mut plugin.config, patch.config);
+            merge(&mut plugin.config, patch.config.clone());
         }
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             plugin,
             managed,
             noted: self.noted(),
             authors: Vec::new(),
-        })
+        };
+        Ok((snapshot, config_of(patch)))
     }
 
     /// As [`Directory::read`], but whatever cannot be read is empty: an abort must work then too.
-    fn salvage(&self) -> Snapshot {
+    fn salvage(&self) -> (Snapshot, Value) {
         let nothing = || plugin::Plugin {
             source: PLUGIN.to_owned(),
             kind: plugin::Kind::Bare,
@@ -254,14 +256,16 @@ impl Directory {
             config: serde_json::json!({}),
         };
         let (managed, patch) = self.managed().unwrap_or_default();
-        let mut plugin = self.plugin().ok().or(patch).unwrap_or_else(nothing);
+        let plugin = self.plugin().ok().or_else(|| patch.clone());
+        let mut plugin = plugin.unwrap_or_else(nothing);
         merge(&mut plugin.config, managed.to_config());
-        Snapshot {
+        let snapshot = Snapshot {
             plugin,
             managed,
             noted: self.noted(),
             authors: Vec::new(),
-        }
+        };
+        (snapshot, config_of(patch))
     }
 
     /// What the history says of each change; a history that cannot be read stops nobody.
@@ -271,9 +275,14 @@ impl Directory {
     }
 }
 
+/// The configuration that a patch holds; null where there is no patch.
+fn config_of(patch: Option<Plugin>) -> Value {
+    patch.map(|patch| patch.config).unwrap_or_default()
+}
+
 impl Store for Directory {
     async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        self.read()
+        Ok(self.read()?.0)
     }
 
     async fn history(&self) -> anyhow::Result<Remembered> {
@@ -292,7 +301,7 @@ impl Store for Directory {
         if manner.urgency == Urgency::InTurn {
             // What is decided on is what was there when the command began, and not what another
             // writer leaves while this one waits.
-            let before = self.read()?;
+            let (before, _) = self.read()?;
             if decide(&before)?.is_none() {
                 return Ok(Updated {
                     before,
@@ -303,8 +312,8 @@ impl Store for Directory {
         }
         let _lock = self.lock(manner.urgency).await?;
         let mut notes = Vec::new();
-        let before = match (self.read(), manner.urgency) {
-            (Ok(snapshot), _) => snapshot,
+        let (before, patch) = match (self.read(), manner.urgency) {
+            (Ok(read), _) => read,
             (Err(_), Urgency::Now) => {
                 notes.extend(self.set_aside_unreadable_weights()?);
                 self.salvage()
@@ -313,7 +322,7 @@ impl Store for Directory {
         };
         let written = decide(&before)?;
         if let Some(write) = &written {
-            notes.extend(self.write(&before, write)?);
+            notes.extend(self.write(&before, &patch, write)?);
         }
         Ok(Updated {
             before,
