@@ -4,6 +4,7 @@
 //! Stores and operations use it; it decides nothing.
 
 pub mod authors;
+mod bounded;
 mod connection;
 mod credentials;
 pub mod managed_fields;
@@ -17,8 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use tokio::sync::OnceCell;
 
 use crate::model::redacted;
 
@@ -44,8 +48,10 @@ pub struct Address {
 pub struct Cluster {
     client: Client,
     title: Arc<str>,
-    url: String,
+    url: Arc<str>,
     namespace: Arc<str>,
+    /// Who asks, once the API server was asked.
+    caller: Arc<OnceCell<Option<String>>>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -89,8 +95,9 @@ impl Cluster {
         Ok(Self {
             client,
             title: title.into(),
-            url,
+            url: url.into(),
             namespace: namespace.into(),
+            caller: Arc::default(),
         })
     }
 
@@ -107,6 +114,18 @@ impl Cluster {
     /// The client, for requests.
     pub const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The name that the API server knows who asks by; it is asked once. `None` where it does not
+    /// say.
+    pub async fn caller(&self) -> Option<String> {
+        let asked = self.caller.get_or_init(|| async {
+            let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+            let (parameters, review) = (PostParams::default(), SelfSubjectReview::default());
+            let review = api.create(&parameters, &review).await;
+            review.ok()?.status?.user_info?.username
+        });
+        asked.await.clone()
     }
 
     /// What a failed request means, in words.
@@ -294,6 +313,21 @@ impl ClusterError {
 
 fn is_denied_by_admission(message: &str) -> bool {
     message.contains("denied request") || message.contains("denied the request")
+}
+
+/// Whether the API server understood a request and would not store what came of it: its content
+/// was refused, not its sender.
+pub fn is_refused_content(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            400 | 413 | 422 => true,
+            403 => is_denied_by_admission(&status.message),
+            // etcd takes no object beyond 1.5 MiB.
+            500 => status.message.contains("too large"),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// The HTTP status of an API server's refusal.

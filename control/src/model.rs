@@ -3,6 +3,8 @@
 
 pub mod change;
 pub mod churn;
+pub mod document;
+pub mod in_force;
 pub mod input;
 pub mod manifest;
 pub mod plugin;

@@ -79,6 +79,15 @@ pub enum OthersFields {
     TakeOver,
 }
 
+/// How much of the weights and draws a write replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The weights of its splits; the rest stays as it stands.
+    Splits,
+    /// All of them, whatever stands there: what is not in the write is gone.
+    Whole,
+}
+
 /// How a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
@@ -86,6 +95,8 @@ pub struct Manner {
     pub urgency: Urgency,
     /// Whether it takes over.
     pub others_fields: OthersFields,
+    /// How much it replaces; only what is written at once may replace everything.
+    pub extent: Extent,
 }
 
 impl Manner {
@@ -93,11 +104,18 @@ impl Manner {
     pub const NOW: Self = Self {
         urgency: Urgency::Now,
         others_fields: OthersFields::TakeOver,
+        extent: Extent::Splits,
+    };
+    /// That of an abort which must replace what stands in its way.
+    pub const REPAIR: Self = Self {
+        extent: Extent::Whole,
+        ..Self::NOW
     };
     /// Any other command's.
     pub const IN_TURN: Self = Self {
         urgency: Urgency::InTurn,
         others_fields: OthersFields::Respect,
+        extent: Extent::Splits,
     };
 }
 
@@ -108,6 +126,9 @@ pub struct Updated {
     pub before: Snapshot,
     /// What was written.
     pub written: Option<Write>,
+    /// The plugin as it was read back after a write at once, or why it could not be read; `None`
+    /// after a write that waited for its turn.
+    pub after: Option<Result<Plugin, String>>,
     /// What the user should know besides.
     pub notes: Vec<Note>,
 }
@@ -253,6 +274,18 @@ pub enum Note {
     #[error("no answer to the write ({why}), but it was made: it was read back")]
     FoundMade {
         /// What became of the connection.
+        why: String,
+    },
+    /// The plugin's annotation does not say who changed it last.
+    #[error("the change was made, but without its note on the plugin: {why}")]
+    NotNoted {
+        /// The API server's words.
+        why: String,
+    },
+    /// An abort that is not in force could not be mended.
+    #[error("what is in the way could not be replaced: {why}")]
+    NotRepaired {
+        /// Why not.
         why: String,
     },
     /// The history keeps more than it should.

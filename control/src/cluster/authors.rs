@@ -10,7 +10,7 @@ use kube::core::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::managed_fields::MANAGER;
+use super::managed_fields::{MANAGER, is_others};
 use crate::model::plugin::Kind;
 use crate::model::weights::{WeightKey, leaves};
 
@@ -39,16 +39,19 @@ pub enum Way {
 impl Author {
     /// Whether it set anything at this path of the configuration, such as `weights`, `web`.
     pub fn has(&self, path: &[&str]) -> bool {
-        let at = |fields: &Value, name: &&str| fields.get(format!("f:{name}")).cloned();
-        let found = path
-            .iter()
-            .try_fold(self.fields.clone(), |fields, name| at(&fields, name));
+        let mut path = path.iter();
+        let found = path.try_fold(&self.fields, |fields, name| fields.get(format!("f:{name}")));
         found.is_some()
     }
 
     /// Whether it is one of `sluice`'s own.
     pub fn is_ours(&self) -> bool {
         self.manager.starts_with(MANAGER)
+    }
+
+    /// Whether it is somebody else, whose fields are not taken over unasked.
+    pub fn is_another(&self) -> bool {
+        is_others(&self.manager)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which weights and draws are ours: what the API server's managedFields say (KEP-555, "fieldsV1").
 //!
-//! A leaf is ours when a manager `sluice/<split>` applied it; whoever took it over since, or set it
-//! in Git, owns it.
+//! A leaf is ours when a manager `sluice/<split>` applied it or an abort set it; whoever took it over
+//! since, or set it in Git, owns it.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};
 
@@ -13,22 +14,21 @@ use crate::model::weights::{WeightSet, leaves};
 /// What our managers' names begin with; the split's name follows.
 pub const MANAGER: &str = "sluice/";
 
+/// The manager of aborts, whatever splits they are of. A split of this name is no other's business:
+/// its changes are applied, aborts are updates, and the API server keeps the two apart.
+pub const ABORT_MANAGER: &str = "sluice/all";
+
+/// The manager that the API server makes up for what was there when it knew of no owner: before
+/// anybody applied, or after somebody emptied managedFields. It stands for nobody.
+const NOBODY: &str = "before-first-apply";
+
 /// The weights and draws in `config` that `sluice` applied.
 pub fn managed(metadata: &ObjectMeta, kind: Kind, config: &Value) -> WeightSet {
     let effective = WeightSet::of_config(config);
     let mut managed = WeightSet::default();
     for entry in metadata.managed_fields.iter().flatten() {
-        let is_ours = entry
-            .manager
-            .as_deref()
-            .is_some_and(|manager| manager.starts_with(MANAGER));
-        let Some(fields) = entry.fields_v1.as_ref().filter(|_| is_ours) else {
-            continue;
-        };
-        let fields = kind
-            .config_path()
-            .iter()
-            .try_fold(&fields.0, |fields, name| fields.get(format!("f:{name}")));
+        let is_ours = entry.manager.as_deref().is_some_and(is_ours);
+        let fields = config_fields(entry, kind).filter(|_| is_ours);
         let Some(fields) = fields else {
             continue;
         };
@@ -54,7 +54,27 @@ pub fn is_touched(metadata: &ObjectMeta) -> bool {
         .iter()
         .flatten()
         .filter_map(|entry| entry.manager.as_deref());
-    managers.any(|manager| manager.starts_with(MANAGER))
+    managers.any(is_ours)
+}
+
+/// Whether a manager is one of ours: what it owns, any change of ours takes over.
+fn is_ours(manager: &str) -> bool {
+    manager.starts_with(MANAGER)
+}
+
+/// Whether a manager is somebody else, whose fields are not taken over unasked.
+pub fn is_others(manager: &str) -> bool {
+    !is_ours(manager) && manager != NOBODY
+}
+
+/// The fields of the configuration that an entry's manager owns.
+fn config_fields(entry: &ManagedFieldsEntry, kind: Kind) -> Option<&Value> {
+    field(&entry.fields_v1.as_ref()?.0, kind.config_path())
+}
+
+fn field<'v>(fields: &'v Value, path: &[&str]) -> Option<&'v Value> {
+    path.iter()
+        .try_fold(fields, |fields, name| fields.get(format!("f:{name}")))
 }
 
 /// When the object was last changed, its status aside, to the second.
@@ -113,5 +133,11 @@ mod tests {
         let expected = "2026-11-21T10:00:07Z".parse().unwrap();
         assert_eq!(last_change(&metadata), Some(expected));
         assert_eq!(last_change(&ObjectMeta::default()), None);
+    }
+
+    #[test]
+    fn a_manager_is_another_unless_it_is_ours_or_nobody() {
+        let managers = ["sluice/web", "sluice/all", "before-first-apply", "gitops"];
+        assert_eq!(managers.map(is_others), [false, false, false, true]);
     }
 }

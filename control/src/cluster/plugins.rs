@@ -5,10 +5,11 @@
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
+use super::bounded::Objects;
 use super::{Cluster, ClusterError, code, managed_fields};
 use crate::model::input::Input;
 use crate::model::plugin::{self, Kind, Plugin};
@@ -60,12 +61,12 @@ impl LivePlugin {
     /// # Errors
     /// When it is no plugin.
     pub fn of(object: DynamicObject, kind: Kind) -> anyhow::Result<Self> {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let source = kind.title(
-            &namespace,
-            object.metadata.name.as_deref().unwrap_or_default(),
-        );
-        let value = serde_json::json!({"kind": kind.name(), "metadata": {"name": object.metadata.name, "namespace": namespace}, "spec": object.data.get("spec")});
+        let (name, namespace) = (&object.metadata.name, &object.metadata.namespace);
+        let namespace = namespace.as_deref().unwrap_or_default();
+        let source = kind.title(namespace, name.as_deref().unwrap_or_default());
+        let metadata = serde_json::json!({"name": name, "namespace": namespace});
+        let spec = object.data.get("spec");
+        let value = serde_json::json!({"kind": kind.name(), "metadata": metadata, "spec": spec});
         let mut plugins = plugin::plugins(vec![Input {
             source: source.clone(),
             value,
@@ -112,14 +113,30 @@ impl LivePlugin {
         managed_fields::last_change(&self.object.metadata)
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        let namespace = self.object.metadata.namespace.as_deref();
+        namespace.unwrap_or_default()
+    }
+
+    /// What tells it from an earlier one of its name.
+    pub fn uid(&self) -> &str {
+        self.object.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// How often its spec was changed, as the API server counts.
+    pub fn generation(&self) -> i64 {
+        self.object.metadata.generation.unwrap_or_default()
+    }
+
     /// `a/sluice`.
     pub fn namespaced_name(&self) -> String {
-        let metadata = &self.object.metadata;
-        format!(
-            "{}/{}",
-            metadata.namespace.as_deref().unwrap_or_default(),
-            metadata.name.as_deref().unwrap_or_default()
-        )
+        format!("{}/{}", self.namespace(), self.name())
     }
 }
 
@@ -142,7 +159,7 @@ pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<LivePl
         (Err(one), Err(other)) if code(&one) == Some(404) && code(&other) == Some(404) => {
             return Err(ClusterError::NoKinds {
                 doing: "plugins".to_owned(),
-                url: cluster.url.clone(),
+                url: cluster.url.to_string(),
             }
             .into());
         }
@@ -167,16 +184,13 @@ fn is_absent_or_hidden(error: &kube::Error) -> bool {
 }
 
 async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<LivePlugin>> {
-    let resource = resource(kind);
-    let api: Api<DynamicObject> = match scope {
-        Scope::Namespace(namespace) => {
-            Api::namespaced_with(cluster.client().clone(), namespace, &resource)
-        }
-        Scope::Everywhere => Api::all_with(cluster.client().clone(), &resource),
+    let namespace = match scope {
+        Scope::Namespace(namespace) => Some(namespace.as_str()),
+        Scope::Everywhere => None,
     };
-    let objects = api.list(&ListParams::default()).await?;
-    Ok(objects
-        .into_iter()
+    let objects = Objects::of(cluster.client(), &resource(kind), namespace);
+    let live = objects.list().await?.into_iter();
+    Ok(live
         .filter_map(|object| LivePlugin::of(object, kind).ok())
         .collect())
 }
@@ -231,17 +245,34 @@ pub async fn read(
     kind: Kind,
     name: &str,
 ) -> kube::Result<LivePlugin> {
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client().clone(), namespace, &resource(kind));
-    let object = api.get(name).await?;
+    let objects = Objects::of(cluster.client(), &resource(kind), Some(namespace));
+    live(objects.get(name).await?, kind)
+}
+
+/// Changes one plugin; what it is then.
+///
+/// # Errors
+/// The API server's.
+pub async fn patch(
+    cluster: &Cluster,
+    plugin: &LivePlugin,
+    parameters: &PatchParams,
+    patch: &Patch<&Value>,
+) -> kube::Result<LivePlugin> {
+    let kind = plugin.plugin.kind;
+    let objects = Objects::of(cluster.client(), &resource(kind), Some(plugin.namespace()));
+    let patched = objects.patch(plugin.name(), parameters, patch).await?;
+    live(patched, kind)
+}
+
+fn live(object: DynamicObject, kind: Kind) -> kube::Result<LivePlugin> {
     LivePlugin::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
 }
 
 /// The routes and subsets in a plugin's namespace, as far as the account may see them and the
 /// cluster knows the kinds.
 pub async fn routes(cluster: &Cluster, live: &LivePlugin) -> Vec<Input> {
-    let namespace = live.object.metadata.namespace.as_deref();
-    let namespace = namespace.unwrap_or_default();
+    let namespace = live.namespace();
     let (services, rules, routes) = tokio::join!(
         documents::<istio::VirtualService>(cluster, namespace),
         documents::<istio::DestinationRule>(cluster, namespace),

@@ -73,12 +73,7 @@ pub async fn selected(
     labels: &str,
     root_namespace: &str,
 ) -> kube::Result<Vec<Proxy>> {
-    let namespace = live
-        .object
-        .metadata
-        .namespace
-        .as_deref()
-        .unwrap_or_default();
+    let namespace = live.namespace();
     let api: Api<Pod> = if namespace == root_namespace {
         Api::all(cluster.client().clone())
     } else {
@@ -117,13 +112,7 @@ fn proxy(pod: Pod) -> Proxy {
 /// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30
 /// and newer translate WasmPlugins.
 pub fn plugin_names(live: &LivePlugin) -> [String; 2] {
-    let metadata = &live.object.metadata;
-    let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
-    let plain = format!(
-        "{}.{}",
-        namespace.unwrap_or_default(),
-        name.unwrap_or_default()
-    );
+    let plain = format!("{}.{}", live.namespace(), live.name());
     match live.plugin.kind {
         Kind::WasmPlugin => [format!("{plain}~istio-translated-wasmplugin"), plain],
         _ => [plain.clone(), plain],

@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
         let aborted = place.said(abort::abort(store, caller, &order)).await?;
         say_notes(&aborted.notes);
         output::line(report(&aborted));
-        return Ok(Outcome::Good);
+        return Ok(say_not_in_force(None, &aborted));
     }
     let all = abort::abort_everywhere(stores, caller, &order).await;
     output::note(format!("on {place}"));
@@ -66,7 +66,12 @@ fn say(all: Vec<PluginAbort>) -> Outcome {
     for PluginAbort { plugin, result } in all {
         let plugin = plugin.unwrap_or_default();
         match result {
-            Ok(aborted) => output::line(format!("{plugin}:\n{}", report(&aborted))),
+            Ok(aborted) => {
+                output::line(format!("{plugin}:\n{}", report(&aborted)));
+                if say_not_in_force(Some(&plugin), &aborted) == Outcome::Problems {
+                    outcome = Outcome::Problems;
+                }
+            }
             Err(error) if error.lacks_split() && are_several => {}
             Err(error) => {
                 let error = anyhow::Error::from(error);
@@ -78,11 +83,26 @@ fn say(all: Vec<PluginAbort>) -> Outcome {
     outcome
 }
 
+/// Says where proxies do not obey.
+fn say_not_in_force(plugin: Option<&str>, aborted: &AbortOutcome) -> Outcome {
+    let Some(why) = &aborted.not_in_force else {
+        return Outcome::Good;
+    };
+    let plugin = plugin
+        .map(|plugin| format!("{plugin}: "))
+        .unwrap_or_default();
+    output::note(format!("{plugin}NOT IN FORCE: {why}"));
+    Outcome::Problems
+}
+
 fn lacks_split(one: &PluginAbort) -> bool {
     one.result.as_ref().is_err_and(OperationError::lacks_split)
 }
 
 fn report(aborted: &AbortOutcome) -> String {
+    if aborted.changes.is_empty() && aborted.not_in_force.is_some() {
+        return "no weight was changed".to_owned();
+    }
     if aborted.changes.is_empty() {
         return "every weight was zero already; the zeros are now explicit".to_owned();
     }

@@ -69,9 +69,23 @@ pub(super) struct DryRunArgs {
 /// What is remembered about a change.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ReasonArgs {
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
+    /// Why, for the history; at most 1 KiB
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(super) reason: Option<String>,
+}
+
+/// How long a reason may be: it is kept with every change, and in an annotation of the plugin.
+/// Chosen: some sentences and a link.
+const MAX_REASON_BYTES: usize = 1_024;
+
+fn reason(text: &str) -> Result<String, String> {
+    if text.len() > MAX_REASON_BYTES {
+        let length = text.len();
+        return Err(format!(
+            "{length} bytes; accepted: at most {MAX_REASON_BYTES} bytes"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// How results are printed.

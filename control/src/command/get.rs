@@ -3,7 +3,7 @@
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::{output, stores};
-use crate::operations::weights::{ServedShare, weights};
+use crate::operations::weights::{ServedShare, ServedShares, weights};
 
 /// `sluice get`.
 #[derive(clap::Args, Debug)]
@@ -23,10 +23,17 @@ pub(super) struct Get {
 
 pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
     let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
-    let shares = place.said(weights(stores, arguments.split.as_deref()));
-    let shares = shares.await?;
+    let served = place.said(weights(stores, arguments.split.as_deref()));
+    let ServedShares { shares, unreadable } = served.await?;
     output::print(arguments.output.output, &shares, |shares| text(shares))?;
-    Ok(Outcome::Good)
+    for error in &unreadable {
+        output::error(error);
+    }
+    Ok(if unreadable.is_empty() {
+        Outcome::Good
+    } else {
+        Outcome::Problems
+    })
 }
 
 fn text(shares: &[ServedShare]) -> String {

@@ -6,8 +6,9 @@ use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
 use crate::operations::Caller;
-use crate::operations::plugins::with_split;
-use crate::operations::set::{Setting, set};
+use crate::operations::plugins::{WithSplit, with_split};
+use crate::operations::set::{PluginChange, Setting, set, set_everywhere};
+use crate::store::kubernetes::Kubernetes;
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
@@ -52,16 +53,22 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
     }
     let cluster = stores::whole_cluster(&arguments.store).await?;
     let place = Place::Everywhere(cluster.clone());
+    let WithSplit { stores, unreadable } = place.said(with_split(&cluster, split)).await?;
     let mut outcome = Outcome::Good;
-    for (title, store) in place.said(with_split(&cluster, split)).await? {
-        let store = store.telling(stores::tell);
-        match set(&store, caller, &setting, &terms).await {
+    for error in &unreadable {
+        output::error(error);
+        outcome = Outcome::Problems;
+    }
+    let telling = |(title, store): (String, Kubernetes)| (title, store.telling(stores::tell));
+    let stores = stores.into_iter().map(telling).collect();
+    for PluginChange { plugin, result } in set_everywhere(stores, caller, &setting, &terms).await {
+        match result {
             Ok(made) => {
                 say_notes(&made.notes);
-                output::line(format!("{title}:\n{}", report(&made)));
+                output::line(format!("{plugin}:\n{}", report(&made)));
             }
             Err(error) => {
-                output::error(&anyhow::Error::from(error).context(title));
+                output::error(&anyhow::Error::from(error).context(plugin));
                 outcome = Outcome::Problems;
             }
         }

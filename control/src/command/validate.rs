@@ -100,6 +100,10 @@ fn lines_of(report: &PluginReport) -> Vec<String> {
         .iter()
         .map(|warning| format!("{source}: warning: {warning}"));
     let verdict = match (report.problems.len(), report.warnings.len()) {
+        _ if !report.is_readable => {
+            "unreadable as a whole: no proxy takes it, each keeps the last one that it could read"
+                .to_owned()
+        }
         (0, 0) => "good".to_owned(),
         (0, warned) => format!("good, {warned} warnings"),
         (problems, warned) => format!("{problems} problems, {warned} warnings"),

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_core::allocation::Percent;
-use sluice_core::config::{Document, Unreadable};
+use sluice_core::config::Unreadable;
 use sluice_core::plan::{Node, Plan};
 
+use crate::model::document;
 use crate::model::plugin::merge;
 use crate::model::refusal::{Refusal, check_audience, check_challenger, find_split, no_split};
 use crate::model::weights::{Share, Weight, WeightKey, WeightSet, leaves};
@@ -28,16 +29,11 @@ impl State {
     /// The configuration with other weights and draws of ours.
     pub fn with(&self, managed: &WeightSet) -> Value {
         let mut config = self.config.clone();
+        let former = self.managed.to_config();
         // Ours may lack what ours had: leave Git's half of weights only.
         for field in ["weights", "draws"] {
             if let Some(fields) = config.get_mut(field).and_then(Value::as_object_mut) {
-                remove_leaves(
-                    fields,
-                    self.managed
-                        .to_config()
-                        .get(field)
-                        .and_then(Value::as_object),
-                );
+                remove_leaves(fields, former.get(field).and_then(Value::as_object));
             }
         }
         merge(&mut config, managed.to_config());
@@ -49,7 +45,7 @@ impl State {
     /// # Errors
     /// When the configuration is unreadable as a whole.
     pub fn plan_with(&self, managed: &WeightSet) -> Result<Plan, Unreadable> {
-        let document = Document::from_value(self.with(managed))?;
+        let document = document::read(&self.with(managed))?;
         Ok(Plan::build(&document, &Node::default(), None))
     }
 }
@@ -134,7 +130,7 @@ pub fn set(
 /// `None`. Never refuses because of a problem elsewhere: it must work whatever else is wrong.
 ///
 /// # Errors
-/// A split that is neither in the plugin nor in the weights.
+/// A split that is neither in the plugin nor in the weights, so far as either can be read.
 pub fn abort(
     state: &State,
     plan: Option<&Plan>,
@@ -143,7 +139,8 @@ pub fn abort(
     let mut managed = state.managed.clone();
     let defined = plan.map(Plan::splits).unwrap_or_default();
     let is_wanted = |name: &str| split.is_none_or(|wanted| wanted == name);
-    let mut is_known = false;
+    let is_named = |field| state.config.get(field)?.get(split?);
+    let mut is_known = is_named("splits").or(is_named("weights")).is_some();
     for defined in defined
         .iter()
         .filter(|defined| is_wanted(&defined.definition.name))

@@ -11,6 +11,7 @@ use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
+use crate::model::document;
 use crate::model::input::Input;
 
 /// How a plugin configuration is wrapped.
@@ -73,7 +74,10 @@ impl Plugin {
     /// # Errors
     /// When it is unreadable as a whole.
     pub fn document(&self) -> anyhow::Result<Document> {
-        Document::from_value(self.config.clone()).with_context(|| self.source.clone())
+        let read = document::read(&self.config);
+        let nobody =
+            "no proxy takes this configuration, each keeps the last one that it could read";
+        read.with_context(|| format!("{}: {nobody}", self.source))
     }
 
     /// The plan for a proxy, and everything that is wrong with the configuration.
@@ -95,9 +99,17 @@ impl Plugin {
         })
     }
 
+    /// The plan of the splits alone, for who must know them also where the configuration is
+    /// unreadable for another reason; `None` where it is unreadable for the splits' sake.
+    pub fn splits_alone(&self) -> Option<Plan> {
+        let splits = self.config.get("splits")?;
+        let document = Document::from_value(json!({ "splits": splits })).ok()?;
+        Some(Plan::build(&document, &Node::default(), None))
+    }
+
     /// Everything that is wrong, whether or not the document is readable as a whole.
     pub fn problems(&self) -> Vec<Problem> {
-        match Document::from_value(self.config.clone()) {
+        match document::read(&self.config) {
             Ok(document) => Plan::build(&document, &Node::default(), None)
                 .problems()
                 .to_vec(),

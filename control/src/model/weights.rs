@@ -140,6 +140,11 @@ impl WeightSet {
         self.weights.insert(key, weight);
     }
 
+    /// Leaves one weight out.
+    pub fn remove(&mut self, key: &WeightKey) {
+        self.weights.remove(key);
+    }
+
     /// A split's draw.
     pub fn draw(&self, split: &str) -> Option<&str> {
         self.draws.get(split).map(String::as_str)
@@ -155,6 +160,15 @@ impl WeightSet {
         let mut only = Self::default();
         only.replace(split, self);
         only
+    }
+
+    /// What belongs to these splits.
+    pub fn of_splits(&self, splits: &BTreeSet<String>) -> Self {
+        let mut chosen = Self::default();
+        for split in splits {
+            chosen.replace(split, self);
+        }
+        chosen
     }
 
     /// Takes over what `other` has for a split, and nothing else.

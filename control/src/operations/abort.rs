@@ -1,19 +1,25 @@
 //! Explicit zeros for every audience and challenger, now, whatever else runs and whatever else is
-//! wrong.
+//! wrong; and whether proxies will obey.
+//!
+//! What was written is read back and judged as the filter would judge it. What stands in the way of
+//! the zeros and is weights or draws is replaced; what is not, is said.
+
+use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use serde::Serialize;
-use sluice_core::plan::Node;
 
 use super::plugins::TitledStore;
-use super::{Caller, OperationError};
+use super::{Caller, MAX_AT_ONCE, OperationError};
+use crate::cluster::ClusterError;
 use crate::model::change::{self, WeightChange, differences};
+use crate::model::in_force::{self, NotInForce};
 use crate::model::weights::WeightSet;
-use crate::store::{Manner, Note, Snapshot, Store, Write};
+use crate::store::{Extent, Manner, Note, Snapshot, Store, Updated, Write};
 
-/// How many plugins are aborted at once. Chosen: the requests of one are a handful, and API servers
-/// queue more.
-const AT_ONCE: usize = 32;
+/// How often what stands in the way of an abort is replaced. Chosen: twice, if somebody sets a
+/// weight right behind it.
+const MAX_REPAIRS: usize = 2;
 
 /// Which weights become zero, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +32,13 @@ pub struct Abort {
 
 /// What an abort changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AbortOutcome {
-    /// Every weight in force that was not zero; empty where only explicit zeros were written.
+    /// Every weight that was written and is another than before, as it was read back; empty where
+    /// only explicit zeros were written.
     pub changes: Vec<WeightChange>,
+    /// Why proxies do not obey all the same.
+    pub not_in_force: Option<NotInForce>,
     /// What went wrong beside it.
     pub notes: Vec<Note>,
 }
@@ -51,17 +61,124 @@ pub async fn abort(
     caller: &Caller,
     abort: &Abort,
 ) -> Result<AbortOutcome, OperationError> {
-    let mut decide = |snapshot: &Snapshot| Ok(Some(decided(snapshot, caller, abort)?));
-    let updated = store.update(Manner::NOW, &mut decide).await?;
-    let after = updated
-        .written
-        .map(|write| write.managed)
-        .unwrap_or_default();
-    let before = WeightSet::of_config(&updated.before.plugin.config);
-    Ok(AbortOutcome {
-        changes: differences(&before, &after),
-        notes: updated.notes,
-    })
+    let mut decide = |snapshot: &Snapshot| Ok(Some(zeros(snapshot, caller, abort)?));
+    let first = store.update(Manner::NOW, &mut decide).await;
+    let first = match first.map_err(OperationError::from) {
+        Ok(updated) => Aborted::of(updated, Extent::Splits, abort),
+        // What would not be stored with the zeros may be stored without what stands in their way.
+        Err(refused @ OperationError::Cluster(ClusterError::Refused { .. })) => {
+            return match repair(store, caller, abort).await {
+                Ok(updated) if updated.written.is_some() => {
+                    Ok(Aborted::of(updated, Extent::Whole, abort).outcome())
+                }
+                _ => Err(refused),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    let mut aborted = first;
+    for _ in 0..MAX_REPAIRS {
+        if aborted.not_in_force.is_none() {
+            break;
+        }
+        match repair(store, caller, abort).await {
+            Ok(repaired) => aborted.go_on(repaired, Extent::Whole, abort),
+            Err(error) => {
+                let why = format!("{:#}", anyhow::Error::from(error));
+                aborted.notes.push(Note::NotRepaired { why });
+                break;
+            }
+        }
+    }
+    Ok(aborted.outcome())
+}
+
+/// Replaces all weights and draws where they stand in the way.
+async fn repair(
+    store: &impl Store,
+    caller: &Caller,
+    abort: &Abort,
+) -> Result<Updated, OperationError> {
+    let split = abort.split.as_deref();
+    let mut decide = |snapshot: &Snapshot| {
+        if in_force::check(&snapshot.plugin, split).is_ok() {
+            return Ok(None);
+        }
+        let repaired = in_force::repaired(&snapshot.plugin, split);
+        Ok(repaired.map(|managed| {
+            let splits = managed.splits().into_iter().map(str::to_owned).collect();
+            write(managed, splits, caller, abort)
+        }))
+    };
+    Ok(store.update(Manner::REPAIR, &mut decide).await?)
+}
+
+/// How far an abort has come.
+struct Aborted {
+    before: WeightSet,
+    /// What was read back, or would be where that failed.
+    after: WeightSet,
+    /// Whose weights were written; `None`: everybody's.
+    splits: Option<BTreeSet<String>>,
+    not_in_force: Option<NotInForce>,
+    notes: Vec<Note>,
+}
+
+impl Aborted {
+    fn of(updated: Updated, extent: Extent, abort: &Abort) -> Self {
+        let before = WeightSet::of_config(&updated.before.plugin.config);
+        let mut aborted = Self {
+            after: before.clone(),
+            before,
+            splits: Some(BTreeSet::new()),
+            not_in_force: None,
+            notes: Vec::new(),
+        };
+        aborted.go_on(updated, extent, abort);
+        aborted
+    }
+
+    /// Takes over what one more write led to.
+    fn go_on(&mut self, updated: Updated, extent: Extent, abort: &Abort) {
+        let Updated {
+            written,
+            after,
+            notes,
+            ..
+        } = updated;
+        self.notes.extend(notes);
+        match after {
+            Some(Ok(plugin)) => {
+                self.after = WeightSet::of_config(&plugin.config);
+                let checked = in_force::check(&plugin, abort.split.as_deref());
+                self.not_in_force = checked.err();
+            }
+            Some(Err(problem)) => {
+                if let Some(write) = &written {
+                    self.after = write.managed.clone();
+                }
+                self.not_in_force = Some(NotInForce::Unreadable { problem });
+            }
+            None => {}
+        }
+        match (written, &mut self.splits, extent) {
+            (Some(_), splits, Extent::Whole) => *splits = None,
+            (Some(write), Some(splits), Extent::Splits) => splits.extend(write.splits),
+            _ => {}
+        }
+    }
+
+    fn outcome(self) -> AbortOutcome {
+        let [before, after] = match &self.splits {
+            Some(splits) => [&self.before, &self.after].map(|set| set.of_splits(splits)),
+            None => [self.before, self.after],
+        };
+        AbortOutcome {
+            changes: differences(&before, &after),
+            not_in_force: self.not_in_force,
+            notes: self.notes,
+        }
+    }
 }
 
 /// Aborts in all stores at once, and answers by title; one that fails stops no other.
@@ -79,27 +196,35 @@ pub async fn abort_everywhere(
             }
         })
         .collect();
-    let aborts = futures::stream::iter(aborts).buffer_unordered(AT_ONCE);
+    let aborts = futures::stream::iter(aborts).buffer_unordered(MAX_AT_ONCE);
     let mut all: Vec<PluginAbort> = aborts.collect().await;
     all.sort_by(|one, other| one.plugin.cmp(&other.plugin));
     all
 }
 
-fn decided(snapshot: &Snapshot, caller: &Caller, abort: &Abort) -> anyhow::Result<Write> {
+/// Zeros over whatever stands where a weight of the split, or of any, would.
+fn zeros(snapshot: &Snapshot, caller: &Caller, abort: &Abort) -> anyhow::Result<Write> {
     let split = abort.split.as_deref();
-    let plan = snapshot.plugin.plan(&Node::default()).ok();
+    let plan = snapshot.plugin.splits_alone();
     let managed = change::abort(&snapshot.state(), plan.as_ref(), split)?;
-    let splits = managed
-        .iter()
-        .map(|(key, _)| key.split.clone())
-        .filter(|name| split.is_none_or(|split| split == name))
-        .collect();
-    Ok(Write {
+    let splits = match split {
+        Some(split) => BTreeSet::from([split.to_owned()]),
+        None => managed.splits().into_iter().map(str::to_owned).collect(),
+    };
+    Ok(write(managed, splits, caller, abort))
+}
+
+/// The write of an abort.
+fn write(managed: WeightSet, splits: BTreeSet<String>, caller: &Caller, abort: &Abort) -> Write {
+    Write {
         managed,
         splits,
         at: caller.now(),
         by: caller.name.clone(),
-        command: format!("abort {}", split.unwrap_or("--all")),
+        command: format!("abort {}", abort.split.as_deref().unwrap_or("--all")),
         reason: abort.reason.clone(),
-    })
+    }
 }
+
+#[cfg(test)]
+mod tests;

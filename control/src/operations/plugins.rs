@@ -1,15 +1,17 @@
 //! Which plugins of a cluster an operation works on: all of ours, or those that have a split.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 
+use futures::future::{Either, select};
 use sluice_core::plan::Node;
 
 use super::OperationError;
 use crate::cluster::Cluster;
-use crate::cluster::plugins::{Scope, ours};
+use crate::cluster::plugins::{LivePlugin, Scope, ours};
 use crate::model::suggest;
+use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
-use crate::store::{AnyStore, Store as _};
 
 /// A store, and what results call it.
 #[derive(Clone, Debug)]
@@ -26,42 +28,65 @@ pub struct TitledStore {
 /// # Errors
 /// When there is none, or they cannot be listed.
 pub async fn everywhere(cluster: &Cluster) -> Result<Vec<(String, Kubernetes)>, OperationError> {
-    let live = ours(cluster, &Scope::Everywhere).await?;
-    if live.is_empty() {
-        return Err(OperationError::NoPlugin);
-    }
-    let titled = live.iter().map(|live| {
+    let titled = listed(cluster).await?.into_iter().map(|live| {
         (
             live.plugin.source.clone(),
-            Kubernetes::of(cluster.clone(), live),
+            Kubernetes::listed(cluster.clone(), live),
         )
     });
     Ok(titled.collect())
 }
 
+/// What asking every plugin for a split came to.
+#[derive(Debug)]
+pub struct WithSplit {
+    /// Every plugin that has it, with its title.
+    pub stores: Vec<(String, Kubernetes)>,
+    /// Every plugin that no proxy reads, so that it is not known what it has.
+    pub unreadable: Vec<anyhow::Error>,
+}
+
 /// Every plugin of the cluster that has the split, with its title.
 ///
 /// # Errors
-/// When none has it, or one of them cannot be read.
-pub async fn with_split(
-    cluster: &Cluster,
-    split: &str,
-) -> Result<Vec<(String, Kubernetes)>, OperationError> {
+/// When none has it, or they cannot be listed.
+pub async fn with_split(cluster: &Cluster, split: &str) -> Result<WithSplit, OperationError> {
     let mut known = BTreeSet::new();
-    let mut with_it = Vec::new();
-    for (title, store) in everywhere(cluster).await? {
-        let plan = store.snapshot().await?.plugin.plan(&Node::default())?;
+    let (mut stores, mut unreadable) = (Vec::new(), Vec::new());
+    for live in listed(cluster).await? {
+        let plan = match live.plugin.plan(&Node::default()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                unreadable.push(error);
+                continue;
+            }
+        };
         if plan.split_named(split).is_some() {
-            with_it.push((title, store));
+            let title = live.plugin.source.clone();
+            stores.push((title, Kubernetes::of(cluster.clone(), &live)));
         }
         let names = plan.splits().iter();
         known.extend(names.map(|split| split.definition.name.to_string()));
     }
-    if with_it.is_empty() {
+    if stores.is_empty() && unreadable.is_empty() {
         return Err(OperationError::NowhereSplit {
             split: split.to_owned(),
             hint: Some(suggest::hint(split, known.iter().map(String::as_str))),
         });
     }
-    Ok(with_it)
+    Ok(WithSplit { stores, unreadable })
+}
+
+/// Every plugin of ours as one listing shows it. Who asks is asked meanwhile, so that it is known
+/// when the first of many is written.
+async fn listed(cluster: &Cluster) -> Result<Vec<LivePlugin>, OperationError> {
+    let listing = pin!(ours(cluster, &Scope::Everywhere));
+    let live = match select(listing, pin!(cluster.caller())).await {
+        Either::Left((live, _)) => live,
+        Either::Right((_, listing)) => listing.await,
+    }?;
+    if live.is_empty() {
+        return Err(OperationError::NoPlugin);
+    }
+    Ok(live)
 }

@@ -1,9 +1,10 @@
 //! Setting weights of one audience of a split; the others stay.
 
+use futures::StreamExt as _;
 use sluice_core::plan::EVERYONE;
 
 use super::change::{ChangeOutcome, Subject, Terms, make};
-use super::{Caller, OperationError};
+use super::{Caller, MAX_AT_ONCE, OperationError};
 use crate::model::change;
 use crate::model::weights::Share;
 use crate::store::Store;
@@ -43,6 +44,34 @@ pub async fn set(
         change::set(&snapshot.state(), plan, split, audience, shares)
     });
     made.await
+}
+
+/// What became of a change of one of several plugins.
+#[derive(Debug)]
+pub struct PluginChange {
+    /// The plugin.
+    pub plugin: String,
+    /// What was changed, or why nothing was.
+    pub result: Result<ChangeOutcome, OperationError>,
+}
+
+/// Sets the weights of one audience in several plugins, many at once, and answers by title; one
+/// that fails stops no other.
+pub async fn set_everywhere<S: Store>(
+    stores: Vec<(String, S)>,
+    caller: &Caller,
+    setting: &Setting<'_>,
+    terms: &Terms,
+) -> Vec<PluginChange> {
+    let changes: Vec<_> = stores
+        .into_iter()
+        .map(|(plugin, store)| async move {
+            let result = set(&store, caller, setting, terms).await;
+            PluginChange { plugin, result }
+        })
+        .collect();
+    let changes = futures::stream::iter(changes).buffered(MAX_AT_ONCE);
+    changes.collect().await
 }
 
 /// `set web canary=10 --audience staff`, as the history shows it.

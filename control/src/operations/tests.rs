@@ -289,7 +289,7 @@ async fn shares_of_a_split_are_asked_of_those_that_have_it() {
     let (_folder, web) = directory("splits: {web: {}}");
     let (_other_folder, other) = directory("splits: {other: {}}");
     let both = || vec![titled(Some("a"), &web), titled(Some("b"), &other)];
-    let shares = weights(both(), Some("web")).await.unwrap();
+    let shares = weights(both(), Some("web")).await.unwrap().shares;
     let share = |variant: &str, percent: f64| {
         json!({
             "store": web.title(), "plugin": "a", "split": "web", "audience": "everyone", "variant": variant,

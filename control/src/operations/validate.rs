@@ -111,6 +111,9 @@ pub struct ValidationReport {
 pub struct PluginReport {
     /// Where it was read from.
     pub source: String,
+    /// Whether a proxy reads it at all; otherwise each keeps the last one that it could read.
+    #[serde(rename = "isReadable")]
+    pub is_readable: bool,
     /// What the filter would refuse; a split with any is served as if its weights were 0.
     pub problems: Vec<ReportedProblem>,
     /// What is allowed and likely a mistake.
@@ -176,14 +179,15 @@ fn alone(plugin: &Plugin) -> PluginReport {
         found: problem.found.into_owned(),
         accepted: problem.accepted.to_string(),
     };
-    let warnings = match plugin.plan(&Node::default()) {
-        Ok(plan) => lint::warnings(&plan, &plugin.config),
-        Err(_) => Vec::new(),
-    };
+    let plan = plugin.plan(&Node::default()).ok();
+    let warnings = plan
+        .as_ref()
+        .map(|plan| lint::warnings(plan, &plugin.config));
     PluginReport {
         source: plugin.source.clone(),
+        is_readable: plan.is_some(),
         problems: plugin.problems().into_iter().map(reported).collect(),
-        warnings,
+        warnings: warnings.unwrap_or_default(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::plugins::TitledStore;
 use crate::cluster::authors::{Author, others};
 use crate::model::churn::{VariantShare, shares};
 use crate::model::refusal::find_split;
-use crate::store::{Snapshot, Store as _};
+use crate::store::{AnyStore, Snapshot, Store as _};
 
 /// The share of one variant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,25 +32,38 @@ pub struct ServedShare {
     pub managers: Vec<String>,
 }
 
+/// The shares in several stores.
+#[derive(Debug, Default)]
+pub struct ServedShares {
+    /// Every share that is known.
+    pub shares: Vec<ServedShare>,
+    /// Every store of several that cannot be read, or that no proxy reads.
+    pub unreadable: Vec<anyhow::Error>,
+}
+
 /// The shares in every store; of one split where one is named, which then need not be in every
 /// plugin.
 ///
 /// # Errors
-/// The first store that cannot be read, and a split that is in none.
+/// The only store, if it cannot be read, and a split that is in none.
 pub async fn weights(
     stores: Vec<TitledStore>,
     split: Option<&str>,
-) -> Result<Vec<ServedShare>, OperationError> {
-    let mut all = Vec::new();
+) -> Result<ServedShares, OperationError> {
+    let mut all = ServedShares::default();
     for TitledStore { title, store } in stores {
-        let Snapshot {
-            plugin, authors, ..
-        } = store.snapshot().await?;
-        let plan = plugin.plan(&Node::default())?;
+        let (plan, authors) = match (plan(&store).await, &title) {
+            (Ok(planned), _) => planned,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(_)) => {
+                all.unreadable.push(error);
+                continue;
+            }
+        };
         match (chosen(&plan, split), &title) {
             (Ok(splits), _) => {
                 let of_split = |split| of_split(split, &store.title(), title.as_deref(), &authors);
-                all.extend(splits.into_iter().flat_map(of_split));
+                all.shares.extend(splits.into_iter().flat_map(of_split));
             }
             // Of several plugins, some may lack the split.
             (Err(_), Some(_)) => {}
@@ -58,12 +71,21 @@ pub async fn weights(
         }
     }
     match split {
-        Some(split) if all.is_empty() => Err(OperationError::NowhereSplit {
-            split: split.to_owned(),
-            hint: None,
-        }),
+        Some(split) if all.shares.is_empty() && all.unreadable.is_empty() => {
+            Err(OperationError::NowhereSplit {
+                split: split.to_owned(),
+                hint: None,
+            })
+        }
         _ => Ok(all),
     }
+}
+
+async fn plan(store: &AnyStore) -> anyhow::Result<(Plan, Vec<Author>)> {
+    let Snapshot {
+        plugin, authors, ..
+    } = store.snapshot().await?;
+    Ok((plugin.plan(&Node::default())?, authors))
 }
 
 fn chosen<'p>(plan: &'p Plan, split: Option<&str>) -> Result<Vec<&'p Split>, OperationError> {

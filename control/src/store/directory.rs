@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::history::{self, Entry, Noted, Remembered};
-use super::{Decide, Manner, Note, Snapshot, Store, Updated, Urgency, Write, WriteError};
+use super::{Decide, Extent, Manner, Note, Snapshot, Store, Updated, Urgency, Write, WriteError};
 use crate::files::bounded::MAX_INPUT_BYTES;
 use crate::files::folder::{Folder, Links};
 use crate::files::{self, FileError};
@@ -182,8 +182,17 @@ impl Directory {
     }
 
     /// Writes over `patch`, what the weights' file held.
-    fn write(&self, snapshot: &Snapshot, patch: &Value, write: &Write) -> anyhow::Result<Vec<Note>> {
-        let config = write.managed.written_over(patch, &write.splits);
+    fn write(
+        &self,
+        snapshot: &Snapshot,
+        patch: &Value,
+        write: &Write,
+        extent: Extent,
+    ) -> anyhow::Result<Vec<Note>> {
+        let config = match extent {
+            Extent::Splits => write.managed.written_over(patch, &write.splits),
+            Extent::Whole => write.managed.to_config(),
+        };
         let patch = snapshot.plugin.patch(ObjectMeta::default(), Some(config))?;
         let folder = self.folder()?;
         folder.replace(WEIGHTS, yaml_serde::to_string(&patch)?.as_bytes())?;
@@ -306,6 +315,7 @@ impl Store for Directory {
                 return Ok(Updated {
                     before,
                     written: None,
+                    after: None,
                     notes: Vec::new(),
                 });
             }
@@ -322,11 +332,14 @@ impl Store for Directory {
         };
         let written = decide(&before)?;
         if let Some(write) = &written {
-            notes.extend(self.write(&before, &patch, write)?);
+            notes.extend(self.write(&before, &patch, write, manner.extent)?);
         }
+        let read_back = || self.read().map_err(|error| format!("{error:#}"));
+        let is_at_once = manner.urgency == Urgency::Now;
         Ok(Updated {
             before,
             written,
+            after: is_at_once.then(|| Ok(read_back()?.0.plugin)),
             notes,
         })
     }

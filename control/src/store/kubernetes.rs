@@ -2,23 +2,22 @@
 //! split.
 //!
 //! A write carries the resourceVersion that it was decided on; where another writer came first
-//! (409), it is decided again on what that one wrote. An abort carries none and takes over every
-//! field it sets. The last change stands in an annotation of the same patch; the history is that of
-//! `revisions`.
+//! (409), it is decided again on what that one wrote. An abort is `at_once`. The last change stands
+//! in an annotation of the same patch (`note`); the history is that of `revisions`.
 
+mod at_once;
 mod doubt;
+mod note;
 mod revisions;
 mod split_change;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use doubt::Doubt;
 use doubt::{Found, is_doubtful};
-use futures::StreamExt as _;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 pub use split_change::conflicting;
 use split_change::{SplitChange, changes, conflict};
 use tower::retry::backoff::{
@@ -26,7 +25,7 @@ use tower::retry::backoff::{
 };
 use tower::util::rng::HasherRng;
 
-use super::history::{Noted, Remembered, unrecorded};
+use super::history::{Remembered, unrecorded};
 use super::{
     Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
 };
@@ -68,10 +67,19 @@ enum Target {
 pub struct Kubernetes {
     cluster: Cluster,
     target: Target,
-    /// The plugin that was found, as people call it.
-    found: Arc<OnceLock<String>>,
+    seen: Arc<Seen>,
     /// Says at once what only later is certain.
     tell: fn(&Doubt<'_>),
+}
+
+/// What is known of a plugin before it is read.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How people call it, once it was found.
+    title: OnceLock<String>,
+    /// What a listing saw of it just now, for a first write at once: an abort of many plugins reads
+    /// each of them once, and what changed since is noticed when the result is read back.
+    listed: Mutex<Option<LivePlugin>>,
 }
 
 impl Kubernetes {
@@ -80,24 +88,22 @@ impl Kubernetes {
         Self {
             cluster,
             target: Target::Named(plugin),
-            found: Arc::default(),
+            seen: Arc::default(),
             tell: |_| {},
         }
     }
 
     /// A plugin that was found.
     pub fn of(cluster: Cluster, live: &LivePlugin) -> Self {
-        let metadata = &live.object.metadata;
-        let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
-        let target = Target::Known(
-            live.plugin.kind,
-            namespace.unwrap_or_default(),
-            name.unwrap_or_default(),
-        );
+        let (namespace, name) = (live.namespace().to_owned(), live.name().to_owned());
+        let seen = Seen {
+            title: OnceLock::from(live.plugin.source.clone()),
+            listed: Mutex::default(),
+        };
         Self {
             cluster,
-            target,
-            found: Arc::new(OnceLock::from(live.plugin.source.clone())),
+            target: Target::Known(live.plugin.kind, namespace, name),
+            seen: Arc::new(seen),
             tell: |_| {},
         }
     }
@@ -109,11 +115,24 @@ impl Kubernetes {
         self
     }
 
+    /// A plugin that a listing saw just now.
+    pub fn listed(cluster: Cluster, live: LivePlugin) -> Self {
+        let store = Self::of(cluster, &live);
+        let listed = store.seen.listed.lock();
+        *listed.unwrap_or_else(PoisonError::into_inner) = Some(live);
+        store
+    }
+
+    fn take_listed(&self) -> Option<LivePlugin> {
+        let listed = self.seen.listed.lock();
+        listed.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// How people call it: `context kind, WasmPlugin shop/sluice`; until the plugin was read, only
     /// its namespace.
     pub fn title(&self) -> String {
         let cluster = self.cluster.title();
-        match self.found.get() {
+        match self.seen.title.get() {
             Some(plugin) => format!("{cluster}, {plugin}"),
             None => format!("{cluster}, namespace {}", self.cluster.namespace()),
         }
@@ -132,7 +151,7 @@ impl Kubernetes {
         match &self.target {
             Target::Named(named) => {
                 let live = plugins::the_one(&self.cluster, named.as_deref()).await?;
-                self.found.get_or_init(|| live.plugin.source.clone());
+                self.seen.title.get_or_init(|| live.plugin.source.clone());
                 Ok(live)
             }
             Target::Known(kind, namespace, name) => {
@@ -162,52 +181,20 @@ impl Kubernetes {
         };
         let patch = live.plugin.patch(metadata, None)?;
         let parameters = PatchParams::apply(OWN_MANAGER).force();
-        let sent = self
-            .api(&live)
-            .patch(&name(&live), &parameters, &Patch::Apply(patch))
-            .await;
+        let sent = plugins::patch(&self.cluster, &live, &parameters, &Patch::Apply(&patch)).await;
         sent.map_err(|error| self.cluster.explain(live.plugin.source.clone(), error))?;
         Ok(live)
     }
 
     /// The same resource as it is now.
     async fn read_again(&self, live: &LivePlugin) -> kube::Result<LivePlugin> {
-        let namespace = live.object.metadata.namespace.as_deref();
-        let namespace = namespace.unwrap_or_default();
-        plugins::read(&self.cluster, namespace, live.plugin.kind, &name(live)).await
-    }
-
-    fn api(&self, live: &LivePlugin) -> Api<DynamicObject> {
-        let namespace = live
-            .object
-            .metadata
-            .namespace
-            .as_deref()
-            .unwrap_or_default();
-        Api::namespaced_with(
-            self.cluster.client().clone(),
-            namespace,
-            &plugins::resource(live.plugin.kind),
-        )
-    }
-
-    /// The name that the API server knows who asks by.
-    async fn whoami(&self) -> Option<String> {
-        let api: Api<SelfSubjectReview> = Api::all(self.cluster.client().clone());
-        let review = api
-            .create(&PostParams::default(), &SelfSubjectReview::default())
-            .await;
-        review.ok()?.status?.user_info?.username
+        let (kind, namespace) = (live.plugin.kind, live.namespace());
+        plugins::read(&self.cluster, namespace, kind, live.name()).await
     }
 
     /// The plugin, and who asks where that is known in time, read at once.
-    async fn read_as(&self, urgency: Urgency) -> anyhow::Result<(LivePlugin, Option<String>)> {
-        let patience = if urgency == Urgency::Now {
-            NAME_PATIENCE
-        } else {
-            PATIENCE
-        };
-        let name = tokio::time::timeout(patience, self.whoami());
+    async fn read_as(&self) -> anyhow::Result<(LivePlugin, Option<String>)> {
+        let name = tokio::time::timeout(PATIENCE, self.cluster.caller());
         let (live, name) = tokio::join!(self.read(), name);
         Ok((live?, name.ok().flatten()))
     }
@@ -221,20 +208,17 @@ impl Kubernetes {
         write: &Write,
         manner: Manner,
     ) -> Result<Vec<Note>, Failure> {
-        let changes = changes(live, before, write);
-        let (results, found) = match manner.urgency {
-            Urgency::Now => self.apply_at_once(live, &changes).await,
-            Urgency::InTurn => {
-                self.apply_in_turn(live, &changes, manner.others_fields)
-                    .await
-            }
-        };
+        let changes = changes(before, write);
+        let (results, found) = self
+            .apply_in_turn(live, &changes, manner.others_fields)
+            .await;
         let applied: Vec<(&SplitChange, Option<i64>)> = changes
             .iter()
             .zip(&results)
             .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
             .collect();
-        let mut notes = revisions::record(self.cluster.client(), live, &applied).await;
+        let client = self.cluster.client();
+        let mut notes = revisions::record(client, live, before, &applied).await;
         notes.extend(found);
         match worst(results) {
             None => Ok(notes),
@@ -276,9 +260,9 @@ impl Kubernetes {
                 .apply(live, change, decided_on, others_fields, Effect::Written)
                 .await
             {
-                Ok((object, note)) => {
-                    version.clone_from(&object.metadata.resource_version);
-                    results.push(Ok(object.metadata.generation));
+                Ok((live, note)) => {
+                    version.clone_from(&live.object.metadata.resource_version);
+                    results.push(Ok(live.object.metadata.generation));
                     notes.extend(note);
                 }
                 Err(failure) => {
@@ -290,27 +274,6 @@ impl Kubernetes {
         (results, notes)
     }
 
-    /// Every split at once, on whatever is there; all are tried.
-    async fn apply_at_once(
-        &self,
-        live: &LivePlugin,
-        changes: &[SplitChange],
-    ) -> (Vec<Result<Option<i64>, Failure>>, Vec<Note>) {
-        let sent: Vec<_> = changes
-            .iter()
-            .map(|change| self.apply(live, change, None, OthersFields::TakeOver, Effect::Written))
-            .collect();
-        let answers = futures::stream::iter(sent).buffered(8);
-        let answers: Vec<_> = answers.collect().await;
-        let mut notes = Vec::new();
-        let results = answers.into_iter().map(|result| {
-            let (object, note) = result?;
-            notes.extend(note);
-            Ok(object.metadata.generation)
-        });
-        (results.collect(), notes)
-    }
-
     async fn apply(
         &self,
         live: &LivePlugin,
@@ -318,20 +281,17 @@ impl Kubernetes {
         version: Option<&str>,
         others_fields: OthersFields,
         effect: Effect,
-    ) -> Result<(DynamicObject, Option<Note>), Failure> {
+    ) -> Result<(LivePlugin, Option<Note>), Failure> {
         let patch = change
             .patch(live, version)
             .map_err(|error| Failure::Refused(error.into()))?;
         let mut parameters =
             PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
-        parameters.force = others_fields == OthersFields::TakeOver;
+        parameters.force = change.takes_over(others_fields);
         parameters.dry_run = effect == Effect::None;
-        let sent = self
-            .api(live)
-            .patch(&name(live), &parameters, &Patch::Apply(&patch))
-            .await;
+        let sent = plugins::patch(&self.cluster, live, &parameters, &Patch::Apply(&patch)).await;
         match sent {
-            Ok(object) => Ok((object, None)),
+            Ok(patched) => Ok((patched, None)),
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(match conflicting(&status) {
                     fields if fields.is_empty() => Failure::Overtaken,
@@ -340,7 +300,7 @@ impl Kubernetes {
             }
             Err(lost) if effect == Effect::Written && is_doubtful(&lost) => {
                 match self.look(live, change, &lost).await {
-                    Found::Made(now, note) => Ok((now.object, Some(note))),
+                    Found::Made(now, note) => Ok((*now, Some(note))),
                     Found::Other(error) => Err(Failure::Refused(error.into())),
                 }
             }
@@ -367,23 +327,26 @@ impl Store for Kubernetes {
         })?;
         let last = remembered.entries.last();
         if let Some(mut entry) = last.and_then(|last| unrecorded(last, &snapshot(&live))) {
-            let generation = live.object.metadata.generation.unwrap_or_default();
-            entry.revision = u64::try_from(generation).unwrap_or_default();
+            entry.revision = live.generation().unsigned_abs();
             remembered.entries.push(entry);
         }
         Ok(remembered)
     }
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
+        if manner.urgency == Urgency::Now {
+            return self.update_at_once(manner.extent, decide).await;
+        }
         let began = Instant::now();
         let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
         loop {
-            let (live, name) = self.read_as(manner.urgency).await?;
+            let (live, name) = self.read_as().await?;
             let before = snapshot(&live);
             let Some(mut write) = decide(&before)? else {
                 return Ok(Updated {
                     before,
                     written: None,
+                    after: None,
                     notes: Vec::new(),
                 });
             };
@@ -393,6 +356,7 @@ impl Store for Kubernetes {
                     return Ok(Updated {
                         before,
                         written: Some(write),
+                        after: None,
                         notes,
                     });
                 }
@@ -416,19 +380,9 @@ fn snapshot(live: &LivePlugin) -> Snapshot {
     Snapshot {
         plugin: live.plugin.clone(),
         managed,
-        noted: noted(live),
+        noted: note::noted(live),
         authors: authors(&live.object.metadata, live.plugin.kind),
     }
-}
-
-/// What the annotations say of our last changes.
-fn noted(live: &LivePlugin) -> Vec<Noted> {
-    let annotations = live.object.metadata.annotations.iter().flatten();
-    let ours = annotations.filter(|(name, _)| {
-        name.starts_with(split_change::CHANGE) || name.as_str() == "sluice.dev/change"
-    });
-    ours.filter_map(|(_, noted)| serde_json::from_str(noted).ok())
-        .collect()
 }
 
 /// Pauses that double, each longer by chance by up to as much again.
@@ -439,10 +393,6 @@ fn noted(live: &LivePlugin) -> Vec<Noted> {
 fn pauses(min: Duration, max: Duration) -> ExponentialBackoff {
     let maker = ExponentialBackoffMaker::new(min, max, 1.0, HasherRng::new());
     maker.expect("a valid backoff").make_backoff()
-}
-
-fn name(live: &LivePlugin) -> String {
-    live.object.metadata.name.clone().unwrap_or_default()
 }
 
 /// Why a patch came to nothing.

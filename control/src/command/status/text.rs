@@ -111,6 +111,11 @@ fn convergence(status: &PluginStatus) -> String {
         || "an unknown number of".to_owned(),
         |selected| selected.to_string(),
     );
+    if !status.is_readable {
+        return format!(
+            "NOT IN FORCE on {selected} proxies: none takes this configuration, each keeps the last one that it could read"
+        );
+    }
     let revision = &status.wanted_revision;
     match (status.converged, status.waiting_for_istiod()) {
         (Some(converged), 0) => format!("{converged} of {selected} proxies at revision {revision}"),

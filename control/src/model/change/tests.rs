@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::refusal::check;
 use serde_json::json;
+use sluice_core::config::Document;
 
 fn state(config: Value) -> (State, Plan) {
     let plan = Plan::build(

@@ -72,6 +72,7 @@ impl Store for Contested {
         Ok(Updated {
             before: self.after.clone(),
             written,
+            after: None,
             notes: Vec::new(),
         })
     }

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sluice_core::allocation::Percent;
-use sluice_core::plan::Plan;
+use sluice_core::config::Document;
+use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
 use super::delivery::Delivery;
@@ -54,7 +55,10 @@ pub struct PluginStatus {
     pub store: String,
     /// The plugin, as `WasmPlugin NAMESPACE/NAME`.
     pub plugin: String,
-    /// The revision of what the cluster says.
+    /// Whether a proxy reads what the cluster says at all; otherwise each keeps the last one that it
+    /// could read.
+    pub is_readable: bool,
+    /// The revision of what the cluster says; zeros where no proxy reads that.
     pub wanted_revision: String,
     /// How many pods the plugin selects; `None` when only Istio can tell.
     pub selected: Option<usize>,
@@ -159,7 +163,11 @@ async fn status(
     query: &Query<'_>,
     live: LivePlugin,
 ) -> anyhow::Result<PluginStatus> {
-    let plan = live.plugin.plan_at_home()?;
+    let planned = live.plugin.plan_at_home();
+    let is_readable = planned.is_ok();
+    // Proxies keep what they have; all of it is other than what is wanted.
+    let nothing = || Plan::build(&Document::default(), &Node::default(), None);
+    let plan = planned.unwrap_or_else(|_| nothing());
     let (proxies, mut unknown) = match selection(&live) {
         Selection::Labels(labels) => {
             let proxies = selected(cluster, &live, &labels, query.root_namespace)
@@ -183,18 +191,23 @@ async fn status(
     let converged = states.as_ref().filter(|_| proxies.is_some()).map(|states| {
         states
             .iter()
-            .filter(|proxy| proxy.state == State::Converged)
+            .filter(|proxy| is_readable && proxy.state == State::Converged)
             .count()
     });
     Ok(PluginStatus {
         store: format!("{}, {}", cluster.title(), live.plugin.source),
         plugin: live.plugin.source.clone(),
+        is_readable,
         wanted_revision: plan.revision().to_string(),
         selected: proxies.as_ref().map(Vec::len),
         converged,
         proxies: states.unwrap_or_default(),
         unknown,
-        problems: plan.problems().to_vec(),
+        problems: if is_readable {
+            plan.problems().to_vec()
+        } else {
+            live.plugin.problems()
+        },
         others_fields: others_fields(
             &live.plugin.config,
             &authors(&live.object.metadata, live.plugin.kind),

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tower::retry::backoff::Backoff as _;
 
+use super::note::noted;
 use super::split_change::SplitChange;
-use super::{Kubernetes, noted, pauses};
+use super::{Kubernetes, pauses};
 use crate::cluster::plugins::LivePlugin;
 use crate::model::weights::WeightSet;
 use crate::store::history::Entry;
@@ -89,6 +90,13 @@ fn innermost(error: &kube::Error) -> String {
 }
 
 impl Kubernetes {
+    /// Says that it is unknown whether a write was made; what became of the connection.
+    pub(super) fn tell_of(&self, live: &LivePlugin, lost: &kube::Error) -> String {
+        let plugin = &live.plugin.source;
+        (self.tell)(&Doubt { plugin, lost });
+        innermost(lost)
+    }
+
     /// Says that it is unknown whether a change was made, and looks.
     pub(super) async fn look(
         &self,
@@ -97,11 +105,7 @@ impl Kubernetes {
         lost: &kube::Error,
     ) -> Found {
         let plugin = live.plugin.source.clone();
-        (self.tell)(&Doubt {
-            plugin: &plugin,
-            lost,
-        });
-        let why = innermost(lost);
+        let why = self.tell_of(live, lost);
         let mut pauses = pauses(MIN_LOOK_PAUSE, MAX_LOOK_PAUSE);
         let mut seen = Err("it was not read".to_owned());
         for look in 0..MAX_LOOKS {

@@ -19,8 +19,8 @@ use verified::{Doubt, Owner};
 use super::split_change::SplitChange;
 use crate::cluster::code;
 use crate::cluster::plugins::LivePlugin;
-use crate::store::Note;
-use crate::store::history::{Entry, KEPT, Remembered};
+use crate::store::history::{Entry, KEPT, Remembered, unrecorded};
+use crate::store::{Note, Snapshot};
 
 /// The label that holds the plugin's uid.
 const PLUGIN: &str = "sluice.dev/plugin-uid";
@@ -33,6 +33,9 @@ const PAGE: u32 = 500;
 
 /// So many pages of names are read, whoever made the revisions.
 const MAX_REVISION_PAGES: usize = 20;
+
+/// Of so many changes of a plugin, one abort forgets what is too old.
+const FORGETS_EACH: i64 = 10;
 
 /// Every change that is remembered, oldest first; what only claims to be one is left out and said.
 pub(super) async fn read(client: &Client, live: &LivePlugin) -> kube::Result<Remembered> {
@@ -155,44 +158,92 @@ impl Doubts {
     }
 }
 
-/// Remembers what was applied, with the plugin's generation after it, and forgets what is too old.
-/// The change is made already, so this never fails: it says what could not be remembered.
+/// Remembers what was applied, with the plugin's generation after it, and before it what others
+/// changed meanwhile; forgets what is too old. The change is made already, so this never fails: it
+/// says what could not be remembered.
 pub(super) async fn record(
     client: &Client,
     live: &LivePlugin,
+    before: &Snapshot,
     applied: &[(&SplitChange, Option<i64>)],
 ) -> Vec<Note> {
     if applied.is_empty() {
         return Vec::new();
     }
     let owner = Owner::of(live);
-    let before = live.object.metadata.generation.unwrap_or_default();
-    let foreign = applied
-        .iter()
-        .filter_map(|(change, _)| Some((before, change.foreign.as_ref()?, Taken::BySomebody)));
-    let own = applied
-        .iter()
-        .filter_map(|(change, generation)| Some(((*generation)?, &change.entry)));
-    let (telling, silent): (Vec<_>, Vec<_>) = own.partition(|(_, entry)| !entry.changes.is_empty());
-    let mut known = BTreeSet::from([before]);
-    // A patch that changed nothing was answered with the number of one that did.
-    let own = telling
-        .into_iter()
-        .chain(silent)
-        .filter(|(number, _)| known.insert(*number))
-        .map(|(number, entry)| (number, entry, Taken::of(entry)));
-    for (number, entry, taken) in foreign.chain(own) {
-        if let Err(error) = create(client, live, &owner, number, entry, taken).await {
+    let mut created = Vec::new();
+    if let Some(last) = last(client, live).await {
+        let foreign = unrecorded(&last, before);
+        created.extend(foreign.map(|entry| (live.generation(), entry, Taken::BySomebody)));
+    }
+    let telling = telling(live.generation(), applied);
+    let mut after = before.managed.clone();
+    for (index, (change, generation)) in applied.iter().enumerate() {
+        after.replace(&change.split, &change.part);
+        if let Some(number) = generation.filter(|_| telling.contains(&index)) {
+            let entry = Entry {
+                after: after.clone(),
+                ..change.entry.clone()
+            };
+            let taken = Taken::of(&entry);
+            created.push((number, entry, taken));
+        }
+    }
+    for (number, entry, taken) in &created {
+        if let Err(error) = create(client, live, &owner, *number, entry, *taken).await {
             return vec![not_remembered(&error)];
         }
     }
-    match forget(client, live, &owner).await {
+    notes_of(forget(client, live, &owner).await)
+}
+
+/// The last change that is remembered of those before the plugin was read: whoever wrote since has
+/// nothing to do with what was there then. Where nothing can be read, there is none.
+async fn last(client: &Client, live: &LivePlugin) -> Option<Entry> {
+    let number = live.generation().unsigned_abs();
+    let mut entries = read(client, live).await.ok()?.entries;
+    entries.retain(|entry| entry.revision <= number);
+    entries.pop()
+}
+
+/// Remembers a change of the whole plugin, with its generation after it. What is too old is
+/// forgotten by the changes that wait for their turn, and here only now and then, for a plugin that
+/// is aborted again and again.
+pub(super) async fn remember(client: &Client, patched: &LivePlugin, entry: &Entry) -> Vec<Note> {
+    let (owner, number) = (Owner::of(patched), patched.generation());
+    let taken = Taken::of(entry);
+    if let Err(error) = create(client, patched, &owner, number, entry, taken).await {
+        return vec![not_remembered(&error)];
+    }
+    if number % FORGETS_EACH != 0 {
+        return Vec::new();
+    }
+    notes_of(forget(client, patched, &owner).await)
+}
+
+fn notes_of(forgotten: kube::Result<()>) -> Vec<Note> {
+    match forgotten {
         Ok(()) => Vec::new(),
         Err(error) if code(&error) == Some(403) => Vec::new(),
         Err(error) => vec![Note::NotForgotten {
             why: error.to_string(),
         }],
     }
+}
+
+/// Which of the changes get an entry, by their place: one a generation, since a patch that changed
+/// nothing was answered with the number of one that did; rather one that says something.
+fn telling(before: i64, applied: &[(&SplitChange, Option<i64>)]) -> BTreeSet<usize> {
+    let numbered = applied.iter().enumerate();
+    let numbered =
+        numbered.filter_map(|(index, (change, number))| Some((index, change, (*number)?)));
+    let (telling, silent): (Vec<_>, Vec<_>) =
+        numbered.partition(|(_, change, _)| !change.entry.changes.is_empty());
+    let mut known = BTreeSet::from([before]);
+    let all = telling.into_iter().chain(silent);
+    all.filter(|(_, _, number)| known.insert(*number))
+        .map(|(index, ..)| index)
+        .collect()
 }
 
 fn not_remembered(error: &kube::Error) -> Note {
@@ -318,6 +369,5 @@ fn is_last(token: Option<&str>) -> bool {
 }
 
 fn api(client: &Client, live: &LivePlugin) -> Api<ControllerRevision> {
-    let namespace = live.object.metadata.namespace.as_deref();
-    Api::namespaced(client.clone(), namespace.unwrap_or_default())
+    Api::namespaced(client.clone(), live.namespace())
 }

@@ -1,19 +1,17 @@
-//! One split's part of a write: its patch, what is remembered of it, and what a conflict on it
-//! means.
-
-use std::collections::BTreeMap;
+//! One split's part of a write that waits for its turn: its patch, what is remembered of it, and
+//! what a conflict on it means.
 
 use kube::core::ObjectMeta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::note;
+use crate::cluster::authors::Author;
+use crate::cluster::managed_fields::is_others;
 use crate::cluster::plugins::LivePlugin;
 use crate::model::change::differences;
 use crate::model::weights::WeightSet;
 use crate::store::history::{self, Entry};
-use crate::store::{OwnedField, Snapshot, Write, WriteError};
-
-/// The annotation of a split's last change is `change.sluice.dev/<split>`.
-pub(super) const CHANGE: &str = "change.sluice.dev/";
+use crate::store::{OthersFields, OwnedField, Snapshot, Write, WriteError};
 
 /// One split's part of a write.
 #[derive(Clone, Debug)]
@@ -21,10 +19,10 @@ pub(super) struct SplitChange {
     pub(super) split: String,
     /// What becomes ours of this split.
     pub(super) part: WeightSet,
-    /// What is remembered, but for its number.
+    /// What is remembered, but for its number and what is ours after it.
     pub(super) entry: Entry,
-    /// What was changed since our last change of it, without `sluice`.
-    pub(super) foreign: Option<Entry>,
+    /// Whether it changes what somebody else set.
+    pub(super) is_anothers: bool,
 }
 
 impl SplitChange {
@@ -34,13 +32,8 @@ impl SplitChange {
         live: &LivePlugin,
         version: Option<&str>,
     ) -> serde_json::Result<Value> {
-        let noted = json!({
-            "at": self.entry.at, "by": self.entry.by, "command": self.entry.command, "reason": self.entry.reason,
-            "changes": self.entry.changes, "after": self.part,
-        });
-        let annotation = (format!("{CHANGE}{}", self.split), noted.to_string());
         let metadata = ObjectMeta {
-            annotations: Some(BTreeMap::from([annotation])),
+            annotations: Some(note::annotation(&self.entry)),
             // Without it, applying to a plugin that is gone would make one.
             uid: live.object.metadata.uid.clone(),
             resource_version: version.map(str::to_owned),
@@ -48,69 +41,61 @@ impl SplitChange {
         };
         live.plugin.patch(metadata, Some(self.part.to_config()))
     }
+
+    /// Whether the patch may take fields over. Managers of ours lose theirs without a question: the
+    /// note belongs to whoever wrote last, and a zero to the abort that wrote it.
+    pub(super) fn takes_over(&self, others_fields: OthersFields) -> bool {
+        others_fields == OthersFields::TakeOver || !self.is_anothers
+    }
 }
 
 /// The parts of a write, split by split.
-pub(super) fn changes(live: &LivePlugin, before: &Snapshot, write: &Write) -> Vec<SplitChange> {
-    let at = history::time(write.at);
+pub(super) fn changes(before: &Snapshot, write: &Write) -> Vec<SplitChange> {
     let effective = WeightSet::of_config(&before.plugin.config);
-    let mut so_far = before.managed.clone();
-    let parts = write
-        .splits
-        .iter()
-        .map(|split| (split, write.managed.only(split)));
-    parts
-        .map(|(split, part)| {
-            so_far.replace(split, &part);
-            let after = WeightSet::of_config(&before.state().with(&so_far));
-            let entry = Entry {
+    let change = |split: &String| {
+        let part = write.managed.only(split);
+        let was = effective.only(split);
+        let mut is = was.clone();
+        for (key, _) in before.managed.of_split(split) {
+            is.remove(key);
+        }
+        for (key, weight) in part.iter() {
+            is.put(key.clone(), weight.clone());
+        }
+        SplitChange {
+            split: split.clone(),
+            entry: Entry {
                 revision: 0,
-                at: at.clone(),
+                at: history::time(write.at),
                 by: write.by.clone(),
                 command: write.command.clone(),
                 reason: write.reason.clone(),
-                changes: differences(&effective.only(split), &after.only(split)),
-                after: so_far.clone(),
-            };
-            let foreign = foreign(live, split, &before.managed, &effective, &at);
-            SplitChange {
-                split: split.clone(),
-                part,
-                entry,
-                foreign,
-            }
-        })
-        .collect()
+                changes: differences(&was, &is),
+                after: WeightSet::default(),
+            },
+            is_anothers: is_anothers(&before.authors, split, &was, &part),
+            part,
+        }
+    };
+    write.splits.iter().map(change).collect()
 }
 
-/// What the split's annotation says of its last change, against what is in force.
-fn foreign(
-    live: &LivePlugin,
-    split: &str,
-    managed: &WeightSet,
-    effective: &WeightSet,
-    at: &str,
-) -> Option<Entry> {
-    let noted = live
-        .object
-        .metadata
-        .annotations
-        .as_ref()?
-        .get(&format!("{CHANGE}{split}"))?;
-    let noted: Value = serde_json::from_str(noted).ok()?;
-    let recorded: WeightSet = serde_json::from_value(noted.get("after")?.clone()).ok()?;
-    let mut changes = differences(&recorded, &effective.only(split));
-    // Only what we set once: weights of Git's own were never ours to follow.
-    changes.retain(|change| recorded.weight(&change.key).is_some());
-    (!changes.is_empty()).then(|| Entry {
-        revision: 0,
-        at: at.to_owned(),
-        by: "unknown".to_owned(),
-        command: "(changed without sluice)".to_owned(),
-        reason: None,
-        changes,
-        after: managed.clone(),
-    })
+/// Whether somebody else owns a field that the part sets to another value.
+fn is_anothers(authors: &[Author], split: &str, was: &WeightSet, part: &WeightSet) -> bool {
+    let others: Vec<&Author> = authors
+        .iter()
+        .filter(|author| author.is_another())
+        .collect();
+    let is_owned = |path: &[&str]| others.iter().any(|author| author.has(path));
+    let mut weights = part.iter();
+    let is_of_weight = weights.any(|(key, weight)| {
+        let path = ["weights", split, &key.audience, &key.challenger];
+        was.weight(key) != Some(weight) && is_owned(&path)
+    });
+    let is_of_draw = part.draw(split).is_some()
+        && part.draw(split) != was.draw(split)
+        && is_owned(&["draws", split]);
+    is_of_weight || is_of_draw
 }
 
 /// The fields that a server-side apply may not set, with their owners; none when the
@@ -131,12 +116,14 @@ pub fn conflicting(status: &kube::core::Status) -> Vec<OwnedField> {
         .collect()
 }
 
-/// The refusal of a conflict: whose fields they are, and what would be set.
+/// The refusal of a conflict: whose fields they are, and what would be set. What is ours besides,
+/// such as the note, is no reason.
 pub(super) fn conflict(
     live: &LivePlugin,
     change: &SplitChange,
-    fields: Vec<OwnedField>,
+    mut fields: Vec<OwnedField>,
 ) -> WriteError {
+    fields.retain(|field| is_others(&field.manager));
     let changes = change.entry.changes.iter().map(|change| {
         format!(
             "{}/{} {} -> {}",

@@ -190,7 +190,7 @@ pub async fn an_abort_of_everything_goes_on_where_it_may_not(world: &mut World) 
     assert_eq!(world.weight("b", "/web/everyone/canary").await, Some(30.0));
     let kubernetes = &world.chain.kubernetes;
     let plugin = kubernetes.get("WasmPlugin", "a", "sluice").await.unwrap();
-    let noted = &plugin.metadata.annotations.unwrap()["change.sluice.dev/web"];
+    let noted = &plugin.metadata.annotations.unwrap()["sluice.dev/change"];
     assert!(
         noted.contains("abort --all") && noted.contains("system:serviceaccount:a:mover"),
         "{noted}"

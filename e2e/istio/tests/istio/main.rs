@@ -14,6 +14,7 @@
     reason = "tests, which Clippy does not recognise without Rust's own runner"
 )]
 
+mod aborts;
 mod access;
 mod apply;
 mod between;
@@ -27,6 +28,7 @@ mod namespaces;
 mod plugins;
 mod policy;
 mod speed;
+mod speed_of_many;
 mod trouble;
 mod users;
 mod world;
@@ -67,6 +69,14 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         apply::a_stopped_application_says_what_it_did_and_goes_on,
         debounce::status_says_that_a_change_waits_for_istiod,
         debounce::status_says_that_a_proxy_did_not_take_what_was_pushed,
+        speed_of_many::an_abort_and_a_change_of_a_thousand_plugins,
+        speed_of_many::an_abort_of_a_thousand_splits,
+        aborts::what_stands_in_the_way_of_an_abort_is_replaced,
+        aborts::an_abort_that_no_proxy_obeys_is_said,
+        aborts::one_plugin_that_no_proxy_reads_stops_no_other,
+        aborts::full_annotations_cost_an_abort_its_note_only,
+        aborts::an_abort_is_one_change_and_asks_nothing_of_the_next,
+        aborts::emptied_managed_fields_stop_neither_a_change_nor_an_abort,
         access::an_account_may_move_the_weights_of_its_namespace_only,
         access::an_abort_of_everything_goes_on_where_it_may_not,
         access::a_pod_uses_its_own_account,

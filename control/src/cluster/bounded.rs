@@ -1,0 +1,196 @@
+//! Requests for plugins, whose content others may write: read to a bounded depth, so that no
+//! object can make a whole list unreadable.
+//!
+//! serde_json refuses everything that is nested deeper than 128 levels, and with it every other
+//! object of the same answer. Here what lies deeper is cut off where it stands. What remains of it
+//! is still deeper than the filter reads, so it is judged as the filter judges it.
+
+use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, Request, Resource as _};
+use kube::{Client, Error, Result};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// How deep an answer is read. Chosen: a configuration lies five levels deep in it, and the filter
+/// reads no deeper than 128 levels of that.
+const MAX_DEPTH: usize = 160;
+
+/// How many objects one answer of a list may have. Chosen: a megabyte or so.
+const MAX_PAGE: u32 = 250;
+
+/// Objects of one kind, in one namespace or in all.
+pub(super) struct Objects<'a> {
+    client: &'a Client,
+    request: Request,
+}
+
+impl<'a> Objects<'a> {
+    /// Those of a namespace; without one, of all.
+    pub(super) fn of(client: &'a Client, resource: &ApiResource, namespace: Option<&str>) -> Self {
+        let request = Request::new(DynamicObject::url_path(resource, namespace));
+        Self { client, request }
+    }
+
+    /// One object.
+    pub(super) async fn get(&self, name: &str) -> Result<DynamicObject> {
+        let request = self.request.get(name, &GetParams::default());
+        object(self.answer(request).await?)
+    }
+
+    /// Every object. One that is none is left out: the API server sends none.
+    pub(super) async fn list(&self) -> Result<Vec<DynamicObject>> {
+        let mut objects = Vec::new();
+        let mut parameters = ListParams::default().limit(MAX_PAGE);
+        loop {
+            let mut answer = self.answer(self.request.list(&parameters)).await?;
+            if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
+                objects.extend(items.into_iter().filter_map(|item| object(item).ok()));
+            }
+            match answer.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(token) if !token.is_empty() => {
+                    parameters.continue_token = Some(token.to_owned());
+                }
+                _ => return Ok(objects),
+            }
+        }
+    }
+
+    /// Changes one object; what it is then.
+    pub(super) async fn patch(
+        &self,
+        name: &str,
+        parameters: &PatchParams,
+        patch: &Patch<&Value>,
+    ) -> Result<DynamicObject> {
+        let request = self.request.patch(name, parameters, patch);
+        object(self.answer(request).await?)
+    }
+
+    async fn answer(
+        &self,
+        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value> {
+        let request = request.map_err(Error::BuildRequest)?;
+        let text = self.client.request_text(request).await?;
+        read(&text).map_err(Error::SerdeError)
+    }
+}
+
+fn object(value: Value) -> Result<DynamicObject> {
+    serde_json::from_value(value).map_err(Error::SerdeError)
+}
+
+/// Reads JSON of any depth; what is nested deeper than [`MAX_DEPTH`] is null.
+fn read(text: &str) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    // `Bounded` goes no deeper than it is told, and what is ignored is skipped without recursion.
+    deserializer.disable_recursion_limit();
+    let value = Bounded { depth: MAX_DEPTH }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// A value of so many levels.
+#[derive(Clone, Copy)]
+struct Bounded {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.depth == 0 {
+            deserializer.deserialize_ignored_any(IgnoredAny)?;
+            return Ok(Value::Null);
+        }
+        deserializer.deserialize_any(Bounded {
+            depth: self.depth - 1,
+        })
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = items.next_element_seed(self)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            values.insert(name, fields.next_value_seed(self)?);
+        }
+        Ok(Value::Object(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(levels: usize) -> String {
+        format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn json_reads_as_serde_json_reads_it() {
+        let text = r#"{"a": [null, true, -1, 18446744073709551615, 0.1, "x\n"], "b": {}}"#;
+        let expected: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(read(text).unwrap(), expected);
+        for broken in ["{", "[1,]", "1 2"] {
+            assert!(read(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_cut_off_and_hides_nothing_beside_it() {
+        for levels in [125, 10_000, 300_000] {
+            let text = format!(r#"{{"a": {}, "b": 2}}"#, nested(levels));
+            let value = read(&text).unwrap();
+            assert_eq!(value["b"], json!(2), "{levels}");
+            let again = serde_json::to_vec(&value["a"]).unwrap();
+            let is_read = serde_json::from_slice::<Value>(&again).is_ok();
+            assert_eq!(
+                is_read,
+                levels < 128,
+                "{levels} levels, as the filter reads"
+            );
+        }
+    }
+}
