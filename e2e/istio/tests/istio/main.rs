@@ -20,6 +20,7 @@ mod apply;
 mod between;
 mod commands;
 mod debounce;
+mod domains;
 mod git;
 mod history;
 mod late;
@@ -90,6 +91,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         history::an_account_for_weights_writes_only_our_revisions_and_in_its_own_name,
         history::forged_revisions_are_not_gone_back_to,
         history::a_revision_that_was_written_in_advance_does_not_hide_the_change,
+        domains::a_service_is_split_by_every_domain_that_istiod_gives_it,
         git::applying_git_again_loses_no_weight,
         git::a_conflict_names_the_other_manager_and_what_force_does,
         git::what_another_manager_set_is_said_remembered_and_gone_back_to,
