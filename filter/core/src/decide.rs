@@ -170,10 +170,16 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
     let places = plan
         .hosts()
         .places(authority.as_deref(), || request.virtual_host());
+    let splits = plan.hosts().splits(places);
+    let mut decisions = Decisions {
+        places,
+        ..Decisions::default()
+    };
+    if splits.is_empty() {
+        return decisions;
+    }
     let newcomer = Newcomer::default();
     let seen = Seen::new(request);
-    let mut decisions = Decisions::default();
-    let splits = plan.hosts().splits(places);
     for (&index, turns_before) in splits.iter().zip(0_u32..) {
         seen.begin_turn(splits.len() as u32 - turns_before);
         if let Some(split) = plan.split(index) {
@@ -191,7 +197,6 @@ pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
             });
         }
     }
-    decisions.places = places;
     decisions.issued = newcomer.identity.get();
     decisions
 }
