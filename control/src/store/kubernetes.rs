@@ -8,6 +8,7 @@
 mod at_once;
 mod doubt;
 mod note;
+mod pauses;
 mod revisions;
 mod split_change;
 
@@ -18,12 +19,10 @@ use std::time::{Duration, Instant};
 pub use doubt::Doubt;
 use doubt::{Found, is_doubtful};
 use kube::api::{ObjectMeta, Patch, PatchParams};
+use pauses::pauses;
 pub use split_change::conflicting;
 use split_change::{SplitChange, changes, conflict};
-use tower::retry::backoff::{
-    Backoff as _, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff as _,
-};
-use tower::util::rng::HasherRng;
+use tower::retry::backoff::Backoff as _;
 
 use super::history::{Remembered, unrecorded};
 use super::{
@@ -383,16 +382,6 @@ fn snapshot(live: &LivePlugin) -> Snapshot {
         noted: note::noted(live),
         authors: authors(&live.object.metadata, live.plugin.kind),
     }
-}
-
-/// Pauses that double, each longer by chance by up to as much again.
-#[expect(
-    clippy::expect_used,
-    reason = "constants: the shortest is shorter than the longest, which is not zero"
-)]
-fn pauses(min: Duration, max: Duration) -> ExponentialBackoff {
-    let maker = ExponentialBackoffMaker::new(min, max, 1.0, HasherRng::new());
-    maker.expect("a valid backoff").make_backoff()
 }
 
 /// Why a patch came to nothing.

@@ -11,9 +11,8 @@ use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::doubt::is_doubtful;
-use super::{
-    Kubernetes, MAX_PAUSE, MIN_PAUSE, NAME_PATIENCE, PATIENCE, note, pauses, revisions, snapshot,
-};
+use super::pauses::pauses;
+use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, NAME_PATIENCE, PATIENCE, note, revisions, snapshot};
 use crate::cluster::plugins::{self, LivePlugin};
 use crate::cluster::{code, is_refused_content, managed_fields};
 use crate::model::change::differences;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tower::retry::backoff::Backoff as _;
 
+use super::Kubernetes;
 use super::note::noted;
+use super::pauses::pauses;
 use super::split_change::SplitChange;
-use super::{Kubernetes, pauses};
 use crate::cluster::plugins::LivePlugin;
 use crate::model::weights::WeightSet;
 use crate::store::history::Entry;
