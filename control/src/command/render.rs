@@ -58,9 +58,9 @@ pub(super) struct ResourceArgs {
     /// The plugin's kind
     #[arg(long, value_enum, default_value_t = PluginKind::WasmPlugin)]
     kind: PluginKind,
-    /// The plugin's name
-    #[arg(long, default_value = "sluice", value_name = "NAME")]
-    name: String,
+    /// The plugin's name [default: sluice, or with --gateway sluice-GATEWAY]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// A label of the proxies that get the plugin; repeatable [default: every proxy of the
     /// namespace]
     #[arg(long, value_name = "LABEL=VALUE", value_parser = label)]

@@ -50,8 +50,8 @@ pub fn sum(samples: &[Sample], name: &str, wanted: &[(&str, &str)]) -> f64 {
     samples
         .iter()
         .filter(is_wanted)
-        .map(|sample| sample.value)
-        .sum()
+        // Rust's sum of no numbers is -0, and shown as such.
+        .fold(0.0, |sum, sample| sum + sample.value)
 }
 
 fn sample(line: &str) -> Option<Sample> {
@@ -93,4 +93,23 @@ fn unquote(quoted: &str) -> Option<(String, &str)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_no_samples_is_shown_as_zero() {
+        let samples = parse("a{b=\"c\"} 5\na{b=\"d\"} 2\n");
+        let cases = [
+            (sum(&[], "a", &[]), "0"),
+            (sum(&samples, "b", &[]), "0"),
+            (sum(&samples, "a", &[]), "7"),
+            (sum(&samples, "a", &[("b", "d")]), "2"),
+        ];
+        for (sum, expected) in cases {
+            assert_eq!(sum.to_string(), expected);
+        }
+    }
 }

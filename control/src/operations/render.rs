@@ -3,6 +3,7 @@
 //!
 //! Pure; called by `sluice render`, which writes them as YAML.
 
+mod names;
 mod plugin;
 mod routes;
 
@@ -47,8 +48,8 @@ pub struct Request {
     pub routing: Routing,
     /// Which kind the plugin becomes.
     pub kind: Kind,
-    /// The plugin's name.
-    pub name: String,
+    /// The plugin's name; none: `sluice`, or for a gateway `sluice-GATEWAY`.
+    pub name: Option<String>,
     /// The plugin's namespace, that of the proxies; none: the gateway's, or the service's.
     pub namespace: Option<String>,
     /// Labels of the proxies; none: every proxy of the namespace.
@@ -229,3 +230,6 @@ fn gateway(named: &str) -> Result<Gateway<'_>, RenderError> {
         _ => Err(RenderError::Gateway(named.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ impl Rendering<'_> {
         };
         let scope = self.scope();
         let spec = PluginSpec { scope, module };
-        spec.to_document(self.request.kind, self.namespace(), &self.request.name)
+        spec.to_document(self.request.kind, self.namespace(), &self.plugin_name())
     }
 
     fn namespace(&self) -> &str {

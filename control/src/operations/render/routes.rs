@@ -25,7 +25,7 @@ impl Rendering<'_> {
             host: service.host(),
             subsets: variants.map(|variant| subset(variant)).collect(),
         };
-        Resource::new(&service.namespace, &service.name, spec)
+        Resource::new(&service.namespace, &self.routes_name(), spec)
     }
 
     pub(super) fn virtual_service(&self) -> Resource<VirtualService> {
@@ -107,7 +107,7 @@ impl Rendering<'_> {
                 kind: "Gateway".to_owned(),
                 name: gateway.name.to_owned(),
                 namespace: Some(gateway.namespace.to_owned()),
-                port: None,
+                ..ParentRef::default()
             },
             None => ParentRef {
                 kind: "Service".to_owned(),
@@ -140,14 +140,8 @@ impl Rendering<'_> {
         }
     }
 
-    /// A service may be routed to in the mesh and at several gateways: each has routes of its own.
     fn routes<S: Spec>(&self, spec: S) -> Resource<S> {
-        let service = &self.request.service;
-        let name = match &self.gateway {
-            Some(gateway) => format!("{}-{}", service.name, gateway.name),
-            None => service.name.clone(),
-        };
-        Resource::new(&service.namespace, &name, spec)
+        Resource::new(&self.request.service.namespace, &self.routes_name(), spec)
     }
 
     /// At a gateway, the split's own hosts; in the mesh, the service.

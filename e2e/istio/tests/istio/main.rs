@@ -56,6 +56,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         plugins::of_two_plugins_none_is_guessed,
         plugins::what_render_prints_routes_no_request_to_nowhere,
         plugins::a_gateway_issues_a_cookie_and_keeps_its_promise,
+        plugins::what_a_gateway_no_longer_needs_is_deleted_without_the_meshs,
         plugins::an_http_route_splits_users_too,
         plugins::a_namespace_does_not_notice_another_ones_changes,
         commands::every_command_knows_the_cluster,

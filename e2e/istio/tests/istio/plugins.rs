@@ -128,18 +128,33 @@ spec:
   - {port: {number: 8080, name: http, protocol: HTTP}, bind: 127.0.3.1, hosts: ['*/web.example']}
 ";
 
-pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
-    world.chain.kubernetes.apply(GATEWAY).await;
-    let rendered = world.render(
+/// What `render` prints for the gateway.
+fn render_for_gateway(world: &World) -> String {
+    world.render(
         "web",
         "splits: {web: {hosts: [web.example]}}",
         "--service web.a --port 8080 --gateway gw/gw --selector app=ingress",
-    );
-    world.chain.kubernetes.apply(&rendered).await;
-    let gateway = &world.gateway;
-    wait_for_revision(gateway, "gw.sluice", world.wanted_revision("gw").await).await;
+    )
+}
+
+/// Waits until the gateway runs what its plugin wants.
+async fn wait_for_gateway(world: &World) {
+    let plugin = ("WasmPlugin", "gw", "sluice-gw");
+    let wanted = world.wanted_revision_of(plugin.0, plugin.1, plugin.2).await;
+    wait_for_revision(&world.gateway, "gw.sluice-gw", wanted).await;
+}
+
+pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
+    world.chain.kubernetes.apply(GATEWAY).await;
+    world
+        .chain
+        .kubernetes
+        .apply(&render_for_gateway(world))
+        .await;
+    wait_for_gateway(world).await;
     world.sluice("set web canary=50 -n gw").await.good();
-    wait_for_revision(gateway, "gw.sluice", world.wanted_revision("gw").await).await;
+    wait_for_gateway(world).await;
+    let gateway = &world.gateway;
     gateway
         .wait_for("the route", async |gateway| {
             let answer = gateway.try_get("web.example", &[]).await;
@@ -158,6 +173,38 @@ pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) 
     }
     // 50 of 100, within five sigma.
     assert!(counts[1] > 25 && counts[1] < 75, "{counts:?}");
+}
+
+pub async fn what_a_gateway_no_longer_needs_is_deleted_without_the_meshs(world: &mut World) {
+    world.fresh_plugin("a", 25).await;
+    world.chain.kubernetes.apply(GATEWAY).await;
+    let rendered = render_for_gateway(world);
+    let path = world.chain.folder().join("gateway.yaml");
+    std::fs::write(&path, rendered).unwrap();
+    let file = path.display();
+    world
+        .kubectl(&format!("apply --server-side -f {file}"))
+        .await
+        .good();
+    wait_for_gateway(world).await;
+    world.kubectl(&format!("delete -f {file}")).await.good();
+    for (kind, name) in [("DestinationRule", "web"), ("VirtualService", "web")] {
+        let kept = world.chain.kubernetes.get(kind, "a", name).await;
+        assert!(kept.is_some(), "{kind} a/{name} was deleted");
+    }
+    // Once the gateway routes no longer, the deletions have arrived there; so have they at the
+    // callers, which istiod pushes at the same time and which would answer 503 without subsets.
+    world
+        .gateway
+        .wait_for("the end of the route", async |gateway| {
+            let answer = gateway.try_get("web.example", &[]).await;
+            let status = answer.unwrap_or_default().status;
+            (status != 200).then_some(()).ok_or(status.to_string())
+        })
+        .await;
+    for caller in &world.callers {
+        assert_split(caller, WEB_A, 25).await;
+    }
 }
 
 /// A service for each version, as HTTPRoutes need them.
