@@ -38,9 +38,7 @@ pub(super) struct Planned<'d> {
 
 /// The resources of one kind; says of the others which field has another type.
 pub(super) fn resources<S: Spec>(documents: &[Input], findings: &mut Findings) -> Vec<Resource<S>> {
-    let of_kind = documents
-        .iter()
-        .filter(|input| input.kind() == Some(S::KIND));
+    let of_kind = documents.iter().filter(|input| is_one::<S>(input));
     let read = |input: &Input| {
         Resource::read(&input.value)
             .inspect_err(|error| {
@@ -51,4 +49,10 @@ pub(super) fn resources<S: Spec>(documents: &[Input], findings: &mut Findings) -
             .ok()
     };
     of_kind.filter_map(read).collect()
+}
+
+/// Istio and the Gateway API both have a kind Gateway, so the group counts where it is said.
+fn is_one<S: Spec>(input: &Input) -> bool {
+    let (group, _) = S::API_VERSION.split_once('/').unwrap_or_default();
+    input.kind() == Some(S::KIND) && input.group().is_none_or(|theirs| theirs == group)
 }

@@ -274,29 +274,52 @@ fn live(object: DynamicObject, kind: Kind) -> kube::Result<LivePlugin> {
 pub async fn routes(cluster: &Cluster, live: &LivePlugin) -> Vec<Input> {
     let namespace = live.namespace();
     let (services, rules, routes) = tokio::join!(
-        documents::<istio::VirtualService>(cluster, namespace),
-        documents::<istio::DestinationRule>(cluster, namespace),
-        documents::<gateway::HttpRoute>(cluster, namespace),
+        documents::<istio::VirtualService>(cluster, Some(namespace)),
+        documents::<istio::DestinationRule>(cluster, Some(namespace)),
+        documents::<gateway::HttpRoute>(cluster, Some(namespace)),
     );
     [services, rules, routes].concat()
 }
 
-/// Every resource of a kind in a namespace; none where the kind is unknown or hidden.
-async fn documents<S: Spec>(cluster: &Cluster, namespace: &str) -> Vec<Input> {
+/// The Gateways of both kinds. They may lie in other namespaces than the pods that serve them; an
+/// account that may not list those sees the ones in the plugin's namespace.
+pub async fn gateways(cluster: &Cluster, live: &LivePlugin) -> Vec<Input> {
+    let namespace = live.object.metadata.namespace.as_deref();
+    let (classic, newer) = tokio::join!(
+        wherever::<istio::Gateway>(cluster, namespace),
+        wherever::<gateway::Gateway>(cluster, namespace),
+    );
+    [classic, newer].concat()
+}
+
+async fn wherever<S: Spec>(cluster: &Cluster, namespace: Option<&str>) -> Vec<Input> {
+    match documents::<S>(cluster, None).await {
+        none if none.is_empty() => documents::<S>(cluster, namespace).await,
+        everywhere => everywhere,
+    }
+}
+
+/// Every resource of a kind, of one namespace or of all; none where the kind is unknown or hidden.
+async fn documents<S: Spec>(cluster: &Cluster, namespace: Option<&str>) -> Vec<Input> {
     let (group, version) = S::API_VERSION
         .split_once('/')
         .unwrap_or(("", S::API_VERSION));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, S::KIND));
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client().clone(), namespace, &resource);
+    let client = cluster.client().clone();
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
     let objects = api.list(&ListParams::default()).await;
     let objects = objects.map(|list| list.items).unwrap_or_default();
     let input = |object: DynamicObject| {
         let name = object.metadata.name.as_deref().unwrap_or_default();
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let source = format!("{} {namespace}/{name}", S::KIND);
         let mut value = serde_json::to_value(&object).ok()?;
-        // The API server leaves the kind out of a list's items.
+        // The API server leaves these two out of a list's items.
         value["kind"] = Value::from(S::KIND);
+        value["apiVersion"] = Value::from(S::API_VERSION);
         Some(Input { source, value })
     };
     objects.into_iter().filter_map(input).collect()

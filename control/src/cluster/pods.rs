@@ -5,25 +5,26 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
+use sluice_core::plan::NodeKind;
 
 use super::Cluster;
 use super::plugins::LivePlugin;
 use crate::model::plugin::Kind;
+use crate::model::resources::gateway::GATEWAY_NAME;
 use crate::model::resources::plugin::Scope;
 
 /// The container that Istio's injection, its gateways and its waypoints have in common.
 const PROXY_CONTAINER: &str = "istio-proxy";
 
-/// The label that Istio gives the pods of a Kubernetes Gateway (waypoints too).
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
-
 /// A pod with a proxy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
     /// Its namespace.
     pub namespace: String,
     /// Its pod's name.
     pub pod: String,
+    /// What its agent was started as; `None` where the pod does not say.
+    pub kind: Option<NodeKind>,
 }
 
 /// What a plugin selects.
@@ -86,26 +87,39 @@ pub async fn selected(
                 .fields("status.phase=Running"),
         )
         .await?;
-    let mut proxies: Vec<Proxy> = pods.into_iter().filter(has_proxy).map(proxy).collect();
-    proxies.sort();
+    let mut proxies: Vec<Proxy> = pods.into_iter().filter_map(proxy).collect();
+    proxies.sort_by(|one, other| (&one.namespace, &one.pod).cmp(&(&other.namespace, &other.pod)));
     Ok(proxies)
 }
 
-fn has_proxy(pod: &Pod) -> bool {
-    let Some(spec) = &pod.spec else { return false };
+/// The proxy of a pod that has one and does not end.
+fn proxy(pod: Pod) -> Option<Proxy> {
+    let spec = pod.spec?;
     // Native sidecars are init containers that keep running.
     let mut containers = spec
         .containers
-        .iter()
-        .chain(spec.init_containers.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && containers.any(|container| container.name == PROXY_CONTAINER)
-}
-
-fn proxy(pod: Pod) -> Proxy {
-    Proxy {
+        .into_iter()
+        .chain(spec.init_containers.into_iter().flatten());
+    let container = containers.find(|container| container.name == PROXY_CONTAINER)?;
+    pod.metadata.deletion_timestamp.is_none().then(|| Proxy {
         namespace: pod.metadata.namespace.unwrap_or_default(),
         pod: pod.metadata.name.unwrap_or_default(),
+        kind: kind(&container.args.unwrap_or_default()),
+    })
+}
+
+/// What an agent is started as: `proxy sidecar`, `proxy router` or `proxy waypoint`, as Istio's
+/// injection templates and those of its gateways have it.
+fn kind(arguments: &[String]) -> Option<NodeKind> {
+    let role = arguments
+        .iter()
+        .skip_while(|argument| *argument != "proxy")
+        .nth(1)?;
+    match role.as_str() {
+        "sidecar" => Some(NodeKind::Sidecar),
+        "router" => Some(NodeKind::Gateway),
+        "waypoint" => Some(NodeKind::Waypoint),
+        _ => None,
     }
 }
 
@@ -116,5 +130,53 @@ pub fn plugin_names(live: &LivePlugin) -> [String; 2] {
     match live.plugin.kind {
         Kind::WasmPlugin => [format!("{plain}~istio-translated-wasmplugin"), plain],
         _ => [plain.clone(), plain],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_says_what_kind_of_proxy_it_has() {
+        let cases = [
+            (
+                json!(["proxy", "sidecar", "--domain", "a.svc"]),
+                Some(NodeKind::Sidecar),
+            ),
+            (json!(["proxy", "router"]), Some(NodeKind::Gateway)),
+            (json!(["proxy", "waypoint"]), Some(NodeKind::Waypoint)),
+            (json!(["proxy"]), None),
+            (json!([]), None),
+        ];
+        for (arguments, expected) in cases {
+            let pod = json!({
+                "metadata": {"namespace": "a", "name": "p"},
+                "spec": {"containers": [{"name": "app"}, {"name": "istio-proxy", "args": arguments}]},
+            });
+            let found = proxy(serde_json::from_value(pod).unwrap());
+            let (namespace, pod) = ("a".to_owned(), "p".to_owned());
+            assert_eq!(
+                found,
+                Some(Proxy {
+                    namespace,
+                    pod,
+                    kind: expected
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_pod_without_a_proxy_or_one_that_ends_counts_for_none() {
+        let without = json!({"spec": {"containers": [{"name": "app"}]}});
+        let ending = json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"containers": [{"name": "istio-proxy"}]},
+        });
+        for pod in [without, ending] {
+            assert_eq!(proxy(serde_json::from_value(pod).unwrap()), None);
+        }
     }
 }

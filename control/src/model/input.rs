@@ -24,6 +24,13 @@ impl Input {
         self.value.get("kind")?.as_str()
     }
 
+    /// The group of the resource's `apiVersion`, empty for Kubernetes' own; `None` where it has
+    /// none.
+    pub fn group(&self) -> Option<&str> {
+        let version = self.value.get("apiVersion")?.as_str()?;
+        Some(version.split_once('/').map_or("", |(group, _)| group))
+    }
+
     /// The resource's name.
     pub fn name(&self) -> Option<&str> {
         self.value.get("metadata")?.get("name")?.as_str()

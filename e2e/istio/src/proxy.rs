@@ -110,7 +110,9 @@ impl Proxy {
     /// Makes the pod, and for a sidecar where it listens for its application.
     async fn declare(&self, kubernetes: &Kubernetes) {
         let (pod, namespace, ip) = (&self.pod, &self.namespace, self.address.ip());
-        let containers = json!([{"name": "istio-proxy", "image": "proxy"}]);
+        // As Istio's injection writes it.
+        let arguments = ["proxy", self.role.node_type()];
+        let containers = json!([{"name": "istio-proxy", "image": "proxy", "args": arguments}]);
         let resource = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": pod, "namespace": namespace, "labels": self.labels()},

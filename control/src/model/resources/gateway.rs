@@ -1,4 +1,5 @@
-//! The Gateway API's HTTPRoute (gateway.networking.k8s.io/v1), as far as a split's routes need it.
+//! The Gateway API's Gateway and HTTPRoute (gateway.networking.k8s.io/v1), as far as a split's
+//! routes need them.
 //!
 //! The `gateway-api` crate has it whole, but its newest version wants another version of `kube`
 //! than we use.
@@ -9,6 +10,9 @@ use super::Spec;
 
 /// The group of the Gateway API's kinds.
 pub const GROUP: &str = "gateway.networking.k8s.io";
+
+/// The label that Istio gives the pods of a Gateway (waypoints too).
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Routes of a Gateway or, in a mesh, of a Service.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -29,6 +33,36 @@ impl Spec for HttpRoute {
     const KIND: &str = "HTTPRoute";
 }
 
+/// Where requests come in.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Gateway {
+    /// Who makes it: Istio's classes are `istio` and, for waypoints, `istio-waypoint`.
+    pub gateway_class_name: String,
+    /// Its ports.
+    pub listeners: Vec<Listener>,
+}
+
+impl Spec for Gateway {
+    const API_VERSION: &str = "gateway.networking.k8s.io/v1";
+    const KIND: &str = "Gateway";
+}
+
+/// A port of a Gateway.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Listener {
+    /// Its name, by which routes may ask for it.
+    pub name: String,
+    /// Its number.
+    pub port: u16,
+    /// For which host; none: every host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// `HTTP`, `HTTPS` and so on.
+    pub protocol: String,
+}
+
 /// A Gateway or a Service.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
@@ -42,6 +76,9 @@ pub struct ParentRef {
     /// The namespace; none: the route's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// The listener of a Gateway; none: every one.
+    #[serde(rename = "sectionName", skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
     /// The port; none: every one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,

@@ -141,6 +141,50 @@ impl Spec for DestinationRule {
     const KIND: &str = "DestinationRule";
 }
 
+/// Where a gateway takes requests.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Gateway {
+    /// The pods that do it.
+    pub selector: BTreeMap<String, String>,
+    /// Its ports.
+    pub servers: Vec<Server>,
+}
+
+impl Spec for Gateway {
+    const API_VERSION: &str = "networking.istio.io/v1";
+    const KIND: &str = "Gateway";
+}
+
+/// A port of a gateway.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Server {
+    /// The port.
+    pub port: ServerPort,
+    /// For which hosts, `NAMESPACE/HOST` where the routes' namespace matters.
+    pub hosts: Vec<String>,
+    /// What it does about TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ServerTls>,
+}
+
+/// A gateway's port by its protocol.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ServerPort {
+    /// `HTTP`, `HTTPS` and so on.
+    pub protocol: String,
+}
+
+/// What a gateway's port does about TLS.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServerTls {
+    /// Whether requests without TLS are sent to the same URL with it.
+    pub https_redirect: bool,
+}
+
 /// The pods of a service with some labels.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]

@@ -374,6 +374,7 @@ mod tests {
         let proxy = Proxy {
             namespace: "a".to_owned(),
             pod: "p".to_owned(),
+            kind: None,
         };
         for (label, scraped, expected) in cases {
             assert_eq!(
