@@ -23,6 +23,7 @@ pub mod rollback;
 pub mod set;
 pub mod simulate;
 pub mod status;
+pub mod unserved;
 pub mod validate;
 pub mod weights;
 

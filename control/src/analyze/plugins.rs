@@ -1,9 +1,8 @@
 //! Plugins by themselves, and beside each other on the same proxies.
 
-use std::collections::BTreeMap;
-
 use super::claims::asks_for_claims;
 use super::findings::{Findings, Planned};
+use super::proxies::are_disjoint;
 use crate::model::resources::plugin::{Module, Scope};
 
 /// What Istio makes of a match without a mode, and of no match at all.
@@ -183,10 +182,4 @@ fn share_a_namespace(one: &Planned<'_>, other: &Planned<'_>, root_namespace: &st
 /// Whether some proxy of a namespace may run both.
 fn share_proxies(one: &Scope, other: &Scope) -> bool {
     one.targets() == other.targets() && !are_disjoint(&one.labels(), &other.labels())
-}
-
-/// No pod has two values of one label.
-fn are_disjoint(one: &BTreeMap<&str, &str>, other: &BTreeMap<&str, &str>) -> bool {
-    one.iter()
-        .any(|(label, value)| other.get(label).is_some_and(|theirs| theirs != value))
 }

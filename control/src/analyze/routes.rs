@@ -1,9 +1,9 @@
 //! VirtualServices and HTTPRoutes against the splits whose headers they match.
 
 mod header;
-mod http_route;
+pub(super) mod http_route;
 mod null;
-mod virtual_service;
+pub(super) mod virtual_service;
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,15 @@ use crate::model::{input, plugin};
 fn found(yaml: &str) -> Findings {
     let documents = input::parse("f", yaml).unwrap();
     let plugins = plugin::plugins(documents.clone()).unwrap();
-    check(&plugins, &documents, "istio-system")
+    check(&plugins, &surroundings(&documents, &ProxyKinds::new()))
+}
+
+fn surroundings<'a>(documents: &'a [Input], proxies: &'a ProxyKinds) -> Surroundings<'a> {
+    Surroundings {
+        documents,
+        proxies,
+        root_namespace: ROOT_NAMESPACE,
+    }
 }
 
 const PLUGIN: &str = "
@@ -16,7 +24,7 @@ spec:
   failStrategy: FAIL_OPEN
   phase: AUTHN
   match: [{mode: CLIENT}]
-  pluginConfig: {splits: {web: {services: [web.shop]}}}
+  pluginConfig: {splits: {web: {services: [web.shop], identity: [{cookie: uid}]}}}
 ";
 
 const ROUTES: &str = "
@@ -93,10 +101,7 @@ fn what_does_not_fit_is_a_problem() {
         ),
         (
             "claims too early",
-            (
-                "services: [web.shop]",
-                "services: [web.shop], identity: [{claim: sub}]",
-            ),
+            ("identity: [{cookie: uid}]", "identity: [{claim: sub}]"),
             "WasmPlugin shop/sluice: splits.web asks for claims, which phase AUTHN runs before; accepted: AUTHZ",
         ),
     ];

@@ -17,14 +17,27 @@ use crate::model::resources::plugin::Scope;
 const PROXY_CONTAINER: &str = "istio-proxy";
 
 /// A pod with a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Proxy {
     /// Its namespace.
     pub namespace: String,
     /// Its pod's name.
     pub pod: String,
-    /// What its agent was started as; `None` where the pod does not say.
-    pub kind: Option<NodeKind>,
+    /// What its agent was started as, `sidecar`, `router` or `waypoint`; `None` where the pod does
+    /// not say.
+    pub role: Option<String>,
+}
+
+impl Proxy {
+    /// What kind of proxy it is.
+    pub fn kind(&self) -> Option<NodeKind> {
+        match self.role.as_deref()? {
+            "sidecar" => Some(NodeKind::Sidecar),
+            "router" => Some(NodeKind::Gateway),
+            "waypoint" => Some(NodeKind::Waypoint),
+            _ => None,
+        }
+    }
 }
 
 /// What a plugin selects.
@@ -88,8 +101,33 @@ pub async fn selected(
         )
         .await?;
     let mut proxies: Vec<Proxy> = pods.into_iter().filter_map(proxy).collect();
-    proxies.sort_by(|one, other| (&one.namespace, &one.pod).cmp(&(&other.namespace, &other.pod)));
+    proxies.sort();
     Ok(proxies)
+}
+
+/// The kinds of the running proxies that a plugin selects, each once; `None` where there are none,
+/// or none says its kind, or they cannot be seen.
+pub async fn kinds(
+    cluster: &Cluster,
+    live: &LivePlugin,
+    root_namespace: &str,
+) -> Option<Vec<NodeKind>> {
+    let Selection::Labels(labels) = selection(live) else {
+        return None;
+    };
+    let proxies = selected(cluster, live, &labels, root_namespace).await;
+    distinct_kinds(&proxies.ok()?)
+}
+
+/// The kinds of some proxies, each once; `None` where none says its kind.
+pub fn distinct_kinds(proxies: &[Proxy]) -> Option<Vec<NodeKind>> {
+    let mut kinds: Vec<NodeKind> = Vec::new();
+    for kind in proxies.iter().filter_map(Proxy::kind) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    (!kinds.is_empty()).then_some(kinds)
 }
 
 /// The proxy of a pod that has one and does not end.
@@ -104,23 +142,16 @@ fn proxy(pod: Pod) -> Option<Proxy> {
     pod.metadata.deletion_timestamp.is_none().then(|| Proxy {
         namespace: pod.metadata.namespace.unwrap_or_default(),
         pod: pod.metadata.name.unwrap_or_default(),
-        kind: kind(&container.args.unwrap_or_default()),
+        role: role(container.args.unwrap_or_default()),
     })
 }
 
 /// What an agent is started as: `proxy sidecar`, `proxy router` or `proxy waypoint`, as Istio's
 /// injection templates and those of its gateways have it.
-fn kind(arguments: &[String]) -> Option<NodeKind> {
-    let role = arguments
-        .iter()
-        .skip_while(|argument| *argument != "proxy")
-        .nth(1)?;
-    match role.as_str() {
-        "sidecar" => Some(NodeKind::Sidecar),
-        "router" => Some(NodeKind::Gateway),
-        "waypoint" => Some(NodeKind::Waypoint),
-        _ => None,
-    }
+fn role(arguments: Vec<String>) -> Option<String> {
+    let mut arguments = arguments.into_iter();
+    arguments.find(|argument| argument == "proxy")?;
+    arguments.next()
 }
 
 /// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30
@@ -155,16 +186,8 @@ mod tests {
                 "metadata": {"namespace": "a", "name": "p"},
                 "spec": {"containers": [{"name": "app"}, {"name": "istio-proxy", "args": arguments}]},
             });
-            let found = proxy(serde_json::from_value(pod).unwrap());
-            let (namespace, pod) = ("a".to_owned(), "p".to_owned());
-            assert_eq!(
-                found,
-                Some(Proxy {
-                    namespace,
-                    pod,
-                    kind: expected
-                })
-            );
+            let found = proxy(serde_json::from_value(pod).unwrap()).unwrap();
+            assert_eq!((found.pod.as_str(), found.kind()), ("p", expected));
         }
     }
 

@@ -9,10 +9,15 @@ use sluice_core::plan::{Node, NodeKind};
 
 use super::arguments::{OutputArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::stores;
+use super::stores::{self, Place};
+use crate::analyze::ROOT_NAMESPACE;
+use crate::analyze::proxies::Decider;
 use crate::command::output;
+use crate::files;
+use crate::model::plugin::Plugin;
 use crate::operations::described::Described;
-use crate::operations::explain::explain;
+use crate::operations::explain::{decider, explain};
+use crate::operations::validate::Subject;
 
 /// `sluice explain`.
 #[derive(clap::Args, Debug)]
@@ -41,9 +46,10 @@ pub(super) struct Explain {
     /// The client's address
     #[arg(long, value_name = "IP")]
     source: Option<std::net::IpAddr>,
-    /// Which kind of proxy decides
-    #[arg(long, value_enum, default_value_t = ProxyKind::Gateway)]
-    proxy: ProxyKind,
+    /// Which kind of proxy decides [default: the one that the plugin runs on; where nothing tells, a
+    /// gateway]
+    #[arg(long, value_enum)]
+    proxy: Option<ProxyKind>,
     /// The proxy's namespace: services may be called by their short name in it [default: the
     /// plugin's]
     #[arg(long, value_name = "NAMESPACE")]
@@ -55,6 +61,10 @@ pub(super) struct Explain {
     #[command(flatten)]
     output: OutputArgs,
 }
+
+/// Why a gateway answers where nothing else is known.
+const UNTOLD: &str =
+    "assumed, because nothing here says on which proxies the plugin runs; --proxy names another";
 
 /// Kinds of proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -68,12 +78,9 @@ pub(super) enum ProxyKind {
 }
 
 pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
-    let plugin = stores::plugin(arguments.file.as_deref(), &arguments.store).await?;
-    let kind = match arguments.proxy {
-        ProxyKind::Gateway => NodeKind::Gateway,
-        ProxyKind::Sidecar => NodeKind::Sidecar,
-        ProxyKind::Waypoint => NodeKind::Waypoint,
-    };
+    let (plugin, subject) = subject(arguments).await?;
+    let request = described(arguments)?;
+    let (kind, why) = proxy(arguments.proxy, &plugin, &subject, &request);
     let plan = plugin.plan(&Node {
         kind,
         namespace: arguments
@@ -84,12 +91,48 @@ pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     for problem in plan.problems() {
         output::note(format!("{}: {problem}", plugin.source));
     }
-    let request = described(arguments)?;
     let explanation = explain(&plan, &request);
     output::print(arguments.output.output, &explanation, |explanation| {
-        sentences::text(&request, explanation)
+        sentences::text(&request, explanation, &why)
     })?;
     Ok(Outcome::Good)
+}
+
+/// The plugin of a file or, without one, of the store; and what lies around it.
+async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject)> {
+    if let Some(file) = &arguments.file {
+        let documents = files::documents(file)?;
+        let plugin = files::only_plugin(&file.display().to_string(), documents.clone())?;
+        let subject = Subject {
+            documents,
+            ..Subject::default()
+        };
+        return Ok((plugin, subject));
+    }
+    let store = stores::one(&arguments.store).await?;
+    let place = Place::One(store.clone());
+    let read = Subject::of_stores(std::slice::from_ref(&store), ROOT_NAMESPACE);
+    let mut subject = place.said(read).await?;
+    let plugin = subject.plugins.pop().context("a store without a plugin")?;
+    Ok((plugin, subject))
+}
+
+/// Which kind of proxy answers, and why that one.
+fn proxy(
+    asked: Option<ProxyKind>,
+    plugin: &Plugin,
+    subject: &Subject,
+    request: &Described,
+) -> (NodeKind, String) {
+    match asked {
+        Some(ProxyKind::Gateway) => (NodeKind::Gateway, "--proxy".to_owned()),
+        Some(ProxyKind::Sidecar) => (NodeKind::Sidecar, "--proxy".to_owned()),
+        Some(ProxyKind::Waypoint) => (NodeKind::Waypoint, "--proxy".to_owned()),
+        None => match decider(plugin, subject, request) {
+            Some(Decider { kind, evidence }) => (kind, evidence.to_string()),
+            None => (NodeKind::Gateway, UNTOLD.to_owned()),
+        },
+    }
 }
 
 fn described(arguments: &Explain) -> anyhow::Result<Described> {

@@ -101,7 +101,8 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// The resources of a split of a configuration; says where weights were left out.
+/// The resources of a split of a configuration; says where weights were left out, and
+/// where it would move nobody.
 pub(super) fn rendered(
     file: &Path,
     needed: &Needed<'_>,
@@ -112,6 +113,9 @@ pub(super) fn rendered(
     let rendered = render::render(&plugin, &plan, &resources.request(needed))?;
     if rendered.left_weights_out {
         say_weights_are_left_out();
+    }
+    if let Some(unserved) = &rendered.unserved {
+        output::note(format!("warning: {unserved}"));
     }
     Ok(rendered)
 }

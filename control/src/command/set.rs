@@ -1,5 +1,7 @@
 //! `sluice set`: changes a split's weights.
 
+use futures::StreamExt as _;
+
 use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
 use super::changes::{report, say, say_notes, terms};
 use super::outcome::Outcome;
@@ -8,7 +10,13 @@ use super::{output, stores};
 use crate::operations::Caller;
 use crate::operations::plugins::{WithSplit, with_split};
 use crate::operations::set::{PluginChange, Setting, set, set_everywhere};
+use crate::operations::unserved::unserved;
+use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
+
+/// How many plugins are looked at beside each other after a change. Chosen: what an API server takes
+/// from one client without noticing.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
@@ -49,6 +57,7 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
         let store = stores::one(&arguments.store).await?;
         let made = set(&store, caller, &setting, &terms);
         say(&Place::One(store.clone()).said(made).await?);
+        warn_where_nobody_moves(&store, split).await;
         return Ok(Outcome::Good);
     }
     let cluster = stores::whole_cluster(&arguments.store).await?;
@@ -60,7 +69,11 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
         outcome = Outcome::Problems;
     }
     let telling = |(title, store): (String, Kubernetes)| (title, store.telling(stores::tell));
-    let stores = stores.into_iter().map(telling).collect();
+    let stores: Vec<_> = stores.into_iter().map(telling).collect();
+    let all: Vec<AnyStore> = stores
+        .iter()
+        .map(|(_, store)| AnyStore::Kubernetes(store.clone()))
+        .collect();
     for PluginChange { plugin, result } in set_everywhere(stores, caller, &setting, &terms).await {
         match result {
             Ok(made) => {
@@ -73,5 +86,24 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
             }
         }
     }
+    warn_where_nobody_moves_of(&all, split).await;
     Ok(outcome)
+}
+
+/// The weights are written; that they have no effect must be read by who set them.
+async fn warn_where_nobody_moves(store: &AnyStore, split: &str) {
+    if let Some(unserved) = unserved(store, split).await {
+        output::line(format!("warning: {unserved}"));
+    }
+}
+
+/// The same of many plugins, of which each is named.
+async fn warn_where_nobody_moves_of(stores: &[AnyStore], split: &str) {
+    let looks = stores.iter().map(|store| unserved(store, split));
+    let mut found = futures::stream::iter(looks).buffered(LOOKS_AT_ONCE);
+    while let Some(unserved) = found.next().await {
+        if let Some(unserved) = unserved {
+            output::line(format!("warning: {}: {unserved}", unserved.plugin));
+        }
+    }
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::{output, stores};
+use crate::analyze::ROOT_NAMESPACE;
 use crate::files;
 use crate::model::plugin;
 use crate::operations::validate::{PluginReport, Subject, ValidationReport, validate};
+use crate::store::AnyStore;
 
 /// `sluice validate`.
 #[derive(clap::Args, Debug)]
@@ -19,7 +21,7 @@ pub(super) struct Validate {
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// Istio's root namespace: a plugin in it runs in every namespace
-    #[arg(long, default_value = "istio-system", value_name = "NAMESPACE")]
+    #[arg(long, default_value = ROOT_NAMESPACE, value_name = "NAMESPACE")]
     root_namespace: String,
     /// Which store holds the configuration.
     #[command(flatten)]
@@ -68,7 +70,9 @@ fn read(file: &Path) -> anyhow::Result<Subject> {
 /// The store's plugin, or with -A every one of the cluster, and the routes beside them.
 async fn stored(arguments: &Validate) -> anyhow::Result<Subject> {
     let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
-    place.said(Subject::of_stores(stores)).await
+    let stores: Vec<AnyStore> = stores.into_iter().map(|titled| titled.store).collect();
+    let subject = Subject::of_stores(&stores, &arguments.root_namespace);
+    place.said(subject).await
 }
 
 fn text(report: &ValidationReport) -> String {

@@ -11,16 +11,23 @@ use sluice_core::config::Anonymous;
 use sluice_core::decide::{Audience, Decision, Reason, decide};
 use sluice_core::index::VariantIndex;
 use sluice_core::matching::Rule;
-use sluice_core::plan::{Plan, Split};
+use sluice_core::plan::{Node, NodeKind, Plan, Split};
 use sluice_core::problem::Problem;
 use sluice_core::request::Seen;
 
 use super::described::Described;
+use super::validate::Subject;
+use crate::analyze::proxies::{Decider, kind_name};
+use crate::analyze::{self, ROOT_NAMESPACE};
+use crate::model::plugin::Plugin;
 
 /// What becomes of one request; serialized, it is the JSON of `sluice explain`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
+    /// The kind of proxy that decides.
+    #[serde(serialize_with = "name_of_kind")]
+    pub proxy: NodeKind,
     /// One for each split that applies to the host, in byte order of their names.
     pub splits: Vec<ExplainedSplit>,
     /// The cookie that the response would set.
@@ -128,12 +135,33 @@ pub struct OwnedRange {
 pub fn explain(plan: &Plan, request: &Described) -> Explanation {
     let decisions = decide(plan, request);
     Explanation {
+        proxy: plan.node().kind,
         splits: decisions
             .iter()
             .filter_map(|decision| explained(plan, request, decision))
             .collect(),
         set_cookie: decisions.issued.map(|_| plan.cookie().name.to_string()),
     }
+}
+
+/// Which kind of proxy decides a request, and what tells: that of the splits that apply to it, and
+/// a gateway where several kinds do. `None` where nothing tells.
+pub fn decider(plugin: &Plugin, subject: &Subject, request: &Described) -> Option<Decider> {
+    let node = Node {
+        namespace: plugin.namespace.clone(),
+        ..Node::default()
+    };
+    let plan = plugin.plan(&node).ok()?;
+    let mut deciders = analyze::deciders(plugin, &subject.surroundings(ROOT_NAMESPACE));
+    let applying = decide(&plan, request);
+    let applying = applying.iter().filter_map(|decision| {
+        let split = plan.split(decision.split)?;
+        deciders.remove(&*split.definition.name)
+    });
+    let mut all: Vec<Decider> = applying.collect();
+    let is_gateway = |decider: &Decider| decider.kind == NodeKind::Gateway;
+    let place = all.iter().position(is_gateway).unwrap_or(0);
+    (place < all.len()).then(|| all.swap_remove(place))
 }
 
 /// Whether chance decided, so that a description cannot name the variant.
@@ -259,6 +287,10 @@ fn asked<'r>(
 
 fn variant(split: &Split, index: VariantIndex) -> String {
     split.definition.variant_name(index).to_owned()
+}
+
+fn name_of_kind<S: Serializer>(kind: &NodeKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind_name(*kind))
 }
 
 fn name_of<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {

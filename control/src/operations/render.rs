@@ -11,8 +11,11 @@ use serde_json::Value;
 use sluice_core::definition::Definition;
 use sluice_core::plan::Plan;
 
+use crate::analyze::anonymous::Unserved;
 use crate::analyze::claims::asks_for_claims;
-use crate::model::plugin::{Kind, Plugin};
+use crate::analyze::{self, ProxyKinds, ROOT_NAMESPACE, Surroundings};
+use crate::model::input::Input;
+use crate::model::plugin::{Kind, Plugin, plugins};
 use crate::model::refusal::{Refusal, find_split};
 use crate::model::service::ServiceRef;
 
@@ -66,6 +69,8 @@ pub struct Rendered {
     pub documents: Vec<Value>,
     /// Whether the configuration had weights or draws, which belong to `sluice set` and not in Git.
     pub left_weights_out: bool,
+    /// Why the split moves nobody as it is rendered, if it does not.
+    pub unserved: Option<Unserved>,
 }
 
 /// Why nothing was rendered.
@@ -139,11 +144,32 @@ pub fn render(plugin: &Plugin, plan: &Plan, request: &Request) -> Result<Rendere
         Routing::Subsets => Some(rendering.destination_rule().to_document()?),
         _ => None,
     };
+    let documents = vec![routes, rendering.plugin(config)?];
     Ok(Rendered {
+        unserved: unserved(&request.split, &documents),
         subsets,
-        documents: vec![routes, rendering.plugin(config)?],
+        documents,
         left_weights_out,
     })
+}
+
+/// Judges what is rendered as `validate` would judge its file.
+fn unserved(split: &str, documents: &[Value]) -> Option<Unserved> {
+    let input = |value: &Value| Input {
+        source: "the rendered resources".to_owned(),
+        value: value.clone(),
+    };
+    let documents: Vec<Input> = documents.iter().map(input).collect();
+    let surroundings = Surroundings {
+        documents: &documents,
+        proxies: &ProxyKinds::new(),
+        root_namespace: ROOT_NAMESPACE,
+    };
+    let plugins = plugins(documents.clone()).ok()?;
+    let unserved = analyze::unserved(&plugins, &surroundings);
+    unserved
+        .into_iter()
+        .find(|unserved| unserved.split == split)
 }
 
 /// In Git, weights and draws would undo an abort.

@@ -2,13 +2,16 @@
 //! got.
 //!
 //! [`directory`] asks the Envoy of a running `sluice dev`, [`cluster`] the API server and
-//! Prometheus; [`proxies`], [`delivery`] and [`pushes`] judge what the latter said, [`measured`] sets
-//! shares beside weights. All of it is data; tables, sentences and how often one looks are the command's.
+//! Prometheus; [`proxies`], [`delivery`], [`pushes`] and [`cookies`] judge what the latter said,
+//! [`measured`] sets shares beside weights, [`summary`] counts plugins. All of it is data; tables,
+//! sentences and how often one looks are the command's.
 
 pub mod cluster;
+pub mod cookies;
 pub mod delivery;
 pub mod directory;
 pub mod measured;
 pub mod proxies;
 pub mod pushes;
+pub mod summary;
 mod text;

@@ -11,10 +11,10 @@ use serde::Serialize;
 use sluice_core::plan::Node;
 use sluice_core::problem::Problem;
 
-use super::plugins::TitledStore;
-use crate::analyze::{self, Findings, lint};
+use crate::analyze::{self, Findings, ProxyKinds, Surroundings, lint};
 use crate::cluster::authors::{authors, client_side_weights, others_fields};
-use crate::cluster::plugins::{LivePlugin, routes};
+use crate::cluster::plugins::{LivePlugin, gateways, routes};
+use crate::cluster::pods;
 use crate::files;
 use crate::model::input::Input;
 use crate::model::plugin::Plugin;
@@ -27,10 +27,12 @@ use crate::store::{AnyStore, Store as _};
 pub struct Subject {
     /// The plugins.
     pub plugins: Vec<Plugin>,
-    /// The documents that routes, subsets and the plugins themselves stand in.
+    /// The documents that routes, subsets, Gateways and the plugins themselves stand in.
     pub documents: Vec<Input>,
     /// What the API server knows of a plugin, by where that was read from, and is likely a mistake.
     pub known: BTreeMap<String, Vec<String>>,
+    /// The kinds of the proxies that the plugins select; of a cluster.
+    pub proxies: ProxyKinds,
 }
 
 impl Subject {
@@ -38,22 +40,24 @@ impl Subject {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub async fn of_stores(stores: Vec<TitledStore>) -> anyhow::Result<Self> {
+    pub async fn of_stores(stores: &[AnyStore], root_namespace: &str) -> anyhow::Result<Self> {
         let mut subject = Self::default();
-        for TitledStore { store, .. } in stores {
-            let Self {
-                plugins,
-                documents,
-                known,
-            } = match store {
-                AnyStore::Directory(directory) => Self::of_directory(&directory).await?,
-                AnyStore::Kubernetes(store) => Self::of_cluster(&[store]).await?,
-            };
-            subject.plugins.extend(plugins);
-            subject.documents.extend(documents);
-            subject.known.extend(known);
+        for store in stores {
+            match store {
+                AnyStore::Directory(directory) => subject.add(Self::of_directory(directory).await?),
+                AnyStore::Kubernetes(store) => {
+                    subject.add_of_cluster(store, root_namespace).await?
+                }
+            }
         }
         Ok(subject)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.plugins.extend(other.plugins);
+        self.documents.extend(other.documents);
+        self.proxies.extend(other.proxies);
+        self.known.extend(other.known);
     }
 
     /// A directory's plugin, and the resources that lie beside it.
@@ -67,28 +71,43 @@ impl Subject {
         Ok(Self {
             plugins: vec![directory.snapshot().await?.plugin],
             documents,
-            known: BTreeMap::new(),
+            ..Self::default()
         })
     }
 
-    /// Plugins of a cluster, and the routes in their namespaces.
-    ///
-    /// # Errors
-    /// When a plugin cannot be read. Routes that the account may not see are left out.
-    pub async fn of_cluster(stores: &[Kubernetes]) -> anyhow::Result<Self> {
-        let mut subject = Self::default();
-        for store in stores {
-            let live = store.read().await?;
-            subject.documents.push(live.resource()?);
-            subject
-                .known
-                .insert(live.plugin.source.clone(), known(&live));
-            subject
-                .documents
-                .extend(routes(store.cluster(), &live).await);
-            subject.plugins.push(live.plugin);
+    /// Adds a plugin of a cluster, the kinds of the pods that it selects, the routes in its
+    /// namespace, and the Gateways, as far as the account may see them.
+    async fn add_of_cluster(
+        &mut self,
+        store: &Kubernetes,
+        root_namespace: &str,
+    ) -> anyhow::Result<()> {
+        let (cluster, live) = (store.cluster(), store.read().await?);
+        self.documents.push(live.resource()?);
+        // One answer has the Gateways of every namespace.
+        let is_gateway = |input: &Input| input.kind() == Some("Gateway");
+        if !self.documents.iter().any(is_gateway) {
+            self.documents.extend(gateways(cluster, &live).await);
         }
-        Ok(subject)
+        let (routes, kinds) = tokio::join!(
+            routes(cluster, &live),
+            pods::kinds(cluster, &live, root_namespace)
+        );
+        self.documents.extend(routes);
+        let source = live.plugin.source.clone();
+        self.known.insert(source.clone(), known(&live));
+        self.proxies.extend(kinds.map(|kinds| (source, kinds)));
+        self.plugins.push(live.plugin);
+        Ok(())
+    }
+
+    /// What lies around the plugins, as the analysis takes it.
+    pub fn surroundings<'s>(&'s self, root_namespace: &'s str) -> Surroundings<'s> {
+        Surroundings {
+            documents: &self.documents,
+            proxies: &self.proxies,
+            root_namespace,
+        }
     }
 }
 
@@ -155,7 +174,7 @@ pub fn validate(
         plugins.push(report);
     }
     let Findings { problems, warnings } =
-        analyze::check(&subject.plugins, &subject.documents, root_namespace);
+        analyze::check(&subject.plugins, &subject.surroundings(root_namespace));
     Ok(ValidationReport {
         is_good: problems.is_empty() && plugins.iter().all(|plugin| plugin.problems.is_empty()),
         plugins,

@@ -15,7 +15,7 @@ use crate::tools::Tools;
 use crate::{api_server, istiod, prometheus, registry};
 
 /// The namespaces of the tests.
-const NAMESPACES: [&str; 4] = ["istio-system", "a", "b", "gw"];
+const NAMESPACES: [&str; 5] = ["istio-system", "a", "b", "gw", "shop"];
 
 /// Everything but the proxies.
 #[derive(Debug)]

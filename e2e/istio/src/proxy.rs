@@ -66,6 +66,8 @@ pub struct Proxy {
     pub address: SocketAddr,
     /// Where its agent serves metrics.
     pub metrics: SocketAddr,
+    /// Where its Envoy serves metrics of its own.
+    pub envoy_metrics: SocketAddr,
     admin: SocketAddr,
     role: Role,
     number: u8,
@@ -93,6 +95,7 @@ impl Proxy {
             namespace: namespace.to_owned(),
             address: format!("{ip}:8080").parse().unwrap(),
             metrics: port(15200),
+            envoy_metrics: port(15300),
             admin: port(15100),
             role,
             number,
@@ -184,7 +187,10 @@ impl Proxy {
             .env("ISTIO_META_INTERCEPTION_MODE", "NONE")
             .env("ISTIO_METAJSON_LABELS", self.labels().to_string())
             .env("ENVOY_STATUS_PORT", port(15400))
-            .env("ENVOY_PROMETHEUS_PORT", port(15300))
+            .env(
+                "ENVOY_PROMETHEUS_PORT",
+                self.envoy_metrics.port().to_string(),
+            )
             .env("WASM_INSECURE_REGISTRIES", registry::ADDRESS)
             .env("ISTIO_BOOTSTRAP", chain.folder().join("bootstrap.json"))
             .env("PROXY_CONFIG", self.proxy_config(chain).to_string());

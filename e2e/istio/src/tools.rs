@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct Tools {
     /// etcd, kube-apiserver, kubectl, istiod, and files of their modules.
-    pub(crate) go: PathBuf,
+    pub go: PathBuf,
     /// The registry and Prometheus.
     pub(crate) debian: PathBuf,
     /// Envoy.

@@ -19,7 +19,7 @@ pub(super) fn check(route: &Resource<HttpRoute>, splits: &[Decided<'_>], finding
 }
 
 /// The headers that its rules ask for, in lower case.
-pub(super) fn headers(route: &Resource<HttpRoute>) -> impl Iterator<Item = String> {
+pub(crate) fn headers(route: &Resource<HttpRoute>) -> impl Iterator<Item = String> {
     let matches = header_matches(&route.spec.rules).into_iter();
     matches.map(|one| one.header)
 }

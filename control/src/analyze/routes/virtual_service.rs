@@ -44,7 +44,7 @@ pub(super) fn check(
 }
 
 /// The headers that its routes ask for, in lower case.
-pub(super) fn headers(service: &Resource<VirtualService>) -> impl Iterator<Item = String> {
+pub(crate) fn headers(service: &Resource<VirtualService>) -> impl Iterator<Item = String> {
     let matches = service.spec.http.iter().flat_map(|route| &route.matches);
     let names = matches.flat_map(|one| one.headers.keys().chain(one.without_headers.keys()));
     names.map(|name| name.to_ascii_lowercase())

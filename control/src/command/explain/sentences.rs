@@ -2,14 +2,17 @@
 
 use sluice_core::config::Anonymous;
 use sluice_core::decide::Reason;
+use sluice_core::plan::NodeKind;
 
+use crate::analyze::proxies::kind_name;
 use crate::operations::described::Described;
 use crate::operations::explain::{
     AskedSource, Draw, ExplainedSplit, Explanation, FailedRule, is_open,
 };
 
 /// The whole explanation, a sentence a line.
-pub(super) fn text(request: &Described, explanation: &Explanation) -> String {
+/// `why` says why this kind of proxy answers.
+pub(super) fn text(request: &Described, explanation: &Explanation, why: &str) -> String {
     if explanation.splits.is_empty() {
         let host = if request.host.is_empty() {
             "a request without host".to_owned()
@@ -18,15 +21,16 @@ pub(super) fn text(request: &Described, explanation: &Explanation) -> String {
         };
         return format!("no split applies to {host}; the request passes untouched");
     }
-    explanation
-        .splits
-        .iter()
-        .flat_map(|split| sentences(request, split))
+    let proxy = explanation.proxy;
+    let splits = explanation.splits.iter();
+    let sentences = splits.flat_map(|split| sentences(request, split, proxy));
+    std::iter::once(format!("a {} decides: {why}", kind_name(proxy)))
+        .chain(sentences)
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-fn sentences(request: &Described, split: &ExplainedSplit) -> Vec<String> {
+fn sentences(request: &Described, split: &ExplainedSplit, proxy: NodeKind) -> Vec<String> {
     let outcome = match &split.variant {
         _ if is_open(split.reason) => "open until a user is drawn".to_owned(),
         Some(variant) => format!("{variant}, in header {}", split.header),
@@ -56,12 +60,12 @@ fn sentences(request: &Described, split: &ExplainedSplit) -> Vec<String> {
         _ => {}
     }
     if let Some(draw) = &split.draw {
-        lines.extend(drawn(split, draw));
+        lines.extend(drawn(split, draw, proxy));
     }
     lines
 }
 
-fn drawn(split: &ExplainedSplit, draw: &Draw) -> Vec<String> {
+fn drawn(split: &ExplainedSplit, draw: &Draw, proxy: NodeKind) -> Vec<String> {
     let mut lines: Vec<String> = draw
         .rules_failed
         .iter()
@@ -78,7 +82,7 @@ fn drawn(split: &ExplainedSplit, draw: &Draw) -> Vec<String> {
         .collect();
     lines.push(format!("  shares in percent: {}", shares.join(", ")));
     lines.extend(draw.sources.iter().map(source));
-    lines.push(format!("  {}", by_identity(split, draw)));
+    lines.push(format!("  {}", by_identity(split, draw, proxy)));
     lines
 }
 
@@ -109,7 +113,7 @@ fn source(source: &AskedSource) -> String {
     }
 }
 
-fn by_identity(split: &ExplainedSplit, draw: &Draw) -> String {
+fn by_identity(split: &ExplainedSplit, draw: &Draw, proxy: NodeKind) -> String {
     match (split.reason, split.bucket, &draw.range) {
         (Reason::Bucket, Some(bucket), Some(range)) => format!(
             "bucket {bucket} of 100000 lies in {}..{}, which is {}'s",
@@ -131,8 +135,12 @@ fn by_identity(split: &ExplainedSplit, draw: &Draw) -> String {
         (Reason::NoIdentity, ..) if draw.anonymous == Anonymous::Fallback => {
             "without identity: the fallback (anonymous: fallback)".to_owned()
         }
-        _ => "without identity, and no cookie is issued here (only by gateways; not for \
-              preflights, gRPC or sub-resource fetches): the fallback"
+        _ if proxy != NodeKind::Gateway => format!(
+            "without identity: the fallback: {}s issue no cookie",
+            kind_name(proxy)
+        ),
+        _ => "without identity, and for this request no cookie is issued (a preflight, gRPC, a \
+              sub-resource fetch, or a cookie with problems): the fallback"
             .to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use crate::command::weights_table::weights_table;
 use crate::operations::status::cluster::{Difference, PluginStatus, ProxyStatus, differences};
 use crate::operations::status::directory::DirectoryStatus;
 use crate::operations::status::proxies::State;
+use crate::operations::status::summary::Summary;
 
 /// A directory: its weights, then what its Envoy runs.
 pub(super) fn of_directory(status: &DirectoryStatus) -> String {
@@ -59,13 +60,18 @@ pub(super) fn of_plugin(status: &PluginStatus) -> String {
     lines.extend(others_fields.map(|field| format!("note: {}", quoted(field))));
     let problems = status.problems.iter();
     lines.extend(problems.map(|problem| format!("problem: {}", quoted(problem))));
+    let warnings = status.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("warning: {}", quoted(warning))));
     lines.join("\n")
 }
 
-/// Plugins one below the other, then where they differ.
+/// Plugins one below the other, then where they differ, and all of them in a line.
 pub(super) fn of_plugins(statuses: &[PluginStatus]) -> String {
     let mut all: Vec<String> = statuses.iter().map(of_plugin).collect();
     all.extend(differences(statuses).iter().map(difference));
+    if statuses.len() != 1 {
+        all.push(Summary::of(statuses).to_string());
+    }
     all.join("\n\n")
 }
 
@@ -89,6 +95,7 @@ pub(super) fn line(status: &PluginStatus) -> String {
     let rest: Vec<String> = proxies
         .chain(shares)
         .chain(status.problems.iter().map(ToString::to_string))
+        .chain(status.warnings.iter().map(ToString::to_string))
         .collect();
     format!(
         "{}: {}; {}",
@@ -118,6 +125,10 @@ fn convergence(status: &PluginStatus) -> String {
     }
     let revision = &status.wanted_revision;
     match (status.converged, status.waiting_for_istiod()) {
+        _ if status.selected == Some(0) => format!(
+            "0 proxies: no running pod {} has Istio's proxy, so revision {revision} is in force nowhere",
+            status.selection
+        ),
         (Some(converged), 0) => format!("{converged} of {selected} proxies at revision {revision}"),
         (Some(converged), waiting) => format!(
             "{converged} of {selected} proxies at revision {revision}, which istiod has not pushed to {waiting} yet"

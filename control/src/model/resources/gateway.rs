@@ -84,6 +84,13 @@ pub struct ParentRef {
     pub port: Option<u16>,
 }
 
+impl ParentRef {
+    /// Whether it is a Gateway, which is the default, and no Service.
+    pub fn is_gateway(&self) -> bool {
+        ["", "Gateway"].contains(&self.kind.as_str())
+    }
+}
+
 /// Which requests go where.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -214,6 +214,7 @@ mod tests {
         Proxy {
             namespace: "a".to_owned(),
             pod: pod.to_owned(),
+            role: None,
         }
     }
 

@@ -12,18 +12,26 @@ use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
+use super::cookies::{self, Counted, Dropped};
 use super::delivery::Delivery;
 use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
 use super::proxies::{Scraped, State, is_of};
 use super::text;
+use crate::analyze::anonymous::{Unserved, is_split};
+use crate::analyze::{self, Surroundings};
 use crate::cluster::Cluster;
 use crate::cluster::authors::{OthersField, authors, others_fields};
 use crate::cluster::plugins::{self, LivePlugin, Scope};
-use crate::cluster::pods::{Proxy, Selection, plugin_names, selected, selection};
+use crate::cluster::pods::{Proxy, Selection, distinct_kinds, plugin_names, selected, selection};
 use crate::cluster::prometheus::{Prometheus, Series};
+use crate::model::input::Input;
 
 /// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
 const LOOK_BACK: &str = "3m";
+
+/// What every agent says of itself (Istio's pilot/cmd/pilot-agent/status/server.go); who scrapes
+/// only Envoy's own port does not see it.
+const AGENT: &str = "istio_agent_go_goroutines";
 
 /// Which plugins are asked about.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +68,8 @@ pub struct PluginStatus {
     pub is_readable: bool,
     /// The revision of what the cluster says; zeros where no proxy reads that.
     pub wanted_revision: String,
+    /// The pods that the plugin selects, in words.
+    pub selection: String,
     /// How many pods the plugin selects; `None` when only Istio can tell.
     pub selected: Option<usize>,
     /// How many of those run the wanted revision; `None` without Prometheus.
@@ -73,6 +83,9 @@ pub struct PluginStatus {
     pub problems: Vec<Problem>,
     /// Weights and draws that belong to other field managers.
     pub others_fields: Vec<OthersField>,
+    /// Why weights have no effect, or not the one that was meant.
+    #[serde(serialize_with = "text::all")]
+    pub warnings: Vec<Warning>,
     /// Weights and shares.
     pub weights: Vec<WeightRow>,
     #[serde(skip)]
@@ -111,6 +124,24 @@ pub struct ProxyStatus {
     /// What it does.
     #[serde(flatten)]
     pub state: State,
+}
+
+/// Why weights have no effect, or not the one that was meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A split moves nobody.
+    Unserved(Unserved),
+    /// Clients drop the anonymous cookie.
+    Dropped(Dropped),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unserved(unserved) => unserved.fmt(formatter),
+            Self::Dropped(dropped) => dropped.fmt(formatter),
+        }
+    }
 }
 
 /// What a status could not learn.
@@ -168,18 +199,22 @@ async fn status(
     // Proxies keep what they have; all of it is other than what is wanted.
     let nothing = || Plan::build(&Document::default(), &Node::default(), None);
     let plan = planned.unwrap_or_else(|_| nothing());
-    let (proxies, mut unknown) = match selection(&live) {
+    let selection = selection(&live);
+    let (proxies, mut unknown) = match &selection {
         Selection::Labels(labels) => {
-            let proxies = selected(cluster, &live, &labels, query.root_namespace)
+            let proxies = selected(cluster, &live, labels, query.root_namespace)
                 .await
                 .map_err(|error| cluster.explain("the pods that the plugin selects", error))?;
             (Some(proxies), Vec::new())
         }
-        Selection::Other(targets) => (None, vec![Unknown::Proxies(targets)]),
+        Selection::Other(targets) => (None, vec![Unknown::Proxies(targets.clone())]),
     };
+    let mut warnings = unserved(&live, &plan, proxies.as_deref(), query.root_namespace);
     let in_force = match query.prometheus {
         Some(prometheus) => {
             let proxies = proxies.as_deref().unwrap_or_default();
+            let dropped = dropped(prometheus, query.window, proxies).await?;
+            warnings.extend(dropped.into_iter().map(Warning::Dropped));
             Some(in_force(prometheus, query.window, &live, &plan, proxies).await?)
         }
         None => {
@@ -199,6 +234,7 @@ async fn status(
         plugin: live.plugin.source.clone(),
         is_readable,
         wanted_revision: plan.revision().to_string(),
+        selection: in_words(&selection, &live, query.root_namespace),
         selected: proxies.as_ref().map(Vec::len),
         converged,
         proxies: states.unwrap_or_default(),
@@ -212,9 +248,74 @@ async fn status(
             &live.plugin.config,
             &authors(&live.object.metadata, live.plugin.kind),
         ),
+        warnings,
         weights: rows(&plan, measured.as_ref()),
         live,
     })
+}
+
+/// The pods that a plugin selects, in words.
+fn in_words(selection: &Selection, live: &LivePlugin, root_namespace: &str) -> String {
+    let namespace = live.object.metadata.namespace.as_deref();
+    let namespace = match namespace.unwrap_or_default() {
+        root if root == root_namespace => "the cluster".to_owned(),
+        namespace => format!("namespace {namespace}"),
+    };
+    match selection {
+        Selection::Labels(labels) if labels.is_empty() => format!("in {namespace}"),
+        Selection::Labels(labels) => format!("in {namespace} with the labels {labels}"),
+        Selection::Other(targets) => format!("of {targets}"),
+    }
+}
+
+/// The splits that should move users and move nobody.
+fn unserved(
+    live: &LivePlugin,
+    plan: &Plan,
+    proxies: Option<&[Proxy]>,
+    root_namespace: &str,
+) -> Vec<Warning> {
+    let documents: Vec<Input> = live.resource().into_iter().collect();
+    let kinds = proxies.and_then(distinct_kinds);
+    let kinds = kinds.map(|kinds| (live.plugin.source.clone(), kinds));
+    let surroundings = Surroundings {
+        documents: &documents,
+        proxies: &kinds.into_iter().collect(),
+        root_namespace,
+    };
+    let unserved = analyze::unserved(std::slice::from_ref(&live.plugin), &surroundings);
+    let matters = |unserved: &Unserved| plan.split_named(&unserved.split).is_some_and(is_split);
+    let unserved = unserved.into_iter().filter(matters);
+    unserved.map(Warning::Unserved).collect()
+}
+
+/// The splits whose users drop the anonymous cookie.
+async fn dropped(
+    prometheus: &Prometheus,
+    window: &str,
+    proxies: &[Proxy],
+) -> anyhow::Result<Vec<Dropped>> {
+    let sum =
+        |increase: String| format!("sum by (namespace, pod, sluice_split) (increase({increase}))");
+    let brought = "sluice_identity_total{sluice_source=\"anonymous\"}";
+    let queries = [
+        format!("sluice_assignments_total[{window}] offset {window}"),
+        format!("{brought}[{window}] offset {window}"),
+        format!("{brought}[{window}]"),
+    ]
+    .map(sum);
+    let [issued, then, since] = &queries;
+    let (issued, returned_then, returned_since) = tokio::try_join!(
+        prometheus.query(issued),
+        prometheus.query(then),
+        prometheus.query(since),
+    )?;
+    let counted = Counted {
+        issued: &issued,
+        returned_then: &returned_then,
+        returned_since: &returned_since,
+    };
+    Ok(cookies::dropped(&counted, window, proxies))
 }
 
 /// What proxies run, and what they decided within the window.
@@ -245,11 +346,12 @@ async fn scraped(prometheus: &Prometheus, live: &LivePlugin) -> anyhow::Result<S
     let ticks = format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]");
     let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
     let up = format!("up[{LOOK_BACK}]");
-    let (revisions, valid, ticks, fetches, up, pushed) = tokio::try_join!(
+    let (revisions, valid, ticks, fetches, agents, up, pushed) = tokio::try_join!(
         prometheus.query(&revisions),
         prometheus.query(&valid),
         prometheus.query(&ticks),
         prometheus.query(&fetches),
+        prometheus.query(AGENT),
         prometheus.query(&up),
         prometheus.query("envoy_listener_manager_lds_update_time"),
     )?;
@@ -258,6 +360,7 @@ async fn scraped(prometheus: &Prometheus, live: &LivePlugin) -> anyhow::Result<S
         valid,
         ticks,
         fetches,
+        agents,
         up,
         pushed,
     })

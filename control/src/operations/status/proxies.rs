@@ -30,6 +30,8 @@ pub(super) struct Scraped {
     pub(super) ticks: Vec<Series>,
     /// `istio_agent_wasm_remote_fetch_count[…]`.
     pub(super) fetches: Vec<Series>,
+    /// `istio_agent_go_goroutines`, which every agent has.
+    pub(super) agents: Vec<Series>,
     /// `up`.
     pub(super) up: Vec<Series>,
     /// `envoy_listener_manager_lds_update_time`, in milliseconds since 1970.
@@ -72,6 +74,8 @@ pub enum State {
 pub enum Absence {
     /// The agent fetched nothing.
     NothingFetched,
+    /// Not told: Prometheus scrapes Envoy, and not its agent.
+    AgentNotScraped,
     /// What it found is not what the plugin pins.
     OtherDigest,
     /// The registry gave no image.
@@ -106,6 +110,10 @@ impl fmt::Display for Absence {
             Self::NothingFetched => {
                 "its agent fetched nothing: the plugin may be newer than the last push, \
                  or its kind unknown to istiod"
+            }
+            Self::AgentNotScraped => {
+                "unknown why: Prometheus has nothing of its agent; scrape port 15020, path \
+                 /stats/prometheus, which has the agent's metrics and Envoy's (15090 has only Envoy's)"
             }
             Self::OtherDigest => {
                 "the image that its agent found has another digest than the plugin pins"
@@ -178,7 +186,7 @@ impl Scraped {
             Ticking::Yes => {}
             Ticking::No => {
                 return State::WithoutFilter {
-                    cause: absence(&of(&self.fetches)),
+                    cause: absence(&of(&self.fetches), &of(&self.agents)),
                 };
             }
             Ticking::TooEarly => {
@@ -261,8 +269,8 @@ fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
     answer
 }
 
-/// Why the filter is missing: what the agent tried last.
-fn absence(fetches: &[Series]) -> Absence {
+/// Why the filter is missing: what the agent tried last, if its metrics are scraped at all.
+fn absence(fetches: &[Series], agents: &[Series]) -> Absence {
     let last = fetches
         .iter()
         .filter_map(|series| Some((last_change(&series.samples())?, series.label("result"))))
@@ -272,7 +280,11 @@ fn absence(fetches: &[Series]) -> Absence {
                 .total_cmp(&other.0)
                 .then((one.1 != "success").cmp(&(other.1 != "success")))
         });
-    last.map_or(Absence::NothingFetched, |(_, result)| Absence::of(result))
+    match last {
+        Some((_, result)) => Absence::of(result),
+        None if agents.is_empty() => Absence::AgentNotScraped,
+        None => Absence::NothingFetched,
+    }
 }
 
 /// When a counter last changed; when it first appeared, if it never did since.
@@ -323,9 +335,10 @@ mod tests {
             ticks,
             fetches,
             up: vec![up.clone()],
-            valid: Vec::new(),
             pushed: vec![series("p", json!({}), &[(10.0, 4_000.0)])],
+            ..Scraped::default()
         };
+        let agents = vec![series("p", json!({}), &[(10.0, 30.0)])];
         let cases = [
             (
                 "rising, wanted",
@@ -370,11 +383,28 @@ mod tests {
                     cause: Absence::NoImage,
                 },
             ),
+            (
+                "never ticked, and nothing of the agent is known",
+                scraped(vec![], vec![], vec![]),
+                State::WithoutFilter {
+                    cause: Absence::AgentNotScraped,
+                },
+            ),
+            (
+                "never ticked, and the agent has fetched nothing",
+                Scraped {
+                    agents,
+                    ..scraped(vec![], vec![], vec![])
+                },
+                State::WithoutFilter {
+                    cause: Absence::NothingFetched,
+                },
+            ),
         ];
         let proxy = Proxy {
             namespace: "a".to_owned(),
             pod: "p".to_owned(),
-            kind: None,
+            role: None,
         };
         for (label, scraped, expected) in cases {
             assert_eq!(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sluice_e2e::client::fetch;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::prometheus;
@@ -39,6 +40,49 @@ pub async fn every_command_knows_the_cluster(world: &mut World) {
         status.contains("unknown how many of 6 proxies") && status.contains("--prometheus"),
         "{status}"
     );
+}
+
+/// A split of b's callers that has a host of the outside, so that only their pods tell that no
+/// gateway decides it.
+const NOBODYS: &str = "
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: sluice, namespace: b}
+spec: {url: oci://127.0.0.1:5000/sluice:e2e, match: [{mode: CLIENT}], pluginConfig: {splits: {web: {hosts: [shop.example.com]}}}}
+";
+
+pub async fn a_split_that_moves_nobody_is_said_by_every_command(world: &mut World) {
+    const WHY: &str = "sidecars decide it (the pods that its plugin selects say so)";
+    world.chain.kubernetes.apply(NOBODYS).await;
+    let set = world.sluice("set web canary=30 -n b").await.good().out;
+    assert!(set.contains("web everyone canary: 0 -> 30"), "{set}");
+    let validate = world.sluice("validate -n b").await.out;
+    let status = world.sluice("status -n b").await.out;
+    for said in [set, validate, status] {
+        assert!(said.contains("splits.web moves nobody"), "{said}");
+        assert!(said.contains(WHY), "{said}");
+    }
+    let explain = world.sluice("explain -n b --host shop.example.com").await;
+    let explain = explain.good().out;
+    assert!(
+        explain.contains("the fallback: sidecars issue no cookie"),
+        "{explain}"
+    );
+    // At 100 everybody is moved, whoever they are.
+    let all = world.sluice("set web canary=100 -n b").await.good().out;
+    assert!(!all.contains("moves nobody"), "{all}");
+}
+
+pub async fn the_agents_port_has_its_metrics_and_envoys_has_not(world: &mut World) {
+    let has_agent = async |address| {
+        let answer = fetch(address, "/stats/prometheus").await.unwrap();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains("envoy_server_live"), "{text}");
+        text.contains("\nistio_agent_go_goroutines ")
+    };
+    let caller = &world.callers[0];
+    assert!(has_agent(caller.metrics).await);
+    assert!(!has_agent(caller.envoy_metrics).await);
 }
 
 pub async fn a_name_that_is_not_there_is_refused_with_the_nearest(world: &mut World) {

@@ -28,6 +28,7 @@ mod module;
 mod namespaces;
 mod plugins;
 mod policy;
+mod readme;
 mod speed;
 mod speed_of_many;
 mod trouble;
@@ -51,15 +52,19 @@ macro_rules! tests {
 
 fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
     let tests: [(&str, Test); _] = tests![
+        readme::its_commands_as_printed_give_a_sticky_part_of_users,
         plugins::a_pushed_module_splits_users_by_an_ordinary_virtual_service,
         plugins::a_traffic_extension_splits_users_too,
         plugins::of_two_plugins_none_is_guessed,
         plugins::what_render_prints_routes_no_request_to_nowhere,
         plugins::a_gateway_issues_a_cookie_and_keeps_its_promise,
+        plugins::a_gateway_without_tls_is_named_and_its_lost_cookies_are_seen,
         plugins::what_a_gateway_no_longer_needs_is_deleted_without_the_meshs,
         plugins::an_http_route_splits_users_too,
         plugins::a_namespace_does_not_notice_another_ones_changes,
         commands::every_command_knows_the_cluster,
+        commands::a_split_that_moves_nobody_is_said_by_every_command,
+        commands::the_agents_port_has_its_metrics_and_envoys_has_not,
         commands::a_name_that_is_not_there_is_refused_with_the_nearest,
         commands::status_measures_the_shares_that_prometheus_has_seen,
         speed::a_change_is_in_force_on_six_proxies,

@@ -3,6 +3,7 @@
 
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::{Load, Seen};
+use sluice_e2e_istio::prometheus;
 
 use crate::late::{
     CONFIG, LATE, start_late_service, wait_for_canary_everywhere,
@@ -173,6 +174,38 @@ pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) 
     }
     // 50 of 100, within five sigma.
     assert!(counts[1] > 25 && counts[1] < 75, "{counts:?}");
+}
+
+pub async fn a_gateway_without_tls_is_named_and_its_lost_cookies_are_seen(world: &mut World) {
+    const WARNING: &str = "Gateway gw/gw: spec.servers[0]: takes requests of split web without TLS";
+    world.chain.kubernetes.apply(GATEWAY).await;
+    world
+        .chain
+        .kubernetes
+        .apply(&render_for_gateway(world))
+        .await;
+    world.sluice("set web canary=50 -n gw").await.good();
+    wait_for_gateway(world).await;
+    let validate = world.sluice("validate -n gw").await.good().out;
+    assert!(validate.contains(WARNING), "{validate}");
+    let status = format!("status -n gw --prometheus {} --window 6s", prometheus::URL);
+    // Clients that keep no cookie.
+    until("status to see that cookies are dropped", async || {
+        for _ in 0..200 {
+            world.gateway.try_get("web.example", &[]).await;
+        }
+        let said = world.sluice(&status).await.out;
+        let is_seen = said.contains("splits.web: clients drop the anonymous cookie");
+        is_seen.then_some(()).ok_or(said)
+    })
+    .await;
+    let marked = GATEWAY.replace(
+        "namespace: gw}",
+        "namespace: gw, annotations: {sluice.dev/tls: in-front}}",
+    );
+    world.chain.kubernetes.apply(&marked).await;
+    let validate = world.sluice("validate -n gw").await.good().out;
+    assert!(!validate.contains(WARNING), "{validate}");
 }
 
 pub async fn what_a_gateway_no_longer_needs_is_deleted_without_the_meshs(world: &mut World) {

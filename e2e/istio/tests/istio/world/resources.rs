@@ -11,6 +11,7 @@ const CONFIG: &str = "    splits:
           match: [{cookies: {email: {regex: '[^@]+@some-company-name\\.com'}}}]
       checkout:
         services: [checkout.a]
+        identity: [{cookie: uid}]
 ";
 
 /// The splits of the tests' plugins as a file.
