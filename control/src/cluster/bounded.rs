@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 /// How deep an answer is read. Chosen: a configuration lies five levels deep in it, and the filter
 /// reads no deeper than 128 levels of that.
-const MAX_DEPTH: usize = 160;
+const MAX_ANSWER_DEPTH: usize = 160;
 
 /// How many objects one answer of a list may have. Chosen: a megabyte or so.
 const MAX_PAGE: u32 = 250;
@@ -80,12 +80,15 @@ fn object(value: Value) -> Result<DynamicObject> {
     serde_json::from_value(value).map_err(Error::SerdeError)
 }
 
-/// Reads JSON of any depth; what is nested deeper than [`MAX_DEPTH`] is null.
+/// Reads JSON of any depth; what is nested deeper than [`MAX_ANSWER_DEPTH`] is null.
 fn read(text: &str) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // `Bounded` goes no deeper than it is told, and what is ignored is skipped without recursion.
     deserializer.disable_recursion_limit();
-    let value = Bounded { depth: MAX_DEPTH }.deserialize(&mut deserializer)?;
+    let value = Bounded {
+        depth: MAX_ANSWER_DEPTH,
+    }
+    .deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
