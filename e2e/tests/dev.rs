@@ -8,9 +8,10 @@
 )]
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
@@ -172,33 +173,76 @@ fn directory() -> tempfile::TempDir {
     folder
 }
 
-#[test]
-fn writers_at_once_lose_nothing() {
-    let folder = directory();
-    let spawn = |place: usize| {
-        let share = format!("v{place}={place}");
-        Command::new(sluice())
-            .args(["set", "web", &share, "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    for mut child in (1..8).map(spawn).collect::<Vec<_>>() {
-        assert!(child.wait().unwrap().success());
-    }
-    let weights = run(folder.path(), &["get", "-o", "json"]);
-    let weights: serde_json::Value = serde_json::from_slice(&weights.stdout).unwrap();
-    let percents: Vec<f64> = weights
-        .as_array()
+/// Starts a `sluice set` that says nothing.
+fn begin_to_set(folder: &Path, split: &str, share: &str) -> Child {
+    Command::new(sluice())
+        .args(["set", split, share, "--dir"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
         .unwrap()
+}
+
+/// What a command prints with `-o json`, a list.
+fn list(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+    let output = run(folder, arguments);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn writers_of_other_splits_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let splits: String = names
         .iter()
+        .map(|name| format!("  {name}: {{}}\n"))
+        .collect();
+    std::fs::write(
+        folder.path().join("plugin.yaml"),
+        format!("splits:\n{splits}"),
+    )
+    .unwrap();
+    let set = |(name, percent)| begin_to_set(folder.path(), name, &format!("canary={percent}"));
+    let writers: Vec<Child> = names.into_iter().zip(1..).map(set).collect();
+    for mut writer in writers {
+        assert_eq!(writer.wait().unwrap().code(), Some(0));
+    }
+    let weights = list(folder.path(), &["get", "-o", "json"]);
+    let canaries = weights
+        .iter()
+        .filter(|weight| weight["variant"] == "canary");
+    let percents: Vec<f64> = canaries
         .map(|weight| weight["percent"].as_f64().unwrap())
         .collect();
-    assert_eq!(percents, [72.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    let history = run(folder.path(), &["history", "-o", "json"]);
-    let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
-    assert_eq!(history.as_array().unwrap().len(), 7);
+    assert_eq!(percents, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(list(folder.path(), &["history", "-o", "json"]).len(), 7);
+}
+
+#[test]
+fn of_writers_of_one_split_at_once_each_is_made_or_says_that_it_was_not() {
+    let folder = directory();
+    let set = |place| begin_to_set(folder.path(), "web", &format!("v{place}={place}"));
+    let writers: Vec<Child> = (1..8).map(set).collect();
+    let codes: Vec<i32> = writers
+        .into_iter()
+        .map(|mut writer| writer.wait().unwrap().code().unwrap())
+        .collect();
+    let weights = list(folder.path(), &["get", "-o", "json"]);
+    let made: f64 = codes
+        .iter()
+        .zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+        .map(|(&code, percent)| match code {
+            0 => percent,
+            1 => 0.0,
+            other => panic!("exit code {other}"),
+        })
+        .sum();
+    assert!(codes.contains(&0), "the first of them is made: {codes:?}");
+    assert_eq!(weights[0]["percent"].as_f64(), Some(100.0 - made));
+    let remembered = list(folder.path(), &["history", "-o", "json"]).len();
+    let successes = codes.iter().filter(|&&code| code == 0).count();
+    assert_eq!(remembered, successes);
 }
 
 #[test]
