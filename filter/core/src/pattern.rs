@@ -27,13 +27,13 @@ use work::{Exhausted, Work};
 pub const MAX_PATTERN_CHARS: usize = 1_024;
 
 /// What the expressions of one split may cost to compile, in steps. Chosen: some thirty times the
-/// classic email rule on a whole cookie header, and a sixteenth of a configuration's, so that no split takes
-/// it all.
+/// classic email rule on a whole cookie header, and a tenth of a configuration's, so that no split
+/// takes it all.
 pub const MAX_SPLIT_WORK: u32 = 1_000_000;
 
 /// What the distinct expressions of one configuration may cost to compile together, in steps.
-/// Chosen: some 50 ms of a VM.
-pub const MAX_PATTERN_WORK: u32 = 16_000_000;
+/// Chosen: at most 100 ms of a VM in the worst case measured (BENCHMARKS.md, "The worst").
+pub const MAX_PATTERN_WORK: u32 = 10_000_000;
 
 /// What reading an expression costs, in steps a character.
 const STEPS_PER_CHAR: usize = 150;

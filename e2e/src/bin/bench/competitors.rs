@@ -57,11 +57,18 @@ pub(crate) struct Competitor {
     pub(crate) rounds: Vec<f64>,
 }
 
-enum Routes {
+pub(crate) enum Routes {
     /// By the header that a filter sets.
     Header,
     /// By Envoy's own regex over the cookie header.
     CookieRegex,
+}
+
+impl Competitor {
+    /// Envoy's process.
+    pub(crate) fn id(&self) -> u32 {
+        self.envoy.id()
+    }
 }
 
 /// Starts them all, in the order of the table.
@@ -108,7 +115,7 @@ pub(crate) async fn start_all(folder: &Path, module: &Path, baseline: &Path) -> 
     competitors
 }
 
-fn wasm(module: &Path, configuration: &str) -> Value {
+pub(crate) fn wasm(module: &Path, configuration: &str) -> Value {
     json!({
         "name": "wasm",
         "typed_config": {
@@ -123,7 +130,7 @@ fn wasm(module: &Path, configuration: &str) -> Value {
 }
 
 /// An Envoy that answers by itself, so that only its own work is measured.
-async fn start(
+pub(crate) async fn start(
     folder: &Path,
     name: &'static str,
     mut filters: Vec<Value>,
@@ -179,15 +186,17 @@ async fn start(
 
 /// One competitor's turn under wrk, of a second: microseconds of Envoy's CPU a request.
 pub(crate) fn turn(wrk: &Path, folder: &Path, competitor: &Competitor) -> f64 {
-    let script = folder.join("hosts.lua");
-    std::fs::write(
-        &script,
-        format!(
-            "local n = 0\nrequest = function()\n  n = (n * 31 + 7) % {0}\n  return wrk.format('GET', '/', {{['Host'] = 'host' .. (n % {0}) .. '.example.com', ['Cookie'] = '{COOKIES}'}})\nend\n",
-            competitor.hosts.max(1)
-        ),
-    )
-    .unwrap();
+    let script = format!(
+        "local n = 0\nrequest = function()\n  n = (n * 31 + 7) % {0}\n  return wrk.format('GET', '/', {{['Host'] = 'host' .. (n % {0}) .. '.example.com', ['Cookie'] = '{COOKIES}'}})\nend\n",
+        competitor.hosts.max(1)
+    );
+    turn_of(wrk, folder, competitor, &script)
+}
+
+/// The same with the requests that a script of wrk makes.
+pub(crate) fn turn_of(wrk: &Path, folder: &Path, competitor: &Competitor, requests: &str) -> f64 {
+    let script = folder.join("requests.lua");
+    std::fs::write(&script, requests).unwrap();
     let before = cpu_seconds(competitor.envoy.id());
     let output = Command::new(wrk)
         .args(["-t1", "-c8", &format!("-d{SECONDS_PER_TURN}s"), "-s"])

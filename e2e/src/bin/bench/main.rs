@@ -20,6 +20,8 @@ mod instructions;
 mod processes;
 mod statistics;
 mod table;
+mod worst;
+mod worst_documents;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,7 @@ const ROUNDS: usize = 31;
 #[tokio::main]
 async fn main() {
     let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let is_worst_only = std::env::args().any(|argument| argument == "--worst");
     let (rounds, changes) = if is_quick { (6, 5) } else { (ROUNDS, 30) };
     let folder = tempfile::Builder::new()
         .prefix("sluice-bench-")
@@ -42,6 +45,10 @@ async fn main() {
     );
     let wrk = std::env::var_os("WRK").map_or_else(|| PathBuf::from("wrk"), PathBuf::from);
 
+    if is_worst_only {
+        worst::worst_requests(folder.path(), &module, &wrk, 11).await;
+        return worst_documents::worst_documents(folder.path(), &module).await;
+    }
     println!("| what | figure |\n|---|---|");
     println!(
         "| module | {} bytes |",
@@ -60,5 +67,7 @@ async fn main() {
     }
     table::print_cpu(&competitors);
     drop(competitors);
+    worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;
+    worst_documents::worst_documents(folder.path(), &module).await;
     instructions::instructions();
 }
