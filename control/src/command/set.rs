@@ -1,7 +1,5 @@
 //! `sluice set`: changes a split's weights.
 
-use futures::StreamExt as _;
-
 use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
 use super::changes::{report, say, say_notes, terms};
 use super::outcome::Outcome;
@@ -10,13 +8,9 @@ use super::{output, stores};
 use crate::operations::Caller;
 use crate::operations::plugins::{WithSplit, with_split};
 use crate::operations::set::{PluginChange, Setting, set, set_everywhere};
-use crate::operations::unserved::unserved;
+use crate::operations::unserved::{UnservedEverywhere, unserved, unserved_everywhere};
 use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
-
-/// How many plugins are looked at beside each other after a change. Chosen: what an API server takes
-/// from one client without noticing.
-const LOOKS_AT_ONCE: usize = 16;
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
@@ -99,11 +93,13 @@ async fn warn_where_nobody_moves(store: &AnyStore, split: &str) {
 
 /// The same of many plugins, of which each is named.
 async fn warn_where_nobody_moves_of(stores: &[AnyStore], split: &str) {
-    let looks = stores.iter().map(|store| unserved(store, split));
-    let mut found = futures::stream::iter(looks).buffered(LOOKS_AT_ONCE);
-    while let Some(unserved) = found.next().await {
-        if let Some(unserved) = unserved {
-            output::line(format!("warning: {}: {unserved}", unserved.plugin));
-        }
+    let UnservedEverywhere { unserved, unjudged } = unserved_everywhere(stores, split).await;
+    for unserved in &unserved {
+        output::line(format!("warning: {}: {unserved}", unserved.plugin));
+    }
+    if unjudged > 0 && !unserved.is_empty() {
+        output::line(format!(
+            "{unjudged} more plugins were not looked at for this; `sluice validate -A` looks at all"
+        ));
     }
 }

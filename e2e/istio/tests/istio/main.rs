@@ -50,6 +50,8 @@ macro_rules! tests {
     };
 }
 
+/// Every test. Those that only print figures, for up to ten minutes, run when they are asked for by
+/// name: `ONLY=speed`, or more of it.
 fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
     let tests: [(&str, Test); _] = tests![
         readme::its_commands_as_printed_give_a_sticky_part_of_users,
@@ -69,15 +71,11 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::status_measures_the_shares_that_prometheus_has_seen,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
-        speed::an_abort_in_a_burst_of_other_changes,
-        speed::resources_applied_at_once_or_by_sluice,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
         apply::what_would_be_refused_is_all_said_before_anything_is_applied,
         apply::a_stopped_application_says_what_it_did_and_goes_on,
         debounce::status_says_that_a_change_waits_for_istiod,
         debounce::status_says_that_a_proxy_did_not_take_what_was_pushed,
-        speed_of_many::an_abort_and_a_change_of_a_thousand_plugins,
-        speed_of_many::an_abort_of_a_thousand_splits,
         aborts::what_stands_in_the_way_of_an_abort_is_replaced,
         aborts::an_abort_that_no_proxy_obeys_is_said,
         aborts::one_plugin_that_no_proxy_reads_stops_no_other,
@@ -121,7 +119,16 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         module::a_module_that_is_not_ours_is_named,
         module::the_first_request_after_a_sidecars_start_is_decided,
     ];
+    let figures: [(&str, Test); _] = tests![
+        speed::an_abort_in_a_burst_of_other_changes,
+        speed::resources_applied_at_once_or_by_sluice,
+        speed_of_many::an_abort_and_a_change_of_a_thousand_plugins,
+        speed_of_many::an_abort_of_a_thousand_splits,
+    ];
+    let is_asked_for = std::env::args().any(|argument| argument.contains("speed"));
     tests
+        .into_iter()
+        .chain(figures.into_iter().filter(move |_| is_asked_for))
 }
 
 fn main() {

@@ -156,6 +156,7 @@ pub async fn an_abort_in_a_burst_of_other_changes(world: &mut World) {
             measure(world, measured).await;
         }
     }
+    world.chain.restart_istiod(&[]).await;
     for ((name, _), measured) in SETTINGS.iter().zip(all) {
         println!("\nistiod {name}");
         print_figures(
