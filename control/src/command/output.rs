@@ -1,9 +1,9 @@
 //! The only printer: tables, JSON and YAML on standard output, notes and errors on standard error.
 //!
 //! What is printed is decided by each command; that nothing in it is obeyed by a terminal
-//! ([`shown`]), and that notes and errors hold no password of a URL, is seen to here. Whether a colour reaches the reader is anstream's
-//! decision: it is left out where no terminal shows it, and where NO_COLOR or CLICOLOR=0 asks for
-//! that (no-color.org, bixense.com/clicolors).
+//! (`shown`), and that notes and errors hold no password of a URL, is seen to here. Whether a
+//! colour reaches the reader is anstream's decision: it is left out where no terminal shows it, and
+//! where NO_COLOR or CLICOLOR=0 asks for that (no-color.org, bixense.com/clicolors).
 
 mod shown;
 

@@ -1,6 +1,6 @@
 //! What people write: YAML or JSON streams, as JSON values.
 //!
-//! How a text is read, and within which bounds, is [`yaml`]'s; what a document means is
+//! How a text is read, and within which bounds, is `yaml`'s; what a document means is
 //! [`crate::model::plugin`]'s, and where its text comes from is [`crate::files`]'s.
 
 mod yaml;

@@ -1,7 +1,7 @@
 //! Applying the resources of a split in the order in which none of them leads a request to nowhere.
 //!
 //! Everything is tried without effect first, so that what will be refused is known before anything
-//! is changed. Then subsets are applied, then one waits until the proxies have them ([`subsets`]),
+//! is changed. Then subsets are applied, then one waits until the proxies have them (`subsets`),
 //! then come routes, and the plugin last. Weights are never among it. It prints nothing: whoever
 //! runs it is told each step, and may stop at any; what was done is known then, and running it
 //! again goes on from there.

@@ -1,6 +1,6 @@
 //! Publishing the module to an OCI registry: where to, with whose login, and by which protocol.
 //!
-//! What is published, byte by byte, is [`super::image`]'s; who is shown a login, [`login`]'s.
+//! What is published, byte by byte, is [`super::image`]'s; who is shown a login, `login`'s.
 
 mod login;
 

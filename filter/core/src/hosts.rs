@@ -1,7 +1,7 @@
 //! Hosts as splits name them, and which splits apply to the host of a request.
 //!
 //! The grammar of hosts and services is here; how Envoy reads an `:authority` is
-//! [`authority`]'s, and the look-up [`HostIndex`]'s.
+//! `authority`'s, and the look-up [`HostIndex`]'s.
 
 mod authority;
 mod index;
