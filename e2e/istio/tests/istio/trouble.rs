@@ -73,15 +73,11 @@ pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
             }
         })
     };
-    // Two of them write the same split, so the same field manager's fields.
-    for writer in ["web/everyone", "web/staff", "checkout/everyone"].map(writer) {
+    // Each writes a split of its own: a change of one that somebody else changed is refused.
+    for writer in ["web/staff", "checkout/everyone"].map(writer) {
         writer.await.unwrap();
     }
-    for path in [
-        "/web/everyone/canary",
-        "/web/staff/canary",
-        "/checkout/everyone/canary",
-    ] {
+    for path in ["/web/staff/canary", "/checkout/everyone/canary"] {
         assert_eq!(world.weight("a", path).await, Some(8.0), "{path}");
     }
     let history = sluice.run_beside("history -n a -o json").await.good().out;
@@ -96,11 +92,7 @@ pub async fn of_writers_at_once_each_gets_a_turn(world: &mut World) {
             .filter(|to| *to > 0)
             .collect()
     };
-    for (split, audience) in [
-        ("web", "everyone"),
-        ("web", "staff"),
-        ("checkout", "everyone"),
-    ] {
+    for (split, audience) in [("web", "staff"), ("checkout", "everyone")] {
         assert_eq!(
             of(split, audience),
             (1..=8).collect::<Vec<i64>>(),
@@ -185,6 +177,9 @@ pub async fn without_istiod_proxies_serve_on_and_status_says_who_has_not_followe
 ) {
     world.fresh_plugin("a", 10).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 100);
+    // The API server tells the time of a change to the second only: of a push within that second it
+    // is not known whether it had the change.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     world.chain.stop_istiod();
     let said = world.sluice("set web canary=20 -n a").await.ended_with(2);
     assert!(
