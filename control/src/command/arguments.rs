@@ -119,3 +119,18 @@ pub(super) struct ShareArgs {
     #[arg(long, default_value = "everyone", value_name = "NAME")]
     pub(super) audience: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_a_longest_length() {
+        let longest = "é".repeat(512);
+        assert_eq!(reason(&longest), Ok(longest.clone()));
+        assert_eq!(
+            reason(&format!("{longest}!")),
+            Err("1025 bytes; accepted: at most 1024 bytes".to_owned())
+        );
+    }
+}
