@@ -235,6 +235,8 @@ impl Patterns {
         for expression in &used.expressions {
             self.remember(expression);
         }
+        // Paid by that split, not by the one that is compiled next.
+        self.split = self.split.wrapping_add(1);
         true
     }
 
@@ -621,6 +623,19 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &other) && Arc::ptr_eq(&one, &third));
         assert_eq!(patterns.left, left);
         assert_eq!(patterns.left_to_split.left(), MAX_SPLIT_WORK - one.cost);
+    }
+
+    #[test]
+    fn a_split_pays_for_what_a_kept_one_has_too() {
+        let mut patterns = Patterns::default();
+        let one = patterns.compile("a|bc").unwrap();
+        let used = patterns.next_split();
+        let mut next = patterns.next_configuration();
+        assert!(next.keep(&used));
+        let shared = next.compile("a|bc").unwrap();
+        assert!(Arc::ptr_eq(&one, &shared));
+        assert_eq!(next.left_to_split.left(), MAX_SPLIT_WORK - one.cost);
+        assert_eq!(next.left.left(), MAX_PATTERN_WORK - one.cost);
     }
 
     #[test]

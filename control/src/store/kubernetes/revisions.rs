@@ -194,6 +194,8 @@ pub(super) async fn record(
             return vec![not_remembered(&error)];
         }
     }
+    let newest = created.iter().map(|(number, ..)| *number).max();
+    let owner = owner.at(newest.unwrap_or_default());
     notes_of(forget(client, live, &owner).await)
 }
 

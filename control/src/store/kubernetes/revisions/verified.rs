@@ -43,7 +43,7 @@ pub(super) enum Doubt {
 }
 
 /// The plugin whose history it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Owner {
     kind: &'static str,
     name: String,
@@ -53,6 +53,14 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    /// The same plugin once it has reached this generation.
+    pub(super) fn at(&self, generation: i64) -> Self {
+        Self {
+            generation: self.generation.max(generation),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn of(live: &LivePlugin) -> Self {
         let metadata = &live.object.metadata;
         Self {
