@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use super::pods::Proxy;
 use crate::model::redacted;
 
 /// How long an answer may take. Chosen: a query here reads some hundred series.
@@ -125,4 +126,8 @@ async fn bounded(mut answer: reqwest::Response) -> anyhow::Result<Vec<u8>> {
         }
     }
     Ok(body)
+}
+/// Whether a series is one of a proxy's.
+pub fn is_of(series: &Series, proxy: &Proxy) -> bool {
+    series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
 }

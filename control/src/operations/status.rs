@@ -13,5 +13,6 @@ pub mod directory;
 pub mod measured;
 pub mod proxies;
 pub mod pushes;
+mod scraped;
 pub mod summary;
 mod text;

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::cluster::pods::Proxy;
+use crate::cluster::prometheus::is_of;
 use crate::cluster::prometheus::{Prometheus, Series};
-use crate::operations::status::proxies::is_of;
 
 /// How long after a change of subsets routes follow where nobody can be asked. istiod holds changes
 /// back for 10 s at most (PILOT_DEBOUNCE_MAX); chosen: half as much again for the push.

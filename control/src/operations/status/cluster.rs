@@ -1,10 +1,11 @@
-//! The status of plugins in a cluster: weights from the API server, proxies and shares from
-//! Prometheus.
+//! The status of plugins in a cluster: weights from the API server, proxies and shares from what
+//! Prometheus has, which is asked for in `scraped`.
 //!
 //! Without a Prometheus the report says what is wanted, and that the rest is unknown.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use sluice_core::allocation::Percent;
@@ -12,26 +13,20 @@ use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::problem::Problem;
 
-use super::cookies::{self, Counted, Dropped};
+use super::cookies::{self, Dropped};
 use super::delivery::Delivery;
-use super::measured::{DECISION_LABELS, Measured, WeightRow, rows};
-use super::proxies::{Scraped, State, is_of};
+use super::measured::{WeightRow, rows};
+use super::proxies::State;
+use super::scraped::{MeshSeries, Scraped};
 use super::text;
 use crate::analyze::anonymous::{Unserved, is_split};
 use crate::analyze::{self, Surroundings};
 use crate::cluster::Cluster;
 use crate::cluster::authors::{OthersField, authors, others_fields};
 use crate::cluster::plugins::{self, LivePlugin, Scope};
-use crate::cluster::pods::{Proxy, Selection, distinct_kinds, plugin_names, selected, selection};
-use crate::cluster::prometheus::{Prometheus, Series};
+use crate::cluster::pods::{Proxy, Selection, distinct_kinds, selected, selection};
+use crate::cluster::prometheus::Prometheus;
 use crate::model::input::Input;
-
-/// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
-const LOOK_BACK: &str = "3m";
-
-/// What every agent says of itself (Istio's pilot/cmd/pilot-agent/status/server.go); who scrapes
-/// only Envoy's own port does not see it.
-const AGENT: &str = "istio_agent_go_goroutines";
 
 /// Which plugins are asked about.
 #[derive(Clone, Copy, Debug)]
@@ -182,9 +177,15 @@ pub async fn statuses(cluster: &Cluster, query: &Query<'_>) -> anyhow::Result<Ve
         Plugins::All => plugins::ours(cluster, &Scope::Everywhere).await?,
         Plugins::One(named) => vec![plugins::the_one(cluster, named).await?],
     };
+    let mesh = match query.prometheus {
+        Some(prometheus) if !live.is_empty() => {
+            Some(Arc::new(MeshSeries::read(prometheus, query.window).await?))
+        }
+        _ => None,
+    };
     let mut statuses = Vec::new();
     for live in live {
-        statuses.push(status(cluster, query, live).await?);
+        statuses.push(status(cluster, query, mesh.as_ref(), live).await?);
     }
     Ok(statuses)
 }
@@ -192,6 +193,7 @@ pub async fn statuses(cluster: &Cluster, query: &Query<'_>) -> anyhow::Result<Ve
 async fn status(
     cluster: &Cluster,
     query: &Query<'_>,
+    mesh: Option<&Arc<MeshSeries>>,
     live: LivePlugin,
 ) -> anyhow::Result<PluginStatus> {
     let planned = live.plugin.plan_at_home();
@@ -210,12 +212,14 @@ async fn status(
         Selection::Other(targets) => (None, vec![Unknown::Proxies(targets.clone())]),
     };
     let mut warnings = unserved(&live, &plan, proxies.as_deref(), query.root_namespace);
-    let in_force = match query.prometheus {
-        Some(prometheus) => {
+    let in_force = match query.prometheus.zip(mesh) {
+        Some((prometheus, mesh)) => {
             let proxies = proxies.as_deref().unwrap_or_default();
-            let dropped = dropped(prometheus, query.window, proxies).await?;
+            let dropped = cookies::dropped(&mesh.cookies(), query.window, proxies);
             warnings.extend(dropped.into_iter().map(Warning::Dropped));
-            Some(in_force(prometheus, query.window, &live, &plan, proxies).await?)
+            let scraped = Scraped::read(prometheus, mesh, &live).await?;
+            let states = states(&scraped, &live, &plan, proxies);
+            Some((states, mesh.measured(proxies)))
         }
         None => {
             unknown.push(Unknown::InForce);
@@ -289,45 +293,13 @@ fn unserved(
     unserved.map(Warning::Unserved).collect()
 }
 
-/// The splits whose users drop the anonymous cookie.
-async fn dropped(
-    prometheus: &Prometheus,
-    window: &str,
-    proxies: &[Proxy],
-) -> anyhow::Result<Vec<Dropped>> {
-    let sum =
-        |increase: String| format!("sum by (namespace, pod, sluice_split) (increase({increase}))");
-    let brought = "sluice_identity_total{sluice_source=\"anonymous\"}";
-    let queries = [
-        format!("sluice_assignments_total[{window}] offset {window}"),
-        format!("{brought}[{window}] offset {window}"),
-        format!("{brought}[{window}]"),
-    ]
-    .map(sum);
-    let [issued, then, since] = &queries;
-    let (issued, returned_then, returned_since) = tokio::try_join!(
-        prometheus.query(issued),
-        prometheus.query(then),
-        prometheus.query(since),
-    )?;
-    let counted = Counted {
-        issued: &issued,
-        returned_then: &returned_then,
-        returned_since: &returned_since,
-    };
-    Ok(cookies::dropped(&counted, window, proxies))
-}
-
-/// What proxies run, and what they decided within the window.
-async fn in_force(
-    prometheus: &Prometheus,
-    window: &str,
+/// What proxies run.
+fn states(
+    scraped: &Scraped,
     live: &LivePlugin,
     plan: &Plan,
     proxies: &[Proxy],
-) -> anyhow::Result<(Vec<ProxyStatus>, Measured)> {
-    let scraped = scraped(prometheus, live).await?;
-    let measured = shares(prometheus, window, proxies).await?;
+) -> Vec<ProxyStatus> {
     let changed = live.last_change();
     let changed = changed.map(|at| at.as_second() as f64);
     let state = |proxy: &Proxy| ProxyStatus {
@@ -335,57 +307,7 @@ async fn in_force(
         pod: proxy.pod.clone(),
         state: scraped.state(proxy, plan.revision(), changed),
     };
-    Ok((proxies.iter().map(state).collect(), measured))
-}
-
-async fn scraped(prometheus: &Prometheus, live: &LivePlugin) -> anyhow::Result<Scraped> {
-    let names = plugin_names(live).map(|name| name.replace('.', "\\\\."));
-    let plugin = format!("sluice_plugin=~\"{}\"", names.join("|"));
-    let revisions = format!("sluice_config_revision{{{plugin}}}[{LOOK_BACK}]");
-    let valid = format!("sluice_config_valid{{{plugin}}}");
-    let ticks = format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]");
-    let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
-    let up = format!("up[{LOOK_BACK}]");
-    let (revisions, valid, ticks, fetches, agents, up, pushed) = tokio::try_join!(
-        prometheus.query(&revisions),
-        prometheus.query(&valid),
-        prometheus.query(&ticks),
-        prometheus.query(&fetches),
-        prometheus.query(AGENT),
-        prometheus.query(&up),
-        prometheus.query("envoy_listener_manager_lds_update_time"),
-    )?;
-    Ok(Scraped {
-        revisions,
-        valid,
-        ticks,
-        fetches,
-        agents,
-        up,
-        pushed,
-    })
-}
-
-/// Requests by split, audience and variant that these proxies decided within the window.
-async fn shares(
-    prometheus: &Prometheus,
-    window: &str,
-    proxies: &[Proxy],
-) -> anyhow::Result<Measured> {
-    let query = format!(
-        "sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))",
-        DECISION_LABELS.join(", ")
-    );
-    let series = prometheus.query(&query).await?;
-    let ours = series
-        .iter()
-        .filter(|series| proxies.iter().any(|proxy| is_of(series, proxy)));
-    let count = |series: &Series| {
-        let [split, audience, variant] =
-            DECISION_LABELS.map(|label| series.label(label).to_owned());
-        Some(((split, audience, variant), series.last()?.1.round() as u64))
-    };
-    Ok(Measured::counted(ours.filter_map(count)))
+    proxies.iter().map(state).collect()
 }
 
 /// A variant's weight where plugins do not agree on it.

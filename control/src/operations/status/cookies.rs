@@ -13,9 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::cluster::pods::Proxy;
-use crate::cluster::prometheus::Series;
-
-use super::proxies::is_of;
+use crate::cluster::prometheus::{Series, is_of};
 
 /// The fewest newcomers that are judged. Chosen, as above.
 const JUDGED_FROM: f64 = 100.0;

@@ -11,32 +11,14 @@ use serde::Serialize;
 use sluice_core::revision::Revision;
 
 use super::delivery::{Delivery, Times};
+use super::scraped::Scraped;
 use super::text;
 use crate::cluster::pods::Proxy;
-use crate::cluster::prometheus::Series;
+use crate::cluster::prometheus::{Series, is_of};
 
 /// How far apart two samples of the ticks must be to tell. The filter counts each second and
 /// Envoy's statistics follow; chosen: three ticks.
 const TICKS_SECONDS: f64 = 3.0;
-
-/// What Prometheus has of the plugin's proxies.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Scraped {
-    /// `sluice_config_revision`.
-    pub(super) revisions: Vec<Series>,
-    /// `sluice_config_valid`.
-    pub(super) valid: Vec<Series>,
-    /// `sluice_ticks_total[…]`.
-    pub(super) ticks: Vec<Series>,
-    /// `istio_agent_wasm_remote_fetch_count[…]`.
-    pub(super) fetches: Vec<Series>,
-    /// `istio_agent_go_goroutines`, which every agent has.
-    pub(super) agents: Vec<Series>,
-    /// `up`.
-    pub(super) up: Vec<Series>,
-    /// `envoy_listener_manager_lds_update_time`, in milliseconds since 1970.
-    pub(super) pushed: Vec<Series>,
-}
 
 /// What a proxy does with the plugin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -173,7 +155,7 @@ impl Scraped {
                 .cloned()
                 .collect()
         };
-        let up = of(&self.up)
+        let up = of(&self.mesh.up)
             .iter()
             .filter_map(Series::last)
             .max_by(|one, other| one.0.total_cmp(&other.0));
@@ -186,7 +168,7 @@ impl Scraped {
             Ticking::Yes => {}
             Ticking::No => {
                 return State::WithoutFilter {
-                    cause: absence(&of(&self.fetches), &of(&self.agents)),
+                    cause: absence(&of(&self.mesh.fetches), &of(&self.mesh.agents)),
                 };
             }
             Ticking::TooEarly => {
@@ -209,7 +191,7 @@ impl Scraped {
         match newest {
             Some((_, value)) if value as u64 == wanted.as_gauge() => State::Converged,
             Some((scraped_at, value)) => {
-                let pushed = of(&self.pushed);
+                let pushed = of(&self.mesh.pushed);
                 let times = Times {
                     changed,
                     scraped: scraped_at,
@@ -231,11 +213,6 @@ impl Scraped {
             },
         }
     }
-}
-
-/// Whether a series is one of a proxy's.
-pub(in crate::operations) fn is_of(series: &Series, proxy: &Proxy) -> bool {
-    series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
 }
 
 /// Whether a filter's ticks rise.
@@ -303,7 +280,10 @@ fn last_change(samples: &[(f64, f64)]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::operations::status::scraped::MeshSeries;
     use serde_json::json;
 
     fn series(pod: &str, labels: serde_json::Value, values: &[(f64, f64)]) -> Series {
@@ -333,9 +313,12 @@ mod tests {
         let scraped = |revisions, ticks, fetches| Scraped {
             revisions,
             ticks,
-            fetches,
-            up: vec![up.clone()],
-            pushed: vec![series("p", json!({}), &[(10.0, 4_000.0)])],
+            mesh: Arc::new(MeshSeries {
+                fetches,
+                up: vec![up.clone()],
+                pushed: vec![series("p", json!({}), &[(10.0, 4_000.0)])],
+                ..MeshSeries::default()
+            }),
             ..Scraped::default()
         };
         let agents = vec![series("p", json!({}), &[(10.0, 30.0)])];
@@ -393,8 +376,11 @@ mod tests {
             (
                 "never ticked, and the agent has fetched nothing",
                 Scraped {
-                    agents,
-                    ..scraped(vec![], vec![], vec![])
+                    mesh: Arc::new(MeshSeries {
+                        agents,
+                        ..MeshSeries::clone(&scraped(vec![], vec![], vec![]).mesh)
+                    }),
+                    ..Scraped::default()
                 },
                 State::WithoutFilter {
                     cause: Absence::NothingFetched,

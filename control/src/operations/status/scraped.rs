@@ -1,0 +1,148 @@
+//! What Prometheus has: of the whole mesh, asked for once however many plugins there are, and of the
+//! proxies of one plugin.
+//!
+//! What it means for a proxy is [`super::proxies`]'s subject, for the cookie [`super::cookies`]'s.
+
+use std::sync::Arc;
+
+use super::cookies::Counted;
+use super::measured::{DECISION_LABELS, Measured};
+use crate::cluster::plugins::LivePlugin;
+use crate::cluster::pods::{Proxy, plugin_names};
+use crate::cluster::prometheus::{Prometheus, Series, is_of};
+
+/// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
+const LOOK_BACK: &str = "3m";
+
+/// What every agent says of itself (Istio's pilot/cmd/pilot-agent/status/server.go); who scrapes
+/// only Envoy's own port does not see it.
+const AGENT: &str = "istio_agent_go_goroutines";
+
+/// What Prometheus has of all proxies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MeshSeries {
+    /// `istio_agent_wasm_remote_fetch_count[…]`.
+    pub(super) fetches: Vec<Series>,
+    /// `istio_agent_go_goroutines`, which every agent has.
+    pub(super) agents: Vec<Series>,
+    /// `up`.
+    pub(super) up: Vec<Series>,
+    /// `envoy_listener_manager_lds_update_time`, in milliseconds since 1970.
+    pub(super) pushed: Vec<Series>,
+    /// Requests by split, audience and variant within the window.
+    pub(super) decisions: Vec<Series>,
+    /// Cookies issued by split, in the window before this one.
+    pub(super) issued: Vec<Series>,
+    /// Anonymous cookies brought by split, in the window before this one.
+    pub(super) returned_then: Vec<Series>,
+    /// The same within the window.
+    pub(super) returned_since: Vec<Series>,
+}
+
+impl MeshSeries {
+    /// Asks Prometheus.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) async fn read(prometheus: &Prometheus, window: &str) -> anyhow::Result<Self> {
+        let by_split = |increase: String| {
+            format!("sum by (namespace, pod, sluice_split) (increase({increase}))")
+        };
+        let brought = "sluice_identity_total{sluice_source=\"anonymous\"}";
+        let issued = by_split(format!(
+            "sluice_assignments_total[{window}] offset {window}"
+        ));
+        let then = by_split(format!("{brought}[{window}] offset {window}"));
+        let since = by_split(format!("{brought}[{window}]"));
+        let decisions = format!(
+            "sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))",
+            DECISION_LABELS.join(", ")
+        );
+        let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
+        let up = format!("up[{LOOK_BACK}]");
+        let (fetches, agents, up, pushed) = tokio::try_join!(
+            prometheus.query(&fetches),
+            prometheus.query(AGENT),
+            prometheus.query(&up),
+            prometheus.query("envoy_listener_manager_lds_update_time"),
+        )?;
+        let (decisions, issued, returned_then, returned_since) = tokio::try_join!(
+            prometheus.query(&decisions),
+            prometheus.query(&issued),
+            prometheus.query(&then),
+            prometheus.query(&since),
+        )?;
+        Ok(Self {
+            fetches,
+            agents,
+            up,
+            pushed,
+            decisions,
+            issued,
+            returned_then,
+            returned_since,
+        })
+    }
+
+    /// What was counted of the anonymous cookie.
+    pub(super) fn cookies(&self) -> Counted<'_> {
+        Counted {
+            issued: &self.issued,
+            returned_then: &self.returned_then,
+            returned_since: &self.returned_since,
+        }
+    }
+
+    /// What these proxies decided within the window.
+    pub(super) fn measured(&self, proxies: &[Proxy]) -> Measured {
+        let is_ours = |series: &&Series| proxies.iter().any(|proxy| is_of(series, proxy));
+        let count = |series: &Series| {
+            let [split, audience, variant] =
+                DECISION_LABELS.map(|label| series.label(label).to_owned());
+            Some(((split, audience, variant), series.last()?.1.round() as u64))
+        };
+        Measured::counted(self.decisions.iter().filter(is_ours).filter_map(count))
+    }
+}
+
+/// What Prometheus has of the plugin's proxies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scraped {
+    /// `sluice_config_revision`.
+    pub(super) revisions: Vec<Series>,
+    /// `sluice_config_valid`.
+    pub(super) valid: Vec<Series>,
+    /// `sluice_ticks_total[…]`.
+    pub(super) ticks: Vec<Series>,
+    /// What it has of all proxies.
+    pub(super) mesh: Arc<MeshSeries>,
+}
+
+impl Scraped {
+    /// Asks Prometheus.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) async fn read(
+        prometheus: &Prometheus,
+        mesh: &Arc<MeshSeries>,
+        live: &LivePlugin,
+    ) -> anyhow::Result<Self> {
+        let names = plugin_names(live).map(|name| name.replace('.', "\\\\."));
+        let plugin = format!("sluice_plugin=~\"{}\"", names.join("|"));
+        let revisions = format!("sluice_config_revision{{{plugin}}}[{LOOK_BACK}]");
+        let valid = format!("sluice_config_valid{{{plugin}}}");
+        let ticks = format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]");
+        let (revisions, valid, ticks) = tokio::try_join!(
+            prometheus.query(&revisions),
+            prometheus.query(&valid),
+            prometheus.query(&ticks),
+        )?;
+        Ok(Self {
+            revisions,
+            valid,
+            ticks,
+            mesh: Arc::clone(mesh),
+        })
+    }
+}
