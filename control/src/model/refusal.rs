@@ -77,6 +77,17 @@ pub enum Refusal {
     /// There is nothing to go back to.
     #[error("there is no revision {0} in the history; see `sluice history`")]
     NoRevision(u64),
+    /// Several changes have this number: the history was put together from several.
+    #[error(
+        "the history has {} changes with the number {revision}: {}; accepted: a number that one change has",
+        .changes.len(), .changes.join(", ")
+    )]
+    AmbiguousRevision {
+        /// The number.
+        revision: u64,
+        /// What they were.
+        changes: Vec<String>,
+    },
     /// There is no earlier state.
     #[error("the history has no earlier weights to go back to")]
     NothingEarlier,

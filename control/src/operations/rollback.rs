@@ -6,7 +6,7 @@ use crate::model::change;
 use crate::model::refusal::Refusal;
 use crate::model::weights::WeightSet;
 use crate::store::Store;
-use crate::store::history::Entry;
+use crate::store::history::{Entry, Noted};
 
 /// Goes back to what a revision left; without one, to what was there before the last change.
 ///
@@ -45,10 +45,7 @@ pub async fn rollback(
 /// became ours since is what it was when that happened, not zero.
 fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
     let place = match to {
-        Some(to) => {
-            let place = history.iter().position(|entry| entry.revision == to);
-            Some(place.ok_or(Refusal::NoRevision(to))?)
-        }
+        Some(to) => Some(place(history, to)?),
         None if history.is_empty() => return Err(Refusal::NothingEarlier),
         None => history.len().checked_sub(2),
     };
@@ -61,6 +58,24 @@ fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
         }
     }
     Ok(earlier)
+}
+
+/// Where the one change with a number is.
+fn place(history: &[Entry], revision: u64) -> Result<usize, Refusal> {
+    let places = history.iter().enumerate();
+    let places = places.filter(|(_, entry)| entry.revision == revision);
+    let (places, entries): (Vec<usize>, Vec<&Entry>) = places.unzip();
+    match *places {
+        [] => Err(Refusal::NoRevision(revision)),
+        [place] => Ok(place),
+        _ => Err(Refusal::AmbiguousRevision {
+            revision,
+            changes: entries
+                .iter()
+                .map(|entry| Noted::of(entry).to_string())
+                .collect(),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -120,5 +135,27 @@ mod tests {
             });
             assert_eq!(found, expected, "{label}");
         }
+    }
+
+    #[test]
+    fn a_number_that_two_changes_have_is_refused() {
+        let mut history = vec![
+            entry(1, ("web", "0", "5"), &[("web", "5")]),
+            entry(2, ("web", "5", "10"), &[("web", "10")]),
+            entry(2, ("web", "5", "20"), &[("web", "20")]),
+        ];
+        for (entry, by) in history.iter_mut().zip(["ann", "bob", "eve"]) {
+            entry.command = "set web".to_owned();
+            entry.by = by.to_owned();
+            entry.at = "then".to_owned();
+        }
+        let found = earlier(&history, Some(1)).unwrap();
+        assert_eq!(found.weight(&canary("web")), Some(&weight("5")));
+        assert_eq!(
+            earlier(&history, Some(2)).unwrap_err().to_string(),
+            "the history has 2 changes with the number 2: `set web` of bob at then, `set web` of eve at then; \
+             accepted: a number that one change has"
+        );
+        assert_eq!(earlier(&history, Some(3)), Err(Refusal::NoRevision(3)));
     }
 }
