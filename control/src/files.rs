@@ -14,6 +14,7 @@ use anyhow::bail;
 use crate::model::input::{Input, InputError, parse};
 use crate::model::plugin::{self, Plugin};
 use bounded::MAX_INPUT_BYTES;
+use folder::MAX_KEPT_ASIDE;
 pub use folder::replace;
 
 /// Why a file could not be read or written.
@@ -61,6 +62,14 @@ pub enum FileError {
         path: String,
         /// What it is.
         found: &'static str,
+    },
+    /// What nobody took away is all that is kept.
+    #[error(
+        "{path}: {MAX_KEPT_ASIDE} files are kept under this name already; remove what is not needed"
+    )]
+    TooManyKept {
+        /// The first one's path.
+        path: String,
     },
     /// It does not end.
     #[error("{path}: more than {max_bytes} bytes; accepted: at most that")]

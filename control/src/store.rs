@@ -147,6 +147,14 @@ pub enum WriteError {
         /// How long this write waited.
         seconds: u64,
     },
+    /// Others, who waited for no lock, kept writing first.
+    #[error("{file}: others have written first {times} times; nothing was changed, try again")]
+    Outrun {
+        /// The weights' file.
+        file: String,
+        /// How often.
+        times: usize,
+    },
     /// Others kept writing first.
     #[error("{plugin}: others have been writing for {seconds} s; nothing was changed, try again")]
     Overtaken {
@@ -264,9 +272,29 @@ pub enum Note {
         #[serde(rename = "areMore")]
         are_more: bool,
     },
+    /// The weights' file could not be read, and an abort went on without it.
+    #[error("{why}; {instead}")]
+    Salvaged {
+        /// Why not.
+        why: String,
+        /// Where weights were taken from instead.
+        instead: String,
+    },
+    /// What an abort had to replace is kept beside it.
+    #[error(
+        "replaced, because proxies or sluice could not read it: {what}; as it was, it is kept in {kept}"
+    )]
+    KeptAside {
+        /// What was replaced.
+        what: String,
+        /// Where it is now.
+        kept: String,
+    },
     /// What was replaced because it could not be read is gone.
-    #[error("what could not be read was replaced, and could not be kept beside it: {why}")]
+    #[error("{what} could not be read and was replaced, and could not be kept beside it: {why}")]
     NotKept {
+        /// What is gone.
+        what: String,
         /// The system's words.
         why: String,
     },
@@ -294,6 +322,16 @@ pub enum Note {
         /// The API server's words.
         why: String,
     },
+}
+
+impl Note {
+    /// Why it is not known what was there before the write.
+    pub fn unread(&self) -> Option<String> {
+        match self {
+            Self::Salvaged { why, .. } => Some(why.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Decides on what is there; `None` writes nothing.

@@ -228,3 +228,58 @@ fn a_shell_s_pipe_is_read() {
     let (code, text) = said(&output);
     assert_eq!(code, 0, "{text}");
 }
+
+#[test]
+fn an_abort_over_weights_that_cannot_be_read_says_what_it_did() {
+    let all = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(all.path().join(name), text).unwrap();
+    write(
+        "plugin.yaml",
+        "kind: WasmPlugin\nmetadata: {name: s}\nspec: {pluginConfig: {splits: {web: {}, shop: {}}}}\n",
+    );
+    let set = ["set", "shop", "canary=50", "--dir", ".", "--force"];
+    assert_eq!(said(&sluice(all.path(), &set)).0, 0);
+    let broken = [
+        (
+            "spec: [",
+            "./weights.yaml: not YAML or JSON",
+            "the last change in the history, `set shop canary=50` of ann at ",
+            "weights.yaml.unreadable",
+        ),
+        (
+            "kind: WasmPlugin\nmetadata: {name: s}\nspec: {pluginConfig: {weights: []}}\n",
+            "the zeros are now explicit; what was served before is not known: weights: a list of 0",
+            "could not read it: weights (a list of 0)",
+            "weights.yaml.unreadable.2",
+        ),
+    ];
+    for (weights, why, what, kept) in broken {
+        write("weights.yaml", weights);
+        let (code, text) = said(&sluice(all.path(), &["abort", "web", "--dir", "."]));
+        assert_eq!(code, 0, "{text}");
+        let kept_in = format!("it is kept in ./{kept}\n");
+        for said in [why, what, &kept_in] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(!text.contains("zero already"), "{text}");
+        let aside = std::fs::read_to_string(all.path().join(kept)).unwrap();
+        assert_eq!(aside, weights);
+    }
+}
+
+#[test]
+fn a_long_history_is_read_as_far_as_it_is_kept() {
+    let all = tempfile::tempdir().unwrap();
+    std::fs::write(all.path().join("plugin.yaml"), PLUGIN).unwrap();
+    let line = |number: usize| {
+        format!(
+            r#"{{"revision":{number},"at":"then","by":"eve","command":"set","changes":[],"after":{{"weights":{{}}}}}}"#
+        )
+    };
+    let lines: Vec<String> = (0..60_000).map(line).collect();
+    std::fs::write(all.path().join("history.jsonl"), lines.join("\n")).unwrap();
+    let (code, text) = said(&sluice(all.path(), &["history", "--dir", "."]));
+    let shown = text.lines().filter(|line| line.contains("eve")).count();
+    assert_eq!((code, shown), (0, 50), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("59999 "), "{text}");
+}

@@ -103,6 +103,11 @@ fn report(aborted: &AbortOutcome) -> String {
     if aborted.changes.is_empty() && aborted.not_in_force.is_some() {
         return "no weight was changed".to_owned();
     }
+    if aborted.changes.is_empty()
+        && let Some(why) = &aborted.was_unreadable
+    {
+        return format!("the zeros are now explicit; what was served before is not known: {why}");
+    }
     if aborted.changes.is_empty() {
         return "every weight was zero already; the zeros are now explicit".to_owned();
     }

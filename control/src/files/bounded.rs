@@ -65,7 +65,10 @@ pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
 }
 
 /// Bytes as text.
-pub(super) fn text(path: &str, bytes: Vec<u8>) -> Result<String, FileError> {
+///
+/// # Errors
+/// When they are no UTF-8.
+pub fn text(path: &str, bytes: Vec<u8>) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|error| FileError::NoText {
         path: path.to_owned(),
         at: error.utf8_error().valid_up_to(),

@@ -5,9 +5,12 @@
 //! every write is a new file in this folder, which then takes the name; no link is followed, none is
 //! replaced where somebody may have meant it, and nothing is shortened. Names are resolved from the
 //! open folder, so a folder that is exchanged meanwhile changes nothing.
+//!
+//! A writer keeps its new file locked until that has its name, so the next one can tell what a dead
+//! writer left behind from what a living one is about to rename.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +25,16 @@ use super::{FileError, bounded};
 /// How often another name is tried for a new file. Chosen: names that a dead process left are few.
 const TRIES: u32 = 100;
 
+/// How many files may be kept aside under one name. Chosen: whoever comes back finds every one that
+/// was put there, and a script that breaks a file each minute does not fill the disk.
+pub const MAX_KEPT_ASIDE: usize = 20;
+
+/// How many names of a folder are looked at for what dead writers left. Chosen: milliseconds.
+const MAX_NAMES_LOOKED_AT: usize = 10_000;
+
+/// What new files are called before they have their name.
+const TEMPORARY: &str = ".sluice-";
+
 /// Whether reading follows a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
@@ -29,6 +42,16 @@ pub enum Links {
     Follow,
     /// The file is ours alone.
     Refuse,
+}
+
+/// Whether a file was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Replaced {
+    /// It was.
+    Yes,
+    /// It is no longer what it was expected to be.
+    No,
 }
 
 /// An open folder.
@@ -156,36 +179,48 @@ impl Folder {
     /// When the folder or the file cannot be written, or the name is something else's, such as a
     /// link's; everything is then as it was.
     pub fn replace(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
-        self.is_replaceable(name)?;
-        let permissions = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_or(Mode::from_raw_mode(0o644), |replaced| {
-                Mode::from_raw_mode(replaced.st_mode & 0o777)
-            });
-        self.renamed(name, |temporary| {
-            let flags =
-                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(&self.handle, temporary, flags, Mode::from_raw_mode(0o600))?;
-            let mut file = File::from(file);
-            file.write_all(content)?;
-            rustix::fs::fchmod(&file, permissions)?;
-            file.sync_data()
+        self.replace_where(name, content, || Ok(true)).map(|_| ())
+    }
+
+    /// As [`Folder::replace`], if the file still holds what it is expected to, `None` being no file;
+    /// else nothing is changed. That is looked at last: a process may have been stopped at any time
+    /// before.
+    ///
+    /// # Errors
+    /// As [`Folder::replace`].
+    pub fn replace_if(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        content: &[u8],
+    ) -> Result<Replaced, FileError> {
+        let max_bytes = expected.map_or(0, <[u8]>::len);
+        self.replace_where(name, content, || {
+            match self.read(name, Links::Refuse, max_bytes) {
+                Ok(now) => Ok(now.as_deref() == expected),
+                Err(FileError::TooLong { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
     }
 
-    /// Gives a file a second name, whatever the file is and whatever has that name now: nothing of
-    /// it is read, and no link is followed.
+    /// Gives a file a second name: `second`, or with a number behind it where that is taken. Nothing
+    /// of the file is read, and whatever has such a name keeps it. The name that it got.
     ///
     /// # Errors
-    /// When the folder cannot be written, or keeps no file under two names.
-    pub fn keep(&self, name: &str, second: &str) -> Result<(), FileError> {
-        self.renamed(second, |temporary| {
-            Ok(linkat(
-                &self.handle,
-                name,
-                &self.handle,
-                temporary,
-                AtFlags::empty(),
-            )?)
+    /// When the folder cannot be written, keeps no file under two names, or has
+    /// [`MAX_KEPT_ASIDE`] such names already.
+    pub fn keep_aside(&self, name: &str, second: &str) -> Result<String, FileError> {
+        let numbered = (2..=MAX_KEPT_ASIDE).map(|number| format!("{second}.{number}"));
+        for free in std::iter::once(second.to_owned()).chain(numbered) {
+            match linkat(&self.handle, name, &self.handle, &*free, AtFlags::empty()) {
+                Ok(()) => return Ok(free),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(unwritable(&self.path.join(free), errno)),
+            }
+        }
+        Err(FileError::TooManyKept {
+            path: self.path.join(second).display().to_string(),
         })
     }
 
@@ -208,34 +243,85 @@ impl Folder {
         let _ = unlinkat(&self.handle, name, AtFlags::empty());
     }
 
-    /// Makes a file under a name that nobody has, and gives it its own.
-    fn renamed(
+    /// Makes a file under a name that nobody has, and gives it its own if that is still wanted.
+    fn replace_where(
         &self,
         name: &str,
-        make: impl Fn(&str) -> std::io::Result<()>,
-    ) -> Result<(), FileError> {
-        let path = self.path.join(name);
+        content: &[u8],
+        is_wanted: impl Fn() -> Result<bool, FileError>,
+    ) -> Result<Replaced, FileError> {
+        self.is_replaceable(name)?;
+        self.remove_left_behind();
+        let path = self.path.join(name).display().to_string();
         let mut last = Errno::EXIST.into();
         for _ in 0..TRIES {
             let temporary = temporary_name();
-            let made = make(&temporary)
-                .and_then(|()| Ok(renameat(&self.handle, &temporary, &self.handle, name)?));
-            match made {
-                Ok(()) => {
-                    // Two names of one file are not renamed into one, but stay (POSIX).
+            // Locked until the end of the turn, so that no other writer takes it for left behind.
+            let made = self.new_file(&temporary, name, content);
+            let renamed = match &made {
+                Ok(_) if !is_wanted().inspect_err(|_| self.remove(&temporary))? => {
                     self.remove(&temporary);
-                    return Ok(());
+                    return Ok(Replaced::No);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => last = error,
+                Ok(_) => renameat(&self.handle, &temporary, &self.handle, name),
+                Err(_) => Ok(()),
+            };
+            match made.and_then(|_locked| Ok(renamed?)) {
+                Ok(()) => return Ok(Replaced::Yes),
+                // Somebody has the name, or took it for left behind before it was locked.
+                Err(error)
+                    if [
+                        ErrorKind::AlreadyExists,
+                        ErrorKind::NotFound,
+                        ErrorKind::WouldBlock,
+                    ]
+                    .contains(&error.kind()) =>
+                {
+                    last = error;
+                }
                 Err(source) => {
                     self.remove(&temporary);
-                    let path = path.display().to_string();
                     return Err(FileError::Unwritable { path, source });
                 }
             }
         }
-        let path = path.display().to_string();
         Err(FileError::Unwritable { path, source: last })
+    }
+
+    /// A new file with this content and the permissions of the one that it is to replace, locked.
+    fn new_file(&self, temporary: &str, name: &str, content: &[u8]) -> std::io::Result<File> {
+        let permissions = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(Mode::from_raw_mode(0o644), |replaced| {
+                Mode::from_raw_mode(replaced.st_mode & 0o777)
+            });
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.handle, temporary, flags, Mode::from_raw_mode(0o600))?;
+        let mut file = File::from(file);
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(ErrorKind::WouldBlock.into()),
+            // Some file systems know no locks; then nothing is taken for left behind either.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        file.write_all(content)?;
+        rustix::fs::fchmod(&file, permissions)?;
+        file.sync_data()?;
+        Ok(file)
+    }
+
+    /// Removes what writers left that were killed before a rename: what nobody keeps locked.
+    fn remove_left_behind(&self) {
+        let names = std::fs::read_dir(&self.path).into_iter().flatten();
+        let names = names.take(MAX_NAMES_LOOKED_AT).filter_map(Result::ok);
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        for name in names.filter(|name| is_temporary(name)) {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = openat(&self.handle, &*name, flags, Mode::empty()).map(File::from);
+            let is_file = |file: &File| file.metadata().is_ok_and(|found| found.is_file());
+            if file.is_ok_and(|file| is_file(&file) && file.try_lock().is_ok()) {
+                self.remove(&name);
+            }
+        }
     }
 
     /// What has a name, in words.
@@ -263,7 +349,16 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
 fn temporary_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!(".sluice-{}-{count}", std::process::id())
+    format!("{TEMPORARY}{}-{count}", std::process::id())
+}
+
+/// Whether a name is one that [`temporary_name`] gives.
+fn is_temporary(name: &str) -> bool {
+    let numbers = name.strip_prefix(TEMPORARY);
+    let numbers = numbers.and_then(|numbers| numbers.split_once('-'));
+    let is_number =
+        |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    numbers.is_some_and(|(process, count)| is_number(process) && is_number(count))
 }
 
 fn unreadable(path: &Path, errno: Errno) -> FileError {
@@ -351,18 +446,74 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_takes_a_link_s_name_and_leaves_its_file() {
+    fn what_is_kept_aside_takes_nothing_s_name() {
         let (_all, folder, precious) = hostile();
-        folder.replace("a", b"unreadable").unwrap();
-        folder.keep("a", "link").unwrap();
-        folder.keep("a", "link").unwrap();
-        folder.replace("a", b"new").unwrap();
-        assert_eq!(
-            std::fs::read(folder.path().join("link")).unwrap(),
-            b"unreadable"
-        );
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        folder.replace("a", b"one").unwrap();
+        assert_eq!(folder.keep_aside("a", "link").unwrap(), "link.2");
+        assert_eq!(folder.keep_aside("a", "b").unwrap(), "b");
+        folder.replace("a", b"two").unwrap();
+        assert_eq!(folder.keep_aside("a", "b").unwrap(), "b.2");
+        folder.replace("a", b"three").unwrap();
+        assert_eq!((read("b"), read("b.2")), (b"one".into(), b"two".into()));
         assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
-        assert_eq!(names(&folder), ["a", "link"]);
+        for _ in 2..MAX_KEPT_ASIDE {
+            folder.keep_aside("a", "b").unwrap();
+        }
+        let refused = folder.keep_aside("a", "b").unwrap_err().to_string();
+        assert!(
+            refused.ends_with(
+                "inside/b: 20 files are kept under this name already; remove what is not needed"
+            ),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_longer_what_was_read_is_not_replaced() {
+        let (_all, folder, _) = hostile();
+        let cases = [
+            (None, None, Replaced::Yes),
+            (Some("one"), None, Replaced::No),
+            (None, Some("one"), Replaced::No),
+            (Some("one"), Some("one"), Replaced::Yes),
+            (Some("two"), Some("one"), Replaced::No),
+            (Some("one and more"), Some("one"), Replaced::No),
+        ];
+        for (now, expected, replaced) in cases {
+            folder.remove("a");
+            if let Some(now) = now {
+                folder.replace("a", now.as_bytes()).unwrap();
+            }
+            let expected = expected.map(str::as_bytes);
+            let was = folder.replace_if("a", expected, b"new").unwrap();
+            assert_eq!(was, replaced, "{now:?} {expected:?}");
+            let left = match replaced {
+                Replaced::Yes => Some(b"new".to_vec()),
+                Replaced::No => now.map(|now| now.as_bytes().to_vec()),
+            };
+            assert_eq!(folder.read("a", Links::Refuse, 99).unwrap(), left);
+            assert!(!names(&folder).iter().any(|name| is_temporary(name)));
+        }
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed_and_what_others_are_writing_is_not() {
+        let (_all, folder, _) = hostile();
+        let dead = ".sluice-1-0";
+        let alive = ".sluice-1-1";
+        let others = [".sluice-x-1", ".sluice-1", ".sluice-1-1x", "sluice-1-1"];
+        for name in [dead, alive].iter().chain(&others) {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        symlink("link", folder.path().join(".sluice-1-2")).unwrap();
+        let writer = File::open(folder.path().join(alive)).unwrap();
+        writer.try_lock().unwrap();
+        folder.replace("a", b"one").unwrap();
+        let mut expected = vec!["a", "link", alive, ".sluice-1-2"];
+        expected.extend(others);
+        expected.sort_unstable();
+        assert_eq!(names(&folder), expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::plugins::TitledStore;
 use super::{Caller, MAX_AT_ONCE, OperationError};
 use crate::cluster::ClusterError;
 use crate::model::change::{self, WeightChange, differences};
+use crate::model::document;
 use crate::model::in_force::{self, NotInForce};
 use crate::model::weights::WeightSet;
 use crate::store::{Extent, Manner, Note, Snapshot, Store, Updated, Write};
@@ -37,6 +38,8 @@ pub struct AbortOutcome {
     /// Every weight that was written and is another than before, as it was read back; empty where
     /// only explicit zeros were written.
     pub changes: Vec<WeightChange>,
+    /// Why it is not known what was served before; `None` where that was read.
+    pub was_unreadable: Option<String>,
     /// Why proxies do not obey all the same.
     pub not_in_force: Option<NotInForce>,
     /// What went wrong beside it.
@@ -120,6 +123,7 @@ struct Aborted {
     after: WeightSet,
     /// Whose weights were written; `None`: everybody's.
     splits: Option<BTreeSet<String>>,
+    was_unreadable: Option<String>,
     not_in_force: Option<NotInForce>,
     notes: Vec<Note>,
 }
@@ -127,7 +131,11 @@ struct Aborted {
 impl Aborted {
     fn of(updated: Updated, extent: Extent, abort: &Abort) -> Self {
         let before = WeightSet::of_config(&updated.before.plugin.config);
+        let salvaged = updated.notes.iter().find_map(Note::unread);
+        let unreadable = document::read(&updated.before.plugin.config).err();
+        let was_unreadable = salvaged.or(unreadable.map(|unreadable| unreadable.to_string()));
         let mut aborted = Self {
+            was_unreadable,
             after: before.clone(),
             before,
             splits: Some(BTreeSet::new()),
@@ -175,6 +183,7 @@ impl Aborted {
         };
         AbortOutcome {
             changes: differences(&before, &after),
+            was_unreadable: self.was_unreadable,
             not_in_force: self.not_in_force,
             notes: self.notes,
         }

@@ -10,19 +10,21 @@
 //! kilobytes, and handing them over would cost more than they take. Only the wait for the lock may
 //! be long, and it sleeps without blocking.
 
+mod lost;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::history::{self, Entry, Noted, Remembered};
+use super::history::{self, Entry, KEPT, Noted, Remembered};
 use super::{Decide, Extent, Manner, Note, Snapshot, Store, Updated, Urgency, Write, WriteError};
 use crate::files::bounded::MAX_INPUT_BYTES;
-use crate::files::folder::{Folder, Links};
-use crate::files::{self, FileError};
+use crate::files::folder::{Folder, Links, Replaced};
+use crate::files::{self, FileError, bounded};
 use crate::model::input::{Input, parse};
 use crate::model::plugin::{self, Plugin, merge};
 use crate::model::weights::WeightSet;
@@ -40,6 +42,41 @@ const ABORT_WAITS: Duration = Duration::from_millis(500);
 /// How long any other write waits before it gives up. Chosen: longer than any healthy writer,
 /// shorter than patience.
 const WRITE_WAITS: Duration = Duration::from_secs(10);
+
+/// How often a write is decided anew because others, who waited for nobody, wrote meanwhile. Chosen:
+/// an abort and its repairs.
+const MAX_DECISIONS: usize = 5;
+
+/// What the weights' file holds.
+#[derive(Clone, Debug, Default)]
+struct Weights {
+    /// Its bytes; `None` where there is no file.
+    bytes: Option<Vec<u8>>,
+    /// What they say; `None` where they say nothing.
+    patch: Option<Plugin>,
+}
+
+impl Weights {
+    fn managed(&self) -> WeightSet {
+        let patch = self.patch.as_ref();
+        patch.map_or_else(WeightSet::default, |patch| {
+            WeightSet::of_config(&patch.config)
+        })
+    }
+}
+
+/// What a write is decided on.
+#[derive(Debug)]
+struct Held {
+    snapshot: Snapshot,
+    /// The configuration in the weights' file as it stands; null where there is none.
+    patch: Value,
+    /// What the weights' file must still hold when it is replaced; `None` where that could not be
+    /// read.
+    expected: Option<Option<Vec<u8>>>,
+    /// Why the weights' file could not be used, and what was taken instead.
+    salvaged: Option<Note>,
+}
 
 /// A directory with a plugin's configuration.
 #[derive(Clone, Debug)]
@@ -101,44 +138,51 @@ impl Directory {
 
     fn plugin(&self) -> anyhow::Result<Plugin> {
         let path = self.path.join(PLUGIN).display().to_string();
-        let documents = self.documents(PLUGIN)?;
-        files::only_plugin(&path, documents.with_context(|| format!("{path}: gone"))?)
+        let bytes = self.bytes(PLUGIN)?;
+        let documents = self.documents(PLUGIN, bytes.with_context(|| format!("{path}: gone"))?)?;
+        files::only_plugin(&path, documents)
     }
 
-    /// The documents of a file; `None` where there is none. Reading may follow a link: a ConfigMap
-    /// is mounted as links.
-    fn documents(&self, name: &str) -> Result<Option<Vec<Input>>, FileError> {
-        let text = self.folder()?.text(name, Links::Follow, MAX_INPUT_BYTES)?;
+    /// What a file holds; `None` where there is none. Reading may follow a link: a ConfigMap is
+    /// mounted as links.
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, FileError> {
+        self.folder()?.read(name, Links::Follow, MAX_INPUT_BYTES)
+    }
+
+    fn documents(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<Input>, FileError> {
         let path = self.path.join(name).display().to_string();
-        Ok(text.map(|text| parse(&path, &text)).transpose()?)
+        let text = bounded::text(&path, bytes)?;
+        Ok(parse(&path, &text)?)
     }
 
-    fn managed(&self) -> anyhow::Result<(WeightSet, Option<Plugin>)> {
-        let documents = self.documents(WEIGHTS)?.unwrap_or_default();
+    fn weights(&self) -> anyhow::Result<Weights> {
+        let bytes = self.bytes(WEIGHTS)?;
+        let documents = self.documents(WEIGHTS, bytes.clone().unwrap_or_default())?;
         let mut plugins = plugin::plugins(documents)?;
-        match plugins.len() {
-            0 => Ok((WeightSet::default(), None)),
-            1 => {
-                let patch = plugins.remove(0);
-                Ok((WeightSet::of_config(&patch.config), Some(patch)))
-            }
-            number => bail!(
-                "{}: {number} plugins; accepted: one",
-                self.path.join(WEIGHTS).display()
-            ),
+        if plugins.len() > 1 {
+            bail!(
+                "{}: {} plugins; accepted: one",
+                self.path.join(WEIGHTS).display(),
+                plugins.len()
+            );
         }
+        let patch = plugins.pop();
+        Ok(Weights { bytes, patch })
     }
 
+    /// The last changes of the history, oldest first: as many as are kept.
     fn entries(&self) -> anyhow::Result<Vec<Entry>> {
         let text = self
             .folder()?
             .text(HISTORY, Links::Refuse, MAX_INPUT_BYTES)?;
         let text = text.unwrap_or_default();
-        // A line that was cut short, by a full disk or by hand, must not cost the others.
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
+        // A line that was cut short, by a full disk or by hand, must not cost the others. Who made
+        // the file longer than we do has what is beyond our length neither read nor shown.
+        let lines = text.lines().rev().take(KEPT * 2);
+        let entries = lines.filter_map(|line| serde_json::from_str(line).ok());
+        let mut entries: Vec<Entry> = entries.take(KEPT).collect();
+        entries.reverse();
+        Ok(entries)
     }
 
     async fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
@@ -181,29 +225,70 @@ impl Directory {
         }
     }
 
-    /// Writes over `patch`, what the weights' file held.
+    /// Writes, if the weights' file is still what was decided on. An abort keeps aside what it
+    /// cannot keep in it.
     fn write(
         &self,
-        snapshot: &Snapshot,
-        patch: &Value,
+        held: &Held,
         write: &Write,
-        extent: Extent,
-    ) -> anyhow::Result<Vec<Note>> {
-        let config = match extent {
-            Extent::Splits => write.managed.written_over(patch, &write.splits),
+        manner: Manner,
+    ) -> anyhow::Result<(Replaced, Vec<Note>)> {
+        let config = match manner.extent {
+            Extent::Splits => write.managed.written_over(&held.patch, &write.splits),
             Extent::Whole => write.managed.to_config(),
         };
-        let patch = snapshot.plugin.patch(ObjectMeta::default(), Some(config))?;
         let folder = self.folder()?;
-        folder.replace(WEIGHTS, yaml_serde::to_string(&patch)?.as_bytes())?;
+        let mut notes: Vec<Note> = held.salvaged.iter().cloned().collect();
+        if manner.urgency == Urgency::Now {
+            folder.is_replaceable(WEIGHTS)?;
+            notes.extend(self.kept_aside(&folder, held, &config, write));
+        }
+        let snapshot = &held.snapshot;
+        let patch = snapshot.plugin.patch(ObjectMeta::default(), Some(config))?;
+        let text = yaml_serde::to_string(&patch)?;
+        let replaced = match &held.expected {
+            Some(expected) => folder.replace_if(WEIGHTS, expected.as_deref(), text.as_bytes())?,
+            None => {
+                folder.replace(WEIGHTS, text.as_bytes())?;
+                Replaced::Yes
+            }
+        };
+        if replaced == Replaced::No {
+            return Ok((replaced, Vec::new()));
+        }
         // The weights are in force by now: what is left to say is that the history lacks them. One
         // that cannot be read is not replaced; a line that cannot be read costs only itself.
         let remembered = self.remember(&folder, snapshot, write);
-        let not_remembered = remembered.err().map(|error| Note::NotRemembered {
+        notes.extend(remembered.err().map(|error| Note::NotRemembered {
             why: format!("{error:#}"),
             is_forbidden: false,
-        });
-        Ok(not_remembered.into_iter().collect())
+        }));
+        Ok((replaced, notes))
+    }
+
+    /// The weights' file as it is, kept beside it where something of it is about to be lost.
+    fn kept_aside(
+        &self,
+        folder: &Folder,
+        held: &Held,
+        config: &Value,
+        write: &Write,
+    ) -> Option<Note> {
+        let what = match &held.salvaged {
+            Some(_) => WEIGHTS.to_owned(),
+            None => lost::lost(&held.patch, config, &write.splits)?,
+        };
+        let kept = folder.keep_aside(WEIGHTS, &format!("{WEIGHTS}.unreadable"));
+        Some(match kept {
+            Ok(name) => Note::KeptAside {
+                what,
+                kept: self.path.join(name).display().to_string(),
+            },
+            Err(error) => Note::NotKept {
+                what,
+                why: format!("{:#}", anyhow::Error::from(error)),
+            },
+        })
     }
 
     fn remember(&self, folder: &Folder, snapshot: &Snapshot, write: &Write) -> anyhow::Result<()> {
@@ -216,65 +301,99 @@ impl Directory {
         Ok(folder.replace(HISTORY, (lines.join("\n") + "\n").as_bytes())?)
     }
 
-    /// What an abort replaces without being able to read it is kept beside it, as it is.
-    fn set_aside_unreadable_weights(&self) -> Result<Option<Note>, FileError> {
-        if self.managed().is_ok() {
-            return Ok(None);
-        }
-        let folder = self.folder()?;
-        folder.is_replaceable(WEIGHTS)?;
-        let kept = folder.keep(WEIGHTS, &format!("{WEIGHTS}.unreadable"));
-        Ok(kept.err().map(|error| Note::NotKept {
-            why: format!("{:#}", anyhow::Error::from(error)),
-        }))
-    }
-
-    /// What is there, and what of it the weights' file holds, as it stands.
-    fn read(&self) -> anyhow::Result<(Snapshot, Value)> {
+    /// What is there, and what of it the weights' file holds.
+    fn read(&self) -> anyhow::Result<Held> {
         let mut plugin = self.plugin()?;
-        let (managed, patch) = self.managed()?;
-        if let Some(patch) = &patch {
-            if patch.kind != plugin.kind || patch.name != plugin.name {
-                bail!(
-                    "{}: a patch for {} {}; accepted: one for {} {}, as {PLUGIN} has it",
-                    patch.source,
-                    patch.kind.name(),
-                    patch.name.as_deref().unwrap_or("without a name"),
-                    plugin.kind.name(),
-                    plugin.name.as_deref().unwrap_or("without a name"),
-                );
-            }
+        let weights = self.weights()?;
+        if let Some(patch) = &weights.patch {
+            is_of(patch, &plugin)?;
             merge(&mut plugin.config, patch.config.clone());
         }
-        let snapshot = Snapshot {
-            plugin,
-            managed,
-            noted: self.noted(),
-            authors: Vec::new(),
-        };
-        Ok((snapshot, config_of(patch)))
+        Ok(self.held(plugin, weights))
     }
 
-    /// As [`Directory::read`], but whatever cannot be read is empty: an abort must work then too.
-    fn salvage(&self) -> (Snapshot, Value) {
-        let nothing = || plugin::Plugin {
+    fn held(&self, plugin: Plugin, weights: Weights) -> Held {
+        Held {
+            snapshot: Snapshot {
+                plugin,
+                managed: weights.managed(),
+                noted: self.noted(),
+                authors: Vec::new(),
+            },
+            patch: weights.patch.map(|patch| patch.config).unwrap_or_default(),
+            expected: Some(weights.bytes),
+            salvaged: None,
+        }
+    }
+
+    /// As [`Directory::read`], but of what cannot be read as much as can be had elsewhere: an abort
+    /// must work then too, and take from others no more than it must.
+    fn salvage(&self) -> Held {
+        let plugin = self.plugin();
+        let weights = self.weights();
+        let of_another = match (&plugin, &weights) {
+            (
+                Ok(plugin),
+                Ok(Weights {
+                    patch: Some(patch), ..
+                }),
+            ) => is_of(patch, plugin).err(),
+            _ => None,
+        };
+        let patch = weights
+            .as_ref()
+            .ok()
+            .and_then(|weights| weights.patch.clone());
+        let mut plugin = plugin.ok().or(patch).unwrap_or_else(|| Plugin {
             source: PLUGIN.to_owned(),
             kind: plugin::Kind::Bare,
             name: None,
             namespace: None,
-            config: serde_json::json!({}),
+            config: json!({}),
+        });
+        match (weights, of_another) {
+            (Ok(weights), of_another) => {
+                merge(&mut plugin.config, weights.managed().to_config());
+                let salvaged = of_another.map(|why| Note::Salvaged {
+                    why: format!("{why:#}"),
+                    instead: "its weights are taken for this plugin's".to_owned(),
+                });
+                Held {
+                    salvaged,
+                    ..self.held(plugin, weights)
+                }
+            }
+            (Err(why), _) => self.of_history(plugin, &why),
+        }
+    }
+
+    /// What the history knows where the weights' file cannot be read.
+    fn of_history(&self, mut plugin: Plugin, why: &anyhow::Error) -> Held {
+        let last = self.entries().unwrap_or_default().pop();
+        let instead = match &last {
+            Some(entry) => format!(
+                "other splits get the weights of the last change in the history, {}",
+                Noted::of(entry)
+            ),
+            None => "there is no history either: other splits get no weights".to_owned(),
         };
-        let (managed, patch) = self.managed().unwrap_or_default();
-        let plugin = self.plugin().ok().or_else(|| patch.clone());
-        let mut plugin = plugin.unwrap_or_else(nothing);
-        merge(&mut plugin.config, managed.to_config());
-        let snapshot = Snapshot {
-            plugin,
-            managed,
-            noted: self.noted(),
-            authors: Vec::new(),
-        };
-        (snapshot, config_of(patch))
+        let managed = last.map(|entry| entry.after).unwrap_or_default();
+        let patch = managed.to_config();
+        merge(&mut plugin.config, patch.clone());
+        Held {
+            snapshot: Snapshot {
+                plugin,
+                managed,
+                noted: self.noted(),
+                authors: Vec::new(),
+            },
+            patch,
+            expected: self.bytes(WEIGHTS).ok(),
+            salvaged: Some(Note::Salvaged {
+                why: format!("{why:#}"),
+                instead,
+            }),
+        }
     }
 
     /// What the history says of each change; a history that cannot be read stops nobody.
@@ -284,21 +403,31 @@ impl Directory {
     }
 }
 
-/// The configuration that a patch holds; null where there is no patch.
-fn config_of(patch: Option<Plugin>) -> Value {
-    patch.map(|patch| patch.config).unwrap_or_default()
+/// That a patch is one of the plugin.
+fn is_of(patch: &Plugin, plugin: &Plugin) -> anyhow::Result<()> {
+    if patch.kind != plugin.kind || patch.name != plugin.name {
+        bail!(
+            "{}: a patch for {} {}; accepted: one for {} {}, as {PLUGIN} has it",
+            patch.source,
+            patch.kind.name(),
+            patch.name.as_deref().unwrap_or("without a name"),
+            plugin.kind.name(),
+            plugin.name.as_deref().unwrap_or("without a name"),
+        );
+    }
+    Ok(())
 }
 
 impl Store for Directory {
     async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        Ok(self.read()?.0)
+        Ok(self.read()?.snapshot)
     }
 
     async fn history(&self) -> anyhow::Result<Remembered> {
         let mut entries = self.entries()?;
         // Weights that cannot be read are said by every other command.
-        if let Ok((managed, _)) = self.managed() {
-            history::catch_up(&mut entries, &managed, "unknown");
+        if let Ok(weights) = self.weights() {
+            history::catch_up(&mut entries, &weights.managed(), "unknown");
         }
         Ok(Remembered {
             entries,
@@ -307,40 +436,54 @@ impl Store for Directory {
     }
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
-        if manner.urgency == Urgency::InTurn {
+        let is_at_once = manner.urgency == Urgency::Now;
+        if !is_at_once {
             // What is decided on is what was there when the command began, and not what another
             // writer leaves while this one waits.
-            let (before, _) = self.read()?;
+            let before = self.read()?.snapshot;
             if decide(&before)?.is_none() {
-                return Ok(Updated {
-                    before,
-                    written: None,
-                    after: None,
-                    notes: Vec::new(),
-                });
+                return Ok(nothing_written(before));
             }
         }
         let _lock = self.lock(manner.urgency).await?;
-        let mut notes = Vec::new();
-        let (before, patch) = match (self.read(), manner.urgency) {
-            (Ok(read), _) => read,
-            (Err(_), Urgency::Now) => {
-                notes.extend(self.set_aside_unreadable_weights()?);
-                self.salvage()
-            }
-            (Err(error), Urgency::InTurn) => return Err(error),
-        };
-        let written = decide(&before)?;
-        if let Some(write) = &written {
-            notes.extend(self.write(&before, &patch, write, manner.extent)?);
-        }
         let read_back = || self.read().map_err(|error| format!("{error:#}"));
-        let is_at_once = manner.urgency == Urgency::Now;
-        Ok(Updated {
-            before,
-            written,
-            after: is_at_once.then(|| Ok(read_back()?.0.plugin)),
-            notes,
-        })
+        for decision in 1..=MAX_DECISIONS {
+            let mut held = match self.read() {
+                Err(_) if is_at_once => self.salvage(),
+                read => read?,
+            };
+            if is_at_once && decision == MAX_DECISIONS {
+                held.expected = None;
+            }
+            let written = decide(&held.snapshot)?;
+            let Some(write) = &written else {
+                let after = is_at_once.then(|| Ok(read_back()?.snapshot.plugin));
+                let nothing = nothing_written(held.snapshot);
+                return Ok(Updated { after, ..nothing });
+            };
+            // An abort waits for no lock, so it may come between. What it wrote is decided on anew.
+            if let (Replaced::Yes, notes) = self.write(&held, write, manner)? {
+                return Ok(Updated {
+                    before: held.snapshot,
+                    written,
+                    after: is_at_once.then(|| Ok(read_back()?.snapshot.plugin)),
+                    notes,
+                });
+            }
+        }
+        Err(WriteError::Outrun {
+            file: self.path.join(WEIGHTS).display().to_string(),
+            times: MAX_DECISIONS,
+        }
+        .into())
+    }
+}
+
+fn nothing_written(before: Snapshot) -> Updated {
+    Updated {
+        before,
+        written: None,
+        after: None,
+        notes: Vec::new(),
     }
 }

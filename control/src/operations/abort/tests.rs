@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::weights::WeightKey;
 use crate::operations::change::{Mode, Terms};
 use crate::operations::set::{Setting, set};
 use crate::store::OthersFields;
@@ -70,7 +71,154 @@ async fn what_stands_in_the_way_is_replaced() {
         let aborted = abort(&store, &caller(), &of_web()).await.unwrap();
         assert_eq!(aborted.not_in_force, None, "{label}");
         assert_eq!(written(folder.path())["weights"], zeros, "{label}");
-        assert_eq!(aborted.notes, [], "{label}");
+        // What was the abort's to replace is no loss, the rest is kept aside.
+        let lost = label != "a split's text" && label != "too long";
+        assert_eq!(aborted.notes.len(), usize::from(lost), "{label}");
+        let kept = std::fs::read_to_string(folder.path().join("weights.yaml.unreadable"));
+        assert_eq!(kept.is_ok(), lost, "{label}");
+    }
+}
+
+/// Of each: the weights' file, what of others is left, and what is said of it.
+#[tokio::test]
+async fn an_abort_keeps_what_it_can_of_others_and_says_what_it_cannot() {
+    let shop = json!({"everyone": {"canary": 50}});
+    let history = r#"{"revision":1,"at":"2026-11-20T09:00:00Z","by":"bob","command":"set shop canary=50","changes":[],"after":{"weights":{"shop":{"everyone":{"canary":50}},"web":{"everyone":{"canary":5}}}}}"#;
+    let of_history = "other splits get the weights of the last change in the history, `set shop canary=50` of bob at \
+                      2026-11-20T09:00:00Z";
+    let conflict = "weights:\n<<<<<<< HEAD\n  shop: {everyone: {canary: 50}}\n";
+    let cases: [(&str, &str, Value, &[&str]); 6] = [
+        (
+            "readable",
+            "weights: {web: {everyone: {canary: 5}}, shop: {everyone: {canary: 50}}}",
+            shop.clone(),
+            &[],
+        ),
+        (
+            "another's text stays",
+            "weights: {shop: x}\ndraws: {shop: y}",
+            json!("x"),
+            &[],
+        ),
+        (
+            "a list",
+            "weights: []\ndraws: {shop: y}",
+            Value::Null,
+            &["could not read it: weights (a list of 0); as it was, it is kept in "],
+        ),
+        (
+            "a conflict in Git",
+            conflict,
+            shop.clone(),
+            &[
+                of_history,
+                "could not read it: weights.yaml; as it was, it is kept in ",
+            ],
+        ),
+        (
+            "bytes",
+            "weights: {shop: \u{1}",
+            shop.clone(),
+            &[
+                of_history,
+                "could not read it: weights.yaml; as it was, it is kept in ",
+            ],
+        ),
+        (
+            "two plugins",
+            "kind: WasmPlugin\nmetadata: {name: a}\n---\nkind: WasmPlugin\nmetadata: {name: b}\n",
+            shop.clone(),
+            &[
+                of_history,
+                "could not read it: weights.yaml; as it was, it is kept in ",
+            ],
+        ),
+    ];
+    for (label, weights, left, said) in cases {
+        let (folder, store) = directory("splits: {web: {}, shop: {}}", weights);
+        std::fs::write(folder.path().join("history.jsonl"), history).unwrap();
+        let aborted = abort(&store, &caller(), &of_web()).await.unwrap();
+        assert_eq!(aborted.not_in_force, None, "{label}");
+        let written = written(folder.path());
+        assert_eq!(written["weights"]["shop"], left, "{label}");
+        assert_eq!(written["weights"]["web"]["everyone"]["canary"], json!(0));
+        let notes: Vec<String> = aborted.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes.len(), said.len(), "{label}: {notes:?}");
+        for (note, said) in notes.iter().zip(said) {
+            assert!(note.contains(said), "{label}: {note}");
+        }
+        let kept = std::fs::read_to_string(folder.path().join("weights.yaml.unreadable"));
+        assert_eq!(kept.ok().as_deref(), (!said.is_empty()).then_some(weights));
+    }
+}
+
+#[tokio::test]
+async fn without_a_history_other_splits_get_no_weights_and_that_is_said() {
+    let (folder, store) = directory("splits: {web: {}, shop: {}}", "weights: {shop: [");
+    let aborted = abort(&store, &caller(), &of_web()).await.unwrap();
+    let zeros = json!({"web": {"everyone": {"canary": 0}}});
+    assert_eq!(written(folder.path())["weights"], zeros);
+    let first = aborted.notes[0].to_string();
+    assert!(
+        first.ends_with("; there is no history either: other splits get no weights"),
+        "{first}"
+    );
+    assert!(aborted.was_unreadable.is_some());
+}
+
+#[tokio::test]
+async fn each_unreadable_file_is_kept() {
+    let (folder, store) = directory("splits: {web: {}}", "a: [");
+    abort(&store, &caller(), &of_web()).await.unwrap();
+    std::fs::write(folder.path().join("weights.yaml"), "b: [").unwrap();
+    let again = abort(&store, &caller(), &of_web()).await.unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(read("weights.yaml.unreadable"), "a: [");
+    assert_eq!(read("weights.yaml.unreadable.2"), "b: [");
+    let kept = again.notes.last().unwrap().to_string();
+    assert!(kept.ends_with("weights.yaml.unreadable.2"), "{kept}");
+}
+
+/// What a `set` that is stopped between its decision and its rename meets when it is continued.
+#[tokio::test]
+async fn a_change_never_replaces_what_came_after_it_was_decided() {
+    let split_s = [
+        ("its own", "web", "weights: {web: {everyone: {canary: 0}}}"),
+        (
+            "another's",
+            "shop",
+            "weights: {shop: {everyone: {canary: 0}}}",
+        ),
+    ];
+    for (label, split, meanwhile) in split_s {
+        let (folder, store) = directory("splits: {web: {}, shop: {}}", "weights: {}");
+        let path = folder.path().join("weights.yaml");
+        let mut decisions = 0;
+        let mut decide = |snapshot: &Snapshot| {
+            decisions += 1;
+            let mut managed = snapshot.managed.clone();
+            managed.set(
+                WeightKey::new("web", "everyone", "canary"),
+                sluice_core::allocation::Percent::HUNDRED,
+            );
+            // The second decision is made under the lock.
+            match decisions {
+                2 => std::fs::write(&path, meanwhile)?,
+                3 => return Ok(None),
+                _ => {}
+            }
+            let splits = BTreeSet::from(["web".to_owned()]);
+            Ok(Some(write(managed, splits, &caller(), &of_web())))
+        };
+        let updated = store.update(Manner::IN_TURN, &mut decide).await.unwrap();
+        assert_eq!(updated.written.map(|_| ()), None, "{label}");
+        assert_eq!(decisions, 3, "{label}");
+        let left = &written(folder.path())["weights"];
+        assert_eq!(
+            left,
+            &json!({split: {"everyone": {"canary": 0}}}),
+            "{label}"
+        );
     }
 }
 
