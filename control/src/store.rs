@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cluster::authors::Author;
+use crate::cluster::plugins::Unlisted;
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
 use crate::model::weights::WeightSet;
@@ -316,6 +317,16 @@ pub enum Note {
         /// Why not.
         why: String,
     },
+    /// An abort went on without plugins that could not be listed.
+    #[error(
+        "{what} could not all be listed, and those that are not named here are NOT ABORTED: {why}"
+    )]
+    NotListed {
+        /// Which, such as `WasmPlugins of every namespace`.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// The history keeps more than it should.
     #[error("old entries of the history could not be removed: {why}")]
     NotForgotten {
@@ -331,6 +342,18 @@ impl Note {
             Self::Salvaged { why, .. } => Some(why.clone()),
             _ => None,
         }
+    }
+
+    /// Whether what it says leaves something to do.
+    pub const fn is_problem(&self) -> bool {
+        matches!(self, Self::NotListed { .. })
+    }
+}
+
+impl From<Unlisted> for Note {
+    fn from(Unlisted { what, error }: Unlisted) -> Self {
+        let why = format!("{:#}", anyhow::Error::from(error));
+        Self::NotListed { what, why }
     }
 }
 

@@ -37,22 +37,33 @@ impl<'a> Objects<'a> {
         object(self.answer(request).await?)
     }
 
-    /// Every object. One that is none is left out: the API server sends none.
-    pub(super) async fn list(&self) -> Result<Vec<DynamicObject>> {
+    /// Every object that could be read, and why not all could. One that is none is left out: the
+    /// API server sends none.
+    pub(super) async fn list(&self) -> (Vec<DynamicObject>, Option<Error>) {
         let mut objects = Vec::new();
         let mut parameters = ListParams::default().limit(MAX_PAGE);
         loop {
-            let mut answer = self.answer(self.request.list(&parameters)).await?;
-            if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
-                objects.extend(items.into_iter().filter_map(|item| object(item).ok()));
-            }
-            match answer.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(token) if !token.is_empty() => {
-                    parameters.continue_token = Some(token.to_owned());
-                }
-                _ => return Ok(objects),
+            let (items, token) = match self.page(&parameters).await {
+                Ok(page) => page,
+                Err(error) => return (objects, Some(error)),
+            };
+            objects.extend(items.into_iter().filter_map(|item| object(item).ok()));
+            match token {
+                Some(token) => parameters.continue_token = Some(token),
+                None => return (objects, None),
             }
         }
+    }
+
+    /// The items of one page, and the token of the next one.
+    async fn page(&self, parameters: &ListParams) -> Result<(Vec<Value>, Option<String>)> {
+        let mut answer = self.answer(self.request.list(parameters)).await?;
+        let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) else {
+            return Err(unexpected("the answer is no list: it has no items"));
+        };
+        let token = answer.pointer("/metadata/continue").and_then(Value::as_str);
+        let token = token.filter(|token| !token.is_empty());
+        Ok((items, token.map(str::to_owned)))
     }
 
     /// Changes one object; what it is then.
@@ -74,6 +85,11 @@ impl<'a> Objects<'a> {
         let text = self.client.request_text(request).await?;
         read(&text).map_err(Error::SerdeError)
     }
+}
+
+/// An answer that is not what was asked for.
+pub(super) fn unexpected(what: impl std::fmt::Display) -> Error {
+    Error::SerdeError(serde::de::Error::custom(what))
 }
 
 fn object(value: Value) -> Result<DynamicObject> {

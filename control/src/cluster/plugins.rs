@@ -9,7 +9,7 @@ use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
-use super::bounded::Objects;
+use super::bounded::{Objects, unexpected};
 use super::{Cluster, ClusterError, code, managed_fields};
 use crate::model::input::Input;
 use crate::model::plugin::{self, Kind, Plugin};
@@ -140,42 +140,82 @@ impl LivePlugin {
     }
 }
 
+/// Our plugins as far as they could be listed, by namespace and name.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Those that could.
+    pub live: Vec<LivePlugin>,
+    /// What could not, or not as a whole.
+    pub unlisted: Vec<Unlisted>,
+}
+
+/// The plugins of one kind, not all of which could be listed.
+#[derive(Debug)]
+pub struct Unlisted {
+    /// Which, such as `WasmPlugins of every namespace`.
+    pub what: String,
+    /// Why not.
+    pub error: ClusterError,
+}
+
+impl Listed {
+    /// All of our plugins.
+    ///
+    /// # Errors
+    /// When not all could be listed; says why.
+    pub fn all(self) -> Result<Vec<LivePlugin>, ClusterError> {
+        match self.unlisted.into_iter().next() {
+            None => Ok(self.live),
+            Some(unlisted) => Err(unlisted.error),
+        }
+    }
+}
+
 /// Our plugins, by namespace and name.
 ///
 /// # Errors
-/// When neither kind can be listed; says why.
-pub async fn ours(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Vec<LivePlugin>> {
-    let (wasm, extension) = tokio::join!(
+/// When not all can be listed; says why.
+pub async fn ours(cluster: &Cluster, scope: &Scope) -> Result<Vec<LivePlugin>, ClusterError> {
+    listed(cluster, scope).await.all()
+}
+
+/// Our plugins as far as they can be listed. A cluster may know, or an account may see, only one of
+/// the kinds: the other one is then not missed.
+pub async fn listed(cluster: &Cluster, scope: &Scope) -> Listed {
+    let ((mut live, wasm), (extensions, extension)) = tokio::join!(
         list(cluster, scope, Kind::WasmPlugin),
         list(cluster, scope, Kind::TrafficExtension)
     );
-    let mut live = match (wasm, extension) {
-        (Ok(mut wasm), Ok(extension)) => {
-            wasm.extend(extension);
-            wasm
-        }
-        // A cluster may know, or an account may see, only one of the kinds.
-        (Ok(one), Err(error)) | (Err(error), Ok(one)) if is_absent_or_hidden(&error) => one,
-        (Err(one), Err(other)) if code(&one) == Some(404) && code(&other) == Some(404) => {
-            return Err(ClusterError::NoKinds {
-                doing: "plugins".to_owned(),
-                url: cluster.url.to_string(),
-            }
-            .into());
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            return Err(cluster.explain(doing(scope), error).into());
-        }
-    };
+    live.extend(extensions);
     live.retain(LivePlugin::is_ours);
     live.sort_by_key(LivePlugin::namespaced_name);
-    Ok(live)
+    let unlisted = match (wasm, extension) {
+        (Some(one), Some(other)) if code(&one) == Some(404) && code(&other) == Some(404) => {
+            let (doing, url) = ("plugins".to_owned(), cluster.url.to_string());
+            let what = doing_of(scope, "plugins");
+            let error = ClusterError::NoKinds { doing, url };
+            vec![Unlisted { what, error }]
+        }
+        (Some(error), None) | (None, Some(error)) if is_absent_or_hidden(&error) => Vec::new(),
+        (wasm, extension) => {
+            let failed = [("WasmPlugins", wasm), ("TrafficExtensions", extension)];
+            let failed = failed
+                .into_iter()
+                .filter_map(|(kinds, error)| Some((kinds, error?)));
+            let unlisted = |(kinds, error)| Unlisted {
+                what: doing_of(scope, kinds),
+                error: cluster.explain(doing_of(scope, "plugins"), error),
+            };
+            failed.map(unlisted).collect()
+        }
+    };
+    Listed { live, unlisted }
 }
 
-fn doing(scope: &Scope) -> String {
+fn doing_of(scope: &Scope, kinds: &str) -> String {
     match scope {
-        Scope::Namespace(namespace) => format!("plugins of namespace {namespace}"),
-        Scope::Everywhere => "plugins of every namespace".to_owned(),
+        Scope::Namespace(namespace) => format!("{kinds} of namespace {namespace}"),
+        Scope::Everywhere => format!("{kinds} of every namespace"),
     }
 }
 
@@ -183,28 +223,52 @@ fn is_absent_or_hidden(error: &kube::Error) -> bool {
     matches!(code(error), Some(403 | 404))
 }
 
-async fn list(cluster: &Cluster, scope: &Scope, kind: Kind) -> kube::Result<Vec<LivePlugin>> {
+/// The plugins of a kind that could be listed, and why not all could.
+async fn list(
+    cluster: &Cluster,
+    scope: &Scope,
+    kind: Kind,
+) -> (Vec<LivePlugin>, Option<kube::Error>) {
     let namespace = match scope {
         Scope::Namespace(namespace) => Some(namespace.as_str()),
         Scope::Everywhere => None,
     };
     let objects = Objects::of(cluster.client(), &resource(kind), namespace);
-    let live = objects.list().await?.into_iter();
-    Ok(live
-        .filter_map(|object| LivePlugin::of(object, kind).ok())
-        .collect())
+    let (objects, error) = objects.list().await;
+    let live = objects.into_iter();
+    let live = live.filter_map(|object| LivePlugin::of(object, kind).ok());
+    (live.collect(), error)
 }
 
 /// The one plugin that is meant: by name (`NAME` or `KIND/NAME`), or the only one of ours in the
 /// namespace.
 ///
 /// # Errors
-/// When there is none, or more than one; names them.
+/// When there is none, or more than one; names them. When not all could be listed; says why.
 pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<LivePlugin> {
+    let (live, unlisted) = one_at_least(cluster, named).await?;
+    match unlisted.into_iter().next() {
+        None => Ok(live),
+        Some(unlisted) => Err(unlisted.error.into()),
+    }
+}
+
+/// The same, also where it is not certain to be the only one: with what could not be listed.
+///
+/// # Errors
+/// When there is none, or more than one; names them.
+pub async fn one_at_least(
+    cluster: &Cluster,
+    named: Option<&str>,
+) -> anyhow::Result<(LivePlugin, Vec<Unlisted>)> {
     let namespace = cluster.namespace();
     let scope = Scope::Namespace(namespace.to_owned());
     let Some(named) = named else {
-        return only(ours(cluster, &scope).await?, namespace);
+        let listed = listed(cluster, &scope).await;
+        if listed.live.is_empty() {
+            return Ok((only(listed.all()?, namespace)?, Vec::new()));
+        }
+        return Ok((only(listed.live, namespace)?, listed.unlisted));
     };
     let (kinds, name) = parse(named)?;
     let reads = kinds
@@ -216,7 +280,7 @@ pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<L
         .partition(Result::is_ok);
     let live: Vec<LivePlugin> = live.into_iter().flatten().collect();
     if !live.is_empty() {
-        return only(live, namespace);
+        return Ok((only(live, namespace)?, Vec::new()));
     }
     let errors: Vec<kube::Error> = errors.into_iter().filter_map(Result::err).collect();
     if let Some(error) = errors.into_iter().find(|error| code(error) != Some(404)) {
@@ -246,7 +310,11 @@ pub async fn read(
     name: &str,
 ) -> kube::Result<LivePlugin> {
     let objects = Objects::of(cluster.client(), &resource(kind), Some(namespace));
-    live(objects.get(name).await?, kind)
+    let read = live(objects.get(name).await?, kind)?;
+    if (read.namespace(), read.name()) != (namespace, name) || read.uid().is_empty() {
+        return Err(not_of(&kind.title(namespace, name)));
+    }
+    Ok(read)
 }
 
 /// Changes one plugin; what it is then.
@@ -262,11 +330,26 @@ pub async fn patch(
     let kind = plugin.plugin.kind;
     let objects = Objects::of(cluster.client(), &resource(kind), Some(plugin.namespace()));
     let patched = objects.patch(plugin.name(), parameters, patch).await?;
-    live(patched, kind)
+    let patched = live(patched, kind)?;
+    let identity = |live: &LivePlugin| (live.namespaced_name(), live.uid().to_owned());
+    let has_config = |live: &LivePlugin| {
+        let mut path = live.plugin.kind.config_path().iter();
+        let config = path.try_fold(&live.object.data, |value, field| value.get(field));
+        config.is_some_and(Value::is_object)
+    };
+    if identity(&patched) != identity(plugin) || (has_config(plugin) && !has_config(&patched)) {
+        return Err(not_of(&plugin.plugin.source));
+    }
+    Ok(patched)
 }
 
 fn live(object: DynamicObject, kind: Kind) -> kube::Result<LivePlugin> {
-    LivePlugin::of(object, kind).map_err(|error| kube::Error::Service(error.into()))
+    LivePlugin::of(object, kind).map_err(unexpected)
+}
+
+/// What answers with something else than the plugin is no API server, or one in trouble.
+fn not_of(plugin: &str) -> kube::Error {
+    unexpected(format_args!("the answer is not {plugin}"))
 }
 
 /// The routes and subsets in a plugin's namespace, as far as the account may see them and the

@@ -10,6 +10,7 @@ use super::{output, stores};
 use crate::operations::abort::{self, AbortOutcome, PluginAbort};
 use crate::operations::plugins::TitledStore;
 use crate::operations::{Caller, OperationError};
+use crate::store::Note;
 
 /// `sluice abort`.
 #[derive(clap::Args, Debug)]
@@ -32,7 +33,8 @@ pub(super) struct Abort {
 }
 
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
-    let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
+    let (place, stores, unlisted) =
+        stores::some_at_least(&arguments.store, arguments.scope).await?;
     let order = abort::Abort {
         split: arguments.split.clone(),
         reason: arguments.reason.reason.clone(),
@@ -45,6 +47,7 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
     }
     let all = abort::abort_everywhere(stores, caller, &order).await;
     output::note(format!("on {place}"));
+    say_notes(&unlisted);
     let is_nowhere = all.iter().all(lacks_split);
     let outcome = say(all);
     if is_nowhere {
@@ -53,7 +56,11 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
             arguments.split.as_deref().unwrap_or_default()
         );
     }
-    Ok(outcome)
+    Ok(if unlisted.is_empty() {
+        outcome
+    } else {
+        Outcome::Problems
+    })
 }
 
 /// Says what became of every plugin, but for those that merely lack the split: several are asked.
@@ -86,7 +93,12 @@ fn say(all: Vec<PluginAbort>) -> Outcome {
 /// Says where proxies do not obey.
 fn say_not_in_force(plugin: Option<&str>, aborted: &AbortOutcome) -> Outcome {
     let Some(why) = &aborted.not_in_force else {
-        return Outcome::Good;
+        let is_problem = aborted.notes.iter().any(Note::is_problem);
+        return if is_problem {
+            Outcome::Problems
+        } else {
+            Outcome::Good
+        };
     };
     let plugin = plugin
         .map(|plugin| format!("{plugin}: "))

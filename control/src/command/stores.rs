@@ -14,7 +14,7 @@ use crate::model::plugin::Plugin;
 use crate::operations::plugins::{self, TitledStore};
 use crate::store::directory::Directory;
 use crate::store::kubernetes::{Doubt, Kubernetes};
-use crate::store::{AnyStore, Store as _};
+use crate::store::{AnyStore, Note, Store as _};
 
 /// The directory that is meant when none is named.
 const HERE: &str = ".";
@@ -100,21 +100,43 @@ pub(super) async fn some(
     scope: ScopeArgs,
 ) -> anyhow::Result<(Place, Vec<TitledStore>)> {
     if !scope.all_namespaces {
-        let store = one(arguments).await?;
-        let alone = TitledStore {
-            title: None,
-            store: store.clone(),
-        };
-        return Ok((Place::One(store), vec![alone]));
+        return alone(arguments).await;
     }
-    let titled = |(title, store): (String, Kubernetes)| TitledStore {
-        title: Some(title),
-        store: AnyStore::Kubernetes(store.telling(tell)),
-    };
     let cluster = whole_cluster(arguments).await?;
     let stores = plugins::everywhere(&cluster).await?;
-    let place = Place::Everywhere(cluster);
-    Ok((place, stores.into_iter().map(titled).collect()))
+    let stores = stores.into_iter().map(titled).collect();
+    Ok((Place::Everywhere(cluster), stores))
+}
+
+/// The same for an abort, which goes on without what cannot be listed and says so.
+pub(super) async fn some_at_least(
+    arguments: &StoreArgs,
+    scope: ScopeArgs,
+) -> anyhow::Result<(Place, Vec<TitledStore>, Vec<Note>)> {
+    if !scope.all_namespaces {
+        let (place, stores) = alone(arguments).await?;
+        return Ok((place, stores, Vec::new()));
+    }
+    let cluster = whole_cluster(arguments).await?;
+    let (stores, notes) = plugins::as_listed(&cluster).await?;
+    let stores = stores.into_iter().map(titled).collect();
+    Ok((Place::Everywhere(cluster), stores, notes))
+}
+
+async fn alone(arguments: &StoreArgs) -> anyhow::Result<(Place, Vec<TitledStore>)> {
+    let store = one(arguments).await?;
+    let alone = TitledStore {
+        title: None,
+        store: store.clone(),
+    };
+    Ok((Place::One(store), vec![alone]))
+}
+
+fn titled((title, store): (String, Kubernetes)) -> TitledStore {
+    TitledStore {
+        title: Some(title),
+        store: AnyStore::Kubernetes(store.telling(tell)),
+    }
 }
 
 /// What a command acts on, for people: who believes to be in a cluster and stands in a folder with

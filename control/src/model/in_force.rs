@@ -36,6 +36,12 @@ pub enum NotInForce {
         /// What cannot be read: where, what was found, what is accepted.
         problem: String,
     },
+    /// The zeros could not be written.
+    #[error("{why}")]
+    NotWritten {
+        /// Why not.
+        why: String,
+    },
     /// Challengers still get users.
     #[error("still served: {}", named(.shares))]
     Serves {

@@ -16,7 +16,7 @@ use crate::model::change::{self, WeightChange, differences};
 use crate::model::document;
 use crate::model::in_force::{self, NotInForce};
 use crate::model::weights::WeightSet;
-use crate::store::{Extent, Manner, Note, Snapshot, Store, Updated, Write};
+use crate::store::{Extent, Manner, Note, Snapshot, Store, Updated, Write, WriteError};
 
 /// How often what stands in the way of an abort is replaced. Chosen: twice, if somebody sets a
 /// weight right behind it.
@@ -74,8 +74,12 @@ pub async fn abort(
                 Ok(updated) if updated.written.is_some() => {
                     Ok(Aborted::of(updated, Extent::Whole, abort).outcome())
                 }
+                Err(unknown) if unknown.is_found_problem() => Err(unknown),
                 _ => Err(refused),
             };
+        }
+        Err(OperationError::Write(WriteError::Overtaken { seconds, .. })) => {
+            return Ok(overtaken(seconds));
         }
         Err(error) => return Err(error),
     };
@@ -94,6 +98,17 @@ pub async fn abort(
         }
     }
     Ok(aborted.outcome())
+}
+
+/// Others were first, again and again.
+fn overtaken(seconds: u64) -> AbortOutcome {
+    let why = format!("others have been writing for {seconds} s; nothing was changed, try again");
+    AbortOutcome {
+        changes: Vec::new(),
+        was_unreadable: None,
+        not_in_force: Some(NotInForce::NotWritten { why }),
+        notes: Vec::new(),
+    }
 }
 
 /// Replaces all weights and draws where they stand in the way.

@@ -8,10 +8,10 @@ use sluice_core::plan::Node;
 
 use super::OperationError;
 use crate::cluster::Cluster;
-use crate::cluster::plugins::{LivePlugin, Scope, ours};
+use crate::cluster::plugins::{self, Listed, LivePlugin, Scope};
 use crate::model::suggest;
-use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
+use crate::store::{AnyStore, Note};
 
 /// A store, and what results call it.
 #[derive(Clone, Debug)]
@@ -28,13 +28,38 @@ pub struct TitledStore {
 /// # Errors
 /// When there is none, or they cannot be listed.
 pub async fn everywhere(cluster: &Cluster) -> Result<Vec<(String, Kubernetes)>, OperationError> {
-    let titled = listed(cluster).await?.into_iter().map(|live| {
-        (
-            live.plugin.source.clone(),
-            Kubernetes::listed(cluster.clone(), live),
-        )
-    });
-    Ok(titled.collect())
+    let live = listed(cluster).await.all()?;
+    titled(cluster, live)
+}
+
+/// Every plugin of ours that could be listed, with its title, and what could not: an abort goes on
+/// without the rest.
+///
+/// # Errors
+/// When there is none, or none can be listed.
+pub async fn as_listed(
+    cluster: &Cluster,
+) -> Result<(Vec<(String, Kubernetes)>, Vec<Note>), OperationError> {
+    let listed = listed(cluster).await;
+    if listed.live.is_empty() {
+        return Ok((titled(cluster, listed.all()?)?, Vec::new()));
+    }
+    let notes = listed.unlisted.into_iter().map(Note::from).collect();
+    Ok((titled(cluster, listed.live)?, notes))
+}
+
+fn titled(
+    cluster: &Cluster,
+    live: Vec<LivePlugin>,
+) -> Result<Vec<(String, Kubernetes)>, OperationError> {
+    if live.is_empty() {
+        return Err(OperationError::NoPlugin);
+    }
+    let titled = |live: LivePlugin| {
+        let title = live.plugin.source.clone();
+        (title, Kubernetes::listed(cluster.clone(), live))
+    };
+    Ok(live.into_iter().map(titled).collect())
 }
 
 /// What asking every plugin for a split came to.
@@ -53,7 +78,11 @@ pub struct WithSplit {
 pub async fn with_split(cluster: &Cluster, split: &str) -> Result<WithSplit, OperationError> {
     let mut known = BTreeSet::new();
     let (mut stores, mut unreadable) = (Vec::new(), Vec::new());
-    for live in listed(cluster).await? {
+    let live = listed(cluster).await.all()?;
+    if live.is_empty() {
+        return Err(OperationError::NoPlugin);
+    }
+    for live in live {
         let plan = match live.plugin.plan(&Node::default()) {
             Ok(plan) => plan,
             Err(error) => {
@@ -79,14 +108,10 @@ pub async fn with_split(cluster: &Cluster, split: &str) -> Result<WithSplit, Ope
 
 /// Every plugin of ours as one listing shows it. Who asks is asked meanwhile, so that it is known
 /// when the first of many is written.
-async fn listed(cluster: &Cluster) -> Result<Vec<LivePlugin>, OperationError> {
-    let listing = pin!(ours(cluster, &Scope::Everywhere));
-    let live = match select(listing, pin!(cluster.caller())).await {
-        Either::Left((live, _)) => live,
+async fn listed(cluster: &Cluster) -> Listed {
+    let listing = pin!(plugins::listed(cluster, &Scope::Everywhere));
+    match select(listing, pin!(cluster.caller())).await {
+        Either::Left((listed, _)) => listed,
         Either::Right((_, listing)) => listing.await,
-    }?;
-    if live.is_empty() {
-        return Err(OperationError::NoPlugin);
     }
-    Ok(live)
 }

@@ -29,7 +29,7 @@ use super::{
     Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
 };
 use crate::cluster::authors::authors;
-use crate::cluster::plugins::{self, LivePlugin};
+use crate::cluster::plugins::{self, LivePlugin, Unlisted};
 use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
 
@@ -147,20 +147,26 @@ impl Kubernetes {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub async fn read(&self) -> anyhow::Result<LivePlugin> {
+        let (live, unlisted) = self.read_at_least().await?;
+        match unlisted.into_iter().next() {
+            None => Ok(live),
+            Some(unlisted) => Err(unlisted.error.into()),
+        }
+    }
+
+    /// The same, also where it is not certain to be the only one: with what could not be listed.
+    async fn read_at_least(&self) -> anyhow::Result<(LivePlugin, Vec<Unlisted>)> {
         match &self.target {
             Target::Named(named) => {
-                let live = plugins::the_one(&self.cluster, named.as_deref()).await?;
-                self.seen.title.get_or_init(|| live.plugin.source.clone());
-                Ok(live)
+                let found = plugins::one_at_least(&self.cluster, named.as_deref()).await?;
+                let title = || found.0.plugin.source.clone();
+                self.seen.title.get_or_init(title);
+                Ok(found)
             }
             Target::Known(kind, namespace, name) => {
-                plugins::read(&self.cluster, namespace, *kind, name)
-                    .await
-                    .map_err(|error| {
-                        self.cluster
-                            .explain(kind.title(namespace, name), error)
-                            .into()
-                    })
+                let live = plugins::read(&self.cluster, namespace, *kind, name).await;
+                let explained = |error| self.cluster.explain(kind.title(namespace, name), error);
+                Ok((live.map_err(explained)?, Vec::new()))
             }
         }
     }

@@ -5,15 +5,15 @@
 //! one, and it never makes a plugin that is gone. It carries no resourceVersion but where it
 //! replaces everything.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::doubt::is_doubtful;
 use super::pauses::pauses;
-use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, NAME_PATIENCE, PATIENCE, note, revisions, snapshot};
-use crate::cluster::plugins::{self, LivePlugin};
+use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, NAME_PATIENCE, note, revisions, snapshot};
+use crate::cluster::plugins::{self, LivePlugin, Unlisted};
 use crate::cluster::{code, is_refused_content, managed_fields};
 use crate::model::change::differences;
 use crate::model::weights::WeightSet;
@@ -25,6 +25,25 @@ use tower::retry::backoff::Backoff as _;
 /// balancer, short of despair.
 const MAX_SENT: usize = 3;
 
+/// How long a write is tried that others overtake. Chosen: hundreds of turns; somebody waits.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an abort waits for its history, which matters less than what it says. Chosen: as long
+/// as looking takes.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A write of which no answer came, so that it may have been made.
+struct Lost {
+    /// How often it was sent.
+    sent: usize,
+    /// The plugin before the first sending.
+    before: LivePlugin,
+    /// What was sent last.
+    write: Write,
+    /// What became of the last connection.
+    why: String,
+}
+
 impl Kubernetes {
     /// Reads, decides, writes at once, and says what was there afterwards.
     pub(super) async fn update_at_once(
@@ -34,76 +53,140 @@ impl Kubernetes {
     ) -> anyhow::Result<Updated> {
         let began = Instant::now();
         let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
-        let (mut sent, mut lost) = (0, None);
+        let mut lost: Option<Lost> = None;
         loop {
-            let (live, name) = match (self.seen().await, lost.take()) {
-                (Ok(seen), _) => seen,
-                (Err(error), None) => return Err(error),
-                (Err(error), Some((plugin, why))) => {
-                    let unread = format!("{error:#}");
-                    return Err(WriteError::Unknown {
-                        plugin,
-                        why,
-                        unread,
-                    }
-                    .into());
+            let (live, name, unlisted) = match (self.seen().await, lost.take()) {
+                (Ok(seen), unanswered) => {
+                    lost = unanswered;
+                    seen
                 }
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(lost)) => return self.look_back(lost, extent).await,
             };
-            let before = snapshot(&live);
-            let Some(mut write) = decide(&before)? else {
-                return Ok(nothing_written(before));
+            let notes = unlisted.into_iter().map(Note::from).collect();
+            let Some(mut write) = decide(&snapshot(&live))? else {
+                return Ok(match lost {
+                    Some(Lost { before, write, .. }) => {
+                        self.written(&before, &live, write, extent, notes).await
+                    }
+                    None => nothing_written(snapshot(&live), notes),
+                });
             };
             write.by = name.unwrap_or(write.by);
-            let mut entry = entry(&before, &write);
             let patch = body(&live, &write, extent)?;
-            sent += 1;
-            match self.patch(&live, patch, &entry).await {
-                Ok((patched, mut notes)) => {
-                    let after = snapshot(&patched);
-                    told(&mut entry, &before, &after, &write, extent);
-                    notes.extend(self.remember(&live, &patched, entry).await);
-                    return Ok(Updated {
-                        before,
-                        written: Some(write),
-                        after: Some(Ok(after.plugin)),
-                        notes,
-                    });
+            match self.patch(&live, patch, &entry(&live, &write)).await {
+                Ok((patched, note)) => {
+                    let notes = notes.into_iter().chain(note).collect();
+                    let before = lost.map_or(live, |lost| lost.before);
+                    let written = self.written(&before, &patched, write, extent, notes);
+                    return Ok(written.await);
                 }
-                // Only what replaces everything is bound to what it was decided on.
-                Err(error)
-                    if code(&error) == Some(409)
-                        && extent == Extent::Whole
-                        && began.elapsed() < PATIENCE =>
-                {
+                Err(error) if code(&error) == Some(409) && began.elapsed() < TURN_PATIENCE => {
                     pauses.next_backoff().await;
                 }
-                // Zeros may be written twice: instead of looking whether they were, it is done again.
-                Err(error) if is_doubtful(&error) && sent < MAX_SENT => {
+                // Zeros may be written twice: before it is looked whether they were, it is done
+                // again.
+                Err(error) if is_doubtful(&error) => {
                     let why = self.tell_of(&live, &error);
-                    lost = Some((live.plugin.source, why));
+                    let (sent, before) = match lost {
+                        Some(lost) => (lost.sent + 1, lost.before),
+                        None => (1, live),
+                    };
+                    let unanswered = Lost {
+                        sent,
+                        before,
+                        write,
+                        why,
+                    };
+                    if sent == MAX_SENT {
+                        return self.look_back(unanswered, extent).await;
+                    }
+                    lost = Some(unanswered);
                     pauses.next_backoff().await;
                 }
                 Err(error) => {
-                    let title = live.plugin.source.clone();
-                    return Err(self.cluster.explain(title, error).into());
+                    return match lost {
+                        Some(lost) => self.look_back(lost, extent).await,
+                        None => Err(self.refused(&live, error)),
+                    };
                 }
             }
         }
     }
 
-    /// The plugin as a listing saw it, if that was only just now, and else as it is; and who asks,
-    /// where that is known in time.
-    async fn seen(&self) -> anyhow::Result<(LivePlugin, Option<String>)> {
+    fn refused(&self, live: &LivePlugin, error: kube::Error) -> anyhow::Error {
+        let plugin = live.plugin.source.clone();
+        if code(&error) == Some(409) {
+            let seconds = TURN_PATIENCE.as_secs();
+            return WriteError::Overtaken { plugin, seconds }.into();
+        }
+        self.cluster.explain(plugin, error).into()
+    }
+
+    /// Looks whether a write was made that is not sent again.
+    async fn look_back(&self, lost: Lost, extent: Extent) -> anyhow::Result<Updated> {
+        let Lost {
+            before, write, why, ..
+        } = lost;
+        let is_shown = |now: &LivePlugin| {
+            let weights = WeightSet::of_config(&now.plugin.config);
+            let wanted = write.managed.of_splits(&write.splits);
+            wanted
+                .iter()
+                .all(|(key, weight)| weights.weight(key) == Some(weight))
+        };
+        match self.shown(&before, is_shown).await {
+            Ok(now) => {
+                let notes = vec![Note::FoundMade { why }];
+                Ok(self.written(&before, &now, write, extent, notes).await)
+            }
+            Err(unread) => {
+                let plugin = before.plugin.source;
+                Err(WriteError::Unknown {
+                    plugin,
+                    why,
+                    unread,
+                }
+                .into())
+            }
+        }
+    }
+
+    /// What a write led to, which is also remembered.
+    async fn written(
+        &self,
+        before: &LivePlugin,
+        now: &LivePlugin,
+        write: Write,
+        extent: Extent,
+        mut notes: Vec<Note>,
+    ) -> Updated {
+        let mut entry = entry(before, &write);
+        let (before_it, after) = (snapshot(before), snapshot(now));
+        told(&mut entry, &before_it, &after, &write, extent);
+        notes.extend(self.remember(before, now, entry).await);
+        Updated {
+            before: before_it,
+            written: Some(write),
+            after: Some(Ok(after.plugin)),
+            notes,
+        }
+    }
+
+    /// The plugin as a listing saw it, if that was only just now, and else as it is; who asks,
+    /// where that is known in time; and what could not be listed beside it.
+    async fn seen(&self) -> anyhow::Result<(LivePlugin, Option<String>, Vec<Unlisted>)> {
         let listed = self.take_listed();
         let read = async {
             match listed {
-                Some(listed) => Ok(listed),
-                None => self.read().await,
+                Some(listed) => Ok((listed, Vec::new())),
+                None => self.read_at_least().await,
             }
         };
         let name = tokio::time::timeout(NAME_PATIENCE, self.cluster.caller());
-        let (live, name) = tokio::join!(read, name);
-        Ok((live?, name.ok().flatten()))
+        let (read, name) = tokio::join!(read, name);
+        let (live, unlisted) = read?;
+        Ok((live, name.ok().flatten(), unlisted))
     }
 
     /// Sends a patch with a note of the change and, where that is refused, without: annotations may
@@ -142,16 +225,22 @@ impl Kubernetes {
         if patched.generation() == live.generation() {
             return Vec::new();
         }
-        revisions::remember(self.cluster.client(), patched, &entry).await
+        let remembered = revisions::remember(self.cluster.client(), patched, &entry);
+        let remembered = tokio::time::timeout(HISTORY_PATIENCE, remembered).await;
+        remembered.unwrap_or_else(|_| {
+            let why = format!("no answer in {} s", HISTORY_PATIENCE.as_secs());
+            let is_forbidden = false;
+            vec![Note::NotRemembered { why, is_forbidden }]
+        })
     }
 }
 
-fn nothing_written(before: Snapshot) -> Updated {
+fn nothing_written(before: Snapshot, notes: Vec<Note>) -> Updated {
     Updated {
         after: Some(Ok(before.plugin.clone())),
         before,
         written: None,
-        notes: Vec::new(),
+        notes,
     }
 }
 
@@ -204,7 +293,7 @@ fn over(present: &Value, wanted: &Value) -> Value {
 }
 
 /// What is remembered of a write, but for what it led to.
-fn entry(before: &Snapshot, write: &Write) -> Entry {
+fn entry(before: &LivePlugin, write: &Write) -> Entry {
     Entry {
         revision: 0,
         at: history::time(write.at),
@@ -212,7 +301,7 @@ fn entry(before: &Snapshot, write: &Write) -> Entry {
         command: write.command.clone(),
         reason: write.reason.clone(),
         changes: Vec::new(),
-        after: before.managed.clone(),
+        after: snapshot(before).managed,
     }
 }
 

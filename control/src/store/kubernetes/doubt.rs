@@ -132,10 +132,36 @@ impl Kubernetes {
         })
     }
 
-    async fn seen_again(&self, live: &LivePlugin, change: &SplitChange) -> Result<Seen, String> {
+    /// The plugin as soon as it shows a write, or why it does not.
+    pub(super) async fn shown(
+        &self,
+        live: &LivePlugin,
+        is_shown: impl Fn(&LivePlugin) -> bool,
+    ) -> Result<LivePlugin, String> {
+        let mut pauses = pauses(MIN_LOOK_PAUSE, MAX_LOOK_PAUSE);
+        let mut looks = 1;
+        loop {
+            let unread = match self.look_once(live).await {
+                Ok(now) if is_shown(&now) => return Ok(now),
+                Ok(_) => "the plugin does not show it".to_owned(),
+                Err(unread) => unread,
+            };
+            if looks == MAX_LOOKS {
+                return Err(unread);
+            }
+            looks += 1;
+            pauses.next_backoff().await;
+        }
+    }
+
+    async fn look_once(&self, live: &LivePlugin) -> Result<LivePlugin, String> {
         let read = tokio::time::timeout(LOOK_PATIENCE, self.read_again(live)).await;
         let now = read.map_err(|_| format!("no answer in {} s", LOOK_PATIENCE.as_secs()))?;
-        let now = now.map_err(|error| innermost(&error))?;
+        now.map_err(|error| innermost(&error))
+    }
+
+    async fn seen_again(&self, live: &LivePlugin, change: &SplitChange) -> Result<Seen, String> {
+        let now = self.look_once(live).await?;
         if is_made(&now, change) {
             return Ok(Seen::Made(Box::new(now)));
         }

@@ -1,0 +1,5 @@
+//! `sluice` on a cluster whose API server is in trouble.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod aborts;
+mod api_server;
