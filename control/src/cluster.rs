@@ -3,6 +3,7 @@
 //! Which plugins there are is [`plugins`]'s subject, which fields are ours is [`managed_fields`]'s.
 //! Stores and operations use it; it decides nothing.
 
+mod answers;
 pub mod authors;
 mod bounded;
 mod connection;
@@ -193,6 +194,16 @@ pub enum ClusterError {
         /// Why.
         source: Box<kube::Error>,
     },
+    /// An answer, but none that ends in time and within bounds.
+    #[error("{doing}: the API server at {url} does not answer as it should")]
+    BadAnswer {
+        /// What was being done.
+        doing: String,
+        /// The cluster.
+        url: String,
+        /// What was waited for.
+        source: Box<kube::Error>,
+    },
     /// The credentials are no good.
     #[error(
         "{doing}: the cluster at {url} does not accept these credentials; log in again, or name another --context"
@@ -270,6 +281,13 @@ impl ClusterError {
         let url = url.to_owned();
         if let Some(why) = credentials::failure(&error) {
             return Self::NoCredentials { doing, url, why };
+        }
+        if answers::of(&error).is_some() {
+            return Self::BadAnswer {
+                doing,
+                url,
+                source: Box::new(error),
+            };
         }
         match error {
             kube::Error::Api(status) => match status.code {

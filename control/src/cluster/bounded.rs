@@ -1,15 +1,20 @@
-//! Requests for plugins, whose content others may write: read to a bounded depth, so that no
-//! object can make a whole list unreadable.
+//! Requests for objects whose content others may write: read to a bounded depth, so that no object
+//! can make a whole list unreadable, and in bounded lists.
 //!
 //! serde_json refuses everything that is nested deeper than 128 levels, and with it every other
 //! object of the same answer. Here what lies deeper is cut off where it stands. What remains of it
 //! is still deeper than the filter reads, so it is judged as the filter judges it.
+
+use std::time::Duration;
 
 use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, Request, Resource as _};
 use kube::{Client, Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
+
+use super::answers::{self, AnswerError};
 
 /// How deep an answer is read. Chosen: a configuration lies five levels deep in it, and the filter
 /// reads no deeper than 128 levels of that.
@@ -18,17 +23,41 @@ const MAX_ANSWER_DEPTH: usize = 160;
 /// How many objects one answer of a list may have. Chosen: a megabyte or so.
 const MAX_PAGE: u32 = 250;
 
+/// How many answers a list may have. Chosen: a quarter of a million objects.
+const MAX_PAGES: usize = 1_000;
+
+/// How many bytes the answers of a list may have together. Chosen: what is made of them takes some
+/// times as much memory.
+const MAX_LIST_BYTES: usize = 256 * 1024 * 1024;
+
+/// How long a list may take in all. Chosen: a thousand plugins take a second.
+const MAX_LIST_SECONDS: u64 = 120;
+
+/// One answer of a list.
+struct Page {
+    items: Vec<Value>,
+    /// What asks for the next one.
+    next: Option<String>,
+    bytes: usize,
+}
+
 /// Objects of one kind, in one namespace or in all.
 pub(super) struct Objects<'a> {
     client: &'a Client,
     request: Request,
+    plural: String,
 }
 
 impl<'a> Objects<'a> {
     /// Those of a namespace; without one, of all.
     pub(super) fn of(client: &'a Client, resource: &ApiResource, namespace: Option<&str>) -> Self {
         let request = Request::new(DynamicObject::url_path(resource, namespace));
-        Self { client, request }
+        let plural = resource.plural.clone();
+        Self {
+            client,
+            request,
+            plural,
+        }
     }
 
     /// One object.
@@ -37,33 +66,72 @@ impl<'a> Objects<'a> {
         object(self.answer(request).await?)
     }
 
-    /// Every object that could be read, and why not all could. One that is none is left out: the
-    /// API server sends none.
-    pub(super) async fn list(&self) -> (Vec<DynamicObject>, Option<Error>) {
+    /// Every object that the parameters select and that could be read, and why not all could. One
+    /// that is none is left out: the API server sends none.
+    pub(super) async fn list(&self, parameters: ListParams) -> (Vec<DynamicObject>, Option<Error>) {
+        let deadline = Instant::now() + Duration::from_secs(MAX_LIST_SECONDS);
         let mut objects = Vec::new();
-        let mut parameters = ListParams::default().limit(MAX_PAGE);
-        loop {
-            let (items, token) = match self.page(&parameters).await {
+        let mut limit = MAX_PAGE;
+        let mut parameters = parameters.limit(limit);
+        let mut left = MAX_LIST_BYTES;
+        for _ in 0..MAX_PAGES {
+            let page = timeout_at(deadline, self.page(&parameters)).await;
+            let page = page.unwrap_or_else(|_| {
+                Err(self.endless("takes longer", format!("{MAX_LIST_SECONDS} s")))
+            });
+            let page = match page {
                 Ok(page) => page,
+                // The API server stores no object that would be too long alone.
+                Err(error) if answers::is_too_long(&error) && limit > 1 => {
+                    limit = (limit / 8).max(1);
+                    parameters.limit = Some(limit);
+                    continue;
+                }
                 Err(error) => return (objects, Some(error)),
             };
-            objects.extend(items.into_iter().filter_map(|item| object(item).ok()));
-            match token {
-                Some(token) => parameters.continue_token = Some(token),
-                None => return (objects, None),
-            }
+            let items = page.items.into_iter();
+            objects.extend(items.filter_map(|item| object(item).ok()));
+            let Some(token) = page.next else {
+                return (objects, None);
+            };
+            parameters.continue_token = Some(token);
+            left = match left.checked_sub(page.bytes) {
+                Some(left) => left,
+                None => {
+                    let accepted = format!("{MAX_LIST_BYTES} bytes");
+                    return (objects, Some(self.endless("has more bytes", accepted)));
+                }
+            };
         }
+        let accepted = format!("{MAX_PAGES} answers");
+        (objects, Some(self.endless("goes on and on", accepted)))
     }
 
-    /// The items of one page, and the token of the next one.
-    async fn page(&self, parameters: &ListParams) -> Result<(Vec<Value>, Option<String>)> {
-        let mut answer = self.answer(self.request.list(parameters)).await?;
+    fn endless(&self, found: &'static str, accepted: String) -> Error {
+        let kind = self.plural.clone();
+        Error::Service(
+            AnswerError::EndlessList {
+                kind,
+                found,
+                accepted,
+            }
+            .into(),
+        )
+    }
+
+    async fn page(&self, parameters: &ListParams) -> Result<Page> {
+        let text = self.text(self.request.list(parameters)).await?;
+        let mut answer = read(&text).map_err(Error::SerdeError)?;
         let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) else {
             return Err(unexpected("the answer is no list: it has no items"));
         };
         let token = answer.pointer("/metadata/continue").and_then(Value::as_str);
         let token = token.filter(|token| !token.is_empty());
-        Ok((items, token.map(str::to_owned)))
+        Ok(Page {
+            items,
+            next: token.map(str::to_owned),
+            bytes: text.len(),
+        })
     }
 
     /// Changes one object; what it is then.
@@ -81,9 +149,15 @@ impl<'a> Objects<'a> {
         &self,
         request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value> {
+        read(&self.text(request).await?).map_err(Error::SerdeError)
+    }
+
+    async fn text(
+        &self,
+        request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<String> {
         let request = request.map_err(Error::BuildRequest)?;
-        let text = self.client.request_text(request).await?;
-        read(&text).map_err(Error::SerdeError)
+        self.client.request_text(request).await
     }
 }
 

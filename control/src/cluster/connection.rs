@@ -1,4 +1,5 @@
-//! The HTTP client behind a cluster's requests: kube's own, but for one setting.
+//! The HTTP client behind a cluster's requests: kube's own, but for one setting and the bounds of
+//! its [`super::answers`].
 //!
 //! kube's connector leaves Nagle's algorithm on: the first request behind a TLS handshake then
 //! waits for the API server's delayed acknowledgement, 40 ms that an abort does not have (measured
@@ -7,16 +8,18 @@
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ConfigExt as _};
+use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
-/// A client for the configuration; through a proxy it is kube's as it is.
+use super::answers::{Bounds, InTime};
+
+/// A client for the configuration; through a proxy it is kube's with our bounds.
 pub(super) fn client(config: Config) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
-        return Client::try_from(config);
+        let client = ClientBuilder::try_from(config)?;
+        return Ok(client.with_layer(&Bounds::default()).build());
     }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -29,8 +32,9 @@ pub(super) fn client(config: Config) -> kube::Result<Client> {
     let client =
         hyper_util::client::legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(connector);
     let service = ServiceBuilder::new()
+        .layer(Bounds::default())
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
+        .layer(RetryLayer::new(InTime::new()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)

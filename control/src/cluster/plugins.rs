@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
@@ -234,7 +234,7 @@ async fn list(
         Scope::Everywhere => None,
     };
     let objects = Objects::of(cluster.client(), &resource(kind), namespace);
-    let (objects, error) = objects.list().await;
+    let (objects, error) = objects.list(ListParams::default()).await;
     let live = objects.into_iter();
     let live = live.filter_map(|object| LivePlugin::of(object, kind).ok());
     (live.collect(), error)
@@ -388,13 +388,8 @@ async fn documents<S: Spec>(cluster: &Cluster, namespace: Option<&str>) -> Vec<I
         .split_once('/')
         .unwrap_or(("", S::API_VERSION));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, S::KIND));
-    let client = cluster.client().clone();
-    let api: Api<DynamicObject> = match namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
-    };
-    let objects = api.list(&ListParams::default()).await;
-    let objects = objects.map(|list| list.items).unwrap_or_default();
+    let objects = Objects::of(cluster.client(), &resource, namespace);
+    let (objects, _) = objects.list(ListParams::default()).await;
     let input = |object: DynamicObject| {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();

@@ -4,10 +4,11 @@
 //! can resolve. The status operation sets them beside what Prometheus scraped.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{ApiResource, ListParams};
 use sluice_core::plan::NodeKind;
 
 use super::Cluster;
+use super::bounded::Objects;
 use super::plugins::LivePlugin;
 use crate::model::plugin::Kind;
 use crate::model::resources::gateway::GATEWAY_NAME;
@@ -88,19 +89,18 @@ pub async fn selected(
     root_namespace: &str,
 ) -> kube::Result<Vec<Proxy>> {
     let namespace = live.namespace();
-    let api: Api<Pod> = if namespace == root_namespace {
-        Api::all(cluster.client().clone())
-    } else {
-        Api::namespaced(cluster.client().clone(), namespace)
-    };
-    let pods = api
-        .list(
-            &ListParams::default()
-                .labels(labels)
-                .fields("status.phase=Running"),
-        )
-        .await?;
-    let mut proxies: Vec<Proxy> = pods.into_iter().filter_map(proxy).collect();
+    let resource = ApiResource::erase::<Pod>(&());
+    let namespace = Some(namespace).filter(|namespace| *namespace != root_namespace);
+    let objects = Objects::of(cluster.client(), &resource, namespace);
+    let parameters = ListParams::default().labels(labels);
+    let parameters = parameters.fields("status.phase=Running");
+    let (pods, error) = objects.list(parameters).await;
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let pods = pods.into_iter();
+    let pods = pods.filter_map(|object| object.try_parse::<Pod>().ok());
+    let mut proxies: Vec<Proxy> = pods.filter_map(proxy).collect();
     proxies.sort();
     Ok(proxies)
 }
