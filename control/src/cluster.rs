@@ -8,6 +8,7 @@ pub mod authors;
 mod bounded;
 mod connection;
 mod credentials;
+mod kubeconfig;
 pub mod managed_fields;
 pub mod objects;
 pub mod plugins;
@@ -20,9 +21,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::Client;
 use kube::api::{Api, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
 use crate::model::redacted;
@@ -71,7 +71,7 @@ impl Cluster {
     /// # Errors
     /// When neither can be read, or the context is not there.
     pub async fn connect(address: &Address) -> anyhow::Result<Self> {
-        let (mut config, title) = config(address).await?;
+        let (mut config, title) = kubeconfig::config(address).await?;
         config.connect_timeout = Some(CONNECT_PATIENCE);
         config.read_timeout = Some(ANSWER_PATIENCE);
         config.reset_reader_on_write = true;
@@ -133,50 +133,6 @@ impl Cluster {
     pub fn explain(&self, doing: impl Into<String>, error: kube::Error) -> ClusterError {
         ClusterError::of(doing.into(), &self.url, error)
     }
-}
-
-/// How to reach a cluster, and how people call it.
-async fn config(address: &Address) -> anyhow::Result<(Config, String)> {
-    let options = KubeConfigOptions {
-        context: address.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    if let Some(path) = &address.kubeconfig {
-        let kubeconfig = Kubeconfig::read_from(path)
-            .map_err(credentials::of_kubeconfig)
-            .with_context(|| format!("{}: no kubeconfig", path.display()))?;
-        return of_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(credentials::of_kubeconfig)
-            .with_context(|| format!("{}: no cluster can be read from it", path.display()));
-    }
-    let found = match Kubeconfig::read() {
-        Ok(kubeconfig) => of_kubeconfig(kubeconfig, &options).await,
-        Err(error) => Err(error),
-    };
-    match found {
-        Ok(found) => Ok(found),
-        Err(error) if address.context.is_some() => {
-            Err(credentials::of_kubeconfig(error)).context("the kubeconfig has no such --context")
-        }
-        Err(error) => {
-            let config = Config::incluster().map_err(|_| credentials::of_kubeconfig(error)).context(
-                "no store: the current directory has no plugin.yaml, no kubeconfig could be read, and this is no pod; \
-                 name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig FILE or KUBECONFIG",
-            )?;
-            Ok((config, "this pod's cluster".to_owned()))
-        }
-    }
-}
-
-async fn of_kubeconfig(
-    kubeconfig: Kubeconfig,
-    options: &KubeConfigOptions,
-) -> Result<(Config, String), KubeconfigError> {
-    let context = options.context.clone();
-    let context = context.or_else(|| kubeconfig.current_context.clone());
-    let config = Config::from_custom_kubeconfig(kubeconfig, options).await?;
-    Ok((config, format!("context {}", context.unwrap_or_default())))
 }
 
 /// Why the cluster did not do what it was asked.

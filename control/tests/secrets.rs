@@ -88,6 +88,61 @@ fn no_error_of_a_connection_holds_a_password() {
 }
 
 #[test]
+fn a_token_that_no_header_can_have_is_an_error() {
+    let server = r#"server: "http://127.0.0.1:1""#;
+    let users = [
+        r#"token: "s3cret\nmore""#,
+        r#"token: "s3cret\u0001""#,
+        r#"auth-provider: {name: oidc, config: {id-token: "s3cret\nmore"}}"#,
+    ];
+    for user in users {
+        let text = said(&kubeconfig(server, user), &["get"]);
+        assert!(
+            text.contains("the user's token has a line break or another character that no HTTP header can have"),
+            "{user}: {text}"
+        );
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_kubeconfig_names_is_read_only_where_it_ends() {
+    let zero = "/dev/zero: a pipe or a device; accepted: a file";
+    let cases = [
+        (r#"server: "http://127.0.0.1:1""#, "tokenFile: /dev/zero"),
+        (r#"server: "http://127.0.0.1:1""#, "client-key: /dev/zero"),
+        (
+            r#"server: "https://127.0.0.1:1", certificate-authority: /dev/zero"#,
+            "token: t",
+        ),
+    ];
+    for (cluster, user) in cases {
+        let text = said(&kubeconfig(cluster, user), &["get"]);
+        assert!(text.contains(zero), "{cluster} {user}: {text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("long");
+    let file = std::fs::File::create(&long).unwrap();
+    file.set_len(16 * 1024 * 1024 + 1).unwrap();
+    let (long, zero_path) = (long.display().to_string(), "/dev/zero".to_owned());
+    let pipe = "<(yes)".to_owned();
+    let too_long = "more than 16777216 bytes; accepted: at most that";
+    for (path, expected) in [(&long, too_long), (&zero_path, zero), (&pipe, too_long)] {
+        let binary = env!("CARGO_BIN_EXE_sluice");
+        let typed = [
+            format!("{binary} get --kubeconfig {path}"),
+            format!("KUBECONFIG={path} {binary} get"),
+        ];
+        for typed in typed {
+            let output = Command::new("bash").args(["-c", &typed]).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{typed}: {text}");
+            assert!(text.contains(expected), "{typed}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_server_without_a_scheme_is_an_error() {
     for (server, accepted) in [
         (

@@ -3,8 +3,29 @@
 //! kube's errors quote what could not be read: lines of the kubeconfig with its tokens and
 //! passwords, and what a credential command printed. Here they say where and why, and no more.
 
+use anyhow::bail;
+use hyper::header::HeaderValue;
 use kube::client::AuthError;
-use kube::config::KubeconfigError;
+use kube::config::{AuthInfo, KubeconfigError};
+use secrecy::ExposeSecret as _;
+
+/// That a token can stand in a header. kube takes that for granted, and panics.
+pub(super) fn are_sendable(user: &AuthInfo) -> anyhow::Result<()> {
+    let own = user.token.as_ref().map(|token| token.expose_secret());
+    let provider = user.auth_provider.iter();
+    let provided = provider.flat_map(|provider| {
+        let tokens = ["id-token", "access-token"];
+        tokens.map(|token| provider.config.get(token).map(String::as_str))
+    });
+    let mut tokens = provided.chain([own]).flatten();
+    if tokens.any(|token| HeaderValue::from_str(token).is_err()) {
+        bail!(
+            "the user's token has a line break or another character that no HTTP header can have; accepted: the token \
+             alone, on one line"
+        );
+    }
+    Ok(())
+}
 
 /// A kubeconfig that cannot be read.
 pub(super) fn of_kubeconfig(error: KubeconfigError) -> anyhow::Error {
