@@ -11,6 +11,7 @@ mod headers;
 mod hosts;
 mod identity;
 mod issuing;
+mod left_out;
 mod protocols;
 mod values;
 

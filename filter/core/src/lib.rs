@@ -36,6 +36,7 @@ pub mod pairs;
 pub mod pattern;
 pub mod plan;
 pub mod problem;
+pub mod removal;
 pub mod request;
 pub mod responses;
 pub mod revision;

@@ -18,7 +18,7 @@ use crate::allocation::Allocation;
 use crate::bucket::Seed;
 use crate::config::Document;
 use crate::decode::{Decode as _, below};
-use crate::definition::Definition;
+use crate::definition::{Definition, MAX_HOSTS};
 use crate::hosts::{Claim, HostIndex, Hosts, LeftOut, MAX_SPLITS_PER_HOST};
 use crate::index::SplitIndex;
 use crate::pattern::Patterns;
@@ -308,23 +308,17 @@ fn orphans(
 }
 
 fn index(splits: &[Split], problems: &mut Problems) -> HostIndex {
-    let nowhere = Hosts::These(Box::default());
-    let mut left = MAX_ALL_HOSTS;
-    let claims: Vec<Claim<'_>> = splits
-        .iter()
-        .map(|Split { definition, .. }| {
-            let after = left.checked_sub(definition.named_hosts);
-            if after.is_none() {
-                problems.extend([too_many_hosts(definition)]);
-            }
-            left = after.unwrap_or(left);
-            Claim {
-                hosts: after.map_or(&nowhere, |_| &definition.hosts),
-                header: &definition.header,
-                is_broken: definition.is_broken(),
-            }
-        })
-        .collect();
+    let mut claims = Vec::with_capacity(splits.len());
+    for (Split { definition, .. }, has_room) in splits.iter().zip(with_room(splits)) {
+        if !has_room {
+            problems.extend([no_room(definition)]);
+        }
+        claims.push(Claim {
+            hosts: has_room.then_some(&definition.hosts),
+            header: &definition.header,
+            is_broken: definition.is_broken(),
+        });
+    }
     let (index, left_out) = HostIndex::build(&claims);
     problems.extend(
         left_out
@@ -334,14 +328,48 @@ fn index(splits: &[Split], problems: &mut Problems) -> HostIndex {
     index
 }
 
-/// The splits before it name so many hosts that its own find no room.
-fn too_many_hosts(definition: &Definition) -> Problem {
+/// Which splits find room for their hosts: the healthy before the broken, and of both those that
+/// name few before those that name many. So no split that names its equal part of
+/// [`MAX_ALL_HOSTS`], 8 where there are as many splits as there may be, loses it to others.
+fn with_room(splits: &[Split]) -> Vec<bool> {
+    let all = splits.iter().map(|split| named_hosts(&split.definition));
+    if all.sum::<usize>() <= MAX_ALL_HOSTS {
+        return vec![true; splits.len()];
+    }
+    let mut left = MAX_ALL_HOSTS;
+    let mut with_room = vec![false; splits.len()];
+    for turn in 0..2 * (MAX_HOSTS + 1) {
+        let (is_broken, number) = (turn > MAX_HOSTS, turn % (MAX_HOSTS + 1));
+        for (Split { definition, .. }, has_room) in splits.iter().zip(&mut with_room) {
+            let has_turn = named_hosts(definition) == number && definition.is_broken() == is_broken;
+            if has_turn && number <= left {
+                left -= number;
+                *has_room = true;
+            }
+        }
+    }
+    with_room
+}
+
+/// How many hosts and services take room.
+fn named_hosts(definition: &Definition) -> usize {
+    match &definition.hosts {
+        Hosts::These(hosts) if hosts.is_empty() => 0,
+        _ => definition.named_hosts,
+    }
+}
+
+fn no_room(definition: &Definition) -> Problem {
     Problem::new(
         format!("splits.{}.hosts", definition.name),
-        format!("more than {MAX_ALL_HOSTS} hosts and services up to this split"),
-        Accepted::rule(format!(
-            "at most {MAX_ALL_HOSTS} in all; it applies nowhere"
-        )),
+        format!(
+            "no room for its {} hosts and services",
+            definition.named_hosts
+        ),
+        Accepted::rule(
+            "at most 8000 in all, those of splits with few first; left out, and its header is \
+             removed on every host",
+        ),
     )
 }
 

@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use sluice_core::decide::{Decisions, decide};
 use sluice_core::identity::NewIdentity;
 use sluice_core::plan::Plan;
+use sluice_core::removal::removed_headers;
 use sluice_core::responses::{Issued, Measured};
 
 /// The context of one request.
@@ -64,10 +65,8 @@ impl HttpContext for Http {
 /// Sets, never adds: a client's own values, however many, do not survive. Removes first: a split
 /// that found no place may have the header of one that is served.
 fn set_headers(plan: &Plan, decisions: &Decisions) {
-    for index in plan.hosts().left_out(decisions.places) {
-        if let Some(split) = plan.split(index) {
-            host::remove_request_header(&split.definition.header);
-        }
+    for header in removed_headers(plan, decisions.places, host::request_headers) {
+        host::remove_request_header(header);
     }
     for decision in decisions.iter() {
         let Some(split) = plan.split(decision.split) else {

@@ -1,5 +1,5 @@
 //! The most that one request may cost a worker: configurations that `sluice validate` accepts, each
-//! with the requests that are worst for it.
+//! with the requests that are worst for it; and one with as many splits on the host as there may be.
 //!
 //! Sixteen splits apply to the host, as many as may. What Envoy itself pays for such requests is
 //! taken off: an Envoy without the filter gets the same ones.
@@ -21,8 +21,12 @@ const SPLITS: usize = 16;
 struct Worst {
     name: &'static str,
     config: Value,
+    /// The host of its request.
+    host: &'static str,
     /// The headers of its request.
     headers: Vec<(String, String)>,
+    /// How many problems it has: splits that find no place on the host.
+    problems: usize,
 }
 
 /// Measures each, and prints the table.
@@ -30,14 +34,21 @@ pub(crate) async fn worst_requests(folder: &Path, module: &Path, wrk: &Path, rou
     println!(
         "\n| worst request | with the filter | without | the filter's part |\n|---|---|---|---|"
     );
-    for worst in [expressions(), header_names(), cookies(), identities()] {
+    let all = [
+        expressions(),
+        header_names(),
+        cookies(),
+        identities(),
+        crowd(),
+    ];
+    for worst in all {
         let document = Document::from_value(worst.config.clone()).unwrap();
         let plan = Plan::build(&document, &Node::default(), None);
-        assert_eq!(plan.number_of_problems(), 0, "{}", worst.name);
+        assert_eq!(plan.number_of_problems(), worst.problems, "{}", worst.name);
         let filter = vec![wasm(module, &canonical(&worst.config))];
         let with = start(folder, worst.name, filter, 1, Routes::Header).await;
         let without = start(folder, "without", vec![], 1, Routes::Header).await;
-        let script = script(&worst.headers);
+        let script = script(worst.host, &worst.headers);
         let mut added = Vec::new();
         let (mut whole, mut plain) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
@@ -56,13 +67,13 @@ pub(crate) async fn worst_requests(folder: &Path, module: &Path, wrk: &Path, rou
     }
 }
 
-fn script(headers: &[(String, String)]) -> String {
+fn script(host: &str, headers: &[(String, String)]) -> String {
     let fields: Vec<String> = headers
         .iter()
         .map(|(name, value)| format!("['{name}'] = '{value}'"))
         .collect();
     format!(
-        "local made\nrequest = function()\n  made = made or wrk.format('GET', '/', {{['Host'] = 'a', {}}})\n  return made\nend\n",
+        "local made\nrequest = function()\n  made = made or wrk.format('GET', '/', {{['Host'] = '{host}', {}}})\n  return made\nend\n",
         fields.join(", ")
     )
 }
@@ -98,6 +109,8 @@ fn expressions() -> Worst {
             |split| json!({"rules": rules(12, condition(split)), "identity": [{"header": "x-long-0"}]}),
         ),
         headers: (0..6).map(header).collect(),
+        host: "a",
+        problems: 0,
     }
 }
 
@@ -108,6 +121,8 @@ fn header_names() -> Worst {
         name: "a thousand header names",
         config: splits(|split| json!({"rules": rules(64, condition(split))})),
         headers: vec![("x-user".to_owned(), "a".to_owned())],
+        host: "a",
+        problems: 0,
     }
 }
 
@@ -123,6 +138,8 @@ fn cookies() -> Worst {
             |split| json!({"rules": rules(64, condition(split)), "identity": [{"cookie": "n179"}]}),
         ),
         headers: vec![("cookie".to_owned(), pairs.join("; "))],
+        host: "a",
+        problems: 0,
     }
 }
 
@@ -138,5 +155,37 @@ fn identities() -> Worst {
         name: "eight sources a split, the last of 8 KiB",
         config: splits(|split| json!({"identity": sources(split)})),
         headers: vec![("x-long".to_owned(), "i".repeat(8 * 1024))],
+        host: "a",
+        problems: 0,
+    }
+}
+
+/// A thousand splits name the same wildcards inside each other, of which sixteen have the most to
+/// do, and the request has as many headers as Envoy takes: those of splits without a place.
+fn crowd() -> Worst {
+    const LEFT_OUT: usize = 984;
+    let mut worst = expressions();
+    let hosts: Vec<String> = (1..=8)
+        .map(|level| format!("*.{}", vec!["a"; level].join(".")))
+        .collect();
+    let splits = worst.config["splits"].as_object_mut().expect("splits");
+    for split in splits.values_mut() {
+        split["hosts"] = json!(hosts);
+    }
+    let crowded = (0..LEFT_OUT).map(|number| (format!("t{number:03}"), json!({"hosts": hosts})));
+    splits.extend(crowded);
+    let own = 85;
+    let of_crowd = |number: usize| {
+        (
+            format!("x-sluice-t{:03}", LEFT_OUT - 1 - number),
+            "canary".to_owned(),
+        )
+    };
+    worst.headers.extend((0..own).map(of_crowd));
+    Worst {
+        name: "expressions on six headers of 8 KiB, and a thousand splits of a host",
+        host: "a.a.a.a.a.a.a.a.a:x.a.a.a.a.a.a.a.a.a:80",
+        problems: LEFT_OUT,
+        ..worst
     }
 }

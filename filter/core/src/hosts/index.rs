@@ -10,6 +10,7 @@ use fnv::FnvBuildHasher;
 
 use super::authority::{Readings, is_normalized, normalized, plain_host, service_of};
 use super::{Hosts, MAX_HOST_BYTES, MatchHost};
+use crate::config::MAX_SPLITS;
 use crate::index::SplitIndex;
 use crate::request::Bytes;
 
@@ -19,8 +20,8 @@ pub const MAX_SPLITS_PER_HOST: usize = 16;
 /// What a split wants: to set this header on these hosts.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
-    /// Where.
-    pub hosts: &'a Hosts,
+    /// Where. `None`: it finds no room in the index; its header is removed on every host.
+    pub hosts: Option<&'a Hosts>,
     /// The header, in lower case.
     pub header: &'a str,
     /// Whether it yields to those that are not.
@@ -47,6 +48,8 @@ pub struct HostIndex {
     below: HashMap<Box<[u8]>, Place, FnvBuildHasher>,
     /// The first is that of every host that no split names.
     entries: Vec<Entry>,
+    /// Those that found no room here at all.
+    without_room: Vec<SplitIndex>,
     has_services: bool,
 }
 
@@ -145,31 +148,28 @@ impl HostIndex {
             .map_or(&[], |entry| entry.splits.as_ref())
     }
 
-    /// The splits whose headers must be removed before those of [`HostIndex::splits`] are set:
-    /// they apply there, and found no place. A client's own value would survive otherwise.
+    /// The splits whose headers must be removed before those of [`HostIndex::splits`] are set, each
+    /// once: they apply there, and found no place. A client's own value would survive otherwise.
     pub fn left_out(&self, places: Places) -> Vec<SplitIndex> {
-        let mut all = Vec::new();
+        let mut all = Distinct::without(self.splits(places));
+        all.add(&self.without_room);
         self.add_displaced(places.served, &mut all);
         let mut last = places.served;
         for place in places.doubtful {
             if place != std::mem::replace(&mut last, place) {
-                all.extend(
-                    self.entry(place)
-                        .into_iter()
-                        .flat_map(|entry| &*entry.splits),
-                );
+                if let Some(entry) = self.entry(place) {
+                    all.add(&entry.splits);
+                }
                 self.add_displaced(place, &mut all);
             }
         }
-        let served = self.splits(places);
-        all.retain(|split| !served.contains(split));
-        all
+        all.splits
     }
 
-    fn add_displaced(&self, place: Place, all: &mut Vec<SplitIndex>) {
+    fn add_displaced(&self, place: Place, all: &mut Distinct) {
         let mut next = Some(place);
         while let Some(entry) = next.and_then(|place| self.entry(place)) {
-            all.extend(&*entry.displaced);
+            all.add(&entry.displaced);
             next = entry.above;
         }
     }
@@ -212,6 +212,45 @@ impl HostIndex {
     fn service(&self, virtual_host: &[u8]) -> Option<Place> {
         let place = self.place(service_of(virtual_host)?);
         self.entry(place)?.is_service.then_some(place)
+    }
+}
+
+/// Splits in the order in which they come, each once.
+struct Distinct {
+    splits: Vec<SplitIndex>,
+    /// A bit for each split of a plan.
+    known: [u64; MAX_SPLITS.div_ceil(64)],
+}
+
+impl Distinct {
+    fn without(splits: &[SplitIndex]) -> Self {
+        let mut all = Self {
+            splits: Vec::new(),
+            known: Default::default(),
+        };
+        for &split in splits {
+            all.is_new(split);
+        }
+        all
+    }
+
+    fn add(&mut self, splits: &[SplitIndex]) {
+        for &split in splits {
+            if self.is_new(split) {
+                self.splits.push(split);
+            }
+        }
+    }
+
+    fn is_new(&mut self, split: SplitIndex) -> bool {
+        let number = usize::from(split);
+        let Some(known) = self.known.get_mut(number / 64) else {
+            return false;
+        };
+        let bit = 1 << (number % 64);
+        let is_new = *known & bit == 0;
+        *known |= bit;
+        is_new
     }
 }
 
@@ -260,20 +299,24 @@ impl<'c, 'a> Builder<'c, 'a> {
         self.claim(rank).map_or("", |(_, claim)| claim.header)
     }
 
-    /// Who names no host, and who names which.
-    fn by_name(&self) -> (Own, BTreeMap<Key<'a>, Own>) {
+    /// Who names no host, and who names which. Notes who has no room.
+    fn by_name(&mut self) -> (Own, BTreeMap<Key<'a>, Own>) {
         let mut every_host = Own::default();
         let mut named: BTreeMap<Key<'a>, Own> = BTreeMap::new();
         for rank in 0..u16::try_from(self.ranked.len()).unwrap_or(u16::MAX) {
-            let Some((_, claim)) = self.claim(rank) else {
+            let Some((split, claim)) = self.claim(rank) else {
                 continue;
             };
             let hosts = match claim.hosts {
-                Hosts::Every => {
+                None => {
+                    self.index.without_room.push(split);
+                    continue;
+                }
+                Some(Hosts::Every) => {
                     every_host.ranks.push(rank);
                     continue;
                 }
-                Hosts::These(hosts) => hosts,
+                Some(Hosts::These(hosts)) => hosts,
             };
             for host in hosts {
                 let name = host.name();

@@ -1,7 +1,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::decide::decide;
 use crate::index::VariantIndex;
+use crate::request::{Bytes, Request};
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -265,6 +267,116 @@ fn a_seventeenth_split_of_a_host_is_reported() {
         .collect();
     let expected = "splits.s26.hosts: more than 16 splits apply to a.org; at most 16; left out there, and its header is removed";
     assert_eq!(problems(json!({"splits": splits})), [expected]);
+}
+
+/// A request to a host.
+struct To(&'static str);
+impl Request for To {
+    fn authority(&self) -> Option<Bytes<'_>> {
+        Some(self.0.as_bytes().into())
+    }
+}
+
+/// The splits that decide a request to a host, and those whose headers are removed from it.
+fn at(plan: &Plan, host: &'static str) -> [Vec<String>; 2] {
+    let places = decide(plan, &To(host)).places;
+    let names = |splits: &[SplitIndex]| {
+        let all = splits.iter().map(|&split| plan.split(split).unwrap());
+        all.map(|split| split.definition.name.to_string()).collect()
+    };
+    [
+        names(plan.hosts().splits(places)),
+        names(&plan.hosts().left_out(places)),
+    ]
+}
+
+/// So many splits, each with hosts of its own.
+fn crowd(splits: usize, hosts: usize) -> serde_json::Map<String, Value> {
+    let name = |split| move |host| format!("h{host}.s{split}.org");
+    let named = |split| (0..hosts).map(name(split)).collect::<Vec<_>>();
+    (0..splits)
+        .map(|split| (format!("s{split:03}"), json!({"hosts": named(split)})))
+        .collect()
+}
+
+#[test]
+fn no_split_loses_room_to_others_that_name_more_hosts() {
+    let hosts = |number| {
+        (0..number)
+            .map(|host| format!("{host}.a.org"))
+            .collect::<Vec<_>>()
+    };
+    let healthy = |number| json!({"hosts": hosts(number)});
+    let cases = [
+        (
+            "its name comes last, after many of 64 hosts",
+            crowd(800, 64),
+            healthy(8),
+            true,
+        ),
+        (
+            "among as many splits of 8 as there may be",
+            crowd(999, 8),
+            healthy(8),
+            true,
+        ),
+        ("64 hosts among many of 7", crowd(999, 7), healthy(64), true),
+        (
+            "9 hosts where all others have 8",
+            crowd(999, 8),
+            healthy(9),
+            false,
+        ),
+        (
+            "broken splits come last",
+            crowd(124, 64),
+            json!({"hosts": hosts(1), "salt": 5}),
+            true,
+        ),
+        (
+            "and find no room that is taken",
+            crowd(125, 64),
+            json!({"hosts": hosts(1), "salt": 5}),
+            false,
+        ),
+    ];
+    for (label, mut splits, web, has_room) in cases {
+        splits.insert("web".into(), web);
+        let plan = plan(json!({ "splits": splits }));
+        let name = || vec!["web".to_owned()];
+        let expected = if has_room { name() } else { vec![] };
+        assert_eq!(at(&plan, "0.a.org")[0], expected, "{label}");
+        let said = "splits.web.hosts: no room for its";
+        let mut problems = plan.problems().iter().map(ToString::to_string);
+        assert_eq!(
+            problems.any(|problem| problem.starts_with(said)),
+            !has_room,
+            "{label}"
+        );
+        let is_removed = |host| at(&plan, host)[1].contains(&"web".to_owned());
+        assert_eq!(
+            (is_removed("0.a.org"), is_removed("else.org")),
+            (!has_room, !has_room),
+            "{label}"
+        );
+    }
+}
+
+#[test]
+fn a_split_without_room_says_so_and_its_header_is_removed_on_every_host() {
+    let mut splits = crowd(125, 64);
+    splits.insert("web".into(), json!({"hosts": ["a.org"], "services": 5}));
+    let plan = plan(json!({ "splits": splits }));
+    let problems: Vec<_> = plan.problems().iter().map(ToString::to_string).collect();
+    let expected = [
+        "splits.web.services: a number (5); accepted: a list, each a string",
+        "splits.web.hosts: no room for its 1 hosts and services; at most 8000 in all, those of \
+         splits with few first; left out, and its header is removed on every host",
+    ];
+    assert_eq!(problems, expected);
+    let web = || vec!["web".to_owned()];
+    assert_eq!(at(&plan, "a.org"), [vec![], web()]);
+    assert_eq!(at(&plan, "h0.s7.org"), [vec!["s007".to_owned()], web()]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn build<'a>(
 ) -> (HostIndex, Vec<LeftOut>) {
     let claims: Vec<_> = claims
         .map(|(hosts, header, is_broken)| Claim {
-            hosts,
+            hosts: Some(hosts),
             header,
             is_broken,
         })
@@ -230,6 +230,15 @@ fn a_split_that_is_displaced_above_is_removed_below_too() {
     assert_eq!(found(&index, b"a.org"), (sixteen, vec![17, 16]));
     let seen: Vec<_> = left_out.iter().map(|left| left.split.number()).collect();
     assert_eq!(seen, [16, 17], "each once");
+}
+
+#[test]
+fn a_split_that_is_displaced_at_many_names_is_removed_once() {
+    let (index, _) = index(&[["*.a", "*.a.a", "*.a.a.a", "b"].as_slice(); 18]);
+    let removed = |host: &[u8]| found(&index, host).1;
+    assert_eq!(removed(b"a.a.a.a"), [16, 17]);
+    assert_eq!(removed(b"a.a.a.a:x.b:x.a.a:80"), [16, 17]);
+    assert_eq!(removed(b"b:x.a.a"), [16, 17]);
 }
 
 #[test]
