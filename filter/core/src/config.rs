@@ -27,9 +27,10 @@ pub const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 /// The most splits one document may have; see docs/limits.md.
 pub const MAX_SPLITS: usize = 1_000;
 
-/// The most values a document may have: its lists and maps, and what stands in them. Chosen: four
-/// times what a thousand usual splits have; each may take some hundred bytes while it is read.
-pub const MAX_DOCUMENT_VALUES: usize = 64 * 1024;
+/// The most values a document may have: its lists and maps, and what stands in them. Chosen: more
+/// than three times what a thousand usual splits have. Where each is a map it takes some 350 bytes
+/// while it is read, and all together have 24 MB.
+pub const MAX_DOCUMENT_VALUES: usize = 56_000;
 
 const TOP_LEVEL_FIELDS: &str = "version, splits, weights, draws, cookie, responseMetrics";
 
@@ -76,7 +77,7 @@ impl Document {
     /// more than [`MAX_SPLITS`] splits, or something else than is accepted in a top-level field.
     pub fn read(json: &[u8]) -> Result<Self, Unreadable> {
         if json.is_empty() {
-            return Self::from_value(Value::Null);
+            return Self::of_fields(Value::Null, Vec::new());
         }
         if json.len() > MAX_DOCUMENT_BYTES {
             return Err(unreadable(
@@ -85,7 +86,8 @@ impl Document {
                 Accepted::rule(format!("at most {MAX_DOCUMENT_BYTES} bytes")),
             ));
         }
-        let within_limit = check_values(size::of_json(json));
+        let values = size::of_json(json);
+        let within_limit = check_values(values);
         let refused = match within_limit.map(|()| serde_json::from_slice(json)) {
             Ok(Ok(value)) => return Self::of_fields(value, Vec::new()),
             Ok(Err(error)) => {
@@ -94,7 +96,7 @@ impl Document {
             }
             Err(too_large) => too_large,
         };
-        match salvage::fields(json) {
+        match salvage::fields(json, values) {
             Some((fields, unread)) => Self::of_fields(Value::Object(fields), unread),
             None => Err(refused),
         }
@@ -106,11 +108,12 @@ impl Document {
     /// As [`Document::read`], but for the length.
     pub fn from_value(mut value: Value) -> Result<Self, Unreadable> {
         let mut unread = Vec::new();
-        if let (Err(_), Some(fields)) =
-            (check_values(size::of_value(&value)), value.as_object_mut())
-        {
-            salvage::take_large_entries(fields, &mut unread);
-            check_values(size::of_value(&value))?;
+        let values = size::of_value(&value);
+        if let Err(too_large) = check_values(values) {
+            let fields = value.as_object_mut();
+            fields
+                .and_then(|fields| salvage::take_large_entries(fields, values, &mut unread))
+                .ok_or(too_large)?;
         }
         Self::of_fields(value, unread)
     }

@@ -2,23 +2,23 @@
 //!
 //! `splits`, `weights` and `draws` have an entry for each split, and each entry is read by itself.
 //! One that is no JSON that can be read (1e400, half a surrogate pair, nested too deeply) is left
-//! out and noted: whoever may write one split's weights must not stop the others'. What stands
-//! outside of these entries must be readable. One pass over the bytes, without recursion.
+//! out and noted: whoever may write one split's weights must not stop the others'. So are the
+//! largest entries of a document that has too many values ([`Room`]). What stands outside of entries
+//! must be readable. One pass over the bytes, without recursion.
+
+mod room;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_DOCUMENT_VALUES, MAX_SPLITS, size};
+use super::{MAX_SPLITS, size};
 use crate::problem::{Accepted, Problem};
+use room::Room;
 
 /// The fields that hold one entry a split.
 const BY_SPLIT: [&str; 3] = ["splits", "weights", "draws"];
 
 /// How deep an entry may be nested: no setting has more than ten levels. See docs/limits.md.
 const MAX_DEPTH: usize = 32;
-
-/// The most values of an entry in a document that has more than [`MAX_DOCUMENT_VALUES`]: whoever has more is
-/// to blame. See docs/limits.md.
-const MAX_ENTRY_VALUES: usize = 8 * 1024;
 
 /// An entry that cannot be read.
 pub(super) struct Unread {
@@ -30,65 +30,103 @@ pub(super) struct Unread {
     pub(super) problem: Problem,
 }
 
-/// The fields of the object that `json` is, without the entries that cannot be read. `None`: it is
-/// no such object, or has too many values even so.
-pub(super) fn fields(json: &[u8]) -> Option<(Map<String, Value>, Vec<Unread>)> {
+/// The fields of the object that `json` is, of so many values, without the entries that cannot be
+/// read or find no room. `None`: it is no such object, or has too many values outside of entries.
+pub(super) fn fields(json: &[u8], values: usize) -> Option<(Map<String, Value>, Vec<Unread>)> {
     let (mut fields, mut unread) = (Map::new(), Vec::new());
-    let mut left = Left {
-        is_too_large: size::of_json(json) > MAX_DOCUMENT_VALUES,
-        values: MAX_DOCUMENT_VALUES,
-    };
-    for (name, value) in members(json)? {
-        let name = text(name)?;
-        let by_split = BY_SPLIT.into_iter().find(|field| name == *field);
-        let read = match by_split.filter(|_| value.starts_with(b"{")) {
-            Some(field) => entries(field, value, &mut left, &mut unread)?,
-            None => {
-                left.take(size::of_json(value))?;
-                serde_json::from_slice(value).ok()?
-            }
-        };
-        fields.insert(name, read);
+    let (mut by_split, mut others) = (Vec::new(), Vec::new());
+    for member in members(json)? {
+        let name = text(member.name)?;
+        match by_split_field(&name).filter(|_| member.value.starts_with(b"{")) {
+            Some(field) => by_split.push((field, members(member.value)?)),
+            None => others.push((name, member.value)),
+        }
+    }
+    let mut sizes = Vec::new();
+    for (_, entries) in &by_split {
+        for entry in entries {
+            sizes.push(entry.values);
+        }
+    }
+    let mut room = Room::of(values, &sizes)?;
+    for (name, value) in others {
+        fields.insert(name, serde_json::from_slice(value).ok()?);
+    }
+    for (field, members) in by_split {
+        let entries = entries(members, &mut room, &mut Noted::of(field, &mut unread));
+        fields.insert(field.to_owned(), entries);
     }
     Some((fields, unread))
 }
 
-/// How many values may still be read.
-struct Left {
-    is_too_large: bool,
+/// Takes out the entries that find no room in a document of so many values. `None`: it has too many
+/// outside of entries.
+pub(super) fn take_large_entries(
+    fields: &mut Map<String, Value>,
     values: usize,
-}
-
-impl Left {
-    fn take(&mut self, values: usize) -> Option<()> {
-        self.values = self.values.checked_sub(values)?;
-        Some(())
-    }
-}
-
-/// Takes out the entries with too many values, of a document that has too many.
-pub(super) fn take_large_entries(fields: &mut Map<String, Value>, unread: &mut Vec<Unread>) {
-    for field in BY_SPLIT {
-        let entries = fields.get_mut(field).and_then(Value::as_object_mut);
-        for (split, value) in entries.into_iter().flatten() {
+    unread: &mut Vec<Unread>,
+) -> Option<()> {
+    let mut by_split: Vec<_> = fields
+        .iter_mut()
+        .filter_map(|(name, value)| Some((by_split_field(name)?, value.as_object_mut()?)))
+        .collect();
+    let all = by_split.iter().flat_map(|(_, entries)| entries.values());
+    let sizes: Vec<usize> = all.map(size::of_value).collect();
+    let mut room = Room::of(values, &sizes)?;
+    for (field, entries) in &mut by_split {
+        let mut noted = Noted::of(field, unread);
+        for (split, value) in entries.iter_mut() {
             let values = size::of_value(value);
-            if values > MAX_ENTRY_VALUES {
+            if !room.takes(values) {
                 *value = Value::Null;
-                unread.push(too_large(field, split, values));
+                noted.too_large(Some(split.clone()), values);
             }
         }
     }
+    Some(())
 }
 
-fn too_large(field: &'static str, split: &str, values: usize) -> Unread {
-    Unread {
-        field,
-        split: Some(split.to_owned()),
-        problem: Problem::new(
-            format!("{field}.{split}"),
-            format!("{values} values, too many for the document, ignored"),
-            Accepted::rule(format!("at most {MAX_ENTRY_VALUES}")),
-        ),
+fn by_split_field(name: &str) -> Option<&'static str> {
+    BY_SPLIT.into_iter().find(|field| name == *field)
+}
+
+/// The entries of a field that are left out. No more than are enough to tell that there are too many
+/// splits, or that they name none.
+struct Noted<'u> {
+    field: &'static str,
+    unread: &'u mut Vec<Unread>,
+    before: usize,
+}
+
+impl<'u> Noted<'u> {
+    fn of(field: &'static str, unread: &'u mut Vec<Unread>) -> Self {
+        let before = unread.len();
+        Self {
+            field,
+            unread,
+            before,
+        }
+    }
+
+    fn add(&mut self, split: Option<String>, found: &str, accepted: Accepted) {
+        if self.unread.len() - self.before > MAX_SPLITS {
+            return;
+        }
+        let path = match &split {
+            Some(split) => format!("{}.{split}", self.field),
+            None => self.field.to_owned(),
+        };
+        self.unread.push(Unread {
+            field: self.field,
+            split,
+            problem: Problem::new(path, format!("{found}, ignored"), accepted),
+        });
+    }
+
+    fn too_large(&mut self, split: Option<String>, values: usize) {
+        let found = format!("no room for its {values} values");
+        let accepted = "at most 56000 in all, those of small entries first";
+        self.add(split, &found, Accepted::rule(accepted));
     }
 }
 
@@ -99,18 +137,12 @@ pub(super) fn take_deep_entries(fields: &mut Map<String, Value>, unread: &mut Ve
         let Some(entries) = fields.get_mut(field).and_then(Value::as_object_mut) else {
             continue;
         };
+        let mut noted = Noted::of(field, unread);
         entries.retain(|split, value| {
             let is_kept = is_within(value, MAX_DEPTH);
             if !is_kept {
-                unread.push(Unread {
-                    field,
-                    split: Some(split.clone()),
-                    problem: Problem::new(
-                        format!("{field}.{split}"),
-                        "too deeply nested, ignored",
-                        Accepted::rule(format!("at most {MAX_DEPTH} levels")),
-                    ),
-                });
+                let accepted = Accepted::rule(format!("at most {MAX_DEPTH} levels"));
+                noted.add(Some(split.clone()), "too deeply nested", accepted);
             }
             is_kept
         });
@@ -126,47 +158,30 @@ fn is_within(value: &Value, levels: usize) -> bool {
     }
 }
 
-fn entries(
-    field: &'static str,
-    json: &[u8],
-    left: &mut Left,
-    unread: &mut Vec<Unread>,
-) -> Option<Value> {
+fn entries(members: Vec<Member<'_>>, room: &mut Room, noted: &mut Noted<'_>) -> Value {
     let mut entries = Map::new();
-    let noted = unread.len();
-    for (name, value) in members(json)? {
+    for Member {
+        name,
+        value,
+        values,
+    } in members
+    {
         let split = text(name);
-        let values = size::of_json(value);
-        // So many are enough to tell that there are too many splits, or that they name none.
-        let is_full = unread.len() - noted > MAX_SPLITS;
-        if left.is_too_large && values > MAX_ENTRY_VALUES {
-            unread.extend(
-                split
-                    .filter(|_| !is_full)
-                    .map(|split| too_large(field, &split, values)),
-            );
+        if !room.takes(values) {
+            noted.too_large(split, values);
             continue;
         }
-        left.take(values)?;
-        let (path, found) = match (&split, serde_json::from_slice(value)) {
+        let found = match (split.clone(), serde_json::from_slice(value)) {
             (Some(split), Ok(value)) => {
-                entries.insert(split.clone(), value);
+                entries.insert(split, value);
                 continue;
             }
-            (Some(split), Err(error)) => (format!("{field}.{split}"), error.to_string()),
-            (None, _) => (field.to_owned(), "a name that is no text".to_owned()),
+            (Some(_), Err(error)) => error.to_string(),
+            (None, _) => "a name that is no text".to_owned(),
         };
-        if is_full {
-            continue;
-        }
-        let found = format!("{found}, ignored");
-        unread.push(Unread {
-            field,
-            split,
-            problem: Problem::new(path, found, Accepted::value("JSON")),
-        });
+        noted.add(split, &found, Accepted::value("JSON"));
     }
-    Some(Value::Object(entries))
+    Value::Object(entries)
 }
 
 fn text(json: &[u8]) -> Option<String> {
@@ -176,8 +191,16 @@ fn text(json: &[u8]) -> Option<String> {
     }
 }
 
-/// The names and values of an object, as they stand there. `None`: it is none.
-fn members(json: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+/// A name and a value of an object, as they stand there.
+struct Member<'j> {
+    name: &'j [u8],
+    value: &'j [u8],
+    /// How many values the value has.
+    values: usize,
+}
+
+/// The members of an object. `None`: it is none.
+fn members(json: &[u8]) -> Option<Vec<Member<'_>>> {
     let mut rest = Rest(json);
     let mut members = Vec::new();
     rest.take(b'{')?;
@@ -185,7 +208,12 @@ fn members(json: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
         loop {
             let name = rest.value()?;
             rest.take(b':')?;
-            members.push((name, rest.value()?));
+            let value = rest.value()?;
+            members.push(Member {
+                name,
+                value,
+                values: size::of_json(value),
+            });
             if rest.take(b',').is_none() {
                 break rest.take(b'}')?;
             }
@@ -240,111 +268,4 @@ fn end_of_value(json: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Document;
-
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn nested(levels: usize) -> String {
-        ["[".repeat(levels), "]".repeat(levels)].concat()
-    }
-
-    #[test]
-    fn an_entry_that_cannot_be_read_costs_only_itself() {
-        let cases = [
-            (
-                "too large a number",
-                r#"{"everyone": {"canary": 1e400}}"#.to_owned(),
-                "weights.web: number out of range at line 1 column 29, ignored; accepted: JSON",
-            ),
-            (
-                "half a surrogate pair",
-                r#"{"everyone": {"\ud800": 5}}"#.to_owned(),
-                "weights.web: unexpected end of hex escape at line 1 column 22, ignored; accepted: JSON",
-            ),
-            (
-                "what no parser bears",
-                nested(200_000),
-                "weights.web: 200001 values, too many for the document, ignored; at most 8192",
-            ),
-            (
-                "deeper than any setting",
-                nested(34),
-                "weights.web: too deeply nested, ignored; at most 32 levels",
-            ),
-            (
-                "a line end in a text",
-                "{\"everyone\n\": {}}".to_owned(),
-                "weights.web: control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0, ignored; accepted: JSON",
-            ),
-            (
-                "no JSON at all",
-                "{true]".to_owned(),
-                "weights.web: key must be a string at line 1 column 2, ignored; accepted: JSON",
-            ),
-        ];
-        for (label, weights, problem) in cases {
-            let json = format!(
-                r#" {{"weights": {{"a": {{}}, "web": {weights}, "z}}\"": 1}}, "splits": {{"a": {{}}}} }} "#
-            );
-            let document = Document::read(json.as_bytes()).unwrap();
-            let problems: Vec<_> = document.unread.iter().map(ToString::to_string).collect();
-            assert_eq!(problems, [problem], "{label}");
-            let absent = r#"{"weights": {"a": {}, "z}\"": 1}, "splits": {"a": {}}}"#;
-            let absent = Document::read(absent.as_bytes()).unwrap();
-            assert_eq!(document.revision, absent.revision, "{label}");
-            assert_eq!(document.weights.get("web"), Some(&Value::Null), "{label}");
-            assert_eq!(document.weights.get("z}\""), Some(&1.into()), "{label}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_cannot_be_read_costs_only_its_entry() {
-        let json = br#"{"draws": {"\udead": "1", "web": "2"}}"#;
-        let document = Document::read(json).unwrap();
-        let problems: Vec<_> = document.unread.iter().map(ToString::to_string).collect();
-        let expected = "draws: a name that is no text, ignored; accepted: JSON";
-        assert_eq!(problems, [expected]);
-        assert_eq!(document.draws.len(), 1);
-    }
-
-    #[test]
-    fn whoever_reads_the_same_values_has_the_same_revision() {
-        let of_text = |json: &str| Document::read(json.as_bytes()).unwrap().revision;
-        let of_value = |json: &str| {
-            let value = serde_json::from_str(json).unwrap();
-            Document::from_value(value).unwrap().revision
-        };
-        for levels in [1, 32, 33, 34, 100] {
-            let json = format!(r#"{{"weights": {{"web": {}}}}}"#, nested(levels));
-            assert_eq!(of_text(&json), of_value(&json), "{levels}");
-            let is_absent = of_text(&json) == of_text(r#"{"weights": {}}"#);
-            assert_eq!(is_absent, levels > 33, "{levels}");
-        }
-    }
-
-    #[test]
-    fn what_stands_outside_of_entries_must_be_readable() {
-        let cases = [
-            r#"{"weights": {"web": 1e400}"#,
-            r#"{"weights": {"web": 1e400}} {}"#,
-            r#"{"weights": {"web": 1e400}, "cookie": 1e400}"#,
-            r#"{"weights": {"web": 1e400}, "\ud800": 1}"#,
-            r#"{"weights": {"web" 1e400}}"#,
-            r#"{"weights": {"web": 1e400,}}"#,
-            r#"{"weights": {"web": 1e400}, "version": 2}"#,
-            r#"["weights", 1e400]"#,
-            "1e400",
-            "",
-            "\"\\",
-        ];
-        for json in cases {
-            let is_read = fields(json.as_bytes()).is_some();
-            assert_eq!(is_read, json.contains("version"), "{json}");
-            let unread = Document::read(json.as_bytes());
-            assert!(unread.is_err() || json.is_empty(), "{json}");
-        }
-    }
-}
+mod tests;

@@ -195,6 +195,33 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
             }),
         ),
         (
+            "maps as deep as they may be",
+            whole(|text| {
+                text.push_str(r#"{"splits":{"a":"#);
+                fill(text, '[', ']', |_| deep_maps(31));
+                text.push_str("}}");
+            }),
+        ),
+        (
+            "deep maps in small entries, and no room for a large one",
+            whole(|text| {
+                let large = format!("[{}]", vec!["0"; 80_000].join(","));
+                text.push_str(&format!(r#"{{"splits":{{"a":{large}}},"weights":"#));
+                fill(text, '{', '}', |number| {
+                    format!("\"{number:x}\":{}", deep_maps(31))
+                });
+                text.push('}');
+            }),
+        ),
+        (
+            "no room for thousands of entries",
+            whole(|text| {
+                let entries = (0..34_000).map(|number| format!("\"{number:x}\":[0,0]"));
+                let entries: Vec<String> = entries.collect();
+                text.push_str(&format!(r#"{{"weights":{{{}}}}}"#, entries.join(",")));
+            }),
+        ),
+        (
             "lists in lists",
             whole(|text| {
                 text.push_str(r#"{"splits":{"a":"#);
@@ -251,6 +278,11 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
             }),
         ),
     ]
+}
+
+/// Maps inside each other.
+fn deep_maps(levels: usize) -> String {
+    format!("{}0{}", r#"{"":"#.repeat(levels), "}".repeat(levels))
 }
 
 /// A thousand splits, or as many as a document has room for.
