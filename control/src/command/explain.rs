@@ -1,10 +1,11 @@
 //! `sluice explain`: tells why one request goes where it goes.
 
+mod request;
 mod sentences;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use sluice_core::plan::{Node, NodeKind};
 
 use super::arguments::{OutputArgs, StoreArgs};
@@ -79,7 +80,7 @@ pub(super) enum ProxyKind {
 
 pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     let (plugin, subject) = subject(arguments).await?;
-    let request = described(arguments)?;
+    let request = request::described(arguments)?;
     let (kind, why) = proxy(arguments.proxy, &plugin, &subject, &request);
     let plan = plugin.plan(&Node {
         kind,
@@ -133,53 +134,4 @@ fn proxy(
             None => (NodeKind::Gateway, UNTOLD.to_owned()),
         },
     }
-}
-
-fn described(arguments: &Explain) -> anyhow::Result<Described> {
-    let mut request = Described {
-        host: arguments.host.clone(),
-        path: arguments.path.clone(),
-        source: arguments.source.map(|address| address.to_string()),
-        ..Described::default()
-    };
-    if !arguments.path.starts_with('/') {
-        bail!(
-            "--path {:?}: accepted: a path that begins with /",
-            arguments.path
-        );
-    }
-    request
-        .headers
-        .insert(":method".to_owned(), arguments.method.clone().into_bytes());
-    for header in &arguments.header {
-        let (name, value) = header
-            .split_once(':')
-            .with_context(|| format!("--header {header:?}: accepted: 'NAME: VALUE'"))?;
-        // The first of several values, as the filter reads them.
-        request
-            .headers
-            .entry(name.trim().to_ascii_lowercase())
-            .or_insert_with(|| value.trim().as_bytes().to_vec());
-    }
-    for cookie in &arguments.cookie {
-        if !cookie.contains('=') {
-            bail!("--cookie {cookie:?}: accepted: NAME=VALUE");
-        }
-    }
-    if !arguments.cookie.is_empty() {
-        if request.headers.contains_key("cookie") {
-            bail!("--cookie together with --header 'cookie: …': accepted: one of them");
-        }
-        request.headers.insert(
-            "cookie".to_owned(),
-            arguments.cookie.join("; ").into_bytes(),
-        );
-    }
-    for claim in &arguments.claim {
-        let (name, value) = claim
-            .split_once('=')
-            .with_context(|| format!("--claim {claim:?}: accepted: NAME=VALUE"))?;
-        request.claims.insert(name.to_owned(), value.to_owned());
-    }
-    Ok(request)
 }

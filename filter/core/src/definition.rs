@@ -12,8 +12,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-pub(crate) use names::TOKEN;
-pub use names::{is_cookie_name, is_name};
+pub use names::{TOKEN, is_cookie_name, is_name};
 
 use names::{HeaderUse, MAX_HEADER_BYTES};
 

@@ -4,7 +4,7 @@ use super::Reader;
 use crate::problem::Accepted;
 
 /// What names of headers (RFC 9110) and cookies (RFC 6265) are made of.
-pub(crate) const TOKEN: &str = "1 to 256 letters, digits and !#$%&'*+-.^_`|~";
+pub const TOKEN: &str = "1 to 256 letters, digits and !#$%&'*+-.^_`|~";
 
 /// The longest name of a header, cookie, parameter or claim that is asked for; see docs/limits.md.
 /// Chosen: far longer than those in use.
