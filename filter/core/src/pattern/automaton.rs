@@ -5,14 +5,21 @@
 //! expression is compiled, and one whose table would become too large is refused ([`MAX_CELLS`]).
 //! The subset construction of Rabin and Scott (1959) over [`super::steps`].
 
+mod classes;
+mod error;
+mod sights;
+
 use std::collections::HashMap;
 
 use fnv::FnvBuildHasher;
-use regex_syntax::hir::{Hir, Look};
+use regex_syntax::hir::Hir;
 
-use super::steps::{NoSteps, Place, Step, Steps};
-use super::work::{Exhausted, Work};
-use crate::byte_set::ByteSet;
+use super::steps::{Place, Step, Steps};
+use super::work::Work;
+use classes::Classes;
+use sights::{Beside, Sights, holds};
+
+pub use error::NoAutomaton;
 
 /// The largest table of one expression, in cells of two bytes. Chosen: ten times what the classic
 /// rule on a whole cookie header needs.
@@ -28,33 +35,6 @@ pub struct Automaton {
     cells: Box<[u16]>,
     /// How long a row is.
     row: u16,
-}
-
-/// Why an expression has no automaton.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAutomaton {
-    /// It has too many places, or its table would have too many cells.
-    TooLarge,
-    /// Work was exhausted before it was built.
-    Exhausted,
-    /// It looks around in a way that RE2 does not have.
-    UnknownLook,
-}
-
-impl From<Exhausted> for NoAutomaton {
-    fn from(_: Exhausted) -> Self {
-        Self::Exhausted
-    }
-}
-
-impl From<NoSteps> for NoAutomaton {
-    fn from(error: NoSteps) -> Self {
-        match error {
-            NoSteps::TooMany => Self::TooLarge,
-            NoSteps::Exhausted => Self::Exhausted,
-            NoSteps::UnknownLook => Self::UnknownLook,
-        }
-    }
 }
 
 /// No value that came here can match any more.
@@ -107,148 +87,6 @@ impl Automaton {
     fn cell(&self, state: u16, column: u16) -> u16 {
         let place = usize::from(state) + usize::from(column);
         self.cells.get(place).copied().unwrap_or(DEAD)
-    }
-}
-
-/// What stands beside a place, as far as an expression looks at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Beside {
-    /// Nothing: the value begins or ends here.
-    Nothing,
-    /// A line feed.
-    LineFeed,
-    /// A letter, a digit or _.
-    Word,
-    /// Any other byte.
-    Other,
-}
-
-/// Which differences an expression looks at.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sights {
-    ends: bool,
-    lines: bool,
-    words: bool,
-}
-
-impl Sights {
-    fn of(steps: &Steps) -> Result<Self, NoAutomaton> {
-        let mut sights = Self::default();
-        for look in steps.looks() {
-            match look {
-                Look::Start | Look::End => sights.ends = true,
-                Look::StartLF | Look::EndLF => sights.lines = true,
-                Look::WordAscii | Look::WordAsciiNegate => sights.words = true,
-                _ => return Err(NoAutomaton::UnknownLook),
-            }
-        }
-        Ok(sights)
-    }
-
-    fn beside(self, byte: u8) -> Beside {
-        match byte {
-            b'\n' if self.lines => Beside::LineFeed,
-            _ if self.words && is_word(byte) => Beside::Word,
-            _ => Beside::Other,
-        }
-    }
-
-    fn nothing(self) -> Beside {
-        if self.ends || self.lines || self.words {
-            Beside::Nothing
-        } else {
-            Beside::Other
-        }
-    }
-}
-
-const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-fn holds(look: Look, before: Beside, after: Beside) -> bool {
-    let is_line_end = |beside| matches!(beside, Beside::Nothing | Beside::LineFeed);
-    let is_between_words = (before == Beside::Word) != (after == Beside::Word);
-    match look {
-        Look::Start => before == Beside::Nothing,
-        Look::End => after == Beside::Nothing,
-        Look::StartLF => is_line_end(before),
-        Look::EndLF => is_line_end(after),
-        Look::WordAscii => is_between_words,
-        _ => !is_between_words,
-    }
-}
-
-/// Bytes that no part of an expression tells apart.
-struct Classes {
-    of_byte: Box<[u8; 256]>,
-    /// A byte of each class, in order.
-    examples: Vec<u8>,
-    number: u8,
-}
-
-impl Classes {
-    fn of(steps: &Steps, sights: &Sights, work: &mut Work) -> Result<Self, NoAutomaton> {
-        let mut of_byte = Box::new([0; 256]);
-        let mut number = 1_usize;
-        let mut cut = |is_in: &dyn Fn(u8) -> bool| -> Result<(), Exhausted> {
-            work.spend(256)?;
-            cut(&mut of_byte, &mut number, is_in);
-            Ok(())
-        };
-        for set in steps.sets() {
-            cut(&|byte| ByteSet::contains(set, byte))?;
-        }
-        if sights.lines {
-            cut(&|byte| byte == b'\n')?;
-        }
-        if sights.words {
-            cut(&is_word)?;
-        }
-        let mut examples = Vec::with_capacity(number);
-        for class in 0..number {
-            let example = (0..=u8::MAX).find(|&byte| class_of(&of_byte, byte) == class);
-            examples.extend(example);
-        }
-        // A class for every single byte would need a row of 257 cells: such a table is too large.
-        let number = u8::try_from(number).map_err(|_| NoAutomaton::TooLarge)?;
-        Ok(Self {
-            of_byte,
-            examples,
-            number,
-        })
-    }
-}
-
-fn class_of(of_byte: &[u8; 256], byte: u8) -> usize {
-    of_byte.get(usize::from(byte)).copied().unwrap_or(0).into()
-}
-
-/// Splits every class that has bytes inside and outside of a set.
-fn cut(of_byte: &mut [u8; 256], number: &mut usize, is_in: &dyn Fn(u8) -> bool) {
-    // For each class: whether it has bytes outside, and the class of those inside.
-    let mut has_outside = [false; 256];
-    for byte in (0..=u8::MAX).filter(|&byte| !is_in(byte)) {
-        if let Some(outside) = has_outside.get_mut(class_of(of_byte, byte)) {
-            *outside = true;
-        }
-    }
-    let mut inside = [None; 256];
-    for byte in (0..=u8::MAX).filter(|&byte| is_in(byte)) {
-        let class = class_of(of_byte, byte);
-        if !has_outside.get(class).copied().unwrap_or(false) {
-            continue;
-        }
-        let Some(new) = inside.get_mut(class) else {
-            continue;
-        };
-        let new = *new.get_or_insert_with(|| {
-            *number += 1;
-            *number - 1
-        });
-        if let (Some(class), Ok(new)) = (of_byte.get_mut(usize::from(byte)), u8::try_from(new)) {
-            *class = new;
-        }
     }
 }
 
