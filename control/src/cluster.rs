@@ -23,6 +23,7 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Client;
 use kube::api::{Api, PostParams};
+use kube::core::Status;
 use tokio::sync::OnceCell;
 
 use crate::model::redacted;
@@ -265,6 +266,10 @@ impl ClusterError {
                     doing,
                     message: status.message.clone(),
                 },
+                _ if is_too_large(&status) => Self::Refused {
+                    doing,
+                    message: status.message.clone(),
+                },
                 _ => Self::Other {
                     doing,
                     url,
@@ -294,14 +299,19 @@ fn is_denied_by_admission(message: &str) -> bool {
 pub fn is_refused_content(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => match status.code {
-            400 | 413 | 422 => true,
+            400 | 422 => true,
             403 => is_denied_by_admission(&status.message),
-            // etcd takes no object beyond 1.5 MiB.
-            500 => status.message.contains("too large"),
-            _ => false,
+            _ => is_too_large(status),
         },
         _ => false,
     }
+}
+
+/// Whether a request, or what came of it, is larger than the API server or etcd takes: 3 MiB, and
+/// 1.5 MiB for an object.
+pub fn is_too_large(status: &Status) -> bool {
+    let said = ["request is too large", "message larger than max"];
+    status.code == 413 || said.iter().any(|said| status.message.contains(said))
 }
 
 /// The HTTP status of an API server's refusal.

@@ -246,29 +246,25 @@ impl Kubernetes {
         changes: &[SplitChange],
         others_fields: OthersFields,
     ) -> (Vec<Result<Option<i64>, Failure>>, Vec<Note>) {
-        let mut version = live.object.metadata.resource_version.clone();
         if changes.len() > 1 {
             for change in changes {
-                let version = version.as_deref();
-                if let Err(failure) = self
-                    .apply(live, change, version, others_fields, Effect::None)
-                    .await
-                {
+                if let Err(failure) = self.apply(live, change, others_fields, Effect::None).await {
                     return (vec![Err(failure)], Vec::new());
                 }
             }
         }
         let (mut results, mut notes) = (Vec::new(), Vec::new());
+        let mut last = None;
         for change in changes {
-            let decided_on = version.as_deref();
+            let live = last.as_ref().unwrap_or(live);
             match self
-                .apply(live, change, decided_on, others_fields, Effect::Written)
+                .apply(live, change, others_fields, Effect::Written)
                 .await
             {
-                Ok((live, note)) => {
-                    version.clone_from(&live.object.metadata.resource_version);
-                    results.push(Ok(live.object.metadata.generation));
-                    notes.extend(note);
+                Ok(applied) => {
+                    results.push(Ok(applied.generation));
+                    notes.extend(applied.note);
+                    last = Some(applied.live);
                 }
                 Err(failure) => {
                     results.push(Err(failure));
@@ -283,12 +279,11 @@ impl Kubernetes {
         &self,
         live: &LivePlugin,
         change: &SplitChange,
-        version: Option<&str>,
         others_fields: OthersFields,
         effect: Effect,
-    ) -> Result<(LivePlugin, Option<Note>), Failure> {
+    ) -> Result<Applied, Failure> {
         let patch = change
-            .patch(live, version)
+            .patch(live)
             .map_err(|error| Failure::Refused(error.into()))?;
         let mut parameters =
             PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
@@ -296,7 +291,11 @@ impl Kubernetes {
         parameters.dry_run = effect == Effect::None;
         let sent = plugins::patch(&self.cluster, live, &parameters, &Patch::Apply(&patch)).await;
         match sent {
-            Ok(patched) => Ok((patched, None)),
+            Ok(patched) => Ok(Applied {
+                generation: patched.object.metadata.generation,
+                live: patched,
+                note: None,
+            }),
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(match conflicting(&status) {
                     fields if fields.is_empty() => Failure::Overtaken,
@@ -305,7 +304,11 @@ impl Kubernetes {
             }
             Err(lost) if effect == Effect::Written && is_doubtful(&lost) => {
                 match self.look(live, change, &lost).await {
-                    Found::Made(now, note) => Ok((*now, Some(note))),
+                    Found::Made(now, generation, note) => Ok(Applied {
+                        generation: Some(generation),
+                        live: *now,
+                        note: Some(note),
+                    }),
                     Found::Other(error) => Err(Failure::Refused(error.into())),
                 }
             }
@@ -388,6 +391,15 @@ fn snapshot(live: &LivePlugin) -> Snapshot {
         noted: note::noted(live),
         authors: authors(&live.object.metadata, live.plugin.kind),
     }
+}
+
+/// What a patch led to.
+struct Applied {
+    /// The plugin with it.
+    live: LivePlugin,
+    /// Its generation after the patch, which others may have changed since.
+    generation: Option<i64>,
+    note: Option<Note>,
 }
 
 /// Why a patch came to nothing.

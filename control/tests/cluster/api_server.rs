@@ -28,6 +28,10 @@ pub(crate) enum Fate {
     LostBefore,
     /// It is done, then the connection ends.
     LostAfter,
+    /// It is done, then others run these commands, then the connection ends.
+    LostAmid(&'static [&'static str]),
+    /// It is done after others have run these commands.
+    Behind(&'static [&'static str]),
     /// Nothing is done and no answer comes.
     Silence,
     /// Nothing is done, and this is answered.
@@ -180,6 +184,15 @@ impl ApiServer {
                 self.answer(request, body);
                 None
             }
+            Some(Fate::LostAmid(commands)) => {
+                self.answer(request, body);
+                self.others_run(commands);
+                None
+            }
+            Some(Fate::Behind(commands)) => {
+                self.others_run(commands);
+                Some(self.answer(request, body))
+            }
             // Longer than anybody waits; the thread ends with the test.
             Some(Fate::Silence) => loop {
                 std::thread::park();
@@ -189,6 +202,13 @@ impl ApiServer {
                 self.answer(request, body);
                 Some((200, answer))
             }
+        }
+    }
+
+    fn others_run(&self, commands: &[&str]) {
+        for command in commands {
+            let said = self.sluice(command);
+            assert_eq!(said.code, 0, "{command}: {said:?}");
         }
     }
 

@@ -3,3 +3,4 @@
 
 mod aborts;
 mod api_server;
+mod changes;

@@ -14,7 +14,7 @@ use super::note::noted;
 use super::pauses::pauses;
 use super::split_change::SplitChange;
 use crate::cluster::plugins::LivePlugin;
-use crate::model::weights::WeightSet;
+use crate::cluster::{is_too_large, managed_fields};
 use crate::store::history::Entry;
 use crate::store::{Note, WriteError};
 
@@ -50,8 +50,8 @@ impl fmt::Display for Doubt<'_> {
 
 /// What looking found.
 pub(super) enum Found {
-    /// It was made; the plugin as it was read back.
-    Made(Box<LivePlugin>, Note),
+    /// It was made; the plugin as it was read back, and its generation after it.
+    Made(Box<LivePlugin>, i64, Note),
     /// It was not, or that is still not known.
     Other(WriteError),
 }
@@ -60,8 +60,9 @@ pub(super) enum Found {
 pub(super) fn is_doubtful(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => {
-            let is_certain = ["failed calling webhook", "too large"];
-            status.code >= 500 && !is_certain.iter().any(|said| status.message.contains(said))
+            let is_certain =
+                status.message.contains("failed calling webhook") || is_too_large(status);
+            status.code >= 500 && !is_certain
         }
         kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::SerdeError(_) => {
             !is_before_sending(error)
@@ -115,8 +116,8 @@ impl Kubernetes {
             }
             seen = self.seen_again(live, change).await;
             match &seen {
-                Ok(Seen::Made(now)) => {
-                    return Found::Made(now.clone(), Note::FoundMade { why });
+                Ok(Seen::Made(now, generation)) => {
+                    return Found::Made(now.clone(), *generation, Note::FoundMade { why });
                 }
                 Ok(Seen::Overtaken) => break,
                 Ok(Seen::Unchanged) | Err(_) => {}
@@ -162,16 +163,16 @@ impl Kubernetes {
 
     async fn seen_again(&self, live: &LivePlugin, change: &SplitChange) -> Result<Seen, String> {
         let now = self.look_once(live).await?;
-        if is_made(&now, change) {
-            return Ok(Seen::Made(Box::new(now)));
-        }
         let split = &change.split;
         let is_same = |field: &str| part(live, field, split) == part(&now, field, split);
+        let is_same_split = is_same("weights") && is_same("draws");
+        // The note may be another split's by now; what was there already tells nothing.
+        if holds(&now, change) && (is_noted(&now, change) || !is_same_split) {
+            let generation = live.generation() + i64::from(!is_same_split);
+            return Ok(Seen::Made(Box::new(now), generation));
+        }
         let version = |live: &LivePlugin| live.object.metadata.resource_version.clone();
-        match (
-            version(live) == version(&now),
-            is_same("weights") && is_same("draws"),
-        ) {
+        match (version(live) == version(&now), is_same_split) {
             (true, _) => Ok(Seen::Unchanged),
             (false, true) => Ok(Seen::Overtaken),
             (false, false) => Err(format!("somebody else has changed split {split} since")),
@@ -181,25 +182,29 @@ impl Kubernetes {
 
 /// What one look saw.
 enum Seen {
-    /// The change.
-    Made(Box<LivePlugin>),
+    /// The change, and the generation that it led to.
+    Made(Box<LivePlugin>, i64),
     /// What was there before; the change may still be under way.
     Unchanged,
     /// Another version with the weights as they were: the change cannot be made any more.
     Overtaken,
 }
 
-/// Whether a plugin holds the change, and notes it.
-fn is_made(now: &LivePlugin, change: &SplitChange) -> bool {
+/// Whether a plugin's last change is this one.
+fn is_noted(now: &LivePlugin, change: &SplitChange) -> bool {
     let Entry { at, command, .. } = &change.entry;
     let mut noted = noted(now).into_iter();
     // A note may be cut short.
-    let is_noted = noted.any(|noted| noted.at == *at && command.starts_with(&noted.command));
-    let weights = WeightSet::of_config(&now.plugin.config);
+    noted.any(|noted| noted.at == *at && command.starts_with(&noted.command))
+}
+
+/// Whether a plugin holds the change, and holds it by us.
+fn holds(now: &LivePlugin, change: &SplitChange) -> bool {
+    let (metadata, kind) = (&now.object.metadata, now.plugin.kind);
+    let managed = managed_fields::managed(metadata, kind, &now.plugin.config);
     let (mut wanted, draw) = (change.part.iter(), change.part.draw(&change.split));
-    is_noted
-        && wanted.all(|(key, weight)| weights.weight(key) == Some(weight))
-        && draw.is_none_or(|draw| weights.draw(&change.split) == Some(draw))
+    wanted.all(|(key, weight)| managed.weight(key) == Some(weight))
+        && draw.is_none_or(|draw| managed.draw(&change.split) == Some(draw))
 }
 
 fn part<'l>(live: &'l LivePlugin, field: &str, split: &str) -> Option<&'l serde_json::Value> {

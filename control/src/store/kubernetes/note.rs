@@ -1,8 +1,9 @@
-//! What a plugin says of its last change: one annotation, however many splits it has and whoever
-//! writes.
+//! What a plugin says of its last change and its last abort: two annotations, however many splits it
+//! has and whoever writes.
 //!
 //! It is for people who look at the resource, and for a change that must not land after an abort
-//! which found nothing but zeros. What counts for the rest is the history.
+//! which found nothing but zeros, and which another split's change must not hide. What counts for the
+//! rest is the history.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,9 @@ use crate::store::history::{Entry, Noted};
 
 /// The annotation of a plugin's last change.
 const CHANGE: &str = "sluice.dev/change";
+
+/// The annotation of a plugin's last abort.
+const ABORT: &str = "sluice.dev/abort";
 
 /// The annotations of each split's last change, which earlier versions wrote without a bound: they
 /// are removed.
@@ -27,20 +31,23 @@ pub(super) fn annotation(entry: &Entry) -> BTreeMap<String, String> {
     BTreeMap::from([(CHANGE.to_owned(), text(entry))])
 }
 
-/// The same as part of a merge patch, which also removes what earlier versions left.
+/// The same of an abort, as part of a merge patch, which also removes what earlier versions left.
 pub(super) fn merged(live: &LivePlugin, entry: &Entry) -> Value {
     let present = live.object.metadata.annotations.iter().flatten();
     let former = present.filter(|(name, _)| name.starts_with(FORMER));
     let removed = former.map(|(name, _)| (name.clone(), Value::Null));
     let mut annotations: Map<String, Value> = removed.collect();
-    annotations.insert(CHANGE.to_owned(), Value::String(text(entry)));
+    for name in [CHANGE, ABORT] {
+        annotations.insert(name.to_owned(), Value::String(text(entry)));
+    }
     Value::Object(annotations)
 }
 
 /// What the annotations say of our last changes.
 pub(super) fn noted(live: &LivePlugin) -> Vec<Noted> {
     let annotations = live.object.metadata.annotations.iter().flatten();
-    let ours = annotations.filter(|(name, _)| *name == CHANGE || name.starts_with(FORMER));
+    let is_ours = |name: &str| [CHANGE, ABORT].contains(&name) || name.starts_with(FORMER);
+    let ours = annotations.filter(|(name, _)| is_ours(name));
     ours.filter_map(|(_, noted)| serde_json::from_str(noted).ok())
         .collect()
 }
@@ -112,6 +119,7 @@ mod tests {
         let expected = [
             "change.sluice.dev/shop",
             "change.sluice.dev/web",
+            "sluice.dev/abort",
             "sluice.dev/change",
         ];
         assert_eq!(names, expected);

@@ -264,7 +264,7 @@ fn not_remembered(error: &kube::Error) -> Note {
 enum Taken {
     /// Somebody else noticed the same, or changed the plugin where this entry changed nothing.
     BySomebody,
-    /// The generation is that of our change alone: whoever wrote it wrote it in advance.
+    /// The generation is that of our change: whoever wrote something else wrote it in advance.
     InAdvance,
 }
 
@@ -290,6 +290,9 @@ async fn create(
     let name = owner.revision_name(number);
     match send(&api, owner, number, entry).await {
         Err(error) if code(&error) == Some(409) && taken == Taken::BySomebody => Ok(()),
+        Err(error) if code(&error) == Some(409) && is_told(&api, owner, number, entry).await => {
+            Ok(())
+        }
         Err(error) if code(&error) == Some(409) => {
             api.delete(&name, &DeleteParams::default()).await?;
             send(&api, owner, number, entry).await
@@ -308,6 +311,17 @@ async fn create(
         }
         result => result,
     }
+}
+
+/// Whether the history says of a generation what an entry says: of two aborts at once, the one that
+/// changed nothing any more finds the other one's.
+async fn is_told(api: &Api<ControllerRevision>, owner: &Owner, number: i64, entry: &Entry) -> bool {
+    let Ok(revision) = api.get(&owner.revision_name(number)).await else {
+        return false;
+    };
+    let own = verified::readable(entry.clone());
+    let told = owner.at(number).entry(revision);
+    told.is_ok_and(|told| told.changes == own.changes && told.after == own.after)
 }
 
 async fn send(

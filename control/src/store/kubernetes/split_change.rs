@@ -26,17 +26,13 @@ pub(super) struct SplitChange {
 }
 
 impl SplitChange {
-    /// The server-side-apply patch; with a resourceVersion, of nothing but that version.
-    pub(super) fn patch(
-        &self,
-        live: &LivePlugin,
-        version: Option<&str>,
-    ) -> serde_json::Result<Value> {
+    /// The server-side-apply patch, of nothing but what it was decided on.
+    pub(super) fn patch(&self, live: &LivePlugin) -> serde_json::Result<Value> {
         let metadata = ObjectMeta {
             annotations: Some(note::annotation(&self.entry)),
             // Without it, applying to a plugin that is gone would make one.
             uid: live.object.metadata.uid.clone(),
-            resource_version: version.map(str::to_owned),
+            resource_version: live.object.metadata.resource_version.clone(),
             ..ObjectMeta::default()
         };
         live.plugin.patch(metadata, Some(self.part.to_config()))

@@ -159,6 +159,32 @@ pub async fn full_annotations_cost_an_abort_its_note_only(world: &mut World) {
     assert!(history.contains(&reason), "{history}");
 }
 
+pub async fn an_abort_is_made_of_an_object_that_etcd_has_no_more_room_for(world: &mut World) {
+    world.fresh_plugin("a", 10).await;
+    // All that etcd takes, less what stands there already.
+    let full = async |length: usize| {
+        let config = json!({"weights": {"checkout": "x".repeat(length)}});
+        let patched = json!({"spec": {"pluginConfig": config}});
+        let kubernetes = &world.chain.kubernetes;
+        let merged = kubernetes.merge("WasmPlugin", "a", "sluice", &patched);
+        merged.await.map_err(|error| error.to_string())
+    };
+    let (mut taken, mut refused) = (1_000_000, 2_000_000);
+    let mut said = String::new();
+    while refused - taken > 1 {
+        let length = usize::midpoint(taken, refused);
+        match full(length).await {
+            Ok(_) => taken = length,
+            Err(error) => (refused, said) = (length, error),
+        }
+    }
+    assert!(said.contains("etcdserver: request is too large"), "{said}");
+    full(taken).await.unwrap();
+    let aborted = world.sluice("abort web -n a").await.good();
+    assert!(!aborted.err.contains("NOT IN FORCE"), "{aborted:?}");
+    assert_eq!(world.weight("a", "/web/everyone/canary").await, Some(0.0));
+}
+
 /// The changes that `sluice history` of namespace a knows, oldest first.
 async fn history(world: &World) -> Vec<Value> {
     let history = world.sluice("history -n a -o json").await.good().out;
@@ -190,7 +216,10 @@ pub async fn an_abort_is_one_change_and_asks_nothing_of_the_next(world: &mut Wor
     let ours = annotations
         .keys()
         .filter(|name| name.contains("sluice.dev"));
-    assert_eq!(ours.collect::<Vec<_>>(), ["sluice.dev/change"]);
+    assert_eq!(
+        ours.collect::<Vec<_>>(),
+        ["sluice.dev/abort", "sluice.dev/change"]
+    );
     // The zeros belong to the abort's manager, which gives way to any other of ours.
     world.set("web", 7).await;
     world.set("checkout", 3).await;

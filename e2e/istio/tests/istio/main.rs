@@ -80,6 +80,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         aborts::an_abort_that_no_proxy_obeys_is_said,
         aborts::one_plugin_that_no_proxy_reads_stops_no_other,
         aborts::full_annotations_cost_an_abort_its_note_only,
+        aborts::an_abort_is_made_of_an_object_that_etcd_has_no_more_room_for,
         aborts::an_abort_is_one_change_and_asks_nothing_of_the_next,
         aborts::emptied_managed_fields_stop_neither_a_change_nor_an_abort,
         access::an_account_may_move_the_weights_of_its_namespace_only,

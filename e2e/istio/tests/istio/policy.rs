@@ -126,7 +126,7 @@ pub async fn nothing_that_an_account_for_weights_fills_is_full(world: &mut World
     let many: Map<String, Value> = (0..800)
         .map(|number| (format!("change.sluice.dev/{number}"), json!("x".repeat(80))))
         .collect();
-    let annotations = Some("sluice.dev/change may hold 4 KiB");
+    let annotations = Some("sluice.dev/change and sluice.dev/abort may hold 4 KiB each");
     let record = Some("may not be emptied or rewritten");
     let changes = vec![
         (
@@ -137,6 +137,16 @@ pub async fn nothing_that_an_account_for_weights_fills_is_full(world: &mut World
         (
             "a long note of the last change",
             annotate(json!({"sluice.dev/change": "x".repeat(4_097)})),
+            annotations,
+        ),
+        (
+            "the note of the last abort",
+            annotate(json!({"sluice.dev/abort": "x".repeat(4_096)})),
+            None,
+        ),
+        (
+            "a long note of the last abort",
+            annotate(json!({"sluice.dev/abort": "x".repeat(4_097)})),
             annotations,
         ),
         (
