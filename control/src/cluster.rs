@@ -314,6 +314,14 @@ pub fn is_too_large(status: &Status) -> bool {
     status.code == 413 || said.iter().any(|said| status.message.contains(said))
 }
 
+/// The API server's words, where it is its error.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// The HTTP status of an API server's refusal.
 pub fn code(error: &kube::Error) -> Option<u16> {
     match error {

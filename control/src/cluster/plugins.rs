@@ -246,10 +246,17 @@ async fn list(
 /// # Errors
 /// When there is none, or more than one; names them. When not all could be listed; says why.
 pub async fn the_one(cluster: &Cluster, named: Option<&str>) -> anyhow::Result<LivePlugin> {
-    let (live, unlisted) = one_at_least(cluster, named).await?;
+    Ok(certain(one_at_least(cluster, named).await?)?)
+}
+
+/// The one plugin, where everything could be listed.
+///
+/// # Errors
+/// Why not.
+pub fn certain((live, unlisted): (LivePlugin, Vec<Unlisted>)) -> Result<LivePlugin, ClusterError> {
     match unlisted.into_iter().next() {
         None => Ok(live),
-        Some(unlisted) => Err(unlisted.error.into()),
+        Some(unlisted) => Err(unlisted.error),
     }
 }
 

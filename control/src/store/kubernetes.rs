@@ -1,12 +1,12 @@
 //! A plugin in a cluster as a store: server-side apply of weights and draws, one field manager a
 //! split.
 //!
-//! A write carries the resourceVersion that it was decided on; where another writer came first
-//! (409), it is decided again on what that one wrote. An abort is `at_once`. The last change stands
-//! in an annotation of the same patch (`note`); the history is that of `revisions`.
+//! Here is what is read. A change waits for its turn (`in_turn`), an abort does not (`at_once`); which
+//! it was stands in an annotation of the same patch (`note`), and the history is that of `revisions`.
 
 mod at_once;
 mod doubt;
+mod in_turn;
 mod note;
 mod pauses;
 mod revisions;
@@ -14,37 +14,23 @@ mod split_change;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use doubt::Doubt;
-use doubt::{Found, is_doubtful};
 use kube::api::{ObjectMeta, Patch, PatchParams};
-use pauses::pauses;
 pub use split_change::conflicting;
-use split_change::{SplitChange, changes, conflict};
-use tower::retry::backoff::Backoff as _;
 
 use super::history::{Remembered, unrecorded};
-use super::{
-    Decide, Manner, Note, OthersFields, Snapshot, Store, Updated, Urgency, Write, WriteError,
-};
+use super::{Decide, Manner, Note, Snapshot, Store, Updated, Urgency};
 use crate::cluster::authors::authors;
 use crate::cluster::plugins::{self, LivePlugin, Unlisted};
 use crate::cluster::{Cluster, managed_fields};
 use crate::model::plugin::Kind;
 
-/// How long a write tries to get its turn among other writers. Chosen: a turn takes some
-/// milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// How long a write that was overtaken waits before it reads again: at first, and at most. Chosen:
 /// about a write, and short of what a person notices.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(250);
-
-/// How long an abort waits for its own name; the weights matter more. Chosen: one answer of a
-/// healthy API server.
-const NAME_PATIENCE: Duration = Duration::from_millis(40);
 
 /// The annotation whose edit makes agents fetch the module again.
 pub const REFETCH: &str = "sluice.dev/refetch";
@@ -147,11 +133,7 @@ impl Kubernetes {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub async fn read(&self) -> anyhow::Result<LivePlugin> {
-        let (live, unlisted) = self.read_at_least().await?;
-        match unlisted.into_iter().next() {
-            None => Ok(live),
-            Some(unlisted) => Err(unlisted.error.into()),
-        }
+        Ok(plugins::certain(self.read_at_least().await?)?)
     }
 
     /// The same, also where it is not certain to be the only one: with what could not be listed.
@@ -169,6 +151,25 @@ impl Kubernetes {
                 Ok((live.map_err(explained)?, Vec::new()))
             }
         }
+    }
+
+    /// The plugin as a listing saw it, if that was only just now, and else as it is; who asks,
+    /// where that is known in time; and what could not be listed beside it.
+    async fn seen(
+        &self,
+        patience: Duration,
+    ) -> anyhow::Result<(LivePlugin, Option<String>, Vec<Unlisted>)> {
+        let listed = self.take_listed();
+        let read = async {
+            match listed {
+                Some(listed) => Ok((listed, Vec::new())),
+                None => self.read_at_least().await,
+            }
+        };
+        let name = tokio::time::timeout(patience, self.cluster.caller());
+        let (read, name) = tokio::join!(read, name);
+        let (live, unlisted) = read?;
+        Ok((live, name.ok().flatten(), unlisted))
     }
 
     /// Edits an annotation, which makes istiod push the plugin again, and its agents fetch the
@@ -196,129 +197,6 @@ impl Kubernetes {
         let (kind, namespace) = (live.plugin.kind, live.namespace());
         plugins::read(&self.cluster, namespace, kind, live.name()).await
     }
-
-    /// The plugin, and who asks where that is known in time, read at once.
-    async fn read_as(&self) -> anyhow::Result<(LivePlugin, Option<String>)> {
-        let name = tokio::time::timeout(PATIENCE, self.cluster.caller());
-        let (live, name) = tokio::join!(self.read(), name);
-        Ok((live?, name.ok().flatten()))
-    }
-
-    /// Applies a write split by split, and remembers what was applied, also where another split's
-    /// part was not.
-    async fn write(
-        &self,
-        live: &LivePlugin,
-        before: &Snapshot,
-        write: &Write,
-        manner: Manner,
-    ) -> Result<Vec<Note>, Failure> {
-        let changes = changes(before, write);
-        let (results, found) = self
-            .apply_in_turn(live, &changes, manner.others_fields)
-            .await;
-        let applied: Vec<(&SplitChange, Option<i64>)> = changes
-            .iter()
-            .zip(&results)
-            .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
-            .collect();
-        let client = self.cluster.client();
-        let mut notes = revisions::record(client, live, before, &applied).await;
-        notes.extend(found);
-        match worst(results) {
-            None => Ok(notes),
-            Some(Failure::Refused(source)) if !applied.is_empty() => {
-                let written = applied.iter().map(|(change, _)| change.split.clone());
-                let written = written.collect();
-                Err(Failure::Refused(
-                    WriteError::Partial { written, source }.into(),
-                ))
-            }
-            Some(failure) => Err(failure),
-        }
-    }
-
-    /// One split after another, each on what the one before it left. Several are tried without
-    /// effect first, so that a refusal of one changes none.
-    async fn apply_in_turn(
-        &self,
-        live: &LivePlugin,
-        changes: &[SplitChange],
-        others_fields: OthersFields,
-    ) -> (Vec<Result<Option<i64>, Failure>>, Vec<Note>) {
-        if changes.len() > 1 {
-            for change in changes {
-                if let Err(failure) = self.apply(live, change, others_fields, Effect::None).await {
-                    return (vec![Err(failure)], Vec::new());
-                }
-            }
-        }
-        let (mut results, mut notes) = (Vec::new(), Vec::new());
-        let mut last = None;
-        for change in changes {
-            let live = last.as_ref().unwrap_or(live);
-            match self
-                .apply(live, change, others_fields, Effect::Written)
-                .await
-            {
-                Ok(applied) => {
-                    results.push(Ok(applied.generation));
-                    notes.extend(applied.note);
-                    last = Some(applied.live);
-                }
-                Err(failure) => {
-                    results.push(Err(failure));
-                    break;
-                }
-            }
-        }
-        (results, notes)
-    }
-
-    async fn apply(
-        &self,
-        live: &LivePlugin,
-        change: &SplitChange,
-        others_fields: OthersFields,
-        effect: Effect,
-    ) -> Result<Applied, Failure> {
-        let patch = change
-            .patch(live)
-            .map_err(|error| Failure::Refused(error.into()))?;
-        let mut parameters =
-            PatchParams::apply(&format!("{}{}", managed_fields::MANAGER, change.split));
-        parameters.force = change.takes_over(others_fields);
-        parameters.dry_run = effect == Effect::None;
-        let sent = plugins::patch(&self.cluster, live, &parameters, &Patch::Apply(&patch)).await;
-        match sent {
-            Ok(patched) => Ok(Applied {
-                generation: patched.object.metadata.generation,
-                live: patched,
-                note: None,
-            }),
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                Err(match conflicting(&status) {
-                    fields if fields.is_empty() => Failure::Overtaken,
-                    fields => Failure::Refused(conflict(live, change, fields).into()),
-                })
-            }
-            Err(lost) if effect == Effect::Written && is_doubtful(&lost) => {
-                match self.look(live, change, &lost).await {
-                    Found::Made(now, generation, note) => Ok(Applied {
-                        generation: Some(generation),
-                        live: *now,
-                        note: Some(note),
-                    }),
-                    Found::Other(error) => Err(Failure::Refused(error.into())),
-                }
-            }
-            Err(error) => Err(Failure::Refused(
-                self.cluster
-                    .explain(live.plugin.source.clone(), error)
-                    .into(),
-            )),
-        }
-    }
 }
 
 impl Store for Kubernetes {
@@ -328,7 +206,7 @@ impl Store for Kubernetes {
 
     async fn history(&self) -> anyhow::Result<Remembered> {
         let live = self.read().await?;
-        let remembered = revisions::read(self.cluster.client(), &live).await;
+        let remembered = revisions::read(&self.cluster, &live).await;
         let mut remembered = remembered.map_err(|error| {
             self.cluster
                 .explain(format!("history of {}", live.plugin.source), error)
@@ -342,43 +220,19 @@ impl Store for Kubernetes {
     }
 
     async fn update(&self, manner: Manner, decide: &mut Decide<'_>) -> anyhow::Result<Updated> {
-        if manner.urgency == Urgency::Now {
-            return self.update_at_once(manner.extent, decide).await;
+        match manner.urgency {
+            Urgency::Now => self.update_at_once(manner.extent, decide).await,
+            Urgency::InTurn => self.update_in_turn(manner, decide).await,
         }
-        let began = Instant::now();
-        let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
-        loop {
-            let (live, name) = self.read_as().await?;
-            let before = snapshot(&live);
-            let Some(mut write) = decide(&before)? else {
-                return Ok(Updated {
-                    before,
-                    written: None,
-                    after: None,
-                    notes: Vec::new(),
-                });
-            };
-            write.by = name.unwrap_or(write.by);
-            match self.write(&live, &before, &write, manner).await {
-                Ok(notes) => {
-                    return Ok(Updated {
-                        before,
-                        written: Some(write),
-                        after: None,
-                        notes,
-                    });
-                }
-                Err(Failure::Overtaken) if began.elapsed() < PATIENCE => {
-                    // Others are writing; apart by chance, everybody gets a turn.
-                    pauses.next_backoff().await;
-                }
-                Err(Failure::Overtaken) => {
-                    let (plugin, seconds) = (live.plugin.source, PATIENCE.as_secs());
-                    return Err(WriteError::Overtaken { plugin, seconds }.into());
-                }
-                Err(Failure::Refused(error)) => return Err(error),
-            }
-        }
+    }
+}
+
+fn nothing_written(before: Snapshot, notes: Vec<Note>) -> Updated {
+    Updated {
+        after: Some(Ok(before.plugin.clone())),
+        before,
+        written: None,
+        notes,
     }
 }
 
@@ -391,41 +245,4 @@ fn snapshot(live: &LivePlugin) -> Snapshot {
         noted: note::noted(live),
         authors: authors(&live.object.metadata, live.plugin.kind),
     }
-}
-
-/// What a patch led to.
-struct Applied {
-    /// The plugin with it.
-    live: LivePlugin,
-    /// Its generation after the patch, which others may have changed since.
-    generation: Option<i64>,
-    note: Option<Note>,
-}
-
-/// Why a patch came to nothing.
-enum Failure {
-    /// Another writer was first.
-    Overtaken,
-    /// It will not be accepted as it is.
-    Refused(anyhow::Error),
-}
-
-/// The failure that decides what happens next: a refusal before an overtaking.
-fn worst(results: Vec<Result<Option<i64>, Failure>>) -> Option<Failure> {
-    let mut failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
-    let refused = failures
-        .iter()
-        .position(|failure| matches!(failure, Failure::Refused(_)));
-    if failures.is_empty() {
-        None
-    } else {
-        Some(failures.swap_remove(refused.unwrap_or(0)))
-    }
-}
-
-/// Whether a patch is only tried.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    None,
-    Written,
 }

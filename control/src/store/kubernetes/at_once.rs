@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::doubt::is_doubtful;
 use super::pauses::pauses;
-use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, NAME_PATIENCE, note, revisions, snapshot};
-use crate::cluster::plugins::{self, LivePlugin, Unlisted};
-use crate::cluster::{code, is_refused_content, managed_fields};
+use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, note, nothing_written, revisions, snapshot};
+use crate::cluster::plugins::{self, LivePlugin};
+use crate::cluster::{code, is_refused_content, managed_fields, words};
 use crate::model::change::differences;
 use crate::model::weights::WeightSet;
 use crate::store::history::{self, Entry};
@@ -27,6 +27,10 @@ const MAX_SENT: usize = 3;
 
 /// How long a write is tried that others overtake. Chosen: hundreds of turns; somebody waits.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an abort waits for its own name; the weights matter more. Chosen: one answer of a
+/// healthy API server.
+const NAME_PATIENCE: Duration = Duration::from_millis(40);
 
 /// How long an abort waits for its history, which matters less than what it says. Chosen: as long
 /// as looking takes.
@@ -55,7 +59,7 @@ impl Kubernetes {
         let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
         let mut lost: Option<Lost> = None;
         loop {
-            let (live, name, unlisted) = match (self.seen().await, lost.take()) {
+            let (live, name, unlisted) = match (self.seen(NAME_PATIENCE).await, lost.take()) {
                 (Ok(seen), unanswered) => {
                     lost = unanswered;
                     seen
@@ -173,22 +177,6 @@ impl Kubernetes {
         }
     }
 
-    /// The plugin as a listing saw it, if that was only just now, and else as it is; who asks,
-    /// where that is known in time; and what could not be listed beside it.
-    async fn seen(&self) -> anyhow::Result<(LivePlugin, Option<String>, Vec<Unlisted>)> {
-        let listed = self.take_listed();
-        let read = async {
-            match listed {
-                Some(listed) => Ok((listed, Vec::new())),
-                None => self.read_at_least().await,
-            }
-        };
-        let name = tokio::time::timeout(NAME_PATIENCE, self.cluster.caller());
-        let (read, name) = tokio::join!(read, name);
-        let (live, unlisted) = read?;
-        Ok((live, name.ok().flatten(), unlisted))
-    }
-
     /// Sends a patch with a note of the change and, where that is refused, without: annotations may
     /// be full.
     async fn patch(
@@ -209,10 +197,7 @@ impl Kubernetes {
         match send(&noted).await {
             Ok(patched) => Ok((patched, Vec::new())),
             Err(refused) if is_refused_content(&refused) => {
-                let why = match &refused {
-                    kube::Error::Api(status) => status.message.clone(),
-                    other => other.to_string(),
-                };
+                let why = words(&refused);
                 // Where the note was not the reason, this is refused for the same one.
                 Ok((send(&patch).await?, vec![Note::NotNoted { why }]))
             }
@@ -225,22 +210,13 @@ impl Kubernetes {
         if patched.generation() == live.generation() {
             return Vec::new();
         }
-        let remembered = revisions::remember(self.cluster.client(), patched, &entry);
+        let remembered = revisions::remember(&self.cluster, patched, &entry);
         let remembered = tokio::time::timeout(HISTORY_PATIENCE, remembered).await;
         remembered.unwrap_or_else(|_| {
             let why = format!("no answer in {} s", HISTORY_PATIENCE.as_secs());
             let is_forbidden = false;
             vec![Note::NotRemembered { why, is_forbidden }]
         })
-    }
-}
-
-fn nothing_written(before: Snapshot, notes: Vec<Note>) -> Updated {
-    Updated {
-        after: Some(Ok(before.plugin.clone())),
-        before,
-        written: None,
-        notes,
     }
 }
 

@@ -10,15 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use verified::{Doubt, Owner};
 
 use super::split_change::SplitChange;
-use crate::cluster::code;
 use crate::cluster::plugins::LivePlugin;
+use crate::cluster::{Cluster, code, words};
 use crate::store::history::{Entry, KEPT, Remembered, unrecorded};
 use crate::store::{Note, Snapshot};
 
@@ -38,11 +36,11 @@ const MAX_REVISION_PAGES: usize = 20;
 const FORGETS_EACH: i64 = 10;
 
 /// Every change that is remembered, oldest first; what only claims to be one is left out and said.
-pub(super) async fn read(client: &Client, live: &LivePlugin) -> kube::Result<Remembered> {
+pub(super) async fn read(cluster: &Cluster, live: &LivePlugin) -> kube::Result<Remembered> {
     let owner = Owner::of(live);
-    let (revisions, mut doubts) = match few(client, live, &owner).await? {
+    let (revisions, mut doubts) = match few(cluster, live, &owner).await? {
         Some(revisions) => (revisions, Doubts::default()),
-        None => newest(client, live, &owner).await?,
+        None => newest(cluster, live, &owner).await?,
     };
     let mut entries = Vec::new();
     for revision in revisions {
@@ -60,12 +58,12 @@ pub(super) async fn read(client: &Client, live: &LivePlugin) -> kube::Result<Rem
 /// All revisions in one request; `None` where there are more than usual, or where one of them
 /// cannot be read as JSON, which spoils the whole list.
 async fn few(
-    client: &Client,
+    cluster: &Cluster,
     live: &LivePlugin,
     owner: &Owner,
 ) -> kube::Result<Option<Vec<ControllerRevision>>> {
     let parameters = selected(owner).limit(FEW);
-    match api(client, live).list(&parameters).await {
+    match api(cluster, live).list(&parameters).await {
         Ok(list) if is_last(list.metadata.continue_.as_deref()) => Ok(Some(list.items)),
         Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(None),
         Err(error) => Err(error),
@@ -74,12 +72,12 @@ async fn few(
 
 /// The newest revisions among any number of others, one by one: their names are looked at first.
 async fn newest(
-    client: &Client,
+    cluster: &Cluster,
     live: &LivePlugin,
     owner: &Owner,
 ) -> kube::Result<(Vec<ControllerRevision>, Doubts)> {
-    let (numbers, mut doubts) = numbers(client, live, owner, MAX_REVISION_PAGES).await?;
-    let api = api(client, live);
+    let (numbers, mut doubts) = numbers(cluster, live, owner, MAX_REVISION_PAGES).await?;
+    let api = api(cluster, live);
     let newest: Vec<String> = numbers
         .iter()
         .rev()
@@ -107,7 +105,7 @@ async fn newest(
 
 /// The numbers of the revisions that are ours by their metadata, and the others.
 async fn numbers(
-    client: &Client,
+    cluster: &Cluster,
     live: &LivePlugin,
     owner: &Owner,
     pages: usize,
@@ -115,7 +113,7 @@ async fn numbers(
     let (mut numbers, mut doubts) = (BTreeSet::new(), Doubts::default());
     let mut parameters = selected(owner).limit(PAGE);
     for _ in 0..pages {
-        let list = api(client, live).list_metadata(&parameters).await?;
+        let list = api(cluster, live).list_metadata(&parameters).await?;
         for revision in list.items {
             match owner.number(&revision.metadata) {
                 Ok(number) => _ = numbers.insert(number),
@@ -162,7 +160,7 @@ impl Doubts {
 /// changed meanwhile; forgets what is too old. The change is made already, so this never fails: it
 /// says what could not be remembered.
 pub(super) async fn record(
-    client: &Client,
+    cluster: &Cluster,
     live: &LivePlugin,
     before: &Snapshot,
     applied: &[(&SplitChange, Option<i64>)],
@@ -172,7 +170,7 @@ pub(super) async fn record(
     }
     let owner = Owner::of(live);
     let mut created = Vec::new();
-    if let Some(last) = last(client, live).await {
+    if let Some(last) = last(cluster, live).await {
         let foreign = unrecorded(&last, before);
         created.extend(foreign.map(|entry| (live.generation(), entry, Taken::BySomebody)));
     }
@@ -190,20 +188,20 @@ pub(super) async fn record(
         }
     }
     for (number, entry, taken) in &created {
-        if let Err(error) = create(client, live, &owner, *number, entry, *taken).await {
+        if let Err(error) = create(cluster, live, &owner, *number, entry, *taken).await {
             return vec![not_remembered(&error)];
         }
     }
     let newest = created.iter().map(|(number, ..)| *number).max();
     let owner = owner.at(newest.unwrap_or_default());
-    notes_of(forget(client, live, &owner).await)
+    notes_of(forget(cluster, live, &owner).await)
 }
 
 /// The last change that is remembered of those before the plugin was read: whoever wrote since has
 /// nothing to do with what was there then. Where nothing can be read, there is none.
-async fn last(client: &Client, live: &LivePlugin) -> Option<Entry> {
+async fn last(cluster: &Cluster, live: &LivePlugin) -> Option<Entry> {
     let number = live.generation().unsigned_abs();
-    let mut entries = read(client, live).await.ok()?.entries;
+    let mut entries = read(cluster, live).await.ok()?.entries;
     entries.retain(|entry| entry.revision <= number);
     entries.pop()
 }
@@ -211,16 +209,16 @@ async fn last(client: &Client, live: &LivePlugin) -> Option<Entry> {
 /// Remembers a change of the whole plugin, with its generation after it. What is too old is
 /// forgotten by the changes that wait for their turn, and here only now and then, for a plugin that
 /// is aborted again and again.
-pub(super) async fn remember(client: &Client, patched: &LivePlugin, entry: &Entry) -> Vec<Note> {
+pub(super) async fn remember(cluster: &Cluster, patched: &LivePlugin, entry: &Entry) -> Vec<Note> {
     let (owner, number) = (Owner::of(patched), patched.generation());
     let taken = Taken::of(entry);
-    if let Err(error) = create(client, patched, &owner, number, entry, taken).await {
+    if let Err(error) = create(cluster, patched, &owner, number, entry, taken).await {
         return vec![not_remembered(&error)];
     }
     if number % FORGETS_EACH != 0 {
         return Vec::new();
     }
-    notes_of(forget(client, patched, &owner).await)
+    notes_of(forget(cluster, patched, &owner).await)
 }
 
 fn notes_of(forgotten: kube::Result<()>) -> Vec<Note> {
@@ -249,12 +247,8 @@ fn telling(before: i64, applied: &[(&SplitChange, Option<i64>)]) -> BTreeSet<usi
 }
 
 fn not_remembered(error: &kube::Error) -> Note {
-    let why = match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    };
     Note::NotRemembered {
-        why,
+        why: words(error),
         is_forbidden: code(error) == Some(403),
     }
 }
@@ -279,14 +273,14 @@ impl Taken {
 }
 
 async fn create(
-    client: &Client,
+    cluster: &Cluster,
     live: &LivePlugin,
     owner: &Owner,
     number: i64,
     entry: &Entry,
     taken: Taken,
 ) -> kube::Result<()> {
-    let api = api(client, live);
+    let api = api(cluster, live);
     let name = owner.revision_name(number);
     match send(&api, owner, number, entry).await {
         Err(error) if code(&error) == Some(409) && taken == Taken::BySomebody => Ok(()),
@@ -300,7 +294,7 @@ async fn create(
         // The admission policy wants the API server's name of us, for which an abort may not have
         // waited.
         Err(error) if matches!(code(&error), Some(403 | 422)) => {
-            let Some(by) = whoami(client).await.filter(|name| *name != entry.by) else {
+            let Some(by) = cluster.caller().await.filter(|name| *name != entry.by) else {
                 return Err(error);
             };
             let entry = Entry {
@@ -348,22 +342,14 @@ async fn send(
         .map(drop)
 }
 
-async fn whoami(client: &Client) -> Option<String> {
-    let api: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = api
-        .create(&PostParams::default(), &SelfSubjectReview::default())
-        .await;
-    review.ok()?.status?.user_info?.username
-}
-
 /// Deletes the oldest revisions of those on the first page, where all are unless somebody made more;
 /// of those that are not ours, none.
-async fn forget(client: &Client, live: &LivePlugin, owner: &Owner) -> kube::Result<()> {
-    let (numbers, _) = numbers(client, live, owner, 1).await?;
+async fn forget(cluster: &Cluster, live: &LivePlugin, owner: &Owner) -> kube::Result<()> {
+    let (numbers, _) = numbers(cluster, live, owner, 1).await?;
     let surplus = numbers.len().saturating_sub(KEPT);
     for number in numbers.into_iter().take(surplus) {
         let name = owner.revision_name(number);
-        match api(client, live)
+        match api(cluster, live)
             .delete(&name, &DeleteParams::default())
             .await
         {
@@ -384,6 +370,6 @@ fn is_last(token: Option<&str>) -> bool {
     token.is_none_or(str::is_empty)
 }
 
-fn api(client: &Client, live: &LivePlugin) -> Api<ControllerRevision> {
-    Api::namespaced(client.clone(), live.namespace())
+fn api(cluster: &Cluster, live: &LivePlugin) -> Api<ControllerRevision> {
+    Api::namespaced(cluster.client().clone(), live.namespace())
 }
