@@ -107,11 +107,23 @@ mod tests {
         let cases = [
             (
                 "true: 1",
-                "f: the key true is not text; quote it (YAML reads it as a boolean)",
+                "f: the key true at line 1 is not text; quote it (YAML reads it as a boolean)",
             ),
             (
-                "1: 1",
-                "f: the key 1 is not text; quote it (YAML reads it as a number)",
+                "a:\n  1: 1",
+                "f: the key 1 at line 2 is not text; quote it (YAML reads it as a number)",
+            ),
+            (
+                "splits:\n  web: {}\n  : x",
+                "f: a colon without a key, or the key null, at line 3; accepted: a name, a colon \
+                 and a value, the name in \
+                 quotes if it is null",
+            ),
+            (
+                "splits:\n  {{ .Values.web }}: {}",
+                "f: a list or a map where a key belongs, at line 2; accepted: a name (a \
+                 template's {{ … }} must be \
+                 rendered first)",
             ),
             ("a: [", "f: not YAML or JSON"),
         ];

@@ -43,7 +43,8 @@ pub enum YamlError {
     },
     /// More values or longer texts than are accepted.
     #[error(
-        "more than {MAX_VALUES} values or {} MiB of text, with what its aliases repeat, at line {line}",
+        "more than {MAX_VALUES} values or {} MiB of text, with what its aliases repeat, at line \
+         {line}",
         MAX_TEXT_BYTES / (1024 * 1024)
     )]
     TooLarge {
@@ -65,12 +66,34 @@ pub enum YamlError {
         line: usize,
     },
     /// A key is no text.
-    #[error("the key {key} is not text; quote it (YAML reads it as {kind})")]
+    #[error("the key {key} at line {line} is not text; quote it (YAML reads it as {kind})")]
     KeyIsNoText {
         /// The key.
         key: String,
         /// What YAML reads it as.
         kind: &'static str,
+        /// Where, from 1.
+        line: usize,
+    },
+    /// There is no key.
+    #[error(
+        "a colon without a key, or the key null, at line {line}; accepted: a name, a colon and a \
+         value, the name in quotes \
+         if it is null"
+    )]
+    NoKey {
+        /// Where, from 1.
+        line: usize,
+    },
+    /// A list or a map is a key.
+    #[error(
+        "a list or a map where a key belongs, at line {line}; accepted: a name (a template's \
+         {{{{ … }}}} must be rendered \
+         first)"
+    )]
+    KeyIsCollection {
+        /// Where, from 1.
+        line: usize,
     },
 }
 
@@ -251,7 +274,7 @@ impl Reader {
                     fields.insert(key, counted.value);
                 }
                 None => {
-                    let text = key_text(counted.value)?;
+                    let text = key_text(counted.value, line)?;
                     if fields.contains_key(&text) {
                         return Err(YamlError::KeyTwice { key: text, line });
                     }
@@ -272,14 +295,14 @@ fn depth(value: Option<&Value>) -> usize {
     }
 }
 
-fn key_text(key: Value) -> Result<String, YamlError> {
-    let refuse = |key: String, kind| Err(YamlError::KeyIsNoText { key, kind });
+fn key_text(key: Value, line: usize) -> Result<String, YamlError> {
+    let refuse = |key: String, kind| Err(YamlError::KeyIsNoText { key, kind, line });
     match key {
         Value::String(text) => Ok(text),
         Value::Bool(value) => refuse(value.to_string(), "a boolean"),
         Value::Number(number) => refuse(number.to_string(), "a number"),
-        Value::Null => refuse("null".to_owned(), "null"),
-        _ => refuse("that is a list or a map".to_owned(), "no name"),
+        Value::Null => Err(YamlError::NoKey { line }),
+        _ => Err(YamlError::KeyIsCollection { line }),
     }
 }
 
