@@ -40,9 +40,10 @@ impl fmt::Display for Unserved {
         } = self;
         write!(
             formatter,
-            "splits.{split} moves nobody: its only identity is the anonymous cookie, which only gateways issue, and {}s \
-             decide it ({evidence}); at every weight between 0 and 100 everybody gets {fallback}. Accepted: an identity \
-             that callers send, such as identity: [{{cookie: uid}}] or [{{header: x-user-id}}]; or anonymous: fallback, if \
+            "splits.{split} moves nobody: its only identity is the anonymous cookie, which only \
+             gateways issue, and {}s decide it ({evidence}); at every weight between 0 and 100 \
+             everybody gets {fallback}. Accepted: an identity that callers send, such as \
+             identity: [{{cookie: uid}}] or [{{header: x-user-id}}]; or anonymous: fallback, if \
              that is meant",
             kind_name(*kind)
         )

@@ -8,6 +8,9 @@ use crate::model::plugin::Plugin;
 use crate::model::resources::plugin::PluginSpec;
 use crate::model::resources::{Resource, Spec};
 
+/// How many problems, and how many warnings, are kept. Chosen: more than anybody mends at once.
+const MAX_FINDINGS: usize = 1_000;
+
 /// What is wrong; each line begins with the resource it is about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
@@ -15,15 +18,38 @@ pub struct Findings {
     pub problems: Vec<String>,
     /// What is likely a mistake.
     pub warnings: Vec<String>,
+    /// How many more problems and warnings there are.
+    unkept: [usize; 2],
 }
 
 impl Findings {
     pub(super) fn problem(&mut self, title: &str, text: impl std::fmt::Display) {
-        self.problems.push(format!("{title}: {text}"));
+        let [unkept, _] = &mut self.unkept;
+        keep(&mut self.problems, unkept, title, text);
     }
 
     pub(super) fn warning(&mut self, title: &str, text: impl std::fmt::Display) {
-        self.warnings.push(format!("{title}: {text}"));
+        let [_, unkept] = &mut self.unkept;
+        keep(&mut self.warnings, unkept, title, text);
+    }
+
+    /// The same, with a last line that says how many more there are.
+    pub(super) fn counted(mut self) -> Self {
+        let [problems, warnings] = std::mem::take(&mut self.unkept);
+        let more = |number: usize, what| {
+            (number > 0).then(|| format!("and {number} more {what} that are not listed"))
+        };
+        self.problems.extend(more(problems, "problems"));
+        self.warnings.extend(more(warnings, "warnings"));
+        self
+    }
+}
+
+fn keep(kept: &mut Vec<String>, unkept: &mut usize, title: &str, text: impl std::fmt::Display) {
+    if kept.len() < MAX_FINDINGS {
+        kept.push(format!("{title}: {text}"));
+    } else {
+        *unkept += 1;
     }
 }
 
@@ -55,4 +81,24 @@ pub(super) fn resources<S: Spec>(documents: &[Input], findings: &mut Findings) -
 fn is_one<S: Spec>(input: &Input) -> bool {
     let (group, _) = S::API_VERSION.split_once('/').unwrap_or_default();
     input.kind() == Some(S::KIND) && input.group().is_none_or(|theirs| theirs == group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_findings_the_first_are_kept_and_the_others_counted() {
+        let mut findings = Findings::default();
+        for number in 0..5_000 {
+            findings.problem("web", number);
+        }
+        findings.warning("web", "one");
+        let counted = findings.counted();
+        assert_eq!(counted.problems.len(), MAX_FINDINGS + 1);
+        assert_eq!(counted.problems[MAX_FINDINGS - 1], "web: 999");
+        let last = counted.problems.last().unwrap();
+        assert_eq!(last, "and 4000 more problems that are not listed");
+        assert_eq!(counted.warnings, ["web: one"]);
+    }
 }

@@ -288,7 +288,8 @@ mod tests {
             against(&before, &after),
             [
                 "splits.old: removed; its users get what the routes say without its header",
-                "splits.web.variants: [stable, canary, blue] became [stable, blue, canary], which moves users between variants; append only",
+                "splits.web.variants: [stable, canary, blue] became [stable, blue, canary], \
+                 which moves users between variants; append only",
                 "splits.web.salt: \"web\" became \"x\", which draws every user again",
             ]
         );

@@ -240,9 +240,10 @@ fn warn(
     findings.warning(
         title,
         format!(
-            "{path}: takes requests of {splits} without TLS, and {} issues the cookie {} there, which is Secure: clients \
-             drop it, and every request draws a new user. Accepted: {mend}; or cookie: {{name: sluice, secure: false}}; \
-             or, where a balancer in front ends TLS, the annotation {TLS}: {IN_FRONT} on the Gateway",
+            "{path}: takes requests of {splits} without TLS, and {} issues the cookie {} there, \
+             which is Secure: clients drop it, and every request draws a new user. Accepted: \
+             {mend}; or cookie: {{name: sluice, secure: false}}; or, where a balancer in front \
+             ends TLS, the annotation {TLS}: {IN_FRONT} on the Gateway",
             plugin.title,
             plugin.plan.cookie().name
         ),

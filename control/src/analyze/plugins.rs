@@ -18,8 +18,8 @@ pub(super) fn alone(plugin: &Planned<'_>, findings: &mut Findings) {
     if has_weights && from_one_file {
         findings.warning(
             &plugin.title,
-            "weights beside the splits: whoever applies this again undoes what `sluice` did since, an abort too; leave \
-             weights to `sluice set`",
+            "weights beside the splits: whoever applies this again undoes what `sluice` did \
+             since, an abort too; leave weights to `sluice set`",
         );
     }
 }
@@ -33,12 +33,16 @@ fn module(title: &str, module: &Module, findings: &mut Findings) {
     if url.starts_with("file://") {
         findings.warning(
             title,
-            "a file:// module: agents do not handle it, so every edit of the resource, also of a label, makes new VMs",
+            "a file:// module: agents do not handle it, so every edit of the resource, also of a \
+             label, makes new VMs",
         );
     } else if module.sha256.as_deref().is_none_or(str::is_empty) && !url.contains("@sha256:") {
         findings.warning(
             title,
-            format!("{url} is not pinned: whoever pushes that tag runs code in every proxy; add the sha256 that `sluice push` printed"),
+            format!(
+                "{url} is not pinned: whoever pushes that tag runs code in every proxy; add \
+                 the sha256 that `sluice push` printed"
+            ),
         );
     }
     match module.fail_strategy.as_deref() {
@@ -46,7 +50,8 @@ fn module(title: &str, module: &Module, findings: &mut Findings) {
         strategy => findings.warning(
             title,
             format!(
-                "failStrategy {}: where the module cannot be fetched, every request is answered 403; accepted: FAIL_OPEN",
+                "failStrategy {}: where the module cannot be fetched, every request is answered \
+                 403; accepted: FAIL_OPEN",
                 strategy.unwrap_or("FAIL_CLOSE, the default")
             ),
         ),
@@ -79,14 +84,15 @@ fn scope(plugin: &Planned<'_>, scope: &Scope, findings: &mut Findings) {
     if !is_waypoint && !is_client {
         findings.problem(
             title,
-            "mode SERVER runs where the route is chosen already; accepted: CLIENT (callers and gateways), or targetRefs to \
-             a service with a waypoint",
+            "mode SERVER runs where the route is chosen already; accepted: CLIENT (callers and \
+             gateways), or targetRefs to a service with a waypoint",
         );
     }
     if !is_waypoint && !is_gateway && is_client && is_server {
         findings.warning(
             title,
-            "no match mode: it runs on the callee's side too, for nothing; add match: [{mode: CLIENT}]",
+            "no match mode: it runs on the callee's side too, for nothing; add match: [{mode: \
+             CLIENT}]",
         );
     }
     for split in plugin
@@ -107,7 +113,8 @@ fn scope(plugin: &Planned<'_>, scope: &Scope, findings: &mut Findings) {
             findings.warning(
                 title,
                 format!(
-                    "splits.{name} asks for claims, which only gateways and waypoints know; a caller's sidecar has none"
+                    "splits.{name} asks for claims, which only gateways and waypoints know; a \
+                     caller's sidecar has none"
                 ),
             );
         }
@@ -138,7 +145,8 @@ pub(super) fn together(plugins: &[Planned<'_>], root_namespace: &str, findings: 
                 findings.warning(
                     &one.title,
                     format!(
-                        "phase and priority are those of {}, on the same proxies: which runs first depends on their age",
+                        "phase and priority are those of {}, on the same proxies: which runs \
+                         first depends on their age",
                         other.title
                     ),
                 );
@@ -163,8 +171,9 @@ fn shared_headers(one: &Planned<'_>, other: &Planned<'_>, findings: &mut Finding
             findings.problem(
                 &one.title,
                 format!(
-                    "splits.{} sets {header}, and so does splits.{} of {}, which runs on the same proxies: the one that \
-                     runs last wins; accepted: one plugin, or headers of their own",
+                    "splits.{} sets {header}, and so does splits.{} of {}, which runs on the \
+                     same proxies: the one that runs last wins; accepted: one plugin, or headers \
+                     of their own",
                     split.definition.name, same.definition.name, other.title
                 ),
             );

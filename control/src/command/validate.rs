@@ -55,7 +55,9 @@ pub(super) async fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
 /// Every plugin of a file, directory or stream, and everything beside them.
 fn read(file: &Path) -> anyhow::Result<Subject> {
     let documents = files::documents(file)?;
-    let plugins = plugin::plugins(documents.clone())?;
+    // What is no plugin is not copied: it may be large.
+    let configured = documents.iter().filter(|input| plugin::may_be_one(input));
+    let plugins = plugin::plugins(configured.cloned().collect())?;
     if plugins.is_empty() {
         // Says what is accepted.
         files::plugin(file)?;

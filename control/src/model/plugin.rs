@@ -146,6 +146,13 @@ impl Plugin {
     }
 }
 
+/// Whether a document is no resource of another kind.
+pub fn may_be_one(input: &Input) -> bool {
+    let kinds = [Kind::WasmPlugin, Kind::TrafficExtension];
+    let is_known = |kind: &str| kinds.iter().any(|known| known.name() == kind);
+    input.kind().is_none_or(is_known)
+}
+
 /// Every plugin among documents, each merged; other resources are left out.
 ///
 /// # Errors

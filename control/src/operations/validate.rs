@@ -173,8 +173,9 @@ pub fn validate(
         }
         plugins.push(report);
     }
-    let Findings { problems, warnings } =
-        analyze::check(&subject.plugins, &subject.surroundings(root_namespace));
+    let Findings {
+        problems, warnings, ..
+    } = analyze::check(&subject.plugins, &subject.surroundings(root_namespace));
     Ok(ValidationReport {
         is_good: problems.is_empty() && plugins.iter().all(|plugin| plugin.problems.is_empty()),
         plugins,

@@ -55,7 +55,9 @@ fn warnings(yaml: &str) -> Vec<String> {
         proxies: &ProxyKinds::new(),
         root_namespace: ROOT_NAMESPACE,
     };
-    let Findings { problems, warnings } = check(&plugins, &surroundings);
+    let Findings {
+        problems, warnings, ..
+    } = check(&plugins, &surroundings);
     assert_eq!(problems, Vec::<String>::new());
     warnings
 }

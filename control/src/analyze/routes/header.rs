@@ -94,7 +94,8 @@ pub(super) fn must_be_decided(
     findings.problem(
         title,
         format!(
-            "{field}: {host} is none of the hosts of split {}: nobody sets {} there, and a client's own would be routed on",
+            "{field}: {host} is none of the hosts of split {}: nobody sets {} there, and a \
+             client's own would be routed on",
             split.definition.name, split.definition.header
         ),
     );

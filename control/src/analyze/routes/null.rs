@@ -70,6 +70,7 @@ fn sentence(path: &str, alternative: &Value) -> String {
         "the match then asks for nothing, and every request takes this route"
     };
     format!(
-        "{path}: null, which the API server takes away: {then}; accepted: a match such as {{exact: canary}}"
+        "{path}: null, which the API server takes away: {then}; accepted: a match such as \
+         {{exact: canary}}"
     )
 }

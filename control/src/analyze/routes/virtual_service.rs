@@ -102,8 +102,8 @@ fn same_cors_policy(title: &str, routes: &[HttpRoute], findings: &mut Findings) 
     if policies.windows(2).any(|pair| pair[0] != pair[1]) {
         findings.problem(
             title,
-            "spec.http: the routes have different corsPolicy: a preflight carries no cookie, so it takes the fallback's; \
-             accepted: the same one on every route",
+            "spec.http: the routes have different corsPolicy: a preflight carries no cookie, so \
+             it takes the fallback's; accepted: the same one on every route",
         );
     }
 }
@@ -129,7 +129,10 @@ fn subsets(
             if rules.is_empty() {
                 findings.warning(
                     &service.title(),
-                    format!("{path}: subset {subset}: no DestinationRule for {host} among these documents"),
+                    format!(
+                        "{path}: subset {subset}: no DestinationRule for {host} among these \
+                         documents"
+                    ),
                 );
             } else if !names.contains(&subset.as_str()) {
                 let hint = suggest::hint(subset, names.into_iter());
