@@ -47,7 +47,7 @@ pub fn check(plugins: &[Plugin], surroundings: &Surroundings<'_>) -> Findings {
         }
     }
     plain_http::check(&planned, &around, &mut findings);
-    findings
+    findings.counted()
 }
 
 /// The splits that move nobody, because only gateways could tell their users apart.

@@ -141,7 +141,8 @@ impl Cluster {
 pub enum ClusterError {
     /// No answer, or none in time.
     #[error(
-        "{doing}: the API server at {url} cannot be reached; check --context, --kubeconfig and the network"
+        "{doing}: the API server at {url} cannot be reached; check --context, --kubeconfig and \
+         the network"
     )]
     Unreachable {
         /// What was being done.
@@ -163,7 +164,8 @@ pub enum ClusterError {
     },
     /// The credentials are no good.
     #[error(
-        "{doing}: the cluster at {url} does not accept these credentials; log in again, or name another --context"
+        "{doing}: the cluster at {url} does not accept these credentials; log in again, or name \
+         another --context"
     )]
     Unauthorized {
         /// What was being done.
@@ -173,7 +175,8 @@ pub enum ClusterError {
     },
     /// The account may not.
     #[error(
-        "{doing}: not allowed: {message}; the Role in wasmplugin/base/rbac.yaml has what sluice needs"
+        "{doing}: not allowed: {message}; the Role in wasmplugin/base/rbac.yaml has what sluice \
+         needs"
     )]
     Forbidden {
         /// What was being done.
@@ -191,8 +194,8 @@ pub enum ClusterError {
     },
     /// istiod's admission webhook does not answer, and the API server writes nothing without it.
     #[error(
-        "{doing}: istiod does not answer the API server ({message}); nothing was changed. Bring istiod back, or let the \
-         webhook's failurePolicy be Ignore for as long as it is down"
+        "{doing}: istiod does not answer the API server ({message}); nothing was changed. Bring \
+         istiod back, or let the webhook's failurePolicy be Ignore for as long as it is down"
     )]
     NoWebhook {
         /// What was being done.
@@ -202,8 +205,8 @@ pub enum ClusterError {
     },
     /// Neither kind is known.
     #[error(
-        "{doing}: the cluster at {url} knows neither WasmPlugin nor TrafficExtension: Istio's CRDs are not installed, \
-         or --context names another cluster"
+        "{doing}: the cluster at {url} knows neither WasmPlugin nor TrafficExtension: Istio's \
+         CRDs are not installed, or --context names another cluster"
     )]
     NoKinds {
         /// What was being done.

@@ -134,7 +134,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::Import(arguments) => import::run(&arguments),
         Command::Push(arguments) => push::run(&arguments).await,
         Command::Schema => {
-            output::line(serde_json::to_string_pretty(&schema::schema())?);
+            output::document(serde_json::to_string_pretty(&schema::schema())?);
             Ok(Outcome::Good)
         }
         Command::Leash(arguments) => leash::run(&arguments),

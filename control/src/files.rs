@@ -54,7 +54,8 @@ pub enum FileError {
     },
     /// A write would follow it, or take it away.
     #[error(
-        "{path}: {found}, which sluice reads at most and never writes through or replaces; nothing was changed. \
+        "{path}: {found}, which sluice reads at most and never writes through or replaces; \
+         nothing was changed. \
          Accepted: a file, or none"
     )]
     NotReplaced {
@@ -109,7 +110,8 @@ pub fn only_plugin(source: &str, inputs: Vec<Input>) -> anyhow::Result<Plugin> {
     match plugins.len() {
         1 => Ok(plugins.remove(0)),
         0 => bail!(
-            "{source}: no plugin configuration; accepted: a WasmPlugin, a TrafficExtension, or the configuration itself (with `splits`)"
+            "{source}: no plugin configuration; accepted: a WasmPlugin, a TrafficExtension, or \
+             the configuration itself (with `splits`)"
         ),
         _ => {
             let names: Vec<_> = plugins

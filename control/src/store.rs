@@ -166,8 +166,8 @@ pub enum WriteError {
     },
     /// Fields that it sets belong to others.
     #[error(
-        "{}; nothing was changed. --force would set it all the same ({}) and take the field over: {} would then get \
-         this conflict in turn",
+        "{}; nothing was changed. --force would set it all the same ({}) and take the field \
+         over: {} would then get this conflict in turn",
         owners(.plugin, .fields), .changes.join(", "),
         .fields.first().map_or("the other", |field| field.manager.as_str())
     )]
@@ -181,7 +181,8 @@ pub enum WriteError {
     },
     /// No answer came to it, and reading back showed that it was not made.
     #[error(
-        "{plugin}: no answer to a write ({why}); it was not made: the weights were read back and are as they were"
+        "{plugin}: no answer to a write ({why}); it was not made: the weights were read back and \
+         are as they were"
     )]
     NotMade {
         /// The plugin's kind, namespace and name.
@@ -191,8 +192,8 @@ pub enum WriteError {
     },
     /// No answer came to it, and reading back did not show whether it was made.
     #[error(
-        "{plugin}: no answer to a write ({why}), and it is still unknown whether it was made: {unread}. See `sluice get` \
-         before anything else"
+        "{plugin}: no answer to a write ({why}), and it is still unknown whether it was made: \
+         {unread}. See `sluice get` before anything else"
     )]
     Unknown {
         /// The plugin's kind, namespace and name.
@@ -259,7 +260,8 @@ pub enum Note {
     },
     /// Others wrote what looks like a part of the history.
     #[error(
-        "{}{count} ControllerRevisions claim to be of this history and are left out, such as {first}: {why}",
+        "{}{count} ControllerRevisions claim to be of this history and are left out, such as \
+         {first}: {why}",
         if *.are_more { "at least " } else { "" }
     )]
     NotOurs {
@@ -283,7 +285,8 @@ pub enum Note {
     },
     /// What an abort had to replace is kept beside it.
     #[error(
-        "replaced, because proxies or sluice could not read it: {what}; as it was, it is kept in {kept}"
+        "replaced, because proxies or sluice could not read it: {what}; as it was, it is kept in \
+         {kept}"
     )]
     KeptAside {
         /// What was replaced.

@@ -283,3 +283,29 @@ fn a_long_history_is_read_as_far_as_it_is_kept() {
     assert_eq!((code, shown), (0, 50), "{text}");
     assert!(text.lines().last().unwrap().starts_with("59999 "), "{text}");
 }
+
+#[test]
+fn a_long_weight_is_shown_by_its_beginning() {
+    let all = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(all.path().join(name), text).unwrap();
+    let long = "y".repeat(600_000);
+    write("plugin.yaml", PLUGIN);
+    let weights = WEIGHTS.replace("50", &long);
+    write("weights.yaml", &weights);
+    for command in [
+        &["get", "--dir", "."][..],
+        &["set", "web", "canary=5", "--dir", "."],
+        &["abort", "web", "--dir", "."],
+        &["history", "--dir", "."],
+    ] {
+        let (_, text) = said(&sluice(all.path(), command));
+        assert!(text.len() < 20_000, "{command:?}: {} bytes", text.len());
+        write("weights.yaml", &weights);
+    }
+    // What is for programs is whole.
+    let (_, text) = said(&sluice(
+        all.path(),
+        &["history", "--dir", ".", "-o", "json"],
+    ));
+    assert!(text.contains(&long), "{} bytes", text.len());
+}

@@ -42,8 +42,10 @@ pub(super) async fn config(address: &Address) -> anyhow::Result<(Config, String)
         }
         Err(error) => {
             let config = Config::incluster().map_err(|_| error).context(
-                "no store: the current directory has no plugin.yaml, no kubeconfig could be read, and this is no pod; \
-                 name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig FILE or KUBECONFIG",
+                "no store: the current directory has no plugin.yaml, no kubeconfig could be \
+                 read, and this is no pod; \
+                 name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig \
+                 FILE or KUBECONFIG",
             )?;
             Ok((config, "this pod's cluster".to_owned()))
         }

@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Import) -> anyhow::Result<Outcome> {
             arguments.file.display()
         );
     }
-    output::line(output::yaml(&imported.config())?.trim_end());
+    output::document(output::yaml(&imported.config())?.trim_end());
     let problems = imported.problems();
     for problem in &problems {
         output::note(format!("problem: {problem}"));

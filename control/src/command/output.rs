@@ -1,10 +1,12 @@
 //! The only printer: tables, JSON and YAML on standard output, notes and errors on standard error.
 //!
 //! What is printed is decided by each command; that nothing in it is obeyed by a terminal
-//! (`shown`), and that notes and errors hold no password of a URL, is seen to here. Whether a
+//! (`shown`), that no text is endless (`cut`), and that notes and errors hold no password of a URL,
+//! is seen to here. Whether a
 //! colour reaches the reader is anstream's decision: it is left out where no terminal shows it, and
 //! where NO_COLOR or CLICOLOR=0 asks for that (no-color.org, bixense.com/clicolors).
 
+mod cut;
 mod shown;
 
 use std::borrow::Cow;
@@ -20,8 +22,14 @@ use crate::model::redacted;
 /// How the word `error:` stands out.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Prints a line; a reader that went away (`| head`) is no error.
+/// Prints lines for people, each up to a length.
 pub(super) fn line(text: impl std::fmt::Display) {
+    document(cut::lines(&text.to_string()));
+}
+
+/// Prints what programs read, or people apply, as it is; a reader that went away (`| head`) is no
+/// error.
+pub(super) fn document(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{}", shown(&text.to_string()));
 }
 
@@ -33,7 +41,7 @@ pub(super) fn note(text: impl std::fmt::Display) {
 /// A note or error as it is printed: without passwords, and with every further line of it indented,
 /// so that what it quotes begins no line.
 fn beside(text: &str) -> String {
-    shown(&redacted::text(text)).replace('\n', "\n  ")
+    shown(&cut::notice(&redacted::text(text))).replace('\n', "\n  ")
 }
 
 /// Says why nothing came of it: the error, and below it its causes.
@@ -58,12 +66,11 @@ pub(super) fn print<T: Serialize>(
     value: &T,
     table: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<()> {
-    let text = match format {
-        Format::Table => table(value),
-        Format::Json => serde_json::to_string_pretty(value)?,
-        Format::Yaml => yaml(value)?,
-    };
-    line(text.trim_end());
+    match format {
+        Format::Table => line(table(value).trim_end()),
+        Format::Json => document(serde_json::to_string_pretty(value)?),
+        Format::Yaml => document(yaml(value)?.trim_end()),
+    }
     Ok(())
 }
 
@@ -95,6 +102,7 @@ pub(super) fn table<const N: usize>(
 
 /// The same where only at run time it is known which columns there are.
 pub(super) fn columns(header: Vec<&str>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let quoted = |cell: String| quoted(cut::cell(&cell));
     let quoted = |row: Vec<String>| row.into_iter().map(quoted).collect();
     let rows: Vec<Vec<String>> = rows.into_iter().map(quoted).collect();
     let mut widths: Vec<usize> = header.iter().map(|name| name.len()).collect();

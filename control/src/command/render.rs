@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
         namespace: arguments.namespace.as_deref(),
     };
     let rendered = rendered(&arguments.file, &needed, &arguments.resources)?;
-    output::line(text(&rendered)?.trim_end());
+    output::document(text(&rendered)?.trim_end());
     Ok(Outcome::Good)
 }
 

@@ -198,7 +198,10 @@ fn show(
             serde_json::to_string(status)?
         };
         if lines.get(&status.plugin) != Some(&line) {
-            output::line(&line);
+            match is_table {
+                true => output::line(&line),
+                false => output::document(&line),
+            }
             lines.insert(status.plugin.clone(), line);
         }
     }

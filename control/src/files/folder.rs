@@ -182,9 +182,9 @@ impl Folder {
         self.replace_where(name, content, || Ok(true)).map(|_| ())
     }
 
-    /// As [`Folder::replace`], if the file still holds what it is expected to, `None` being no file;
-    /// else nothing is changed. That is looked at last: a process may have been stopped at any time
-    /// before.
+    /// As [`Folder::replace`], if the file still holds what it is expected to, `None` being no
+    /// file; else nothing is changed. That is looked at last: a process may have been stopped at
+    /// any time before.
     ///
     /// # Errors
     /// As [`Folder::replace`].
@@ -427,7 +427,8 @@ mod tests {
                 .to_string()
                 .replace(&format!("{}/", all.path().display()), "")
         };
-        let refused = "inside/link: a link, which sluice reads at most and never writes through or replaces; nothing \
+        let refused = "inside/link: a link, which sluice reads at most and never writes through \
+                       or replaces; nothing \
                        was changed. Accepted: a file, or none";
         assert_eq!(said(folder.replace("link", b"mine").unwrap_err()), refused);
         assert_eq!(said(folder.lock_file("link").unwrap_err()), refused);

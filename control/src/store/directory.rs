@@ -43,8 +43,8 @@ const ABORT_WAITS: Duration = Duration::from_millis(500);
 /// shorter than patience.
 const WRITE_WAITS: Duration = Duration::from_secs(10);
 
-/// How often a write is decided anew because others, who waited for nobody, wrote meanwhile. Chosen:
-/// an abort and its repairs.
+/// How often a write is decided anew because others, who waited for nobody, wrote meanwhile.
+/// Chosen: an abort and its repairs.
 const MAX_DECISIONS: usize = 5;
 
 /// What the weights' file holds.
@@ -92,7 +92,8 @@ impl Directory {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !path.join(PLUGIN).is_file() {
             bail!(
-                "{}: no {PLUGIN} there; accepted: a directory with the plugin as it is applied (`sluice dev DIR --demo` writes one)",
+                "{}: no {PLUGIN} there; accepted: a directory with the plugin as it is applied \
+                 (`sluice dev DIR --demo` writes one)",
                 path.display()
             );
         }
