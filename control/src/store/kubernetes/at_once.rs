@@ -78,7 +78,13 @@ impl Kubernetes {
             };
             write.by = name.unwrap_or(write.by);
             let patch = body(&live, &write, extent)?;
-            match self.patch(&live, patch, &entry(&live, &write)).await {
+            // To the last digit: were the note of the abort before it the same, so would the plugin
+            // be, and who writes meanwhile would notice nothing.
+            let noted = Entry {
+                at: write.at.to_string(),
+                ..entry(&live, &write)
+            };
+            match self.patch(&live, patch, &noted).await {
                 Ok((patched, note)) => {
                     let notes = notes.into_iter().chain(note).collect();
                     let before = lost.map_or(live, |lost| lost.before);
