@@ -92,7 +92,7 @@ pub async fn with_split(cluster: &Cluster, split: &str) -> Result<WithSplit, Ope
         };
         if plan.split_named(split).is_some() {
             let title = live.plugin.source.clone();
-            stores.push((title, Kubernetes::of(cluster.clone(), &live)));
+            stores.push((title, Kubernetes::listed(cluster.clone(), live)));
         }
         let names = plan.splits().iter();
         known.extend(names.map(|split| split.definition.name.to_string()));

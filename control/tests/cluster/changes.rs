@@ -88,3 +88,20 @@ fn an_abort_that_is_too_large_to_be_stored_is_made_by_replacing_what_is_in_the_w
         assert_eq!(server.weight("checkout"), json!(10), "{message}");
     }
 }
+
+#[test]
+fn a_change_of_all_plugins_is_decided_on_what_the_listing_saw() {
+    let server = ApiServer::start();
+    server.next(format!("GET {PLUGIN}"), 9, Fate::LostBefore);
+    let said = server.sluice("set web canary=20 -A");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(server.weight("web"), json!(20));
+
+    let server = ApiServer::start();
+    server.next(patch(), 1, Fate::Behind(&["set web canary=7"]));
+    let said = server.sluice("set web canary=20 -A");
+    assert_eq!(said.code, 1, "{said:?}");
+    let why = "split web was changed since this command began: everyone/canary 10 -> 7";
+    assert!(said.err.contains(why), "{said:?}");
+    assert_eq!(server.weight("web"), json!(7));
+}
