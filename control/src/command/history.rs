@@ -1,17 +1,24 @@
 //! `sluice history`: who changed what, when and why.
 
-use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
+use super::arguments::{Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::operations::history::{PluginEntry, history};
 use crate::store::history::Entry;
 
+/// How many changes a table has unless another number is given. Chosen: what a person scrolls
+/// through.
+const MAX_SHOWN_CHANGES: usize = 500;
+
 /// `sluice history`.
 #[derive(clap::Args, Debug)]
 pub(super) struct History {
     /// Only this split
     split: Option<String>,
+    /// At most so many changes, the newest; 0: all [default: 500 in a table, else all]
+    #[arg(long)]
+    limit: Option<usize>,
     /// Which store holds the configuration.
     #[command(flatten)]
     store: StoreArgs,
@@ -26,8 +33,19 @@ pub(super) struct History {
 pub(super) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
     let found = place.said(history(stores, arguments.split.as_deref()));
-    let found = found.await?;
+    let mut found = found.await?;
     say_notes(&found.notes);
+    let limit = match (arguments.limit, arguments.output.output) {
+        (None, Format::Table) => MAX_SHOWN_CHANGES,
+        (None | Some(0), _) => usize::MAX,
+        (Some(limit), _) => limit,
+    };
+    let left_out = found.leave_newest(limit);
+    if left_out > 0 {
+        output::note(format!(
+            "note: {left_out} older changes are left out; --limit 0 shows all"
+        ));
+    }
     output::print(arguments.output.output, &found.rows, |rows| text(rows))?;
     Ok(Outcome::Good)
 }

@@ -1,5 +1,7 @@
 //! Who changed what, when and why, in one store or in many.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::OperationError;
@@ -27,6 +29,22 @@ pub struct History {
     pub rows: Vec<PluginEntry>,
     /// What the user should know besides.
     pub notes: Vec<Note>,
+}
+
+impl History {
+    /// Leaves only so many changes, the newest of all stores; how many are left out.
+    pub fn leave_newest(&mut self, limit: usize) -> usize {
+        let left_out = self.rows.len().saturating_sub(limit);
+        if left_out > 0 {
+            let mut places: Vec<usize> = (0..self.rows.len()).collect();
+            places.sort_by(|one, other| self.rows[*one].entry.at.cmp(&self.rows[*other].entry.at));
+            let older: BTreeSet<usize> = places.into_iter().take(left_out).collect();
+            let mut place = 0..;
+            self.rows
+                .retain(|_| !place.next().is_some_and(|place| older.contains(&place)));
+        }
+        left_out
+    }
 }
 
 /// Every change that is remembered, store by store, oldest first; of one split where one is named.

@@ -4,3 +4,4 @@
 mod aborts;
 mod api_server;
 mod changes;
+mod history;
