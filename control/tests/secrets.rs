@@ -106,6 +106,33 @@ fn a_token_that_no_header_can_have_is_an_error() {
 }
 
 #[test]
+fn a_credential_command_that_says_a_token_is_run_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let server = r#"server: "https://127.0.0.1:1""#;
+    for (expiry, expected) in [
+        ("", 1),
+        (r#","expirationTimestamp":"2999-01-01T00:00:00Z""#, 2),
+    ] {
+        let said_token = format!(
+            r#"{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{{"token":"s3cret"{expiry}}}}}"#
+        );
+        let script = folder.path().join("login");
+        let text = format!("echo run >> {}\necho '{said_token}'\n", runs.display());
+        std::fs::write(&script, text).unwrap();
+        let user = format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [{}]}}",
+            script.display()
+        );
+        let text = said(&kubeconfig(server, &user), &["get"]);
+        assert!(text.contains("cannot be reached"), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+        let times = std::fs::read_to_string(&runs).unwrap().lines().count();
+        assert_eq!(times, expected, "in all, {expiry:?}");
+    }
+}
+
+#[test]
 fn what_a_kubeconfig_names_is_read_only_where_it_ends() {
     let zero = "/dev/zero: a pipe or a device; accepted: a file";
     let cases = [

@@ -24,7 +24,16 @@ pub(super) fn client(config: Config) -> kube::Result<Client> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
+    let auth = config.auth_layer()?;
+    let mut for_tls = config.clone();
+    if auth.is_some() {
+        // The credential command has said a token, so it has no certificate: kube would run it again
+        // to ask for one.
+        for_tls.auth_info.exec = None;
+        for_tls.auth_info.auth_provider = None;
+    }
+    let connector = for_tls.rustls_https_connector_with_connector(http)?;
+    let mut connector = TimeoutConnector::new(connector);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
@@ -35,7 +44,7 @@ pub(super) fn client(config: Config) -> kube::Result<Client> {
         .layer(Bounds::default())
         .layer(config.base_uri_layer())
         .layer(RetryLayer::new(InTime::new()))
-        .option_layer(config.auth_layer()?)
+        .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(client);
