@@ -111,15 +111,18 @@ pub struct FieldError {
 /// # Errors
 /// The first field that has another type.
 pub(crate) fn part<T: DeserializeOwned>(document: &Value, field: &str) -> Result<T, FieldError> {
-    let value = document.get(field).map(without_nulls).unwrap_or_default();
-    let value = match value {
-        Value::Null => Value::Object(Map::new()),
-        Value::Object(fields) => Value::Object(fields),
+    let value = document.get(field).unwrap_or(&Value::Null);
+    let empty = Value::Object(Map::new());
+    // Copied only where it must be: it may be large.
+    let cleaned = has_null(value).then(|| without_nulls(value));
+    let value = match cleaned.as_ref().unwrap_or(value) {
+        Value::Null => &empty,
+        fields @ Value::Object(_) => fields,
         // Serde would read a list as the fields of a struct, in their order.
         other => {
             let (path, why) = (
                 field.to_owned(),
-                format!("{}, expected a map", kind_of(&other)),
+                format!("{}, expected a map", kind_of(other)),
             );
             return Err(FieldError { path, why });
         }
@@ -160,6 +163,15 @@ fn in_words(said: &str) -> String {
         other => other,
     };
     format!("{found}, expected {expected}")
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().any(has_null),
+        Value::Array(items) => items.iter().any(has_null),
+        _ => false,
+    }
 }
 
 /// Absent and null are the same in a resource.
