@@ -82,7 +82,7 @@ impl Kubernetes {
             // be, and who writes meanwhile would notice nothing.
             let noted = Entry {
                 at: write.at.to_string(),
-                ..entry(&live, &write)
+                ..entry(&write)
             };
             match self.patch(&live, patch, &noted).await {
                 Ok((patched, note)) => {
@@ -171,7 +171,7 @@ impl Kubernetes {
         extent: Extent,
         mut notes: Vec<Note>,
     ) -> Updated {
-        let mut entry = entry(before, &write);
+        let mut entry = entry(&write);
         let (before_it, after) = (snapshot(before), snapshot(now));
         told(&mut entry, &before_it, &after, &write, extent);
         notes.extend(self.remember(before, now, entry).await);
@@ -275,7 +275,7 @@ fn over(present: &Value, wanted: &Value) -> Value {
 }
 
 /// What is remembered of a write, but for what it led to.
-fn entry(before: &LivePlugin, write: &Write) -> Entry {
+fn entry(write: &Write) -> Entry {
     Entry {
         revision: 0,
         at: history::time(write.at),
@@ -283,7 +283,7 @@ fn entry(before: &LivePlugin, write: &Write) -> Entry {
         command: write.command.clone(),
         reason: write.reason.clone(),
         changes: Vec::new(),
-        after: snapshot(before).managed,
+        after: WeightSet::default(),
     }
 }
 
