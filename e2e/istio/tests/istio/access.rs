@@ -89,6 +89,12 @@ pub async fn mover_kubeconfig(world: &World) -> PathBuf {
     kubeconfig
 }
 
+/// Another account of namespace a with the same rights.
+pub async fn second_mover(world: &World) -> Tool {
+    let kubeconfig = account(world, "second", "sluice-weights").await;
+    world.chain.sluice.with_kubeconfig(&kubeconfig)
+}
+
 async fn mover(world: &World) -> Tool {
     let kubeconfig = mover_kubeconfig(world).await;
     world.chain.sluice.with_kubeconfig(&kubeconfig)
@@ -244,7 +250,8 @@ async fn assert_answers(kubectl: &Tool, plugin: &str, changes: &[(&str, Value, O
 
 const SPEC: Option<&str> = Some("spec was");
 const CONFIGURATION: Option<&str> = Some("another part of the configuration was");
-const METADATA: Option<&str> = Some("labels, owners or finalizers were");
+const LABELS: Option<&str> = Some("annotations may be changed; labels were");
+const FINALIZERS: Option<&str> = Some("annotations may be changed; finalizers were");
 const ANNOTATION: Option<&str> = Some("another annotation was");
 
 /// A plugin configuration's weights with one for web's canary.
@@ -271,11 +278,11 @@ pub async fn an_account_for_weights_may_change_nothing_else_of_a_wasm_plugin(wor
             config(json!({"cookie": {"name": "x"}})),
             CONFIGURATION,
         ),
-        ("a label", metadata(json!({"labels": {"x": "y"}})), METADATA),
+        ("a label", metadata(json!({"labels": {"x": "y"}})), LABELS),
         (
             "a finalizer",
             metadata(json!({"finalizers": ["x.example.com/y"]})),
-            METADATA,
+            FINALIZERS,
         ),
         (
             "another annotation",

@@ -21,6 +21,7 @@ mod between;
 mod commands;
 mod debounce;
 mod domains;
+mod filled;
 mod git;
 mod history;
 mod late;
@@ -90,9 +91,12 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         access::an_account_for_weights_may_change_nothing_else_of_a_traffic_extension,
         access::without_the_right_to_remember_a_change_is_made_and_said,
         policy::weights_and_draws_that_hurt_others_are_refused,
-        policy::nothing_that_an_account_for_weights_fills_is_full,
         policy::what_stands_there_already_stops_no_abort,
         policy::a_thousand_splits_are_within_what_a_policy_may_cost,
+        filled::annotations_and_managers_of_an_account_for_weights_are_bounded,
+        filled::the_largest_configuration_that_is_accepted_is_read,
+        filled::more_values_than_proxies_read_are_refused,
+        filled::a_record_that_one_account_filled_denies_another_nothing,
         history::an_account_for_weights_writes_only_our_revisions_and_in_its_own_name,
         history::forged_revisions_are_not_gone_back_to,
         history::a_revision_that_was_written_in_advance_does_not_hide_the_change,
