@@ -20,7 +20,7 @@ use crate::model::manifest::{Manifests, Namespace};
 use crate::model::plugin;
 use crate::model::service::ServiceRef;
 use crate::operations::apply::{
-    Application, Change, Progress, Resourced, SUBSETS_SECONDS, Step, Terms, Waited, try_all,
+    Application, Change, Progress, Resourced, SUBSETS_SECONDS, Step, Terms, Waited, named, try_all,
 };
 use crate::store::OthersFields;
 
@@ -235,9 +235,9 @@ fn say(format: Format, step: &Step<'_>) {
         }
         Step::Waited(Waited::PartlySeen { proxies, others }) => output::note(format!(
             "{proxies} of {} have them; after {SUBSETS_SECONDS} s the others are taken for such as do not call the \
-             service: {}",
+             service, and routes follow: {}",
             proxies + others.len(),
-            others.join(", ")
+            named(others)
         )),
         Step::Waited(Waited::Blindly { seconds, because }) => {
             output::note(format!("waited {seconds} s: {because}"));

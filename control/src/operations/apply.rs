@@ -21,7 +21,7 @@ use crate::store::OthersFields;
 pub use refusal::ApplyError;
 use resource::subsets_of;
 pub use resource::{Change, Progress, Resourced, Step, Terms};
-pub use subsets::{SUBSETS_SECONDS, Unseen, Waited};
+pub use subsets::{SUBSETS_SECONDS, Unseen, Waited, named};
 use wait::Wait;
 
 /// The field manager of what is applied. It is none of `sluice/<split>`: weights are not its.

@@ -1,5 +1,6 @@
 //! What the cluster refuses of an application, in words, and why an application stops.
 
+use super::subsets::named;
 use crate::cluster::{Cluster, ClusterError, code};
 use crate::model::manifest::Manifest;
 use crate::store::kubernetes::conflicting;
@@ -29,9 +30,9 @@ pub enum ApplyError {
     },
     /// The proxies do not get the subsets.
     #[error(
-        "after {seconds} s no proxy has the new subsets ({} lack them): istiod has not pushed them, or none of these \
-         proxies calls the service",
-        .lacking.join(", ")
+        "after {seconds} s no proxy that the plugin selects has the new subsets ({} lack them): istiod has not pushed \
+         them, or none of these proxies calls the service; run again, it goes on without them",
+        named(.lacking)
     )]
     NotPushed {
         /// How long it was waited.

@@ -6,21 +6,28 @@
 //! by default: `cluster_manager.cluster_added` counts each new cluster, one for every subset and
 //! port, and `cluster_manager.warming_clusters` those that wait for endpoints. Clusters that others
 //! added since the scrape before are counted too; which cluster it was, no metric tells by default.
+//!
+//! A route of the mesh reaches every proxy, so all that Prometheus knows are looked at, not only
+//! those that the plugin selects. Which of them will never get the subsets, because they do not
+//! call the service (`Sidecar`, `exportTo`), no metric tells either. So those that lack them are
+//! waited for no longer than where nobody can be asked, and are then named. A proxy that istiod is
+//! late with gets the route no sooner than the subset: both come by one stream, clusters first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::cluster::pods::Proxy;
-use crate::cluster::prometheus::is_of;
 use crate::cluster::prometheus::{Prometheus, Series};
 
 /// How long after a change of subsets routes follow where nobody can be asked. istiod holds changes
 /// back for 10 s at most (PILOT_DEBOUNCE_MAX); chosen: half as much again for the push.
 pub const SUBSETS_SECONDS: u64 = 15;
+
+/// How many proxies that lack subsets are named. Chosen: what a person reads.
+const MAX_NAMED_PROXIES: usize = 20;
 
 const ADDED: &str = "envoy_cluster_manager_cluster_added";
 const WARMING: &str = "envoy_cluster_manager_warming_clusters";
@@ -32,9 +39,9 @@ struct Clusters {
     warming: f64,
 }
 
-/// What proxies were last scraped with.
+/// What the mesh's proxies were last scraped with, by `namespace/pod`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Look(BTreeMap<Proxy, Clusters>);
+pub(super) struct Look(BTreeMap<String, Clusters>);
 
 /// What is known of one proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,36 +125,43 @@ pub(super) enum Verdict {
     Stop(Vec<String>),
 }
 
+/// What a look says of everybody.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sights {
+    /// Of the proxies that the plugins select.
+    pub(super) selected: Vec<Sight>,
+    /// Of all others that were scraped before.
+    pub(super) others: Vec<Sight>,
+}
+
 impl Look {
-    /// What Prometheus has of these proxies now.
-    pub(super) async fn at(prometheus: &Prometheus, proxies: &[Proxy]) -> anyhow::Result<Self> {
+    /// What Prometheus has of the mesh's proxies now.
+    pub(super) async fn at(prometheus: &Prometheus) -> anyhow::Result<Self> {
         let (added, warming) =
             tokio::try_join!(prometheus.query(ADDED), prometheus.query(WARMING))?;
-        Ok(Self::of(&added, &warming, proxies))
+        Ok(Self::of(&added, &warming))
     }
 
-    fn of(added: &[Series], warming: &[Series], proxies: &[Proxy]) -> Self {
-        let last = |series: &[Series], proxy: &Proxy| {
-            let own = series.iter().filter(|series| is_of(series, proxy));
-            let newest = own
-                .filter_map(Series::last)
-                .max_by(|one, other| one.0.total_cmp(&other.0));
-            newest.map(|(_, value)| value)
+    fn of(added: &[Series], warming: &[Series]) -> Self {
+        let warming = newest(warming);
+        let clusters = |(proxy, added): (String, f64)| {
+            let warming = *warming.get(&proxy)?;
+            Some((proxy, Clusters { added, warming }))
         };
-        let clusters = |proxy: &Proxy| {
-            let added = last(added, proxy)?;
-            let warming = last(warming, proxy)?;
-            Some((proxy.clone(), Clusters { added, warming }))
-        };
-        Self(proxies.iter().filter_map(clusters).collect())
+        Self(newest(added).into_iter().filter_map(clusters).collect())
+    }
+
+    /// The proxies of the mesh that it has and that are not among some.
+    pub(super) fn beside(&self, selected: &BTreeSet<String>) -> usize {
+        let proxies = self.0.keys();
+        proxies.filter(|proxy| !selected.contains(*proxy)).count()
     }
 
     /// What a later look says of each proxy, where `new` subsets were added in between.
-    pub(super) fn against(&self, later: &Self, proxies: &[Proxy], new: usize) -> Vec<Sight> {
-        let sight = |proxy: &Proxy| {
-            let name = || format!("{}/{}", proxy.namespace, proxy.pod);
+    pub(super) fn against(&self, later: &Self, selected: &BTreeSet<String>, new: usize) -> Sights {
+        let sight = |proxy: &String| {
             let (Some(before), Some(now)) = (self.0.get(proxy), later.0.get(proxy)) else {
-                return Sight::Unscraped(name());
+                return Sight::Unscraped(proxy.clone());
             };
             // A counter that fell is a proxy that started anew, and got everything at once.
             let has_more = now.added >= before.added + new as f64 || now.added < before.added;
@@ -155,17 +169,45 @@ impl Look {
             if has_more && now.warming <= before.warming {
                 Sight::Has
             } else {
-                Sight::Lacks(name())
+                Sight::Lacks(proxy.clone())
             }
         };
-        proxies.iter().map(sight).collect()
+        let others = self.0.keys().filter(|proxy| !selected.contains(*proxy));
+        Sights {
+            selected: selected.iter().map(sight).collect(),
+            // A proxy that is gone, or no longer scraped, keeps nobody waiting.
+            others: others
+                .map(sight)
+                .filter(|sight| !matches!(sight, Sight::Unscraped(_)))
+                .collect(),
+        }
     }
 }
 
+/// The newest value of each proxy.
+fn newest(series: &[Series]) -> BTreeMap<String, f64> {
+    let mut newest: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for series in series {
+        let (namespace, pod) = (series.label("namespace"), series.label("pod"));
+        let Some((at, value)) = series.last().filter(|_| !pod.is_empty()) else {
+            continue;
+        };
+        let kept = newest
+            .entry(format!("{namespace}/{pod}"))
+            .or_insert((at, value));
+        if at >= kept.0 {
+            *kept = (at, value);
+        }
+    }
+    let values = newest.into_iter();
+    values.map(|(proxy, (_, value))| (proxy, value)).collect()
+}
+
 /// What a look means, so long after the subsets were applied.
-pub(super) fn judge(sights: &[Sight], elapsed: Duration, timeout: Duration) -> Verdict {
-    let has = sights.iter().filter(|sight| **sight == Sight::Has).count();
-    if has == sights.len() {
+pub(super) fn judge(sights: &Sights, elapsed: Duration, timeout: Duration) -> Verdict {
+    let all = || sights.selected.iter().chain(&sights.others);
+    let has = all().filter(|sight| **sight == Sight::Has).count();
+    if has == all().count() {
         let seconds = elapsed.as_secs_f64();
         return Verdict::GoOn(Waited::Seen {
             proxies: has,
@@ -175,27 +217,37 @@ pub(super) fn judge(sights: &[Sight], elapsed: Duration, timeout: Duration) -> V
     if elapsed < Duration::from_secs(SUBSETS_SECONDS) {
         return Verdict::Wait;
     }
-    let lacking = sights.iter().filter_map(|sight| match sight {
+    let lacking = sights.selected.iter().filter_map(|sight| match sight {
         Sight::Lacks(name) => Some(name.clone()),
         _ => None,
     });
     let lacking: Vec<String> = lacking.collect();
-    let others = sights.iter().filter_map(|sight| match sight {
+    let others = all().filter_map(|sight| match sight {
         Sight::Lacks(name) | Sight::Unscraped(name) => Some(name.clone()),
         Sight::Has => None,
     });
-    match (has, lacking.is_empty()) {
-        (0, true) => Verdict::GoOn(Waited::Blindly {
+    match (sights.selected.contains(&Sight::Has), lacking.is_empty()) {
+        (false, true) => Verdict::GoOn(Waited::Blindly {
             seconds: SUBSETS_SECONDS,
             because: Unseen::NotScraped,
         }),
-        (0, false) if elapsed >= timeout => Verdict::Stop(lacking),
-        (0, false) => Verdict::Wait,
+        (false, false) if elapsed >= timeout => Verdict::Stop(lacking),
+        (false, false) => Verdict::Wait,
         // istiod pushes to all at once: who has nothing by now gets nothing.
         _ => Verdict::GoOn(Waited::PartlySeen {
             proxies: has,
             others: others.collect(),
         }),
+    }
+}
+
+/// Some of these proxies by name, the rest by number.
+pub fn named(proxies: &[String]) -> String {
+    let named = proxies.iter().take(MAX_NAMED_PROXIES).cloned();
+    let named = named.collect::<Vec<_>>().join(", ");
+    match proxies.len().saturating_sub(MAX_NAMED_PROXIES) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 
@@ -206,171 +258,4 @@ pub(super) fn left(changed: Timestamp, now: Timestamp) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn proxy(pod: &str) -> Proxy {
-        Proxy {
-            namespace: "a".to_owned(),
-            pod: pod.to_owned(),
-            role: None,
-        }
-    }
-
-    fn look(clusters: &[(&str, f64, f64)]) -> Look {
-        let series = |value: &dyn Fn(&(&str, f64, f64)) -> f64| -> Vec<Series> {
-            let of = |row: &(&str, f64, f64)| {
-                let metric = json!({"namespace": "a", "pod": row.0});
-                let value = json!([1.0, value(row).to_string()]);
-                serde_json::from_value(json!({"metric": metric, "value": value})).unwrap()
-            };
-            clusters.iter().map(of).collect()
-        };
-        let proxies: Vec<Proxy> = clusters.iter().map(|(pod, ..)| proxy(pod)).collect();
-        Look::of(&series(&|row| row.1), &series(&|row| row.2), &proxies)
-    }
-
-    #[test]
-    fn a_proxy_has_subsets_when_clusters_were_added_and_none_warms() {
-        let lacks = || Sight::Lacks("a/p".to_owned());
-        let unscraped = || Sight::Unscraped("a/p".to_owned());
-        let cases = [
-            (
-                "nothing new",
-                vec![("p", 10.0, 0.0)],
-                vec![("p", 10.0, 0.0)],
-                lacks(),
-            ),
-            (
-                "one of two",
-                vec![("p", 10.0, 0.0)],
-                vec![("p", 11.0, 0.0)],
-                lacks(),
-            ),
-            (
-                "both, one warms",
-                vec![("p", 10.0, 0.0)],
-                vec![("p", 12.0, 1.0)],
-                lacks(),
-            ),
-            (
-                "both, warm",
-                vec![("p", 10.0, 0.0)],
-                vec![("p", 12.0, 0.0)],
-                Sight::Has,
-            ),
-            (
-                "one port more",
-                vec![("p", 10.0, 0.0)],
-                vec![("p", 14.0, 0.0)],
-                Sight::Has,
-            ),
-            (
-                "one warms for ever",
-                vec![("p", 10.0, 1.0)],
-                vec![("p", 12.0, 1.0)],
-                Sight::Has,
-            ),
-            (
-                "started anew",
-                vec![("p", 30.0, 0.0)],
-                vec![("p", 12.0, 0.0)],
-                Sight::Has,
-            ),
-            (
-                "not scraped before",
-                vec![],
-                vec![("p", 12.0, 0.0)],
-                unscraped(),
-            ),
-            (
-                "no longer scraped",
-                vec![("p", 10.0, 0.0)],
-                vec![],
-                unscraped(),
-            ),
-        ];
-        for (label, before, now, expected) in cases {
-            let sights = look(&before).against(&look(&now), &[proxy("p")], 2);
-            assert_eq!(sights, [expected], "{label}");
-        }
-    }
-
-    #[test]
-    fn routes_follow_when_all_have_the_subsets_or_whoever_will_get_them_has() {
-        let (has, lacks) = (Sight::Has, Sight::Lacks("a/p".to_owned()));
-        let unscraped = Sight::Unscraped("a/q".to_owned());
-        let seen = |proxies, seconds| Verdict::GoOn(Waited::Seen { proxies, seconds });
-        let partly = Verdict::GoOn(Waited::PartlySeen {
-            proxies: 1,
-            others: vec!["a/p".to_owned(), "a/q".to_owned()],
-        });
-        let blindly = Verdict::GoOn(Waited::Blindly {
-            seconds: 15,
-            because: Unseen::NotScraped,
-        });
-        let stop = Verdict::Stop(vec!["a/p".to_owned()]);
-        let cases = [
-            (
-                "all have them",
-                vec![has.clone(), has.clone()],
-                1,
-                seen(2, 1.0),
-            ),
-            (
-                "one lacks them",
-                vec![has.clone(), lacks.clone()],
-                14,
-                Verdict::Wait,
-            ),
-            (
-                "the others will not get them",
-                vec![has, lacks.clone(), unscraped.clone()],
-                15,
-                partly,
-            ),
-            (
-                "none is scraped",
-                vec![unscraped.clone()],
-                14,
-                Verdict::Wait,
-            ),
-            (
-                "none is scraped for long",
-                vec![unscraped.clone()],
-                15,
-                blindly,
-            ),
-            (
-                "istiod is late",
-                vec![lacks.clone(), unscraped.clone()],
-                59,
-                Verdict::Wait,
-            ),
-            ("istiod is too late", vec![lacks, unscraped], 60, stop),
-        ];
-        for (label, sights, seconds, expected) in cases {
-            let verdict = judge(
-                &sights,
-                Duration::from_secs(seconds),
-                Duration::from_secs(60),
-            );
-            assert_eq!(verdict, expected, "{label}");
-        }
-    }
-
-    #[test]
-    fn what_is_left_to_wait_counts_from_the_last_change() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        for (changed, now, expected) in [
-            (100, 100, 15),
-            (100, 101, 15),
-            (100, 110, 6),
-            (100, 116, 0),
-            (100, 900, 0),
-        ] {
-            assert_eq!(left(at(changed), at(now)), expected, "{changed} to {now}");
-        }
-    }
-}
+mod tests;

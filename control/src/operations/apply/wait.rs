@@ -1,6 +1,7 @@
 //! Between subsets and routes: whether one must wait at all, whom one can look at, and the wait
 //! itself. What a look means is judged in [`super::subsets`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use super::subsets::{Look, SUBSETS_SECONDS, Unseen, Verdict, Waited, judge, left
 use crate::cluster::Cluster;
 use crate::cluster::managed_fields::last_change;
 use crate::cluster::plugins::LivePlugin;
-use crate::cluster::pods::{Proxy, Selection, selected, selection};
+use crate::cluster::pods::{Selection, selected, selection};
 use crate::cluster::prometheus::Prometheus;
 use crate::model::manifest::Stage;
 
@@ -20,10 +21,11 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// How one waits.
 pub(super) enum Wait<'a> {
-    /// Until these proxies have so many subsets more than they had before.
+    /// Until the proxies that Prometheus knows, and those that the plugins select, have so many
+    /// subsets more than they had before.
     Looking {
         prometheus: &'a Prometheus,
-        proxies: Vec<Proxy>,
+        selected: BTreeSet<String>,
         before: Look,
         new: usize,
     },
@@ -58,11 +60,11 @@ impl<'a> Wait<'a> {
             return Ok(Some(blindly(Unseen::NoPrometheus)));
         };
         Ok(Some(
-            match watched(cluster, resources, terms.root_namespace).await? {
-                Ok(proxies) => Self::Looking {
-                    before: Look::at(prometheus, &proxies).await?,
+            match selected_by_all(cluster, resources, terms.root_namespace).await? {
+                Ok(selected) => Self::Looking {
+                    before: Look::at(prometheus).await?,
                     prometheus,
-                    proxies,
+                    selected,
                     new,
                 },
                 Err(because) => blindly(because),
@@ -84,18 +86,18 @@ impl<'a> Wait<'a> {
             }
             Self::Looking {
                 prometheus,
-                proxies,
+                selected,
                 before,
                 new,
             } => {
-                say(Step::Looks(proxies.len()));
+                say(Step::Looks(selected.len() + before.beside(&selected)));
                 // The runtime's clock, which only measures how long.
                 let began = Instant::now();
                 loop {
                     // A Prometheus that fails once is asked again; one that stays silent shows
                     // nothing, like one that does not scrape.
-                    let now = Look::at(prometheus, &proxies).await.unwrap_or_default();
-                    let sights = before.against(&now, &proxies, new);
+                    let now = Look::at(prometheus).await.unwrap_or_default();
+                    let sights = before.against(&now, &selected, new);
                     match judge(&sights, began.elapsed(), terms.timeout) {
                         Verdict::Wait => tokio::time::sleep(EVERY).await,
                         Verdict::GoOn(waited) => return Ok(waited),
@@ -122,13 +124,13 @@ fn new_subsets(rule: &Resourced) -> usize {
     after.filter(|subset| !before.contains(subset)).count()
 }
 
-/// The proxies that have to know the subsets, as far as can be told: those that the plugins select.
-async fn watched(
+/// The proxies that the plugins select, as `namespace/pod`: who calls the service is among them.
+async fn selected_by_all(
     cluster: &Cluster,
     resources: &[Resourced],
     root_namespace: &str,
-) -> Result<Result<Vec<Proxy>, Unseen>, ApplyError> {
-    let mut all = Vec::new();
+) -> Result<Result<BTreeSet<String>, Unseen>, ApplyError> {
+    let mut all = BTreeSet::new();
     for plugin in of_stage(resources, Stage::Plugins) {
         let Some(kind) = plugin.manifest.plugin_kind() else {
             continue;
@@ -139,10 +141,9 @@ async fn watched(
         };
         let proxies = selected(cluster, &live, &labels, root_namespace).await;
         let explain = |error| cluster.explain("the pods that the plugin selects", error);
-        all.extend(proxies.map_err(explain)?);
+        let proxies = proxies.map_err(explain)?.into_iter();
+        all.extend(proxies.map(|proxy| format!("{}/{}", proxy.namespace, proxy.pod)));
     }
-    all.sort();
-    all.dedup();
     Ok(if all.is_empty() {
         Err(Unseen::NoProxies)
     } else {
