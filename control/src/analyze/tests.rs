@@ -64,7 +64,7 @@ fn what_does_not_fit_is_a_problem() {
         (
             "a match that is null",
             ("{exact: canary}", "null"),
-            "VirtualService shop/web: spec.http[0].match[0].headers.x-sluice-web: null, which the API server takes away: the match then asks for nothing, and every request takes this route; accepted: a match such as {exact: canary}",
+            "VirtualService shop/web: spec.http[0].match[0].headers.x-sluice-web: null, which the API server refuses in a server-side apply and otherwise takes away: the match then asks for nothing, and every request takes this route; accepted: a match such as {exact: canary}",
         ),
         (
             "a match that is null beside another",
@@ -72,7 +72,7 @@ fn what_does_not_fit_is_a_problem() {
                 "{x-sluice-web: {exact: canary}}",
                 "{x-sluice-web: {exact: canary}, x-a: null}",
             ),
-            "VirtualService shop/web: spec.http[0].match[0].headers.x-a: null, which the API server takes away: the match then does not ask for it; accepted: a match such as {exact: canary}",
+            "VirtualService shop/web: spec.http[0].match[0].headers.x-a: null, which the API server refuses in a server-side apply and otherwise takes away: the match then does not ask for it; accepted: a match such as {exact: canary}",
         ),
         (
             "a host the split does not have",
@@ -156,6 +156,14 @@ fn a_second_plugin_on_the_same_proxies_is_a_problem() {
 #[test]
 fn what_works_but_bites_is_a_warning() {
     let cases = [
+        (
+            "a match that was null, as the API server leaves it",
+            (
+                "- match: [{headers: {x-sluice-web: {exact: canary}}}]",
+                "- match: [{headers: {x-sluice-web: {exact: canary}}}, {headers: {}}]",
+            ),
+            "VirtualService shop/web: spec.http[0].match[1].headers: empty, as the API server leaves it where a match was null: the match then asks for nothing, and every request takes this route",
+        ),
         (
             "unpinned",
             ("sha256: aa", "priority: 1"),

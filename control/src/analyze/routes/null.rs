@@ -1,7 +1,8 @@
-//! Matches of a VirtualService that are null: the API server takes them away without a word (the
-//! CRD does not allow null there), and what is left matches more than somebody meant.
+//! Matches of a VirtualService that are null, which its CRD does not allow: the API server refuses
+//! them in a server-side apply and otherwise takes them away without a word; and maps of matches
+//! that are empty, as they are left then. What is left matches more than somebody meant.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::analyze::findings::Findings;
 use crate::model::input::Input;
@@ -24,7 +25,11 @@ pub(super) fn check(documents: &[Input], findings: &mut Findings) {
             for (number, alternative) in matches.iter().enumerate() {
                 for path in nulls(alternative) {
                     let path = format!("spec.http[{route}].match[{number}].{path}");
-                    findings.problem(&title, sentence(&path, alternative));
+                    findings.problem(&title, sentence(&path, Found::Null, alternative));
+                }
+                for field in emptied(alternative) {
+                    let path = format!("spec.http[{route}].match[{number}].{field}");
+                    findings.warning(&title, sentence(&path, Found::Empty, alternative));
                 }
             }
         }
@@ -54,7 +59,21 @@ fn nulls(alternative: &Value) -> Vec<String> {
     BY_NAME.into_iter().flat_map(named).collect()
 }
 
-fn sentence(path: &str, alternative: &Value) -> String {
+fn emptied(alternative: &Value) -> impl Iterator<Item = &'static str> {
+    let is_empty = |field: &&str| {
+        let fields = alternative.get(field).and_then(Value::as_object);
+        fields.is_some_and(Map::is_empty)
+    };
+    BY_NAME.into_iter().filter(is_empty)
+}
+
+/// What stands where a match belongs.
+enum Found {
+    Null,
+    Empty,
+}
+
+fn sentence(path: &str, found: Found, alternative: &Value) -> String {
     let is_left = |value: &Value| match value {
         Value::Null => false,
         Value::Object(fields) => fields.values().any(|value| !value.is_null()),
@@ -69,8 +88,13 @@ fn sentence(path: &str, alternative: &Value) -> String {
     } else {
         "the match then asks for nothing, and every request takes this route"
     };
-    format!(
-        "{path}: null, which the API server takes away: {then}; accepted: a match such as \
-         {{exact: canary}}"
-    )
+    match found {
+        Found::Null => format!(
+            "{path}: null, which the API server refuses in a server-side apply and otherwise takes away: \
+             {then}; accepted: a match such as {{exact: canary}}"
+        ),
+        Found::Empty => {
+            format!("{path}: empty, as the API server leaves it where a match was null: {then}")
+        }
+    }
 }

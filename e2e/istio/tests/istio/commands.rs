@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_e2e::client::fetch;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
@@ -71,6 +71,64 @@ pub async fn a_split_that_moves_nobody_is_said_by_every_command(world: &mut Worl
     // At 100 everybody is moved, whoever they are.
     let all = world.sluice("set web canary=100 -n b").await.good().out;
     assert!(!all.contains("moves nobody"), "{all}");
+}
+
+pub async fn a_match_that_is_null_is_refused_or_taken_away_and_said(world: &mut World) {
+    world.fresh_plugin("a", 10).await;
+    let route = world
+        .kubectl("get virtualservice web -n a -o json")
+        .await
+        .good();
+    let mut route: Value = serde_json::from_str(&route.out).unwrap();
+    route["metadata"] = json!({"name": "web", "namespace": "a"});
+    route["spec"]["http"][0]["match"][0]["headers"]["x-sluice-web"] = Value::Null;
+    let file = world.chain.folder().join("null.json");
+    std::fs::write(&file, route.to_string()).unwrap();
+    let file = file.display();
+    let with_plugin = world.chain.folder().join("null.yaml");
+    std::fs::write(&with_plugin, format!("{}\n---\n{route}", world.plugin("a"))).unwrap();
+    let with_plugin = with_plugin.display();
+    let path = "spec.http[0].match[0].headers";
+    let said = world.sluice(&format!("validate -f {with_plugin}")).await;
+    let null = format!("VirtualService a/web: {path}.x-sluice-web: null, which the API server");
+    assert!(said.ended_with(1).out.contains(&null));
+    // Server-side it is refused, by whoever applies it.
+    let refused = format!("{path}.x-sluice-web in body must be of type object");
+    let apply = format!("apply --server-side --force-conflicts -f {file}");
+    let said = world.kubectl(&apply).await.ended_with(1);
+    assert!(said.err.contains(&refused), "{said:?}");
+    let said = world
+        .sluice(&format!("apply -f {with_plugin} --force"))
+        .await;
+    let said = said.ended_with(2);
+    assert!(said.err.contains(&refused), "{said:?}");
+    // Otherwise it is taken away: every request takes the canary's route.
+    world.kubectl(&format!("replace -f {file}")).await.good();
+    for caller in &world.callers {
+        caller
+            .wait_for("the canary for everybody", async |caller| {
+                for user in 0..20 {
+                    let cookie = format!("cookie: uid=user-{user}");
+                    let answer = caller.get(WEB_A, &[cookie.as_bytes()]).await;
+                    if answer.variant() != "canary" {
+                        return Err(format!("{user}: {}", answer.variant()));
+                    }
+                }
+                Ok(())
+            })
+            .await;
+    }
+    let said = world.sluice("validate -n a").await.good().out;
+    let empty = format!("VirtualService a/web: {path}: empty, as the API server leaves it");
+    assert!(said.contains(&empty), "{said}");
+    assert!(
+        said.contains("no route among these documents matches x-sluice-web"),
+        "{said}"
+    );
+    // Commands that look at the plugin alone speak of what the filter sets.
+    let explain = "explain -n a --host web --cookie uid=user-1 --proxy sidecar";
+    let explain = world.sluice(explain).await.good().out;
+    assert!(explain.contains("stable"), "{explain}");
 }
 
 pub async fn the_agents_port_has_its_metrics_and_envoys_has_not(world: &mut World) {

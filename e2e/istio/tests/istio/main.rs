@@ -67,6 +67,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         plugins::a_namespace_does_not_notice_another_ones_changes,
         commands::every_command_knows_the_cluster,
         commands::a_split_that_moves_nobody_is_said_by_every_command,
+        commands::a_match_that_is_null_is_refused_or_taken_away_and_said,
         commands::the_agents_port_has_its_metrics_and_envoys_has_not,
         commands::a_name_that_is_not_there_is_refused_with_the_nearest,
         commands::status_measures_the_shares_that_prometheus_has_seen,
