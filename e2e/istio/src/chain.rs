@@ -137,7 +137,15 @@ impl Chain {
 
     /// Starts Prometheus on these pods.
     pub async fn start_prometheus(&mut self, targets: &[Target]) {
-        self.prometheus = Some(prometheus::start(targets, &self.tools, self.folder()).await);
+        let started = prometheus::start(prometheus::URL, targets, &self.tools, self.folder());
+        self.prometheus = Some(started.await);
+    }
+
+    /// Starts another Prometheus, which scrapes Envoy's own port of these pods.
+    pub async fn start_prometheus_of_envoys(&self, targets: &[Target]) -> Process {
+        let folder = self.folder().join("envoys");
+        std::fs::create_dir_all(&folder).unwrap();
+        prometheus::start(prometheus::ENVOYS_URL, targets, &self.tools, &folder).await
     }
 }
 

@@ -13,6 +13,9 @@ use crate::tools::Tools;
 /// Where it is reached.
 pub const URL: &str = "http://127.0.0.1:9090";
 
+/// Where another one is reached that scrapes Envoy's own port alone.
+pub const ENVOYS_URL: &str = "http://127.0.0.1:9091";
+
 /// A pod whose metrics are scraped, with the labels that Istio's own scrape configuration gives.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -24,8 +27,8 @@ pub struct Target {
     pub metrics: SocketAddr,
 }
 
-/// Starts it on these pods and waits until it is ready.
-pub(crate) async fn start(targets: &[Target], tools: &Tools, folder: &Path) -> Process {
+/// Starts it on these pods at a URL, with its files in a folder, and waits until it is ready.
+pub(crate) async fn start(url: &str, targets: &[Target], tools: &Tools, folder: &Path) -> Process {
     let target = |target: &Target| {
         let labels = json!({"namespace": target.namespace, "pod": target.pod});
         json!({"targets": [target.metrics], "labels": labels})
@@ -39,7 +42,7 @@ pub(crate) async fn start(targets: &[Target], tools: &Tools, folder: &Path) -> P
     });
     let path = folder.join("prometheus.yaml");
     std::fs::write(&path, config.to_string()).unwrap();
-    let address = URL.trim_start_matches("http://");
+    let address = url.trim_start_matches("http://");
     let mut command = Command::new(tools.debian.join("prometheus"));
     command.arg("--config.file").arg(&path);
     command.args(["--web.listen-address", address]);

@@ -244,6 +244,14 @@ impl Proxy {
         }
     }
 
+    /// What a Prometheus must know that scrapes Envoy's own port.
+    pub fn envoy_target(&self) -> Target {
+        Target {
+            metrics: self.envoy_metrics,
+            ..self.target()
+        }
+    }
+
     /// What agent and Envoy logged.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice_e2e::client::{Connection, get};
-use sluice_e2e::wait::PATIENCE;
-use sluice_e2e_istio::registry;
+use sluice_e2e::wait::{PATIENCE, until};
+use sluice_e2e_istio::proxy::Proxy;
+use sluice_e2e_istio::{prometheus, registry};
 
 use crate::users::{WEB_A, answer, assert_everyone_gets_stable, variant};
 use crate::world::World;
@@ -39,6 +40,18 @@ pub async fn a_wrong_digest_gives_everyone_stable_and_status_says_why(world: &mu
         ])
         .await;
     assert_everyone_gets_stable(&world.callers).await;
+    // Envoy's own port knows nothing of what the agent fetched.
+    let targets: Vec<_> = world.callers.iter().map(Proxy::envoy_target).collect();
+    let _prometheus = world.chain.start_prometheus_of_envoys(&targets).await;
+    let status = format!("status -n a --prometheus {}", prometheus::ENVOYS_URL);
+    until("status to see only Envoy's metrics", async || {
+        let said = world.sluice(&status).await;
+        let unknown =
+            "client-1: without the filter: unknown why: Prometheus has nothing of its agent";
+        let is_said = said.out.contains(unknown) && !said.out.contains("fetched nothing");
+        is_said.then_some(()).ok_or(said.out)
+    })
+    .await;
     run_ours(world).await;
 }
 
