@@ -3,30 +3,14 @@
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
 
-use crate::world::{World, revision};
+use crate::world::{World, revision, versions};
 
 /// A service that has traffic before it is split.
 pub const LATE: &str = "late.a.svc.cluster.local:8080";
 
-const LATE_RESOURCES: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: late, namespace: a}
-spec: {clusterIP: 127.10.1.5, selector: {app: late}, ports: [{name: http, port: 8080, targetPort: 8080}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: late-stable, namespace: a}
-spec: {address: 127.0.5.1, serviceAccount: default, labels: {app: late, version: stable}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: late-canary, namespace: a}
-spec: {address: 127.0.5.2, serviceAccount: default, labels: {app: late, version: canary}}
-";
-
 pub async fn start_late_service(world: &World) {
-    world.chain.kubernetes.apply(LATE_RESOURCES).await;
+    let versions = versions("late", "a", "127.10.1.5", 5);
+    world.chain.kubernetes.apply(&versions).await;
     for caller in &world.callers {
         caller
             .wait_for("the service", async |caller| {

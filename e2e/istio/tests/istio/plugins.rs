@@ -138,6 +138,13 @@ fn render_for_gateway(world: &World) -> String {
     )
 }
 
+/// Makes the gateway, with a split of the web in a.
+async fn start_gateway(world: &World) {
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes.apply(GATEWAY).await;
+    kubernetes.apply(&render_for_gateway(world)).await;
+}
+
 /// Waits until the gateway runs what its plugin wants.
 async fn wait_for_gateway(world: &World) {
     let plugin = ("WasmPlugin", "gw", "sluice-gw");
@@ -146,12 +153,7 @@ async fn wait_for_gateway(world: &World) {
 }
 
 pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) {
-    world.chain.kubernetes.apply(GATEWAY).await;
-    world
-        .chain
-        .kubernetes
-        .apply(&render_for_gateway(world))
-        .await;
+    start_gateway(world).await;
     wait_for_gateway(world).await;
     world.sluice("set web canary=50 -n gw").await.good();
     wait_for_gateway(world).await;
@@ -178,12 +180,7 @@ pub async fn a_gateway_issues_a_cookie_and_keeps_its_promise(world: &mut World) 
 
 pub async fn a_gateway_without_tls_is_named_and_its_lost_cookies_are_seen(world: &mut World) {
     const WARNING: &str = "Gateway gw/gw: spec.servers[0]: takes requests of split web without TLS";
-    world.chain.kubernetes.apply(GATEWAY).await;
-    world
-        .chain
-        .kubernetes
-        .apply(&render_for_gateway(world))
-        .await;
+    start_gateway(world).await;
     world.sluice("set web canary=50 -n gw").await.good();
     wait_for_gateway(world).await;
     let validate = world.sluice("validate -n gw").await.good().out;

@@ -12,7 +12,7 @@ use sluice_e2e_istio::proxy::{Proxy, Role};
 use sluice_e2e_istio::registry;
 
 use crate::users::{assert_split, variant};
-use crate::world::{World, revision};
+use crate::world::{World, revision, versions};
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -21,24 +21,6 @@ const CONFIG: &str = include_str!("../../../../wasmplugin/base/config.yaml");
 
 /// The registry that the README makes up.
 const MADE_UP: &str = "registry.example.com";
-
-/// The service of the example, and where its two versions listen.
-const SHOP: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: shop}
-spec: {clusterIP: 127.10.1.7, selector: {app: web}, ports: [{name: http, port: 8080, targetPort: 8080}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: web-stable, namespace: shop}
-spec: {address: 127.0.7.1, serviceAccount: default, labels: {app: web, version: stable}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: web-canary, namespace: shop}
-spec: {address: 127.0.7.2, serviceAccount: default, labels: {app: web, version: canary}}
-";
 
 const WEB_SHOP: &str = "web.shop.svc.cluster.local:8080";
 
@@ -127,7 +109,9 @@ pub async fn its_commands_as_printed_give_a_sticky_part_of_users(world: &mut Wor
     for (variant, host) in [("stable", 1), ("canary", 2)] {
         Upstream::start_at(([127, 0, 7, host], 8080).into(), variant).await;
     }
-    world.chain.kubernetes.apply(SHOP).await;
+    // The service of the example.
+    let shop = versions("web", "shop", "127.10.1.7", 7);
+    world.chain.kubernetes.apply(&shop).await;
     let caller = Proxy::start(&world.chain, Role::Sidecar, "shop", 31).await;
     let said = run_all(world);
     assert!(said.contains("web everyone canary: 0 -> 5"), "{said}");

@@ -13,7 +13,7 @@ use sluice_e2e_istio::command::Said;
 use sluice_e2e_istio::proxy::{Proxy, Role};
 use sluice_e2e_istio::{prometheus, registry};
 
-pub use resources::config;
+pub use resources::{config, versions};
 
 use crate::users::{WEB_A, WEB_B};
 

@@ -48,25 +48,34 @@ pub(super) fn services() -> String {
     [service("a", 2), service("b", 4)].join("---")
 }
 
-fn service(namespace: &str, subnet: u8) -> String {
-    let host = format!("web.{namespace}.svc.cluster.local");
+/// A service with two versions, told apart by the label `version`: each listens at an address of
+/// 127.0.SUBNET.0.
+pub fn versions(name: &str, namespace: &str, cluster_ip: &str, subnet: u8) -> String {
     format!(
         "
 apiVersion: v1
 kind: Service
-metadata: {{name: web, namespace: {namespace}}}
-spec: {{clusterIP: 127.10.0.1{subnet}, selector: {{app: web}}, ports: [{{name: http, port: 8080, targetPort: 8080}}]}}
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{clusterIP: {cluster_ip}, selector: {{app: {name}}}, ports: [{{name: http, port: 8080, targetPort: 8080}}]}}
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
-metadata: {{name: web-stable, namespace: {namespace}}}
-spec: {{address: 127.0.{subnet}.1, serviceAccount: default, labels: {{app: web, version: stable}}}}
+metadata: {{name: {name}-stable, namespace: {namespace}}}
+spec: {{address: 127.0.{subnet}.1, serviceAccount: default, labels: {{app: {name}, version: stable}}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
-metadata: {{name: web-canary, namespace: {namespace}}}
-spec: {{address: 127.0.{subnet}.2, serviceAccount: default, labels: {{app: web, version: canary}}}}
----
+metadata: {{name: {name}-canary, namespace: {namespace}}}
+spec: {{address: 127.0.{subnet}.2, serviceAccount: default, labels: {{app: {name}, version: canary}}}}
+"
+    )
+}
+
+fn service(namespace: &str, subnet: u8) -> String {
+    let host = format!("web.{namespace}.svc.cluster.local");
+    let versions = versions("web", namespace, &format!("127.10.0.1{subnet}"), subnet);
+    format!(
+        "{versions}---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {{name: web, namespace: {namespace}}}
