@@ -40,7 +40,12 @@ impl World {
     pub async fn restore(&mut self) {
         self.chain.restore().await;
         self.remove_what_tests_made().await;
-        self.chain.kubernetes.apply(&resources::services()).await;
+        // By force: a test may have left another field manager.
+        for document in documents(&resources::services()) {
+            let kubernetes = &self.chain.kubernetes;
+            let applied = kubernetes.try_apply_by_force("gitops", &document).await;
+            applied.unwrap();
+        }
         for proxy in self
             .callers
             .iter_mut()
