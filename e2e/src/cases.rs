@@ -159,7 +159,7 @@ impl CaseRequest {
                 if !matches!(decision.reason, Reason::OffPath | Reason::Broken) {
                     rest = format!("{} {rest}", decision.audience.name(definition));
                 }
-                if let (Some(place), Some(bucket)) = (decision.identity, decision.bucket) {
+                if let (Some(place), Some(bucket)) = (decision.identity, decision.bucket()) {
                     let source = &definition.identity[usize::from(place)];
                     rest += &format!(
                         " {bucket} by {}",

@@ -4,6 +4,7 @@
 //! on what, which identities were looked for, whose range the bucket lies in. How they are told is
 //! the command's.
 
+use anyhow::bail;
 use serde::{Serialize, Serializer};
 use sluice_core::allocation::Percent;
 use sluice_core::config::Anonymous;
@@ -83,6 +84,10 @@ pub struct Draw {
     pub sources: Vec<AskedSource>,
     /// The range that the bucket lies in.
     pub range: Option<OwnedRange>,
+    /// The challengers that the proxy's guard took out.
+    pub tripped: Vec<String>,
+    /// Whether a proxy may take challengers out by itself.
+    pub is_guarded: bool,
     /// What the split does with requests without identity.
     pub anonymous: Anonymous,
     /// The cookie that issued identities are kept in.
@@ -144,6 +149,36 @@ pub fn explain(plan: &Plan, request: &Described) -> Explanation {
     }
 }
 
+/// Takes a challenger out of a plan, as a proxy's guard does.
+///
+/// # Errors
+/// When there is no such split or challenger, or the split has no guard.
+pub fn take_out(plan: &mut Plan, split: &str, challenger: &str) -> anyhow::Result<()> {
+    let index = plan.index_of(split);
+    let Some((index, own)) = index.and_then(|index| Some((index, plan.split(index)?))) else {
+        let known: Vec<&str> = plan
+            .splits()
+            .iter()
+            .map(|split| &*split.definition.name)
+            .collect();
+        bail!(
+            "there is no split {split:?}; accepted: one of {}",
+            known.join(", ")
+        );
+    };
+    let definition = &own.definition;
+    if !own.is_guarded() {
+        bail!("split {split} has no guard");
+    }
+    let variant = definition.variant(challenger.as_bytes());
+    let Some(variant) = variant.filter(|variant| *variant != VariantIndex::FALLBACK) else {
+        let known = definition.challengers().join(", ");
+        bail!("split {split} has no challenger {challenger:?}; accepted: one of {known}");
+    };
+    plan.trip(index, variant);
+    Ok(())
+}
+
 /// Which kind of proxy decides a request, and what tells: that of the splits that apply to it, and
 /// a gateway where several kinds do. `None` where nothing tells.
 pub fn decider(plugin: &Plugin, subject: &Subject, request: &Described) -> Option<Decider> {
@@ -193,7 +228,7 @@ fn explained(plan: &Plan, request: &Described, decision: &Decision) -> Option<Ex
             source: source.kind(),
             name: source.name().map(str::to_owned),
         }),
-        bucket: decision.bucket.filter(|_| !is_open),
+        bucket: decision.bucket().filter(|_| !is_open),
         reason: decision.reason,
         problems: match decision.reason {
             Reason::Broken => definition.problems.to_vec(),
@@ -212,7 +247,7 @@ fn draw(plan: &Plan, split: &Split, request: &Described, decision: &Decision) ->
     let seen = Seen::new(request);
     let allocation = split.allocation(matched);
     let range = decision
-        .bucket
+        .bucket()
         .filter(|_| decision.reason == Reason::Bucket)
         .map(|bucket| allocation.range(bucket));
     let challengers = split.definition.named_variants().skip(1);
@@ -236,6 +271,13 @@ fn draw(plan: &Plan, split: &Split, request: &Described, decision: &Decision) ->
             end: range.end,
             variant: variant(split, range.variant),
         }),
+        tripped: split
+            .definition
+            .named_variants()
+            .filter(|(challenger, _)| split.is_tripped(*challenger))
+            .map(|(_, name)| name.to_owned())
+            .collect(),
+        is_guarded: split.is_guarded(),
         anonymous: split.definition.anonymous,
         cookie: plan.cookie().name.to_string(),
     }

@@ -38,17 +38,40 @@ impl Seed {
         Self(hash.finish())
     }
 
-    /// The bucket of `id`: 0 to 99,999.
-    pub fn bucket(self, id: &[u8]) -> u32 {
+    /// Where `id` falls.
+    pub fn point(self, id: &[u8]) -> Point {
         let mut hash = FnvHasher::with_key(self.0);
         hash.write(id);
-        scale((fmix64(hash.finish()) >> 32) as u32)
+        Point((fmix64(hash.finish()) >> 32) as u32)
+    }
+
+    /// The bucket of `id`: 0 to 99,999.
+    pub fn bucket(self, id: &[u8]) -> u32 {
+        self.point(id).bucket()
     }
 }
 
-/// The bucket of 32 random bits: 0 to 99,999.
-pub fn scale(random: u32) -> u32 {
-    ((u64::from(random) * u64::from(BUCKETS)) >> 32) as u32
+/// Where an identity falls in a split: 32 bits of its hash, which are finer than a bucket. All that
+/// is kept of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point(u32);
+
+impl Point {
+    /// The point of 32 random bits.
+    pub const fn of_random(random: u32) -> Self {
+        Self(random)
+    }
+
+    /// The bucket that it lies in: 0 to 99,999.
+    pub fn bucket(self) -> u32 {
+        ((u64::from(self.0) * u64::from(BUCKETS)) >> 32) as u32
+    }
+
+    /// 64 bits that say nothing of the bucket, so that users of one bucket's range spread over all
+    /// of them.
+    pub const fn spread(self) -> u64 {
+        fmix64(self.0 as u64 ^ 0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// MurmurHash3's 64-bit finalizer (Austin Appleby, public domain).
@@ -94,6 +117,7 @@ mod tests {
 
     #[test]
     fn random_bits_cover_all_buckets() {
-        assert_eq!((scale(0), scale(u32::MAX)), (0, BUCKETS - 1));
+        let bucket = |random| Point::of_random(random).bucket();
+        assert_eq!((bucket(0), bucket(u32::MAX)), (0, BUCKETS - 1));
     }
 }

@@ -14,7 +14,9 @@ pub mod weights;
 use serde_json::{Map, Value};
 
 pub use cookie::{Cookie, SameSite};
-pub use split::{Anonymous, Match, NamelessSource, Override, Rule, Source, Split, StringMatch};
+pub use split::{
+    Anonymous, Guard, Match, NamelessSource, Override, Rule, Source, Split, StringMatch,
+};
 
 use crate::decode::kind_of;
 use crate::problem::{Accepted, MAX_PROBLEMS, Problem};

@@ -6,7 +6,7 @@
 use std::cell::{Cell, OnceCell};
 
 use crate::allocation::Allocation;
-use crate::bucket::scale;
+use crate::bucket::Point;
 use crate::config::Anonymous;
 use crate::definition::Definition;
 use crate::hosts::{MAX_SPLITS_PER_HOST, Places};
@@ -31,6 +31,16 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// A number of its own, below 512.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Rule(index) => u32::from(index),
+            Self::Everyone => 256,
+            Self::Forced => 257,
+            Self::Inherited => 258,
+        }
+    }
+
     /// Its name, as in weights and metric labels.
     pub fn name(self, definition: &Definition) -> &str {
         match self {
@@ -100,12 +110,19 @@ pub struct Decision {
     pub audience: Audience,
     /// The index of the source that gave the identity.
     pub identity: Option<u8>,
-    /// The bucket that was drawn, if one was: 0 to 99,999.
-    pub bucket: Option<u32>,
+    /// What was drawn, if something was.
+    pub point: Option<Point>,
     /// Why.
     pub reason: Reason,
     /// Whether something of the request was absent for it only because it lies beyond a limit.
     pub is_cut: bool,
+}
+
+impl Decision {
+    /// The bucket that was drawn, if one was: 0 to 99,999.
+    pub fn bucket(&self) -> Option<u32> {
+        self.point.map(Point::bucket)
+    }
 }
 
 /// One decision for each split that applies by host, in byte order of the split names.
@@ -158,7 +175,7 @@ impl std::ops::Deref for Decisions {
 /// }"#).unwrap();
 /// let plan = Plan::build(&document, &Node::default(), None);
 /// let decision = decide(&plan, &Alice)[0];
-/// assert_eq!((decision.variant, decision.bucket), (Some(VariantIndex::new(1)), Some(56_066)));
+/// assert_eq!((decision.variant, decision.bucket()), (Some(VariantIndex::new(1)), Some(56_066)));
 /// assert_eq!(decision.reason, Reason::Bucket);
 /// ```
 pub fn decide<R: Request>(plan: &Plan, request: &R) -> Decisions {
@@ -295,15 +312,15 @@ impl<'r, R: Request> Turn<'_, 'r, R> {
         let identity = self.seen.at_any_price(|| {
             sources.find_map(|(source, index)| {
                 let value = source.value(self.seen, anonymous_cookie)?;
-                Some((index, self.split.seed.bucket(&value)))
+                Some((index, self.split.seed.point(&value)))
             })
         });
         match identity {
-            Some((index, bucket)) => Decision {
-                variant: Some(allocation.variant(bucket)),
+            Some((index, point)) => Decision {
+                variant: Some(allocation.variant(point.bucket())),
                 audience,
                 identity: Some(index),
-                bucket: Some(bucket),
+                point: Some(point),
                 reason: Reason::Bucket,
                 ..Decision::default()
             },
@@ -331,22 +348,22 @@ impl<'r, R: Request> Turn<'_, 'r, R> {
                     .random()
                     .map(|bits| u128::from_be_bytes(bits) as u32);
                 random
-                    .map(|random| (scale(random), Reason::PerRequest))
+                    .map(|random| (Point::of_random(random), Reason::PerRequest))
                     .ok_or(Reason::NoIdentity)
             }
             Anonymous::IssueCookie if self.may_issue() => {
                 let identity = self.newcomer.identity(self.seen.request);
-                let bucket = identity.map(|identity| self.split.seed.bucket(identity.as_bytes()));
-                bucket
-                    .map(|bucket| (bucket, Reason::Issued))
+                let point = identity.map(|identity| self.split.seed.point(identity.as_bytes()));
+                point
+                    .map(|point| (point, Reason::Issued))
                     .ok_or(Reason::NotIssued)
             }
             Anonymous::IssueCookie => Err(Reason::NotIssued),
         };
         match drawn {
-            Ok((bucket, reason)) => Decision {
-                variant: Some(allocation.variant(bucket)),
-                bucket: Some(bucket),
+            Ok((point, reason)) => Decision {
+                variant: Some(allocation.variant(point.bucket())),
+                point: Some(point),
                 reason,
                 ..Decision::default()
             },

@@ -5,6 +5,7 @@
 //! that a client's own header still does not survive there. Called by [`crate::plan`], which keeps definitions across
 //! configurations.
 
+mod guard;
 mod names;
 mod rules;
 
@@ -19,6 +20,7 @@ use names::{HeaderUse, MAX_HEADER_BYTES};
 use crate::allocation::MAX_VARIANTS;
 use crate::config::{self, Anonymous};
 use crate::decode::{Decode as _, below};
+use crate::guard::Guard;
 use crate::hosts::{Hosts, MatchHost, service_names};
 use crate::identity::Source;
 use crate::index::VariantIndex;
@@ -71,6 +73,8 @@ pub struct Definition {
     pub override_cookie: Option<Box<str>>,
     /// Who: ordered.
     pub rules: Box<[Rule]>,
+    /// When a proxy takes a challenger out by itself.
+    pub guard: Option<Guard>,
     /// The expressions it uses, and what was spent on those that were refused.
     pub patterns: Used,
     /// Everything that is wrong with it; if anything is, it decides nothing.
@@ -195,6 +199,9 @@ impl Reader<'_> {
             .cookie
             .map(|name| self.cookie_name(&format!("{path}.override.cookie"), name));
         let rules = self.rules(&format!("{path}.rules"), split.rules);
+        let guard = split
+            .guard
+            .map(|guard| self.guard(&format!("{path}.guard"), &guard));
         Definition {
             name: name.into(),
             header: header.unwrap_or_else(|| default_header(name).into()),
@@ -209,6 +216,7 @@ impl Reader<'_> {
             override_header,
             override_cookie,
             rules,
+            guard,
             patterns: self.patterns.next_split(),
             problems: self.problems,
         }

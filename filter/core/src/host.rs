@@ -15,6 +15,13 @@ pub trait Host {
     fn shared_data(&self, key: &str) -> Option<Vec<u8>>;
     /// Keeps bytes for all instances of the filter in this proxy.
     fn set_shared_data(&self, key: &str, value: &[u8]);
+    /// Changes such bytes: `change` is given what is there, nothing at first, and again where another
+    /// instance came first; `None` leaves it.
+    fn update_shared_data(
+        &self,
+        key: &str,
+        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Update;
     /// Writes a line to the proxy's log.
     fn log(&self, level: Level, line: &str);
     /// Adds to a counter, which is created by it; the name is without the prefix `sluice_`.
@@ -23,6 +30,17 @@ pub trait Host {
     fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64);
     /// Adds a value to a histogram.
     fn add_to_histogram(&self, name: &str, labels: Labels<'_>, value: u64);
+}
+
+/// What became of a change of shared data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// This is what now stands there.
+    Written(Vec<u8>),
+    /// There was nothing to change.
+    Left,
+    /// Others came first, again and again: it is to be tried later.
+    Lost,
 }
 
 /// How much a line of the log matters.
@@ -41,6 +59,8 @@ pub(crate) struct MemoryHost {
     pub(crate) shared: std::cell::RefCell<std::collections::BTreeMap<String, Vec<u8>>>,
     pub(crate) lines: std::cell::RefCell<Vec<(Level, String)>>,
     pub(crate) metrics: std::cell::RefCell<std::collections::BTreeMap<String, u64>>,
+    /// So many of the next updates lose against others.
+    pub(crate) lost: std::cell::Cell<u32>,
 }
 
 #[cfg(test)]
@@ -66,6 +86,25 @@ impl Host for MemoryHost {
     fn set_shared_data(&self, key: &str, value: &[u8]) {
         let (key, value) = (key.to_owned(), value.to_vec());
         self.shared.borrow_mut().insert(key, value);
+    }
+
+    fn update_shared_data(
+        &self,
+        key: &str,
+        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Update {
+        if self.lost.get() > 0 {
+            self.lost.set(self.lost.get() - 1);
+            let _ = change(&self.shared_data(key).unwrap_or_default());
+            return Update::Lost;
+        }
+        match change(&self.shared_data(key).unwrap_or_default()) {
+            Some(changed) => {
+                self.set_shared_data(key, &changed);
+                Update::Written(changed)
+            }
+            None => Update::Left,
+        }
     }
 
     fn log(&self, level: Level, line: &str) {

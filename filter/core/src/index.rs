@@ -37,6 +37,32 @@ impl VariantIndex {
     }
 }
 
+/// Some of a split's variants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Variants(u8);
+
+impl Variants {
+    /// One variant; none, beyond the eight that a split may have.
+    pub const fn of(variant: VariantIndex) -> Self {
+        if variant.0 < 8 {
+            Self(1 << variant.0)
+        } else {
+            Self(0)
+        }
+    }
+
+    /// Whether all of these are among them.
+    pub const fn contain(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// These and others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+}
+
 impl From<SplitIndex> for usize {
     fn from(split: SplitIndex) -> Self {
         Self::from(split.0)

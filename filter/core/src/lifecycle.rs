@@ -6,10 +6,11 @@
 //! configuration in each of their instances.
 
 use crate::config::{Document, Unreadable};
+use crate::guard::trips;
 use crate::host::{Host, Level};
+use crate::observed;
 use crate::plan::{Node, Plan};
 use crate::revision::Revision;
-use crate::tally::Tally;
 
 /// How many problems of one configuration are logged; all are counted. Chosen: enough to see a
 /// pattern.
@@ -28,23 +29,21 @@ pub fn configure<H: Host>(
     previous: Option<&Plan>,
 ) -> Option<Plan> {
     let (document, refused) = document_to_serve(host, plugin, received);
-    let plan = document.map(|document| Plan::build(&document, node, previous));
+    let mut plan = document.map(|document| Plan::build(&document, node, previous));
     report(host, plugin, plan.as_ref(), refused.as_ref());
+    if let Some(plan) = &mut plan {
+        observed::begin(host, plugin, plan, previous);
+    }
     plan
 }
 
-/// Hands the counters of a plan's requests to the host.
-pub fn flush<H: Host>(host: &H, plan: &Plan, tally: &mut Tally) {
-    tally.flush(|count, number| {
-        if let Some((name, labels)) = count.labels(plan) {
-            host.add_to_counter(name, &labels, number);
-        }
-    });
-}
-
 /// Counts a tick of the host's clock: where this counter stands still, the filter is not running.
-pub fn tick<H: Host>(host: &H, plugin: &str) {
+/// Serves what other instances found out.
+pub fn tick<H: Host>(host: &H, plugin: &str, plan: Option<&mut Plan>) {
     host.add_to_counter("ticks_total", &[("plugin", plugin)], 1);
+    if let Some(plan) = plan.filter(|plan| plan.is_guarded()) {
+        trips::follow(host, plugin, plan);
+    }
 }
 
 /// The received document or, when that is unreadable, the last good one; and why the received one
@@ -288,8 +287,8 @@ mod tests {
     #[test]
     fn a_tick_is_counted_by_plugin() {
         let host = MemoryHost::default();
-        tick(&host, "a");
-        tick(&host, "a");
+        tick(&host, "a", None);
+        tick(&host, "a", None);
         assert_eq!(host.metric("ticks_total a"), Some(2));
     }
 }

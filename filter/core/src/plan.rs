@@ -20,7 +20,7 @@ use crate::config::Document;
 use crate::decode::{Decode as _, below};
 use crate::definition::{Definition, MAX_HOSTS};
 use crate::hosts::{Claim, HostIndex, Hosts, LeftOut, MAX_SPLITS_PER_HOST};
-use crate::index::SplitIndex;
+use crate::index::{SplitIndex, VariantIndex, Variants};
 use crate::pattern::Patterns;
 use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 use crate::revision::{Revision, canonical};
@@ -78,10 +78,32 @@ pub struct Split {
     pub definition: Arc<Definition>,
     /// The hash of salt and draw.
     pub seed: Seed,
+    /// Fingerprint of definition and weights, while the split is guarded or its responses are
+    /// measured.
+    pub terms: Revision,
+    /// Fingerprint of definition, weights and draw, as long.
+    pub generation: Revision,
     allocations: Allocations,
+    /// The challengers that the guard took out.
+    tripped: Variants,
 }
 
 impl Split {
+    /// Whether anybody is given a variant.
+    pub fn serves(&self, variant: VariantIndex) -> bool {
+        self.allocations.serve(variant)
+    }
+
+    /// Whether a proxy may take its challengers out by itself.
+    pub fn is_guarded(&self) -> bool {
+        self.definition.guard.is_some()
+    }
+
+    /// Whether the guard took a challenger out.
+    pub fn is_tripped(&self, variant: VariantIndex) -> bool {
+        self.tripped.contain(Variants::of(variant))
+    }
+
     /// The allocation of the audience of rule number `rule`, or of everyone.
     pub fn allocation(&self, rule: Option<usize>) -> &Allocation {
         self.allocations.of(rule)
@@ -96,6 +118,7 @@ pub struct Plan {
     cookie: Cookie,
     node: Node,
     response_metrics: bool,
+    is_guarded: bool,
     revision: Revision,
     problems: Vec<Problem>,
     number_of_problems: usize,
@@ -113,6 +136,7 @@ impl Plan {
         let mut problems = Problems::default();
         problems.extend(document.problems());
         let mut splits = Vec::with_capacity(document.splits.len());
+        let mut is_guarded = false;
         let mut compiled =
             HashMap::with_capacity_and_hasher(document.splits.len(), FnvBuildHasher::default());
         for (name, value) in &document.splits {
@@ -133,6 +157,11 @@ impl Plan {
                     &mut patterns,
                 )),
             };
+            let fingerprints = if document.response_metrics || definition.guard.is_some() {
+                Fingerprints::of(&text, document.weights.get(name), document.draws.get(name))
+            } else {
+                Fingerprints::default()
+            };
             // Of what cannot be read, the document has said so.
             if !value.is_null() {
                 problems.extend(definition.problems.iter().cloned());
@@ -140,8 +169,10 @@ impl Plan {
             if definition.patterns.is_for_good() {
                 compiled.insert(name.as_str().into(), (text, Arc::clone(&definition)));
             }
+            is_guarded |= definition.guard.is_some();
             splits.push(split(
                 definition,
+                fingerprints,
                 document.weights.get(name),
                 document.draws.get(name),
                 &mut problems,
@@ -160,6 +191,7 @@ impl Plan {
             cookie,
             node: node.clone(),
             response_metrics: document.response_metrics,
+            is_guarded,
             revision: document.revision,
             problems: problems.kept,
             number_of_problems: problems.number,
@@ -180,9 +212,14 @@ impl Plan {
 
     /// A split by its name.
     pub fn split_named(&self, name: &str) -> Option<&Split> {
-        self.splits
-            .iter()
-            .find(|split| *split.definition.name == *name)
+        self.split(self.index_of(name)?)
+    }
+
+    /// The place of a split by its name.
+    pub fn index_of(&self, name: &str) -> Option<SplitIndex> {
+        let by_name = |split: &Split| (*split.definition.name).cmp(name);
+        let place = self.splits.binary_search_by(by_name).ok()?;
+        u16::try_from(place).ok().map(SplitIndex::new)
     }
 
     /// Which splits apply to which host.
@@ -203,6 +240,24 @@ impl Plan {
     /// Whether responses are counted and timed.
     pub fn response_metrics(&self) -> bool {
         self.response_metrics
+    }
+
+    /// Whether any split has a guard.
+    pub fn is_guarded(&self) -> bool {
+        self.is_guarded
+    }
+
+    /// Serves a split as if a challenger's weights were 0. Whether that is new.
+    pub fn trip(&mut self, split: SplitIndex, challenger: VariantIndex) -> bool {
+        let Some(split) = self.splits.get_mut(usize::from(split)) else {
+            return false;
+        };
+        let is_new = !split.is_tripped(challenger);
+        if is_new {
+            split.tripped = split.tripped.and(Variants::of(challenger));
+            split.allocations.without(&split.definition, split.tripped);
+        }
+        is_new
     }
 
     /// The document's fingerprint.
@@ -248,6 +303,7 @@ impl Problems {
 /// so is one of which these cannot be read, which are then null and reported already.
 fn split(
     definition: Arc<Definition>,
+    fingerprints: Fingerprints,
     weights: Option<&Value>,
     draw: Option<&Value>,
     problems: &mut Problems,
@@ -265,8 +321,29 @@ fn split(
         .unwrap_or_else(|| Allocations::fallback_only(&definition));
     Split {
         seed: Seed::new(&definition.salt, draw.flatten().as_deref()),
+        terms: fingerprints.terms,
+        generation: fingerprints.generation,
         allocations,
         definition,
+        tripped: Variants::default(),
+    }
+}
+
+/// What tells apart what was counted of a split before a change and after it.
+#[derive(Default)]
+struct Fingerprints {
+    terms: Revision,
+    generation: Revision,
+}
+
+impl Fingerprints {
+    fn of(definition: &str, weights: Option<&Value>, draw: Option<&Value>) -> Self {
+        let weights = weights.map(canonical).unwrap_or_default();
+        let draw = draw.map(canonical).unwrap_or_default();
+        Self {
+            terms: Revision::of_texts(&[definition, &weights]),
+            generation: Revision::of_texts(&[definition, &weights, &draw]),
+        }
     }
 }
 

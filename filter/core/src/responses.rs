@@ -1,18 +1,22 @@
-//! What happens to a response: the cookie that makes a newcomer known, and with `responseMetrics`
-//! its count and time.
+//! What happens to a response: the cookie that makes a newcomer known; with `responseMetrics` its
+//! count, its time and its user; and what a guard sees of it.
 //!
 //! Answers with headers and counts; the adapters read and set headers by their own means. Most
 //! responses get nothing.
 
 use std::time::Duration;
 
+use crate::bucket::Point;
 use crate::caching;
-use crate::decide::Decisions;
+use crate::decide::{Decision, Decisions, Reason};
 use crate::host::Host;
 use crate::identity::NewIdentity;
-use crate::plan::Plan;
+use crate::index::VariantIndex;
+use crate::observed::Observed;
 use crate::plan::cookie::Cookie;
-use crate::tally::{Count, Tally};
+use crate::plan::{Plan, Split};
+use crate::tally::Count;
+use crate::users::Outcome;
 
 /// The headers of a response that makes a newcomer known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +49,38 @@ impl Issued {
     }
 }
 
-/// A request whose response is to be counted and timed.
+/// The headers of a response that say how it went.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// `:status`; empty when there is none.
+    pub status: &'a [u8],
+    /// `grpc-status`, of a response that is only headers.
+    pub grpc_status: Option<&'a [u8]>,
+    /// When it came, since the epoch.
+    pub at: Duration,
+}
+
+impl Response<'_> {
+    fn class(&self) -> u8 {
+        self.status
+            .first()
+            .map_or(0, |digit| digit.wrapping_sub(b'0'))
+    }
+
+    /// The gRPC statuses are those that Envoy's `Grpc::Utility::grpcToHttpStatus` makes 5xx of:
+    /// UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS.
+    fn outcome(&self) -> Outcome {
+        let is_failure =
+            |status: &[u8]| matches!(status, b"2" | b"4" | b"12" | b"13" | b"14" | b"15");
+        let has_failed = self.class() == 5 || self.grpc_status.is_some_and(is_failure);
+        match has_failed {
+            true => Outcome::Failed,
+            false => Outcome::Answered,
+        }
+    }
+}
+
+/// A request whose response is to be looked at.
 #[derive(Clone, Debug)]
 pub struct Measured {
     decisions: Decisions,
@@ -54,135 +89,104 @@ pub struct Measured {
 
 impl Measured {
     /// Remembers a request that was decided at `began`, a time since the epoch. `None`: its
-    /// response is not measured.
+    /// response is not looked at.
     pub fn begin(
         plan: &Plan,
         decisions: Decisions,
         began: impl FnOnce() -> Duration,
     ) -> Option<Self> {
-        let is_measured = plan.response_metrics() && !decisions.is_empty();
-        is_measured.then(|| Self {
+        let is_guarded = |decision: &Decision| {
+            let split = plan.split(decision.split);
+            split.is_some_and(Split::is_guarded)
+        };
+        if plan.response_metrics() {
+            let is_measured = !decisions.is_empty();
+            return is_measured.then(|| Self {
+                decisions,
+                began: began(),
+            });
+        }
+        let is_watched = plan.is_guarded() && decisions.iter().any(is_guarded);
+        is_watched.then_some(Self {
             decisions,
-            began: began(),
+            began: Duration::ZERO,
         })
     }
 
-    /// Counts and times the response, which has this `:status` and came at `now`.
+    /// Counts and times the response, and whose it was.
     pub fn end<H: Host>(
         &self,
         host: &H,
         plan: &Plan,
-        tally: &mut Tally,
-        status: &[u8],
-        now: Duration,
+        observed: &mut Observed,
+        response: &Response<'_>,
     ) {
-        let class = status.first().map_or(0, |digit| digit.wrapping_sub(b'0'));
-        let took = now.saturating_sub(self.began);
-        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         for decision in self.decisions.iter() {
             let Some(variant) = decision.variant else {
                 continue;
             };
-            let count = Count::Responses {
-                split: decision.split,
-                variant,
-                class,
-            };
-            tally.increment(count);
-            if let Some((_, labels)) = count.labels(plan) {
-                host.add_to_histogram("response_time_milliseconds", &labels, milliseconds);
+            if plan.response_metrics() {
+                self.measure(host, plan, observed, response, decision, variant);
+            }
+            if plan.split(decision.split).is_some_and(Split::is_guarded) {
+                guard(observed, response, decision, variant);
             }
         }
     }
+
+    fn measure<H: Host>(
+        &self,
+        host: &H,
+        plan: &Plan,
+        observed: &mut Observed,
+        response: &Response<'_>,
+        decision: &Decision,
+        variant: VariantIndex,
+    ) {
+        let count = Count::Responses {
+            split: decision.split,
+            variant,
+            class: response.class(),
+        };
+        observed.tally.increment(count);
+        if let Some((_, labels)) = count.labels(plan) {
+            let took = response.at.saturating_sub(self.began);
+            let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            host.add_to_histogram("response_time_milliseconds", &labels, milliseconds);
+        }
+        if let Some(user) = user(decision) {
+            let Decision {
+                split, audience, ..
+            } = *decision;
+            let users = &mut observed.users;
+            users.add(split, audience, variant, user, response.outcome());
+        }
+    }
+}
+
+/// Whoever names a variant outright says nothing of it, and who inherited one is the affair of the
+/// proxy that drew it: what is out here would be out for neither.
+fn guard(
+    observed: &mut Observed,
+    response: &Response<'_>,
+    decision: &Decision,
+    variant: VariantIndex,
+) {
+    if !matches!(decision.reason, Reason::Forced | Reason::Inherited) {
+        let (user, outcome) = (user(decision), response.outcome());
+        observed
+            .watch
+            .add(decision.split, variant, user, outcome, response.at);
+    }
+}
+
+/// Who was answered, where that is known: what a request drew for itself alone is nobody.
+fn user(decision: &Decision) -> Option<Point> {
+    let is_known = matches!(decision.reason, Reason::Bucket | Reason::Issued);
+    decision.point.filter(|_| is_known)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Document;
-    use crate::decide::decide;
-    use crate::host::MemoryHost;
-    use crate::plan::Node;
-    use crate::request::Request;
-
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn plan(config: serde_json::Value) -> Plan {
-        let document = Document::from_value(config).unwrap();
-        Plan::build(&document, &Node::default(), None)
-    }
-
-    #[test]
-    fn a_newcomer_gets_the_cookie_and_no_shared_cache_keeps_it() {
-        let plan = plan(serde_json::json!({"cookie": {"name": "v", "maxAge": "90s"}}));
-        let public = |name: &str| (name == "cache-control").then(|| b"public".to_vec());
-        let issued = Issued::new(plan.cookie(), &NewIdentity::of([0; 16]), public);
-        let expected = Issued {
-            set_cookie:
-                b"v=AAAAAAAAAAAAAAAAAAAAAA; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Lax"
-                    .to_vec(),
-            replaced: vec![("cache-control", b"private".to_vec())],
-        };
-        assert_eq!(issued, Some(expected));
-    }
-
-    #[test]
-    fn a_misconfigured_cookie_is_not_issued() {
-        let plan = plan(serde_json::json!({"cookie": {"maxAge": "never"}}));
-        assert_eq!(
-            Issued::new(plan.cookie(), &NewIdentity::of([0; 16]), |_| None),
-            None
-        );
-    }
-
-    struct Anybody;
-
-    impl Request for Anybody {}
-
-    #[test]
-    fn a_response_is_counted_by_class_and_timed() {
-        let plan = plan(serde_json::json!({
-            "splits": {"web": {}},
-            "weights": {"web": {"everyone": {"canary": 100}}},
-            "responseMetrics": true,
-        }));
-        let (host, mut tally) = (MemoryHost::default(), Tally::default());
-        let at = Duration::from_millis;
-        for (status, came) in [(b"200".as_slice(), 1_012), (b"503", 1_030), (b"", 900)] {
-            let measured = Measured::begin(&plan, decide(&plan, &Anybody), || at(1_000)).unwrap();
-            measured.end(&host, &plan, &mut tally, status, at(came));
-        }
-        crate::lifecycle::flush(&host, &plan, &mut tally);
-        let metric = |name: &str| host.metric(name);
-        assert_eq!(metric("responses_total web canary 2xx"), Some(1));
-        assert_eq!(
-            metric("response_time_milliseconds web canary 2xx"),
-            Some(12)
-        );
-        assert_eq!(metric("responses_total web canary 5xx"), Some(1));
-        assert_eq!(
-            metric("response_time_milliseconds web canary 5xx"),
-            Some(30)
-        );
-        assert_eq!(
-            metric("responses_total web canary other"),
-            Some(1),
-            "no status"
-        );
-        assert_eq!(
-            metric("response_time_milliseconds web canary other"),
-            Some(0),
-            "a clock that went backwards"
-        );
-    }
-
-    #[test]
-    fn nothing_is_measured_unless_asked_for_or_where_nothing_was_decided() {
-        let clock = || -> Duration { panic!("the clock costs a host call") };
-        let off = plan(serde_json::json!({"splits": {"web": {}}}));
-        assert!(Measured::begin(&off, decide(&off, &Anybody), clock).is_none());
-        let on = plan(serde_json::json!({"responseMetrics": true}));
-        assert!(Measured::begin(&on, decide(&on, &Anybody), clock).is_none());
-    }
-}
+mod proxy;
+#[cfg(test)]
+mod tests;

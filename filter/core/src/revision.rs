@@ -39,6 +39,16 @@ impl Revision {
         Self::of_hash(hash.0.finish())
     }
 
+    /// The fingerprint of texts, in their order.
+    pub(crate) fn of_texts(texts: &[&str]) -> Self {
+        let mut hash = FnvHasher::default();
+        for text in texts {
+            hash.write(text.as_bytes());
+            hash.write(&[0]);
+        }
+        Self::of_hash(hash.finish())
+    }
+
     const fn of_hash(hash: u64) -> Self {
         Self(hash >> (u64::BITS - BITS))
     }

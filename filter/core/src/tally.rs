@@ -62,12 +62,6 @@ pub enum Count {
 /// split.
 impl Hash for Count {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let audience_word = |audience: Audience| match audience {
-            Audience::Rule(index) => u32::from(index),
-            Audience::Everyone => 256,
-            Audience::Forced => 257,
-            Audience::Inherited => 258,
-        };
         let (split, kind, rest) = match *self {
             Self::Decisions {
                 split,
@@ -76,7 +70,7 @@ impl Hash for Count {
             } => (
                 split,
                 0_u32,
-                audience_word(audience) << 8 | u32::from(variant.number()),
+                audience.number() << 8 | u32::from(variant.number()),
             ),
             Self::Assignments {
                 split,
@@ -85,7 +79,7 @@ impl Hash for Count {
             } => (
                 split,
                 1,
-                audience_word(audience) << 8 | u32::from(variant.number()),
+                audience.number() << 8 | u32::from(variant.number()),
             ),
             Self::Identity {
                 split,

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use fnv::FnvBuildHasher;
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
-use sluice_core::host::{Host, Labels, Level};
+use sluice_core::host::{Host, Labels, Level, Update};
 use sluice_core::plan::{Node, NodeKind};
 use sluice_core::request::{Bytes, Request};
 
@@ -24,6 +24,10 @@ const CLAIMS: [&str; 4] = [
     "envoy.filters.http.jwt_authn",
     "payload",
 ];
+
+/// How often a change of shared data is tried again where another VM came first. Chosen: as many VMs
+/// as write in the same instant; whoever finds no turn has it at its next flush.
+const MAX_UPDATES: usize = 16;
 
 /// The request that Envoy is asking about.
 pub(crate) struct CurrentRequest;
@@ -80,6 +84,27 @@ impl Host for Envoy {
     // Without a version to compare with: losing a race is losing to an equally new value.
     fn set_shared_data(&self, key: &str, value: &[u8]) {
         let _ = hostcalls::set_shared_data(key, Some(value), None);
+    }
+
+    fn update_shared_data(
+        &self,
+        key: &str,
+        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Update {
+        for _ in 0..MAX_UPDATES {
+            let (bytes, version) = hostcalls::get_shared_data(key).unwrap_or_default();
+            let Some(changed) = change(&bytes.unwrap_or_default()) else {
+                return Update::Left;
+            };
+            // Where there is nothing yet there is no version to compare with: whoever configures
+            // writes each key first, so that this is before anything is seen.
+            match hostcalls::set_shared_data(key, Some(&changed), version) {
+                Ok(()) => return Update::Written(changed),
+                Err(Status::CasMismatch) => {}
+                Err(_) => return Update::Lost,
+            }
+        }
+        Update::Lost
     }
 
     fn log(&self, level: Level, line: &str) {

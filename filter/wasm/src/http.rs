@@ -12,7 +12,7 @@ use sluice_core::decide::{Decisions, decide};
 use sluice_core::identity::NewIdentity;
 use sluice_core::plan::Plan;
 use sluice_core::removal::removed_headers;
-use sluice_core::responses::{Issued, Measured};
+use sluice_core::responses::{Issued, Measured, Response};
 
 /// The context of one request.
 pub(crate) struct Http {
@@ -35,19 +35,21 @@ impl Context for Http {}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _number: usize, _is_end: bool) -> Action {
-        let Some(plan) = &self.shared.plan else {
+        let plan = self.shared.plan.borrow();
+        let Some(plan) = plan.as_ref() else {
             return Action::Continue;
         };
         let decisions = decide(plan, &CurrentRequest);
         set_headers(plan, &decisions);
-        self.shared.tally.borrow_mut().add(&decisions);
+        self.shared.observed.borrow_mut().tally.add(&decisions);
         self.issued = decisions.issued;
         self.measured = Measured::begin(plan, decisions, host::now).map(Box::new);
         Action::Continue
     }
 
-    fn on_http_response_headers(&mut self, _number: usize, _is_end: bool) -> Action {
-        let Some(plan) = &self.shared.plan else {
+    fn on_http_response_headers(&mut self, _number: usize, is_end: bool) -> Action {
+        let plan = self.shared.plan.borrow();
+        let Some(plan) = plan.as_ref() else {
             return Action::Continue;
         };
         if let Some(identity) = self.issued.take() {
@@ -55,8 +57,20 @@ impl HttpContext for Http {
         }
         if let Some(measured) = self.measured.take() {
             let status = host::response_header(":status").unwrap_or_default();
-            let tally = &mut self.shared.tally.borrow_mut();
-            measured.end(&Envoy, plan, tally, &status, host::now());
+            let grpc_status = is_end
+                .then(|| host::response_header("grpc-status"))
+                .flatten();
+            let response = Response {
+                status: &status,
+                grpc_status: grpc_status.as_deref(),
+                at: host::now(),
+            };
+            measured.end(
+                &Envoy,
+                plan,
+                &mut self.shared.observed.borrow_mut(),
+                &response,
+            );
         }
         Action::Continue
     }

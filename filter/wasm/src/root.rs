@@ -17,9 +17,14 @@ use crate::host::{self, Envoy};
 use crate::http::Http;
 use crate::shared::Shared;
 use sluice_core::lifecycle::{self, configure};
+use sluice_core::plan::Plan;
 
 /// How often counters are flushed. Chosen: well below the scrape intervals in use.
 const TICK: Duration = Duration::from_secs(1);
+
+/// The same where a split is guarded: what one VM sees is judged at its next tick, and the others
+/// follow at theirs. Chosen: both together well below a second, and some microseconds each.
+const GUARDED_TICK: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// What the requests of the last configuration in this VM share, by plugin name; several
@@ -31,7 +36,6 @@ thread_local! {
 /// The root context of one configuration.
 #[derive(Default)]
 pub(crate) struct Root {
-    plugin: String,
     shared: Rc<Shared>,
 }
 
@@ -40,23 +44,34 @@ impl Context for Root {}
 impl RootContext for Root {
     /// Always true: false would answer 500 to everything on a fresh proxy.
     fn on_configure(&mut self, _size: usize) -> bool {
-        self.plugin = host::plugin_name();
+        let plugin = host::plugin_name();
         let received = host::plugin_configuration();
-        let previous = LAST.with_borrow(|last| last.get(&self.plugin).and_then(Weak::upgrade));
-        let previous = previous.as_ref().and_then(|shared| shared.plan.as_ref());
-        let plan = configure(&Envoy, &self.plugin, received, &host::node(), previous);
-        self.shared = Rc::new(Shared {
-            plan,
-            tally: RefCell::default(),
+        let previous = LAST.with_borrow(|last| last.get(&plugin).and_then(Weak::upgrade));
+        let plan = {
+            let previous = previous.as_ref().map(|shared| shared.plan.borrow());
+            let previous = previous.as_ref().and_then(|plan| plan.as_ref());
+            configure(&Envoy, &plugin, received, &host::node(), previous)
+        };
+        host::set_tick_period(match plan.as_ref().is_some_and(Plan::is_guarded) {
+            true => GUARDED_TICK,
+            false => TICK,
         });
-        LAST.with_borrow_mut(|last| last.insert(self.plugin.clone(), Rc::downgrade(&self.shared)));
-        host::set_tick_period(TICK);
+        self.shared = Rc::new(Shared {
+            plugin: plugin.clone(),
+            plan: RefCell::new(plan),
+            observed: RefCell::default(),
+        });
+        LAST.with_borrow_mut(|last| last.insert(plugin, Rc::downgrade(&self.shared)));
         true
     }
 
     fn on_tick(&mut self) {
         self.shared.flush();
-        lifecycle::tick(&Envoy, &self.plugin);
+        lifecycle::tick(
+            &Envoy,
+            &self.shared.plugin,
+            self.shared.plan.borrow_mut().as_mut(),
+        );
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {

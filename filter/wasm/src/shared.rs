@@ -4,27 +4,28 @@
 
 use std::cell::RefCell;
 
-use sluice_core::lifecycle;
+use sluice_core::observed::Observed;
 use sluice_core::plan::Plan;
-use sluice_core::tally::Tally;
 
 use crate::host::Envoy;
 
 /// What one configuration's requests share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// `None`: there never was a readable configuration; traffic passes untouched.
-    pub(crate) plan: Option<Plan>,
-    pub(crate) tally: RefCell<Tally>,
+    /// The plugin's name.
+    pub(crate) plugin: String,
+    /// `None`: there never was a readable configuration; traffic passes untouched. Borrowed while a
+    /// request or a tick is at work, of which there is never more than one in a VM.
+    pub(crate) plan: RefCell<Option<Plan>>,
+    pub(crate) observed: RefCell<Observed>,
 }
 
 impl Shared {
     /// Hands what was counted to Envoy.
     pub(crate) fn flush(&self) {
-        let Some(plan) = &self.plan else {
-            return;
-        };
-        lifecycle::flush(&Envoy, plan, &mut self.tally.borrow_mut());
+        if let Some(plan) = self.plan.borrow().as_ref() {
+            self.observed.borrow_mut().flush(&Envoy, &self.plugin, plan);
+        }
     }
 }
 

@@ -32,6 +32,8 @@ fields! {
         "override" => override_by: Option<Override>,
         /// Who: ordered; the first that matches names the request's audience.
         "rules" => rules: Vec<Rule>,
+        /// When a proxy takes a failing challenger out by itself. Default: never.
+        "guard" => guard: Option<Guard>,
     }
 }
 
@@ -86,6 +88,20 @@ fields! {
         "header" => header: Option<String>,
         /// A cookie's name.
         "cookie" => cookie: Option<String>,
+    }
+}
+
+fields! {
+    /// How many of a challenger's responses must fail for a proxy to take it out.
+    #[derive(Default)]
+    #[cfg_attr(feature = "schema", serde(default))]
+    pub struct Guard, accepted as "a guard" {
+        /// How many percent of the responses. Default: 50.
+        "failures" => failures: Option<f64>,
+        /// Of how many responses at least. Default: 20.
+        "responses" => responses: Option<f64>,
+        /// In which time: a whole number and s. Default: 10s.
+        "within" => within: Option<String>,
     }
 }
 

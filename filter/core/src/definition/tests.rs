@@ -46,6 +46,23 @@ fn a_service_is_known_by_its_bare_name_in_its_own_namespace() {
 }
 
 #[test]
+fn a_guard_has_defaults_and_limits() {
+    let guard = |split: serde_json::Value| {
+        let Definition {
+            guard, problems, ..
+        } = compile(split);
+        assert_eq!(problems, []);
+        guard.map(|guard| (guard.failures.as_f64(), guard.responses, guard.within))
+    };
+    assert_eq!(guard(json!({})), None);
+    assert_eq!(guard(json!({"guard": {}})), Some((50.0, 20, 10)));
+    let least = json!({"guard": {"failures": 0.001, "responses": 1, "within": "1s"}});
+    assert_eq!(guard(least), Some((0.001, 1, 1)));
+    let most = json!({"guard": {"failures": 100, "responses": 1000, "within": "60s"}});
+    assert_eq!(guard(most), Some((100.0, 1_000, 60)));
+}
+
+#[test]
 fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
     let rule = |name: &str| json!({"name": name, "match": [{"cookies": {"a": {"exact": "1"}}}]});
     let matching =
@@ -54,7 +71,47 @@ fn every_mistake_says_where_what_was_found_and_what_is_accepted() {
         (
             "an unknown field",
             json!({"colour": 1}),
-            "splits.web.colour: unknown field; accepted: hosts, services, paths, variants, header, salt, identity, anonymous, inherit, override, rules",
+            "splits.web.colour: unknown field; accepted: hosts, services, paths, variants, header, salt, identity, anonymous, inherit, override, rules, guard",
+        ),
+        (
+            "a guard that is never met",
+            json!({"guard": {"failures": 0}}),
+            "splits.web.guard.failures: 0; accepted: 0.001 to 100, in steps of 0.001",
+        ),
+        (
+            "a guard of more than all",
+            json!({"guard": {"failures": 100.001}}),
+            "splits.web.guard.failures: 100.001; accepted: 0.001 to 100, in steps of 0.001",
+        ),
+        (
+            "a guard of half a response",
+            json!({"guard": {"responses": 0.5}}),
+            "splits.web.guard.responses: 0.5; accepted: a whole number from 1 to 1000",
+        ),
+        (
+            "a guard of too many responses",
+            json!({"guard": {"responses": 1001}}),
+            "splits.web.guard.responses: 1001; accepted: a whole number from 1 to 1000",
+        ),
+        (
+            "a guard of minutes",
+            json!({"guard": {"within": "1m"}}),
+            "splits.web.guard.within: \"1m\"; accepted: 1s to 60s, a whole number and s",
+        ),
+        (
+            "a guard that looks back too far",
+            json!({"guard": {"within": "61s"}}),
+            "splits.web.guard.within: \"61s\"; accepted: 1s to 60s, a whole number and s",
+        ),
+        (
+            "a guard of no time",
+            json!({"guard": {"within": "0s"}}),
+            "splits.web.guard.within: \"0s\"; accepted: 1s to 60s, a whole number and s",
+        ),
+        (
+            "a guard that is a word",
+            json!({"guard": true}),
+            "splits.web.guard: a boolean (true); accepted: a map",
         ),
         (
             "another type",

@@ -11,7 +11,7 @@ use crate::allocation::{Allocation, Percent};
 use crate::config::weights::Weights;
 use crate::decode::{Named, below};
 use crate::definition::Definition;
-use crate::index::VariantIndex;
+use crate::index::{VariantIndex, Variants};
 use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 
 /// Who gets what of a split, for each of its audiences.
@@ -65,6 +65,24 @@ impl Allocations {
             }
         }
         is_good.then_some(allocations)
+    }
+
+    /// Whether anybody of any audience is given a variant.
+    pub(super) fn serve(&self, variant: VariantIndex) -> bool {
+        let mut all = self.by_rule.iter().chain([&self.everyone]);
+        all.any(|allocation| allocation.share(variant) > Percent::ZERO)
+    }
+
+    /// Takes challengers out.
+    pub(super) fn without(&mut self, definition: &Definition, challengers: Variants) {
+        for allocation in self.by_rule.iter_mut().chain([&mut self.everyone]) {
+            let share = |(variant, _)| match challengers.contain(Variants::of(variant)) {
+                true => Percent::ZERO,
+                false => allocation.share(variant),
+            };
+            let shares: Vec<Percent> = definition.named_variants().skip(1).map(share).collect();
+            *allocation = Allocation::new(&shares);
+        }
     }
 
     /// The allocation of the audience of a rule, or of everyone.

@@ -1,0 +1,151 @@
+use super::*;
+
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn answers(responses: u32, failed: u32) -> Answers {
+    Answers { responses, failed }
+}
+
+#[test]
+fn a_challenger_is_taken_out_where_enough_fails_and_the_fallback_fails_less_than_half_as_often() {
+    const NONE: (u32, u32) = (0, 0);
+    type Seconds = &'static [((u32, u32), (u32, u32))];
+    let cases: &[(&str, Seconds, Option<u32>)] = &[
+        ("nothing was answered", &[], None),
+        ("too few", &[((19, 19), NONE)], None),
+        ("enough", &[((20, 20), NONE)], Some(1)),
+        ("just enough of them fail", &[((20, 10), NONE)], Some(1)),
+        ("one less", &[((20, 9), NONE)], None),
+        (
+            "enough in two seconds",
+            &[((10, 10), NONE), ((10, 10), NONE)],
+            Some(2),
+        ),
+        (
+            "the last tenth second counts",
+            &[((2, 2), NONE); 10],
+            Some(10),
+        ),
+        ("the eleventh does not", &[((1, 1), NONE); 20], None),
+        (
+            "it was right before",
+            &[((30, 30), NONE), ((500, 0), NONE)],
+            Some(1),
+        ),
+        (
+            "it is right now, and failed before",
+            &[((5, 0), NONE), ((95, 50), NONE)],
+            Some(2),
+        ),
+        ("the fallback fails as much", &[((20, 20), (20, 20))], None),
+        (
+            "the fallback fails half as often",
+            &[((20, 20), (20, 10))],
+            None,
+        ),
+        ("a little less", &[((20, 20), (20, 9))], Some(1)),
+        ("half of half", &[((20, 10), (20, 5))], None),
+        (
+            "the fallback failed in another second",
+            &[((20, 20), (20, 0)), (NONE, (20, 20))],
+            Some(1),
+        ),
+    ];
+    for (label, seconds, expected) in cases {
+        let seconds = seconds
+            .iter()
+            .map(|&((responses, failed), (by_fallback, its_failed))| {
+                (answers(responses, failed), answers(by_fallback, its_failed))
+            });
+        let verdict = Guard::default().verdict(Fallback::ServedToNobody, seconds);
+        assert_eq!(
+            verdict.map(|evidence| evidence.seconds),
+            *expected,
+            "{label}"
+        );
+    }
+}
+
+#[test]
+fn a_guard_may_ask_for_less_or_for_more() {
+    let guard = |failures, responses, within| Guard {
+        failures: Percent::new(failures).unwrap(),
+        responses,
+        within,
+    };
+    let seconds = [
+        (answers(10, 3), answers(0, 0)),
+        (answers(1_000, 1_000), answers(0, 0)),
+    ];
+    let verdict = |guard: Guard| {
+        guard
+            .verdict(Fallback::ServedToNobody, seconds)
+            .map(|evidence| evidence.seconds)
+    };
+    assert_eq!(verdict(guard(30.0, 10, 1)), Some(1));
+    assert_eq!(verdict(guard(30.001, 10, 1)), None);
+    assert_eq!(verdict(guard(30.001, 10, 2)), Some(2));
+    assert_eq!(verdict(guard(100.0, 1, 60)), None);
+}
+
+#[test]
+fn a_fallback_that_is_served_must_have_answered_somebody() {
+    const NONE: (u32, u32) = (0, 0);
+    type Seconds = &'static [((u32, u32), (u32, u32))];
+    let cases: &[(&str, Seconds, Option<u32>)] = &[
+        ("nobody", &[((20, 20), NONE)], None),
+        ("one who was answered", &[((20, 20), (1, 0))], Some(1)),
+        ("one who failed", &[((20, 20), (1, 1))], None),
+        (
+            "one a second ago",
+            &[((20, 20), NONE), (NONE, (1, 0))],
+            Some(2),
+        ),
+        (
+            "one who failed a second ago",
+            &[((20, 20), NONE), (NONE, (1, 1))],
+            None,
+        ),
+    ];
+    for (label, seconds, expected) in cases {
+        let seconds = seconds
+            .iter()
+            .map(|&((responses, failed), (compared, its))| {
+                (answers(responses, failed), answers(compared, its))
+            });
+        let verdict = Guard::default().verdict(Fallback::Served, seconds);
+        assert_eq!(
+            verdict.map(|evidence| evidence.seconds),
+            *expected,
+            "{label}"
+        );
+    }
+}
+
+/// As many seconds of as many variants as there may be, for longer than any guard looks back.
+#[test]
+fn eight_variants_of_a_minute_never_leave_out_the_last_second() {
+    use super::marks::mark;
+    use super::seconds::Seconds;
+    use crate::bucket::Point;
+    use crate::index::VariantIndex;
+    use crate::users::Outcome;
+
+    let mut all = Seconds::default();
+    for at in 1_000..1_200 {
+        let mut fresh = Seconds::default();
+        for variant in 0..8 {
+            let user = Point::of_random(at as u32 * 8 + u32::from(variant));
+            fresh.add(
+                at,
+                VariantIndex::new(variant),
+                mark(user, Outcome::Answered),
+            );
+        }
+        all.join(&fresh, MAX_WITHIN);
+        let last = all.seconds_back(VariantIndex::new(7)).next();
+        assert_eq!(last, Some((answers(1, 0), answers(1, 0))), "{at}");
+    }
+    assert_eq!(all.seconds_back(VariantIndex::new(7)).count(), 60);
+}

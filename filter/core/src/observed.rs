@@ -1,0 +1,65 @@
+//! What is seen of requests and their responses, over all VMs of a proxy: begun with a configuration,
+//! and handed to the host at each tick and when a configuration ends.
+
+use crate::guard::watch::Watch;
+use crate::guard::{self, trips};
+use crate::host::Host;
+use crate::plan::{Plan, Split};
+use crate::tally::Tally;
+use crate::users::shared::{self, SeenUsers};
+
+/// What one VM saw under one configuration since it was last handed to the host.
+#[derive(Default)]
+pub struct Observed {
+    /// Counters.
+    pub tally: Tally,
+    pub(crate) users: SeenUsers,
+    pub(crate) watch: Watch,
+}
+
+impl Observed {
+    /// Hands everything to the host, and joins it there with what other instances saw. Challengers
+    /// of guarded splits may be taken out by it, which [`trips::follow`] tells the plan.
+    pub fn flush<H: Host>(&mut self, host: &H, plugin: &str, plan: &Plan) {
+        self.tally.flush(|count, number| {
+            if let Some((name, labels)) = count.labels(plan) {
+                host.add_to_counter(name, &labels, number);
+            }
+        });
+        self.users.flush(host, plugin, plan);
+        self.watch.flush(host, plugin, plan);
+    }
+}
+
+/// Begins to look at a plan's responses, and ends it for what is not looked at any more. What is as
+/// in the `previous` plan goes on as it was.
+pub(crate) fn begin<H: Host>(host: &H, plugin: &str, plan: &mut Plan, previous: Option<&Plan>) {
+    let was_measured = previous.is_some_and(Plan::response_metrics);
+    for former in previous.into_iter().flat_map(Plan::splits) {
+        let split = plan.split_named(&former.definition.name);
+        if was_measured && !(plan.response_metrics() && split.is_some()) {
+            shared::end(host, plugin, former);
+        }
+        if former.is_guarded() && !split.is_some_and(Split::is_guarded) {
+            guard::shared::end(host, plugin, former);
+        }
+    }
+    for split in plan.splits() {
+        let former = previous.and_then(|previous| previous.split_named(&split.definition.name));
+        let counted = former
+            .filter(|_| was_measured)
+            .map(|former| former.generation);
+        if plan.response_metrics() && counted != Some(split.generation) {
+            shared::begin(host, plugin, split, counted);
+        }
+        let watched = former
+            .filter(|former| former.is_guarded())
+            .map(|former| former.terms);
+        if split.is_guarded() && watched != Some(split.terms) {
+            guard::shared::begin(host, plugin, split, watched);
+        }
+    }
+    if plan.is_guarded() || previous.is_some_and(Plan::is_guarded) {
+        trips::configured(host, plugin, plan, previous);
+    }
+}

@@ -1,0 +1,151 @@
+//! A proxy of several VMs in memory, which serve users and tick as Envoy's do.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::{Measured, Response};
+use crate::decide::decide;
+use crate::host::{Level, MemoryHost};
+use crate::lifecycle::{configure, tick};
+use crate::observed::Observed;
+use crate::plan::{Node, NodeKind, Plan};
+use crate::request::{Bytes, Request};
+
+/// When the first second begins.
+const BEGAN: Duration = Duration::from_secs(1_000);
+
+#[derive(Default)]
+struct Vm {
+    plan: Option<Plan>,
+    observed: Observed,
+}
+
+#[derive(Default)]
+pub(super) struct Proxy {
+    pub(super) host: MemoryHost,
+    vms: Vec<Vm>,
+    node: Node,
+    /// Since the epoch, less [`BEGAN`].
+    pub(super) now: Duration,
+}
+
+/// A request of a user; nobody, when there is no name.
+pub(super) struct Of(
+    pub(super) &'static [(&'static str, &'static str)],
+    pub(super) String,
+);
+
+impl Request for Of {
+    fn header(&self, name: &str) -> Option<Bytes<'_>> {
+        let mut headers = self.0.iter();
+        if let Some((_, value)) = headers.find(|(header, _)| *header == name) {
+            return Some(Cow::Borrowed(value.as_bytes()));
+        }
+        let is_user = name == "x-user" && !self.1.is_empty();
+        is_user.then_some(Cow::Borrowed(self.1.as_bytes()))
+    }
+}
+
+/// A user's request.
+pub(super) fn user(number: u32) -> Of {
+    Of(&[], format!("user-{number}"))
+}
+
+impl Proxy {
+    /// With so many VMs, which are configured with `config`.
+    pub(super) fn new(vms: usize, config: &serde_json::Value) -> Self {
+        Self::of_kind(NodeKind::Gateway, vms, config)
+    }
+
+    pub(super) fn of_kind(kind: NodeKind, vms: usize, config: &serde_json::Value) -> Self {
+        let node = Node {
+            kind,
+            ..Node::default()
+        };
+        let mut proxy = Self {
+            node,
+            ..Self::default()
+        };
+        proxy.vms.resize_with(vms, Vm::default);
+        proxy.configure(config);
+        proxy
+    }
+
+    /// Every VM gets a configuration, one after the other. What it saw under its last one is handed
+    /// over afterwards, as when the last request of it ends.
+    pub(super) fn configure(&mut self, config: &serde_json::Value) {
+        for vm in 0..self.vms.len() {
+            self.configure_one(vm, config);
+        }
+    }
+
+    /// Envoy gets other code: new VMs, whose metrics begin anew, with the shared data of the former.
+    pub(super) fn replace_filter(&mut self, config: &serde_json::Value) {
+        self.host.metrics.borrow_mut().clear();
+        for vm in &mut self.vms {
+            *vm = Vm::default();
+        }
+        self.configure(config);
+    }
+
+    pub(super) fn configure_one(&mut self, vm: usize, config: &serde_json::Value) {
+        let vm = &mut self.vms[vm];
+        let received = config.to_string().into_bytes();
+        let plan = configure(&self.host, "a", received, &self.node, vm.plan.as_ref());
+        let mut former = std::mem::take(vm);
+        vm.plan = plan;
+        if let Some(plan) = &former.plan {
+            former.observed.flush(&self.host, "a", plan);
+        }
+    }
+
+    /// Which variant of split web a request gets.
+    pub(super) fn variant(&self, vm: usize, request: &Of) -> String {
+        let plan = self.vms[vm].plan.as_ref().unwrap();
+        let decision = decide(plan, request)[0];
+        let definition = &plan.split(decision.split).unwrap().definition;
+        definition
+            .variant_name(decision.variant.unwrap())
+            .to_owned()
+    }
+
+    /// A request of a VM, and its response.
+    pub(super) fn serve(&mut self, vm: usize, request: &Of, status: &[u8], grpc: Option<&[u8]>) {
+        let at = BEGAN + self.now;
+        let Vm { plan, observed } = &mut self.vms[vm];
+        let plan = plan.as_ref().unwrap();
+        let Some(measured) = Measured::begin(plan, decide(plan, request), || at) else {
+            return;
+        };
+        let response = Response {
+            status,
+            grpc_status: grpc,
+            at,
+        };
+        measured.end(&self.host, plan, observed, &response);
+    }
+
+    /// The canary fails whoever gets it, everybody else is answered.
+    pub(super) fn serve_failing_canary(&mut self, vm: usize, request: &Of) {
+        let status: &[u8] = match self.variant(vm, request).as_str() {
+            "canary" => b"503",
+            _ => b"200",
+        };
+        self.serve(vm, request, status, None);
+    }
+
+    /// Every VM ticks, one after the other.
+    pub(super) fn tick(&mut self) {
+        for vm in &mut self.vms {
+            let plan = vm.plan.as_mut().unwrap();
+            vm.observed.flush(&self.host, "a", plan);
+            tick(&self.host, "a", Some(plan));
+        }
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let lines = self.host.lines.borrow();
+        let warnings = lines.iter().filter(|(level, _)| *level == Level::Warning);
+        warnings.map(|(_, line)| line.clone()).collect()
+    }
+}
