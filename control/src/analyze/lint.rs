@@ -15,6 +15,7 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
         cookie_header_rules(split, &mut warnings);
         identities(split, &mut warnings);
         unreachable_rules(split, &mut warnings);
+        guard(split, &mut warnings);
     }
     yaml_names(config, &mut warnings);
     for meeting in crate::model::churn::meetings(plan) {
@@ -26,6 +27,22 @@ pub fn warnings(plan: &Plan, config: &Value) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// An identity counts once a second.
+fn guard(split: &Split, warnings: &mut Vec<String>) {
+    let Some(guard) = split.definition.guard else {
+        return;
+    };
+    if guard.responses <= guard.within {
+        let (responses, within) = (guard.responses, guard.within);
+        warnings.push(format!(
+            "splits.{}.guard: a single client whose requests fail each second gives {within} \
+             responses in {within} s, and {responses} are enough: it takes a challenger from \
+             everybody; ask for more responses than seconds",
+            split.definition.name
+        ));
+    }
 }
 
 /// The rule that Istio's canary blog made popular, and its relatives: a regex over the whole cookie

@@ -41,6 +41,9 @@ pub(super) struct Dev {
     /// if there is none
     #[arg(long)]
     demo: bool,
+    /// Let the small server of a variant answer 500 to so many percent of its requests; repeatable
+    #[arg(long, value_name = "VARIANT=PERCENT", requires = "demo")]
+    fail: Vec<demo::Failing>,
     /// The Envoy binary [default: target/tools/envoy of the checkout, or envoy from PATH]
     #[arg(long, env = "ENVOY", value_name = "PATH")]
     envoy: Option<PathBuf>,
@@ -74,7 +77,7 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     let first = Delivery::read(&directory).await?;
     let mut upstreams = arguments.upstream.clone();
     if arguments.demo {
-        upstreams.extend(demo::start(&first.plan).await?);
+        upstreams.extend(demo::start(&first.plan, &arguments.fail).await?);
     }
     upstreams::check(&upstreams, &first.plan)?;
     let folder = tempfile::Builder::new().prefix("sluice-dev-").tempdir()?;

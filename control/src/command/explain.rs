@@ -5,8 +5,8 @@ mod sentences;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use sluice_core::plan::{Node, NodeKind};
+use anyhow::{Context as _, bail};
+use sluice_core::plan::{Node, NodeKind, Plan};
 
 use super::arguments::{OutputArgs, StoreArgs};
 use super::outcome::Outcome;
@@ -17,7 +17,7 @@ use crate::command::output;
 use crate::files;
 use crate::model::plugin::Plugin;
 use crate::operations::described::Described;
-use crate::operations::explain::{decider, explain};
+use crate::operations::explain::{decider, explain, take_out};
 use crate::operations::validate::Subject;
 
 /// `sluice explain`.
@@ -55,6 +55,9 @@ pub(super) struct Explain {
     /// plugin's]
     #[arg(long, value_name = "NAMESPACE")]
     proxy_namespace: Option<String>,
+    /// A challenger that the proxy's guard took out, as `sluice status` names them; repeatable
+    #[arg(long, value_name = "SPLIT=CHALLENGER")]
+    tripped: Vec<String>,
     /// Which store holds the configuration.
     #[command(flatten)]
     store: StoreArgs,
@@ -82,7 +85,7 @@ pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     let (plugin, subject) = subject(arguments).await?;
     let request = request::described(arguments)?;
     let (kind, why) = proxy(arguments.proxy, &plugin, &subject, &request);
-    let plan = plugin.plan(&Node {
+    let mut plan = plugin.plan(&Node {
         kind,
         namespace: arguments
             .proxy_namespace
@@ -92,11 +95,22 @@ pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     for problem in plan.problems() {
         output::note(format!("{}: {problem}", plugin.source));
     }
+    for tripped in &arguments.tripped {
+        trip(&mut plan, tripped)?;
+    }
     let explanation = explain(&plan, &request);
     output::print(arguments.output.output, &explanation, |explanation| {
         sentences::text(&request, explanation, &why)
     })?;
     Ok(Outcome::Good)
+}
+
+fn trip(plan: &mut Plan, tripped: &str) -> anyhow::Result<()> {
+    let Some((split, challenger)) = tripped.split_once('=') else {
+        bail!("--tripped {tripped:?}: accepted: SPLIT=CHALLENGER, such as web=canary");
+    };
+    take_out(plan, split, challenger)
+        .with_context(|| format!("--tripped {}", output::quoted(tripped)))
 }
 
 /// The plugin of a file or, without one, of the store; and what lies around it.

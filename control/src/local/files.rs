@@ -15,13 +15,14 @@ use super::upstream::Upstream;
 use crate::files::replace;
 
 /// The labels of the filter's metrics, as Istio's extraStatTags would name them.
-const LABELS: [&str; 6] = [
+const LABELS: [&str; 7] = [
     "sluice_split",
     "sluice_audience",
     "sluice_variant",
     "sluice_source",
     "sluice_class",
     "sluice_plugin",
+    "sluice_word",
 ];
 
 /// The plugin's name in a local Envoy: what `plugin_name` and the label `sluice_plugin` show.

@@ -1,13 +1,17 @@
-//! What `--demo` brings: a plugin.yaml where there is none, and one small server a variant.
+//! What `--demo` brings: a plugin.yaml where there is none, and one small server a variant, which
+//! may fail (`--fail`).
 
 use std::convert::Infallible;
 use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sluice_core::plan::Plan;
 use tokio::net::TcpListener;
@@ -31,9 +35,11 @@ spec:
         - name: staff
           match:
           - cookies: {email: {regex: '[^@]+@some-company-name\.com'}}
+        guard: {failures: 50, responses: 20, within: 10s}
     cookie:
       name: sluice
       secure: false
+    responseMetrics: true
 ";
 
 /// Background colours by variant; green for the fallback, as the canary's yellow has it.
@@ -53,16 +59,64 @@ pub(super) fn write_plugin(directory: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// How many of a variant's answers fail, as `--fail` says it.
+#[derive(Clone, Debug)]
+pub(super) struct Failing {
+    variant: String,
+    /// 0 to 100.
+    percent: u64,
+}
+
+impl FromStr for Failing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let accepted = "write VARIANT=PERCENT, a whole number from 0 to 100, such as canary=30";
+        let (variant, percent) = text.split_once('=').ok_or(accepted)?;
+        let percent = percent.parse().ok().filter(|percent| *percent <= 100);
+        Ok(Self {
+            variant: variant.to_owned(),
+            percent: percent.ok_or(accepted)?,
+        })
+    }
+}
+
 /// Starts one server a variant of every split, on free ports of 127.0.0.1. They end with this
 /// process.
-pub(super) async fn start(plan: &Plan) -> anyhow::Result<Vec<Upstream>> {
+///
+/// # Errors
+/// When no port is free, or a variant that is to fail is none of a split's.
+pub(super) async fn start(plan: &Plan, failing: &[Failing]) -> anyhow::Result<Vec<Upstream>> {
+    let variants = || {
+        plan.splits()
+            .iter()
+            .flat_map(|split| &split.definition.variants)
+    };
+    for Failing { variant, .. } in failing {
+        if !variants().any(|own| **own == **variant) {
+            let known: Vec<&str> = variants().map(AsRef::as_ref).collect();
+            bail!(
+                "--fail {variant}: no split has such a variant; accepted: one of {}",
+                known.join(", ")
+            );
+        }
+    }
     let mut upstreams = Vec::new();
     for split in plan.splits() {
         for (variant, colour) in split.definition.variants.iter().zip(COLOURS) {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             let address = listener.local_addr()?;
             let page = page(&split.definition.name, variant, colour);
-            tokio::spawn(serve(listener, variant.to_string(), page));
+            let failing = failing
+                .iter()
+                .rfind(|failing| *failing.variant == **variant);
+            let server = Server {
+                variant: variant.to_string(),
+                page,
+                failing: failing.map_or(0, |failing| failing.percent),
+                answered: Arc::default(),
+            };
+            tokio::spawn(serve(listener, server));
             upstreams.push(Upstream {
                 serves: Some((split.definition.name.to_string(), variant.to_string())),
                 address,
@@ -72,15 +126,42 @@ pub(super) async fn start(plan: &Plan) -> anyhow::Result<Vec<Upstream>> {
     Ok(upstreams)
 }
 
-async fn serve(listener: TcpListener, variant: String, page: Bytes) {
+#[derive(Clone)]
+struct Server {
+    variant: String,
+    page: Bytes,
+    /// How many of a hundred answers fail.
+    failing: u64,
+    answered: Arc<AtomicU64>,
+}
+
+impl Server {
+    fn answer(&self) -> Response<Full<Bytes>> {
+        let number = self.answered.fetch_add(1, Ordering::Relaxed);
+        // Evenly: of 30 % the fourth, the seventh, the tenth of each ten.
+        let is_failing = (number + 1) * self.failing / 100 > number * self.failing / 100;
+        let (status, page) = match is_failing {
+            true => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Bytes::from_static(b"failed, as --fail says\n"),
+            ),
+            false => (StatusCode::OK, self.page.clone()),
+        };
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", "text/html; charset=utf-8")
+            .header("x-variant", &self.variant)
+            .body(Full::new(page));
+        response.unwrap_or_default()
+    }
+}
+
+async fn serve(listener: TcpListener, server: Server) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (variant, page) = (variant.clone(), page.clone());
+        let server = server.clone();
         let answer = service_fn(move |_: Request<Incoming>| {
-            let response = Response::builder()
-                .header("content-type", "text/html; charset=utf-8")
-                .header("x-variant", &variant)
-                .body(Full::new(page.clone()));
-            async { Ok::<_, Infallible>(response.unwrap_or_default()) }
+            let response = server.answer();
+            async { Ok::<_, Infallible>(response) }
         });
         tokio::spawn(async move {
             let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());

@@ -13,6 +13,7 @@ use crate::command::weights_table::weights_table;
 use crate::local::metrics::{Sample, sum};
 use crate::local::process::Envoy;
 use crate::operations::status::measured::{Measured, rows};
+use crate::operations::status::observed::{Gauge, UsersSeen, tripped};
 
 /// What is shown.
 pub(super) struct View {
@@ -119,14 +120,20 @@ impl View {
             .clone()
             .unwrap_or_else(|| Plan::build(&Default::default(), &Node::default(), None));
         let measured = Measured::of(samples).since(&self.counted_before);
+        let gauges: Vec<Gauge<'_>> = samples.iter().map(Gauge::of_sample).collect();
+        let users = UsersSeen::joined(&plan, &gauges);
+        let tripped: String = tripped(&plan, &gauges)
+            .iter()
+            .map(|tripped| format!("tripped: {tripped}\n"))
+            .collect();
         let state = match self.in_force {
             Some(revision) if revision == self.wanted => format!("envoy runs it ({revision})"),
             Some(revision) => format!("envoy runs {revision}, wanted {}", self.wanted),
             None => "envoy has not said".to_owned(),
         };
         let text = format!(
-            "{}\n{state}; measured since it does; cookies issued: {}\n{}\n",
-            weights_table(&rows(&plan, Some(&measured))),
+            "{}\n{state}; measured since it does; cookies issued: {}\n{tripped}{}\n",
+            weights_table(&rows(&plan, Some(&measured), Some(&users))),
             sum(samples, "sluice_assignments_total", &[]),
             self.messages.join("\n")
         );

@@ -81,6 +81,15 @@ fn drawn(split: &ExplainedSplit, draw: &Draw, proxy: NodeKind) -> Vec<String> {
         .map(|(variant, percent)| format!("{percent} {variant}"))
         .collect();
     lines.push(format!("  shares in percent: {}", shares.join(", ")));
+    let tripped = draw.tripped.iter();
+    lines.extend(tripped.map(|challenger| {
+        format!("  this proxy's guard took {challenger} out: its weight counts as 0")
+    }));
+    if draw.is_guarded && draw.tripped.is_empty() {
+        let text = "  guarded: a proxy on which a challenger fails counts its weight as 0; \
+                    `sluice status` names such proxies, --tripped explains one";
+        lines.push(text.to_owned());
+    }
     lines.extend(draw.sources.iter().map(source));
     lines.push(format!("  {}", by_identity(split, draw, proxy)));
     lines

@@ -34,8 +34,13 @@ pub(super) fn of_directory(status: &DirectoryStatus) -> String {
         .iter()
         .map(|problem| format!("\nproblem: {}", quoted(problem)))
         .collect();
+    let tripped: String = status
+        .tripped
+        .iter()
+        .map(|tripped| format!("\ntripped: {}", quoted(tripped)))
+        .collect();
     format!(
-        "{}\n{state}{valid}{problems}",
+        "{}\n{state}{valid}{tripped}{problems}",
         weights_table(&status.weights)
     )
 }
@@ -54,6 +59,8 @@ pub(super) fn of_plugin(status: &PluginStatus) -> String {
             sentence(&proxy.state)
         )
     }));
+    let tripped = status.tripped.iter();
+    lines.extend(tripped.map(|tripped| format!("tripped: {}", quoted(tripped))));
     let unknown = status.unknown.iter();
     lines.extend(unknown.map(|unknown| format!("unknown: {}", quoted(unknown))));
     let others_fields = status.others_fields.iter();
@@ -94,6 +101,7 @@ pub(super) fn line(status: &PluginStatus) -> String {
     });
     let rest: Vec<String> = proxies
         .chain(shares)
+        .chain(status.tripped.iter().map(ToString::to_string))
         .chain(status.problems.iter().map(ToString::to_string))
         .chain(status.warnings.iter().map(ToString::to_string))
         .collect();

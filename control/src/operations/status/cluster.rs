@@ -16,6 +16,7 @@ use sluice_core::problem::Problem;
 use super::cookies::{self, Dropped};
 use super::delivery::Delivery;
 use super::measured::{WeightRow, rows};
+use super::observed::Tripped;
 use super::proxies::State;
 use super::scraped::{MeshSeries, Scraped};
 use super::text;
@@ -83,6 +84,8 @@ pub struct PluginStatus {
     pub warnings: Vec<Warning>,
     /// Weights and shares.
     pub weights: Vec<WeightRow>,
+    /// What guards took out of proxies; empty without Prometheus.
+    pub tripped: Vec<Tripped>,
     #[serde(skip)]
     pub(super) live: LivePlugin,
 }
@@ -94,7 +97,7 @@ impl PluginStatus {
         let is_converged = self
             .converged
             .is_none_or(|converged| Some(converged) == self.selected);
-        self.problems.is_empty() && is_converged
+        self.problems.is_empty() && self.tripped.is_empty() && is_converged
     }
 
     /// How many proxies wait for a push of istiod's.
@@ -146,6 +149,8 @@ pub enum Unknown {
     Proxies(String),
     /// What the proxies run, and the measured shares: no Prometheus was named.
     InForce,
+    /// How many users there were, and how many failed.
+    Users(String),
 }
 
 impl fmt::Display for Unknown {
@@ -155,6 +160,7 @@ impl fmt::Display for Unknown {
                 formatter,
                 "which proxies {targets} stands for: only Istio resolves such targetRefs"
             ),
+            Self::Users(why) => write!(formatter, "how many users there were: {why}"),
             Self::InForce => formatter.write_str(
                 "what the proxies run and the measured shares: name a Prometheus with --prometheus URL",
             ),
@@ -217,16 +223,21 @@ async fn status(
             let proxies = proxies.as_deref().unwrap_or_default();
             let dropped = cookies::dropped(&mesh.cookies(), query.window, proxies);
             warnings.extend(dropped.into_iter().map(Warning::Dropped));
-            let scraped = Scraped::read(prometheus, mesh, &live).await?;
+            let scraped = Scraped::read(prometheus, mesh, &live, &plan).await?;
             let states = states(&scraped, &live, &plan, proxies);
-            Some((states, mesh.measured(proxies)))
+            let (users, tripped) = scraped.observed(&plan, proxies);
+            unknown.extend(scraped.without_users.clone().map(Unknown::Users));
+            Some((states, (mesh.measured(proxies), (users, tripped))))
         }
         None => {
             unknown.push(Unknown::InForce);
             None
         }
     };
-    let (states, measured) = in_force.unzip();
+    let (states, seen) = in_force.unzip();
+    let (measured, observed) = seen.unzip();
+    let (users, tripped) = observed.unzip();
+    let users = users.flatten();
     let converged = states.as_ref().filter(|_| proxies.is_some()).map(|states| {
         states
             .iter()
@@ -253,7 +264,8 @@ async fn status(
             &authors(&live.object.metadata, live.plugin.kind),
         ),
         warnings,
-        weights: rows(&plan, measured.as_ref()),
+        weights: rows(&plan, measured.as_ref(), users.as_ref()),
+        tripped: tripped.unwrap_or_default(),
         live,
     })
 }

@@ -5,6 +5,7 @@ use sluice_core::problem::Problem;
 use sluice_core::revision::Revision;
 
 use super::measured::{Measured, WeightRow, rows};
+use super::observed::{Gauge, Tripped, UsersSeen, tripped};
 use super::text;
 use crate::local::admin::Admin;
 use crate::local::metrics::sum;
@@ -29,6 +30,8 @@ pub struct DirectoryStatus {
     pub problems: Vec<Problem>,
     /// Weights and shares.
     pub weights: Vec<WeightRow>,
+    /// What Envoy's guard took out.
+    pub tripped: Vec<Tripped>,
 }
 
 impl DirectoryStatus {
@@ -41,7 +44,10 @@ impl DirectoryStatus {
 
     /// Whether nothing is known to be wrong.
     pub fn is_good(&self) -> bool {
-        self.problems.is_empty() && self.is_valid != Some(false) && self.is_converged()
+        self.problems.is_empty()
+            && self.tripped.is_empty()
+            && self.is_valid != Some(false)
+            && self.is_converged()
     }
 }
 
@@ -62,6 +68,12 @@ pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
         None => None,
     };
     let measured = samples.as_deref().map(Measured::of);
+    let gauges: Option<Vec<Gauge<'_>>> = samples
+        .as_deref()
+        .map(|samples| samples.iter().map(Gauge::of_sample).collect());
+    let users = gauges
+        .as_deref()
+        .map(|gauges| UsersSeen::joined(&plan, gauges));
     let gauge = |name: &str| samples.as_deref().map(|samples| sum(samples, name, &[]));
     Ok(DirectoryStatus {
         store: store.title(),
@@ -70,6 +82,9 @@ pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
             .map(|value| Revision::from_gauge(value as u64).to_string()),
         is_valid: gauge("sluice_config_valid").map(|value| value == 1.0),
         problems: plan.problems().to_vec(),
-        weights: rows(&plan, measured.as_ref()),
+        weights: rows(&plan, measured.as_ref(), users.as_ref()),
+        tripped: gauges
+            .map(|gauges| tripped(&plan, &gauges))
+            .unwrap_or_default(),
     })
 }

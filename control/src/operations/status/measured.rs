@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sluice_core::allocation::Percent;
 use sluice_core::plan::{Plan, Split};
+use sluice_core::users::Users;
 
+use super::observed::UsersSeen;
 use crate::local::metrics::Sample;
 use crate::model::churn::{VariantShare, shares};
 
@@ -17,6 +19,7 @@ pub const DECISION_LABELS: [&str; 3] = ["sluice_split", "sluice_audience", "slui
 
 /// One variant's weight for one audience, and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WeightRow {
     /// The split.
     pub split: String,
@@ -30,6 +33,11 @@ pub struct WeightRow {
     pub requests: Option<u64>,
     /// Its share of the audience's requests, in percent; `None` where there were none.
     pub percent: Option<f64>,
+    /// About how many users got it since the split last changed; `None` where no proxy is known to
+    /// count them.
+    pub users: Option<u64>,
+    /// About how many of them had a failed response; as `users`.
+    pub failed_users: Option<u64>,
 }
 
 /// Requests by split, audience and variant, as the filter counted them.
@@ -75,12 +83,18 @@ impl Measured {
 }
 
 /// A row for every variant of every audience of every split, in the plan's order.
-pub fn rows(plan: &Plan, measured: Option<&Measured>) -> Vec<WeightRow> {
-    let rows_of = |split| shares(split).map(move |share| row(split, share, measured));
+pub fn rows(plan: &Plan, measured: Option<&Measured>, users: Option<&UsersSeen>) -> Vec<WeightRow> {
+    let users = users.filter(|_| plan.response_metrics());
+    let rows_of = |split| shares(split).map(move |share| row(split, share, measured, users));
     plan.splits().iter().flat_map(rows_of).collect()
 }
 
-fn row(split: &Split, share: VariantShare<'_>, measured: Option<&Measured>) -> WeightRow {
+fn row(
+    split: &Split,
+    share: VariantShare<'_>,
+    measured: Option<&Measured>,
+    users: Option<&UsersSeen>,
+) -> WeightRow {
     let definition = &split.definition;
     let requests = |variant: &str| {
         measured.map(|measured| measured.requests(&definition.name, &share.audience, variant))
@@ -88,6 +102,11 @@ fn row(split: &Split, share: VariantShare<'_>, measured: Option<&Measured>) -> W
     let variants = definition.variants.iter();
     let all: Option<u64> = variants.map(|variant| requests(variant)).sum();
     let own = requests(share.variant);
+    let users = |count: fn(&Users) -> f64| {
+        let users = users.filter(|users| users.is_counted(&definition.name))?;
+        let seen = users.of(&definition.name, &share.audience, share.variant);
+        Some(seen.map_or(0.0, count).round() as u64)
+    };
     WeightRow {
         split: definition.name.to_string(),
         variant: share.variant.to_owned(),
@@ -97,6 +116,8 @@ fn row(split: &Split, share: VariantShare<'_>, measured: Option<&Measured>) -> W
             .zip(all)
             .filter(|(_, all)| *all > 0)
             .map(|(own, all)| own as f64 * 100.0 / all as f64),
+        users: users(Users::users),
+        failed_users: users(Users::failed),
         audience: share.audience,
     }
 }

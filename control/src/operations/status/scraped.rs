@@ -3,10 +3,14 @@
 //!
 //! What it means for a proxy is [`super::proxies`]'s subject, for the cookie [`super::cookies`]'s.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use sluice_core::plan::Plan;
 
 use super::cookies::Counted;
 use super::measured::{DECISION_LABELS, Measured};
+use super::observed::{Gauge, STATE_GAUGES, Tripped, UsersSeen, WORD_GAUGES, tripped};
 use crate::cluster::plugins::LivePlugin;
 use crate::cluster::pods::{Proxy, plugin_names};
 use crate::cluster::prometheus::{Prometheus, Series, is_of};
@@ -114,6 +118,10 @@ pub(super) struct Scraped {
     pub(super) valid: Vec<Series>,
     /// `sluice_ticks_total[…]`.
     pub(super) ticks: Vec<Series>,
+    /// The gauges of users and guards, where the plugin has any.
+    pub(super) observed: Vec<Series>,
+    /// Why the users are not among them.
+    pub(super) without_users: Option<String>,
     /// What it has of all proxies.
     pub(super) mesh: Arc<MeshSeries>,
 }
@@ -127,22 +135,82 @@ impl Scraped {
         prometheus: &Prometheus,
         mesh: &Arc<MeshSeries>,
         live: &LivePlugin,
+        plan: &Plan,
     ) -> anyhow::Result<Self> {
         let names = plugin_names(live).map(|name| name.replace('.', "\\\\."));
         let plugin = format!("sluice_plugin=~\"{}\"", names.join("|"));
         let revisions = format!("sluice_config_revision{{{plugin}}}[{LOOK_BACK}]");
         let valid = format!("sluice_config_valid{{{plugin}}}");
         let ticks = format!("sluice_ticks_total{{{plugin}}}[{LOOK_BACK}]");
-        let (revisions, valid, ticks) = tokio::try_join!(
+        let (revisions, valid, ticks, mut observed) = tokio::try_join!(
             prometheus.query(&revisions),
             prometheus.query(&valid),
             prometheus.query(&ticks),
+            states(prometheus, plan, &plugin),
         )?;
+        // Many series: what else is known of the proxies does not depend on them.
+        let without_users = match words(prometheus, plan, &plugin).await {
+            Ok(words) => {
+                observed.extend(words);
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
         Ok(Self {
             revisions,
             valid,
             ticks,
+            observed,
+            without_users,
             mesh: Arc::clone(mesh),
         })
     }
+
+    /// The users of these proxies, where they are known, and what their guards took out.
+    pub(super) fn observed(
+        &self,
+        plan: &Plan,
+        proxies: &[Proxy],
+    ) -> (Option<UsersSeen>, Vec<Tripped>) {
+        let ours: HashSet<[&str; 2]> = proxies
+            .iter()
+            .map(|own| [&*own.namespace, &*own.pod])
+            .collect();
+        let is_ours = |series: &&Series| {
+            ours.contains(&["namespace", "pod"].map(|label| series.label(label)))
+        };
+        let gauges: Vec<Gauge<'_>> = self
+            .observed
+            .iter()
+            .filter(is_ours)
+            .filter_map(Gauge::of_series)
+            .collect();
+        let users = self
+            .without_users
+            .is_none()
+            .then(|| UsersSeen::joined(plan, &gauges));
+        (users, tripped(plan, &gauges))
+    }
+}
+
+/// The gauges of a plugin's guards, and since when users are counted.
+async fn states(prometheus: &Prometheus, plan: &Plan, plugin: &str) -> anyhow::Result<Vec<Series>> {
+    if !plan.response_metrics() && !plan.is_guarded() {
+        return Ok(Vec::new());
+    }
+    let names = STATE_GAUGES.join("|");
+    prometheus
+        .query(&format!("{{__name__=~\"{names}\",{plugin}}}"))
+        .await
+}
+
+/// The words of a plugin's users that say something.
+async fn words(prometheus: &Prometheus, plan: &Plan, plugin: &str) -> anyhow::Result<Vec<Series>> {
+    if !plan.response_metrics() {
+        return Ok(Vec::new());
+    }
+    let names = WORD_GAUGES.join("|");
+    prometheus
+        .query(&format!("{{__name__=~\"{names}\",{plugin}}} > 0"))
+        .await
 }
