@@ -26,12 +26,18 @@ impl Dev {
     /// Starts it on a directory and waits until it serves. The calling thread must live as long as
     /// it should.
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(sluice())
             .args(["leash", "--parent", &std::process::id().to_string(), "--"])
             .arg(sluice())
             .arg("dev")
             .arg(folder)
             .args(["--demo", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .env("ENVOY", envoy_binary())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

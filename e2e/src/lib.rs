@@ -15,5 +15,6 @@ pub mod cases;
 pub mod client;
 pub mod dev;
 pub mod mesh;
+pub mod traffic;
 pub mod upstream;
 pub mod wait;

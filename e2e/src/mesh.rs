@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -158,12 +159,27 @@ impl Mesh {
 
     /// How many requests an upstream (`split/variant`, `default`) answered.
     pub fn answered(&self, upstream: &str) -> u64 {
-        let (_, found) = self
-            .upstreams
-            .iter()
-            .find(|(name, _)| name == upstream)
-            .unwrap();
-        found.requests.load(std::sync::atomic::Ordering::Relaxed)
+        self.upstream(upstream).requests.load(Ordering::Relaxed)
+    }
+
+    /// Lets an upstream answer everything with a status.
+    pub fn fail(&self, upstream: &str, status: u16) {
+        self.upstream(upstream)
+            .status
+            .store(status, Ordering::Relaxed);
+    }
+
+    /// Lets an upstream take its time for every answer.
+    pub fn delay(&self, upstream: &str, delay: Duration) {
+        let delay = u64::try_from(delay.as_millis()).unwrap();
+        self.upstream(upstream)
+            .delay
+            .store(delay, Ordering::Relaxed);
+    }
+
+    fn upstream(&self, name: &str) -> &Upstream {
+        let mut named = self.upstreams.iter().filter(|(own, _)| own == name);
+        &named.next().unwrap().1
     }
 
     /// A new connection to Envoy.

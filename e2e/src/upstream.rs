@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -18,6 +19,10 @@ pub struct Upstream {
     pub address: SocketAddr,
     /// How many requests it answered.
     pub requests: Arc<AtomicU64>,
+    /// The status of every answer; 0: what the request asks for.
+    pub status: Arc<AtomicU16>,
+    /// How many milliseconds it takes for every answer.
+    pub delay: Arc<AtomicU64>,
 }
 
 impl Upstream {
@@ -26,6 +31,7 @@ impl Upstream {
     /// Answers 200 with `x-variant`, and with a body of one received header line after another; to
     /// `/status/N` it answers N, to a WebSocket handshake it echoes bytes, to `/count` it answers
     /// the body's length and FNV-1a hash, to `/public` it adds `cache-control: public, max-age=60`.
+    /// To `/never` it never answers.
     /// Each `x-answer-with` of a request is a header line of the answer.
     pub async fn start(variant: &str) -> Self {
         Self::start_at(([127, 0, 0, 1], 0).into(), variant).await
@@ -37,19 +43,27 @@ impl Upstream {
         let upstream = Self {
             address: listener.local_addr().unwrap(),
             requests: Arc::default(),
+            status: Arc::default(),
+            delay: Arc::default(),
         };
-        let (variant, requests) = (variant.to_owned(), Arc::clone(&upstream.requests));
+        let (variant, serving) = (variant.to_owned(), upstream.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(connection(stream, variant.clone(), Arc::clone(&requests)));
+                tokio::spawn(connection(stream, variant.clone(), serving.clone()));
             }
         });
         upstream
     }
 }
 
-async fn connection(mut stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
+async fn connection(mut stream: TcpStream, variant: String, upstream: Upstream) {
+    let Upstream {
+        requests,
+        status,
+        delay,
+        ..
+    } = upstream;
     let mut preface = [0; 3];
     if stream.peek(&mut preface).await.is_ok() && preface == *b"PRI" {
         return http2(stream, variant, requests).await;
@@ -72,19 +86,25 @@ async fn connection(mut stream: TcpStream, variant: String, requests: Arc<Atomic
         let Some(body) = read_body(&mut stream, &mut buffer, &head).await else {
             return;
         };
-        let response = response(&variant, &path, &head, &body);
+        if path == b"/never" {
+            return std::future::pending().await;
+        }
+        let delay = Duration::from_millis(delay.load(Ordering::Relaxed));
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let status = Some(status.load(Ordering::Relaxed)).filter(|&status| status != 0);
+        let response = response(&variant, status, &path, &head, &body);
         if stream.write_all(&response).await.is_err() {
             return;
         }
     }
 }
 
-fn response(variant: &str, path: &[u8], head: &[u8], body: &[u8]) -> Vec<u8> {
+fn response(variant: &str, status: Option<u16>, path: &[u8], head: &[u8], body: &[u8]) -> Vec<u8> {
     let path = String::from_utf8_lossy(path).into_owned();
-    let status = path
-        .strip_prefix("/status/")
-        .and_then(|code| code.parse::<u16>().ok())
-        .unwrap_or(200);
+    let asked = path.strip_prefix("/status/");
+    let status = status.or_else(|| asked?.parse().ok()).unwrap_or(200);
     let answer = if path == "/count" {
         let mut hash = fnv::FnvHasher::default();
         std::hash::Hasher::write(&mut hash, body);

@@ -8,6 +8,10 @@
 )]
 
 use serde_json::{Value, json};
+use sluice::operations::status::observed::{Gauge, UsersSeen};
+use sluice_core::bucket::Seed;
+use sluice_core::revision::canonical;
+use sluice_core::users::{Outcome, Users};
 use sluice_e2e::client::get;
 use sluice_e2e::mesh::{Mesh, Options};
 
@@ -205,4 +209,52 @@ async fn a_filter_that_lives_ticks_and_without_response_metrics_counts_no_respon
             .iter()
             .all(|sample| sample.name != "sluice_responses_total")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_configurations_lose_no_request_no_response_and_no_user() {
+    let configured = |change: u32| {
+        let mut config = config(50);
+        config["responseMetrics"] = json!(true);
+        config["splits"]["web"]["guard"] = json!({});
+        config["splits"]["api"] = json!({"identity": [{"header": "x-user-id"}]});
+        config["weights"]["api"] = json!({"everyone": {"canary": change % 100}});
+        config
+    };
+    let options = Options {
+        workers: 2,
+        ..Options::default()
+    };
+    let mesh = Mesh::start(&configured(0), options).await;
+    let mut connection = mesh.connect().await;
+    for change in 1..=1_000 {
+        mesh.deliver(&canonical(&configured(change)));
+        let line = format!("x-user-id: user-{change}");
+        for _ in 0..3 {
+            let answer = connection.send(&get("/", HOST, &[line.as_bytes()])).await;
+            assert_eq!(answer.unwrap().status, 200);
+        }
+    }
+    let web = [("sluice_split", "web")];
+    for metric in ["sluice_decisions_total", "sluice_responses_total"] {
+        mesh.wait_for_metric(metric, &web, 3_000.0).await;
+    }
+    let users = async || {
+        let samples = mesh.samples().await;
+        let gauges: Vec<Gauge<'_>> = samples.iter().map(Gauge::of_sample).collect();
+        let plan = sluice_e2e::mesh::plan(&configured(1_000));
+        UsersSeen::joined(&plan, &gauges)
+    };
+    let mut expected = <[Users; 2]>::default();
+    for user in 1..=1_000 {
+        let point = Seed::new("web", None).point(format!("user-{user}").as_bytes());
+        expected[usize::from(point.bucket() < 50_000)].add(point, Outcome::Answered);
+    }
+    mesh.wait_for("every user", async || {
+        let users = users().await;
+        let seen =
+            ["stable", "canary"].map(|variant| users.of("web", "everyone", variant).cloned());
+        seen == expected.clone().map(Some)
+    })
+    .await;
 }

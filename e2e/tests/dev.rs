@@ -77,6 +77,40 @@ fn wait_for_end(pid: i32) {
 const BOB: &str = "cookie: sluice=bob";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_says_how_many_users_failed_and_what_the_guard_took_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start_with(folder.path(), &["--fail", "canary=100"]);
+    assert!(
+        run(folder.path(), &["set", "web", "canary=50"])
+            .status
+            .success()
+    );
+    wait_for_variant(&dev, BOB, "canary").await;
+    let mut on_canary = 1;
+    for user in 0..60 {
+        let seen = variant(&dev, &format!("cookie: sluice=user-{user}")).await;
+        on_canary += u64::from(seen == "canary");
+    }
+    wait_for_variant(&dev, BOB, "stable").await;
+    let status = run(folder.path(), &["status", "-o", "json"]);
+    assert_eq!(status.status.code(), Some(1));
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["tripped"][0]["variant"], "canary");
+    let rows = status["weights"].as_array().unwrap();
+    let row = |variant: &str| {
+        let mut own = rows.iter().filter(|row| row["audience"] == "everyone");
+        own.find(|row| row["variant"] == variant).unwrap()
+    };
+    assert_eq!(row("stable")["failedUsers"], 0);
+    let failed = row("canary")["failedUsers"].as_u64().unwrap();
+    assert!(failed.abs_diff(on_canary) <= 2, "{failed} of {on_canary}");
+    let text = run(folder.path(), &["status"]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    let tripped = "tripped: Envoy took canary out of split web";
+    assert!(text.contains(tripped) && text.contains("FAILED"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path());

@@ -198,7 +198,9 @@ impl Proxy {
     }
 
     fn proxy_config(&self, chain: &Chain) -> Value {
-        let tags = ["split", "audience", "variant", "source", "class", "plugin"];
+        let tags = [
+            "split", "audience", "variant", "source", "class", "plugin", "word",
+        ];
         json!({
             "discoveryAddress": istiod::XDS,
             "proxyAdminPort": self.admin.port(), "statusPort": self.metrics.port(),

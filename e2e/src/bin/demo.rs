@@ -43,6 +43,7 @@ struct User {
     jar: Mutex<String>,
     saw: AtomicU8,
     visits_this_step: AtomicU64,
+    saw_an_error: AtomicBool,
 }
 
 /// Everything that the load and the story share.
@@ -53,6 +54,8 @@ struct World {
     grows: AtomicBool,
     left_while_growing: AtomicU64,
     failed: AtomicU64,
+    first_failed: Mutex<Option<Instant>>,
+    last_failed: Mutex<Option<Instant>>,
     sent: AtomicU64,
     cookies: AtomicU64,
     last_canary: Mutex<Option<Instant>>,
@@ -103,7 +106,8 @@ async fn main() -> ExitCode {
         task.await.unwrap();
     }
     let is_ended = dev.interrupt();
-    report(&world, &steps, abort, is_ended)
+    let trip = trip().await;
+    report(&world, &steps, abort, trip, is_ended)
 }
 
 fn user(number: usize) -> User {
@@ -174,7 +178,18 @@ async fn visit(world: &World, user: &User, connection: &mut Connection) -> bool 
     if grew && world.grows.load(Ordering::SeqCst) && before == CANARY && now == STABLE {
         world.left_while_growing.fetch_add(1, Ordering::Relaxed);
     }
-    answer.status == 200
+    let is_good = answer.status == 200;
+    if !is_good {
+        user.saw_an_error.store(true, Ordering::Relaxed);
+        let now = Some(Instant::now());
+        world
+            .first_failed
+            .lock()
+            .unwrap()
+            .get_or_insert_with(Instant::now);
+        *world.last_failed.lock().unwrap() = now;
+    }
+    is_good
 }
 
 /// Raises one audience's weight, waits until it takes effect, and counts who sees the canary
@@ -284,6 +299,74 @@ fn share(users: &[User]) -> f64 {
     }
 }
 
+/// What a canary that fails outright did before the proxy's own guard took it out.
+struct Trip {
+    /// How many users saw an error.
+    users: usize,
+    /// How many requests failed.
+    failed: u64,
+    /// From the first error to the last.
+    took: Duration,
+    is_over: bool,
+}
+
+/// Gives 25 % of the users a canary that answers 500 to everything, and nobody aborts.
+async fn trip() -> Trip {
+    let folder = tempfile::Builder::new()
+        .prefix("sluice-demo-")
+        .tempdir()
+        .unwrap();
+    let mut dev = Dev::start_with(folder.path(), &["--fail", "canary=100"]);
+    let world = Arc::new(World {
+        users: (0..USERS).map(user).collect(),
+        ..World::default()
+    });
+    let load: Vec<_> = (0..WORKERS)
+        .map(|worker| tokio::spawn(visits(Arc::clone(&world), dev.address, worker)))
+        .collect();
+    tokio::time::sleep(STEP / 2).await;
+    let set = run_sluice(
+        folder.path(),
+        &["set", "web", "canary=25", "--reason", "demo"],
+    );
+    set.wait_with_output().unwrap();
+    tokio::time::sleep(STEP).await;
+    world.ended.store(true, Ordering::SeqCst);
+    for task in load {
+        task.await.unwrap();
+    }
+    let (first, last) = (
+        *world.first_failed.lock().unwrap(),
+        *world.last_failed.lock().unwrap(),
+    );
+    let is_over = last.is_some_and(|last| last.elapsed() > Duration::from_secs(2));
+    let status = Command::new(sluice())
+        .args(["status", "--dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let is_tripped = String::from_utf8_lossy(&status.stdout).contains("took canary out");
+    let is_ended = dev.interrupt();
+    let trip = Trip {
+        users: world
+            .users
+            .iter()
+            .filter(|user| user.saw_an_error.load(Ordering::Relaxed))
+            .count(),
+        failed: world.failed.load(Ordering::SeqCst),
+        took: last
+            .zip(first)
+            .map_or(Duration::ZERO, |(last, first)| last - first),
+        is_over: is_over && is_tripped && is_ended,
+    };
+    done(&format!(
+        "a canary that fails taken out by the guard after {:.3} s; {} of {USERS} users saw an error",
+        trip.took.as_secs_f64(),
+        trip.users,
+    ));
+    trip
+}
+
 /// Aborts at full load; the time from the command's start to the last answer of the canary.
 async fn abort(world: &World, folder: &Path) -> Option<Duration> {
     let began = Instant::now();
@@ -331,7 +414,13 @@ fn done(line: &str) {
     println!("{start}{line}");
 }
 
-fn report(world: &World, steps: &[Step], abort: Option<Duration>, is_ended: bool) -> ExitCode {
+fn report(
+    world: &World,
+    steps: &[Step],
+    abort: Option<Duration>,
+    trip: Trip,
+    is_ended: bool,
+) -> ExitCode {
     println!(
         "\n{:<18} {:>8} {:>10} {:>8} {:>12}",
         "STEP", "WEIGHT", "MEASURED", "USERS", "EFFECT AFTER"
@@ -360,7 +449,24 @@ fn report(world: &World, steps: &[Step], abort: Option<Duration>, is_ended: bool
         "cookies issued                                   {}",
         world.cookies.load(Ordering::SeqCst)
     );
+    println!("\na canary at 25 % that answers only 500, and nobody aborts:");
+    println!(
+        "first error to the last                          {:.3} s",
+        trip.took.as_secs_f64()
+    );
+    println!(
+        "users that saw an error                          {} of {USERS}",
+        trip.users
+    );
+    println!(
+        "requests that failed                             {}",
+        trip.failed
+    );
     let promises = [
+        (
+            "a proxy takes a canary that fails out by itself",
+            trip.is_over && trip.users > 0,
+        ),
         ("nobody leaves the canary while its weight grows", left == 0),
         ("no request fails", failed == 0),
         (

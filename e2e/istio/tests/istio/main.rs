@@ -23,6 +23,7 @@ mod debounce;
 mod domains;
 mod filled;
 mod git;
+mod guard;
 mod history;
 mod late;
 mod module;
@@ -71,6 +72,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::the_agents_port_has_its_metrics_and_envoys_has_not,
         commands::a_name_that_is_not_there_is_refused_with_the_nearest,
         commands::status_measures_the_shares_that_prometheus_has_seen,
+        guard::users_are_counted_once_over_six_proxies,
+        guard::a_canary_that_fails_is_taken_out_and_status_names_the_proxies,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,

@@ -4,6 +4,7 @@ mod resources;
 mod restore;
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use sluice_core::revision::Revision;
 use sluice_e2e::upstream::Upstream;
@@ -31,7 +32,7 @@ pub struct World {
     pub gateway: Proxy,
     /// The digest of the pushed module.
     pub digest: String,
-    _upstreams: Vec<Upstream>,
+    upstreams: Vec<(&'static str, Upstream)>,
 }
 
 impl World {
@@ -44,7 +45,7 @@ impl World {
         for subnet in [2, 4, 5] {
             for (variant, host) in [("stable", 1), ("canary", 2)] {
                 let address = SocketAddr::from(([127, 0, subnet, host], 8080));
-                upstreams.push(Upstream::start_at(address, variant).await);
+                upstreams.push((variant, Upstream::start_at(address, variant).await));
             }
         }
         chain.kubernetes.apply(&resources::services()).await;
@@ -68,7 +69,14 @@ impl World {
             other,
             gateway,
             digest,
-            _upstreams: upstreams,
+            upstreams,
+        }
+    }
+
+    /// Lets the servers of a variant answer everything with a status; with 0, as they are asked.
+    pub fn fail(&self, variant: &str, status: u16) {
+        for (_, upstream) in self.upstreams.iter().filter(|(own, _)| *own == variant) {
+            upstream.status.store(status, Ordering::Relaxed);
         }
     }
 

@@ -16,6 +16,7 @@
 mod changes;
 mod competitors;
 mod configurations;
+mod guard;
 mod instructions;
 mod processes;
 mod statistics;
@@ -25,6 +26,7 @@ mod worst_documents;
 
 use std::path::{Path, PathBuf};
 
+use competitors::Competitor;
 use sluice::local::process::find_module;
 
 /// Rounds over all competitors; the first is thrown away.
@@ -45,6 +47,27 @@ async fn main() {
     );
     let wrk = std::env::var_os("WRK").map_or_else(|| PathBuf::from("wrk"), PathBuf::from);
 
+    if std::env::args().any(|argument| argument == "--guard") {
+        guard::memory().await;
+        return guard::trips(changes).await;
+    }
+    if std::env::args().any(|argument| argument == "--observed") {
+        let mut competitors = competitors::start_all(folder.path(), &module, &baseline).await;
+        let is_compared = |name: &str| {
+            let others = [
+                "split with a host",
+                "100",
+                "baseline",
+                "Lua",
+                "native",
+                "no filter",
+            ];
+            !others.iter().any(|other| name.contains(other))
+        };
+        competitors.retain(|competitor| is_compared(competitor.name));
+        take_turns(&mut competitors, rounds, &wrk, folder.path());
+        return table::print_observed(&competitors);
+    }
     if is_worst_only {
         worst::worst_requests(folder.path(), &module, &wrk, 11).await;
         return worst_documents::worst_documents(folder.path(), &module).await;
@@ -56,18 +79,26 @@ async fn main() {
     );
     changes::memory_and_changes(folder.path(), &module).await;
     changes::effect_of_changes(folder.path(), changes).await;
+    guard::memory().await;
+    guard::trips(changes).await;
     let mut competitors = competitors::start_all(folder.path(), &module, &baseline).await;
+    take_turns(&mut competitors, rounds, &wrk, folder.path());
+    table::print_cpu(&competitors);
+    table::print_observed(&competitors);
+    drop(competitors);
+    worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;
+    worst_documents::worst_documents(folder.path(), &module).await;
+    instructions::instructions();
+}
+
+/// Rounds over all competitors.
+fn take_turns(competitors: &mut [Competitor], rounds: usize, wrk: &Path, folder: &Path) {
     for round in 0..rounds {
-        for competitor in &mut competitors {
-            let microseconds = competitors::turn(&wrk, folder.path(), competitor);
+        for competitor in &mut *competitors {
+            let microseconds = competitors::turn(wrk, folder, competitor);
             if round > 0 {
                 competitor.rounds.push(microseconds);
             }
         }
     }
-    table::print_cpu(&competitors);
-    drop(competitors);
-    worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;
-    worst_documents::worst_documents(folder.path(), &module).await;
-    instructions::instructions();
 }

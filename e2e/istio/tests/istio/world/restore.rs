@@ -39,6 +39,9 @@ impl World {
     /// Puts everything right.
     pub async fn restore(&mut self) {
         self.chain.restore().await;
+        for variant in ["stable", "canary"] {
+            self.fail(variant, 0);
+        }
         self.remove_what_tests_made().await;
         // By force: a test may have left another field manager.
         for document in documents(&resources::services()) {
