@@ -41,6 +41,16 @@ impl Audience {
         }
     }
 
+    /// The audience of [`Audience::number`].
+    pub(crate) fn of_number(number: u32) -> Option<Self> {
+        match number {
+            256 => Some(Self::Everyone),
+            257 => Some(Self::Forced),
+            258 => Some(Self::Inherited),
+            _ => u8::try_from(number).ok().map(Self::Rule),
+        }
+    }
+
     /// Its name, as in weights and metric labels.
     pub fn name(self, definition: &Definition) -> &str {
         match self {

@@ -57,10 +57,9 @@ impl Answers {
         }
     }
 
-    /// Whether the share of failures is below half of the other's. Nothing at all is none.
-    fn fails_less_than_half_of(self, other: Self) -> bool {
-        let share = |of: Self, by: Self| u64::from(of.failed) * u64::from(by.responses.max(1));
-        2 * share(self, other) < share(other, self)
+    /// The share of failures; none of nothing.
+    fn share(self) -> f64 {
+        f64::from(self.failed) / f64::from(self.responses.max(1))
     }
 }
 
@@ -75,58 +74,108 @@ pub struct Evidence {
     pub fallback: Answers,
 }
 
-/// Whether anybody is given the fallback.
+/// Whether anybody of an audience is given the fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
     /// Somebody is: it can be compared with.
     Served,
-    /// Every audience has challengers for all of its users.
+    /// Challengers have all users of the audience.
     ServedToNobody,
 }
 
+/// What one audience was answered by a challenger and by the fallback.
+#[derive(Clone, Debug)]
+pub struct Stratum {
+    /// Whether there is something to compare with.
+    pub fallback: Fallback,
+    /// In each of the last seconds, the current one first.
+    pub seconds: Vec<(Answers, Answers)>,
+}
+
+impl Stratum {
+    fn empty(fallback: Fallback, seconds: u32) -> Self {
+        Self {
+            fallback,
+            seconds: vec![Default::default(); seconds as usize],
+        }
+    }
+}
+
+/// A stratum's sums over some seconds.
+#[derive(Clone, Copy, Debug)]
+struct Sums {
+    is_compared: bool,
+    challenger: Answers,
+    fallback: Answers,
+}
+
 impl Guard {
-    /// Whether a challenger is to be taken out, by what it and the fallback answered in each of the
-    /// last seconds, the current one first.
+    /// Whether a challenger is to be taken out, by what it and the fallback answered each audience.
     ///
     /// Judged is the shortest time that has responses enough, then each longer one: a challenger that
-    /// was right for long and fails now is found as soon as one that always failed. A fallback that is
-    /// served must have answered somebody in that time, or nothing tells whether it fails as much.
+    /// was right for long and fails now is found as soon as one that always failed. Judged is each
+    /// audience by itself, and all together, where the challenger is compared with what the fallback
+    /// would have failed of the same audiences: who is in the canary is no chance where weights differ.
+    /// A fallback that is served must have answered somebody in that time, or nothing tells whether it
+    /// fails as much.
     ///
     /// ```
-    /// use sluice_core::guard::{Answers, Fallback, Guard};
+    /// use sluice_core::guard::{Answers, Fallback, Guard, Stratum};
     ///
     /// let right = Answers { responses: 50, failed: 0 };
     /// let fails = Answers { responses: 30, failed: 30 };
-    /// let verdict = |seconds| Guard::default().verdict(Fallback::Served, seconds);
-    /// assert_eq!(verdict([(fails, right), (right, right)]).unwrap().seconds, 1);
-    /// assert_eq!(verdict([(fails, fails), (right, right)]), None);
+    /// let everyone = |seconds| [Stratum { fallback: Fallback::Served, seconds }];
+    /// let verdict = |seconds| Guard::default().verdict(&everyone(seconds));
+    /// assert_eq!(verdict(vec![(fails, right), (right, right)]).unwrap().seconds, 1);
+    /// assert_eq!(verdict(vec![(fails, fails), (right, right)]), None);
     /// ```
-    pub fn verdict(
-        &self,
-        fallback: Fallback,
-        seconds: impl IntoIterator<Item = (Answers, Answers)>,
-    ) -> Option<Evidence> {
-        let (mut challenger, mut compared) = (Answers::default(), Answers::default());
-        for ((of_challenger, of_fallback), seconds) in seconds.into_iter().zip(1..=self.within) {
-            challenger = challenger.and(of_challenger);
-            compared = compared.and(of_fallback);
-            let is_told = compared.responses > 0 || fallback == Fallback::ServedToNobody;
-            let is_worse = compared.fails_less_than_half_of(challenger);
-            if self.is_met_by(challenger) && is_told && is_worse {
+    pub fn verdict(&self, strata: &[Stratum]) -> Option<Evidence> {
+        let sums = |stratum: &Stratum| Sums {
+            is_compared: stratum.fallback == Fallback::Served,
+            challenger: Answers::default(),
+            fallback: Answers::default(),
+        };
+        let mut sums: Vec<Sums> = strata.iter().map(sums).collect();
+        for seconds in 1..=self.within {
+            for (sums, stratum) in sums.iter_mut().zip(strata) {
+                let second = stratum.seconds.get(seconds as usize - 1);
+                let (challenger, fallback) = second.copied().unwrap_or_default();
+                sums.challenger = sums.challenger.and(challenger);
+                sums.fallback = sums.fallback.and(fallback);
+            }
+            let alone = sums.chunks(1).find(|alone| self.is_met_by(alone));
+            let group = alone.or_else(|| Some(&sums[..]).filter(|all| self.is_met_by(all)));
+            if let Some(group) = group {
+                let sum = |of: fn(&Sums) -> Answers| {
+                    group.iter().map(of).fold(Answers::default(), Answers::and)
+                };
                 return Some(Evidence {
                     seconds,
-                    challenger,
-                    fallback: compared,
+                    challenger: sum(|sums| sums.challenger),
+                    fallback: sum(|sums| sums.fallback),
                 });
             }
         }
         None
     }
 
-    fn is_met_by(&self, challenger: Answers) -> bool {
+    fn is_met_by(&self, group: &[Sums]) -> bool {
+        let challengers = group.iter().map(|sums| sums.challenger);
+        let challenger = challengers.fold(Answers::default(), Answers::and);
         let failed = u64::from(challenger.failed) * u64::from(Percent::HUNDRED.buckets());
         let wanted = u64::from(self.failures.buckets()) * u64::from(challenger.responses);
-        challenger.responses >= self.responses && failed >= wanted
+        let is_told = |sums: &Sums| {
+            !sums.is_compared || sums.challenger.failed == 0 || sums.fallback.responses > 0
+        };
+        // What the fallback would have failed of the same requests.
+        let expected: f64 = group
+            .iter()
+            .map(|sums| f64::from(sums.challenger.responses) * sums.fallback.share())
+            .sum();
+        challenger.responses >= self.responses
+            && failed >= wanted
+            && group.iter().all(is_told)
+            && 2.0 * expected < f64::from(challenger.failed)
     }
 }
 

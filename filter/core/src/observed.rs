@@ -19,7 +19,7 @@ pub struct Observed {
 
 impl Observed {
     /// Hands everything to the host, and joins it there with what other instances saw. Challengers
-    /// of guarded splits may be taken out by it, which [`trips::follow`] tells the plan.
+    /// of guarded splits may be taken out by it, which the plan learns at the next tick.
     pub fn flush<H: Host>(&mut self, host: &H, plugin: &str, plan: &Plan) {
         self.tally.flush(|count, number| {
             if let Some((name, labels)) = count.labels(plan) {
@@ -44,21 +44,23 @@ pub(crate) fn begin<H: Host>(host: &H, plugin: &str, plan: &mut Plan, previous: 
             guard::shared::end(host, plugin, former);
         }
     }
-    for split in plan.splits() {
+    let is_measured = plan.response_metrics();
+    plan.set_epochs(|split| {
         let former = previous.and_then(|previous| previous.split_named(&split.definition.name));
+        let mut epochs = former.map(Split::epochs).unwrap_or_default();
         let counted = former
             .filter(|_| was_measured)
             .map(|former| former.generation);
-        if plan.response_metrics() && counted != Some(split.generation) {
-            shared::begin(host, plugin, split, counted);
+        if is_measured && counted != Some(split.generation) {
+            epochs.users = shared::begin(host, plugin, split, counted);
         }
-        let watched = former
-            .filter(|former| former.is_guarded())
-            .map(|former| former.terms);
+        let watched = former.filter(|former| former.is_guarded());
+        let watched = watched.map(|former| former.terms);
         if split.is_guarded() && watched != Some(split.terms) {
-            guard::shared::begin(host, plugin, split, watched);
+            epochs.guard = guard::shared::begin(host, plugin, split, watched);
         }
-    }
+        epochs
+    });
     if plan.is_guarded() || previous.is_some_and(Plan::is_guarded) {
         trips::configured(host, plugin, plan, previous);
     }

@@ -24,6 +24,7 @@ use crate::index::{SplitIndex, VariantIndex, Variants};
 use crate::pattern::Patterns;
 use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 use crate::revision::{Revision, canonical};
+use crate::wire::Stamp;
 use cookie::Cookie;
 use weights::Allocations;
 
@@ -84,11 +85,41 @@ pub struct Split {
     /// Fingerprint of definition, weights and draw, as long.
     pub generation: Revision,
     allocations: Allocations,
+    epochs: Epochs,
     /// The challengers that the guard took out.
     tripped: Variants,
 }
 
+/// Which time a split is served as it is, as the proxy's VMs agree on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Epochs {
+    /// Of its generation.
+    pub(crate) users: u16,
+    /// Of its terms.
+    pub(crate) guard: u16,
+}
+
 impl Split {
+    /// What its users are counted for.
+    pub(crate) fn counted(&self) -> Stamp {
+        Stamp {
+            of: self.generation,
+            epoch: self.epochs.users,
+        }
+    }
+
+    /// What its guard watches.
+    pub(crate) fn watched(&self) -> Stamp {
+        Stamp {
+            of: self.terms,
+            epoch: self.epochs.guard,
+        }
+    }
+
+    pub(crate) fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+
     /// Whether anybody is given a variant.
     pub fn serves(&self, variant: VariantIndex) -> bool {
         self.allocations.serve(variant)
@@ -247,6 +278,12 @@ impl Plan {
         self.is_guarded
     }
 
+    pub(crate) fn set_epochs(&mut self, of: impl Fn(&Split) -> Epochs) {
+        for split in &mut self.splits {
+            split.epochs = of(split);
+        }
+    }
+
     /// Serves a split as if a challenger's weights were 0. Whether that is new.
     pub fn trip(&mut self, split: SplitIndex, challenger: VariantIndex) -> bool {
         let Some(split) = self.splits.get_mut(usize::from(split)) else {
@@ -325,6 +362,7 @@ fn split(
         generation: fingerprints.generation,
         allocations,
         definition,
+        epochs: Epochs::default(),
         tripped: Variants::default(),
     }
 }

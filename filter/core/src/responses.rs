@@ -164,19 +164,24 @@ impl Measured {
     }
 }
 
-/// Whoever names a variant outright says nothing of it, and who inherited one is the affair of the
-/// proxy that drew it: what is out here would be out for neither.
+/// Only those whose user was drawn can be compared: who names a variant outright says nothing of it, who
+/// inherited one is the affair of the proxy that drew it, and who has no identity would be on the
+/// fallback's side alone. Where everybody gets a challenger there is nothing to draw.
 fn guard(
     observed: &mut Observed,
     response: &Response<'_>,
     decision: &Decision,
     variant: VariantIndex,
 ) {
-    if !matches!(decision.reason, Reason::Forced | Reason::Inherited) {
+    let is_drawn = match decision.reason {
+        Reason::Bucket | Reason::Issued | Reason::PerRequest => true,
+        Reason::OneOutcome => variant != VariantIndex::FALLBACK,
+        _ => false,
+    };
+    if is_drawn {
         let (user, outcome) = (user(decision), response.outcome());
-        observed
-            .watch
-            .add(decision.split, variant, user, outcome, response.at);
+        let watch = &mut observed.watch;
+        watch.add(decision, variant, user, outcome, response.at);
     }
 }
 

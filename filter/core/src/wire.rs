@@ -1,5 +1,38 @@
 //! Numbers and names as bytes of a proxy's shared data, which every VM of one module writes alike.
 
+use crate::revision::Revision;
+
+/// What is counted for: a fingerprint, and which time that fingerprint is served. A request of an earlier
+/// time counts for nothing, though what it was decided by looks the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) of: Revision,
+    /// From 1; wraps around.
+    pub(crate) epoch: u16,
+}
+
+impl Stamp {
+    /// The next time, of any fingerprint.
+    pub(crate) fn next(self, of: Revision) -> Self {
+        let epoch = self.epoch.wrapping_add(1).max(1);
+        Self { of, epoch }
+    }
+
+    /// What [`Stamp::read`] reads: a fingerprint has 48 bits.
+    pub(crate) fn bytes(self) -> [u8; 8] {
+        (self.of.as_gauge() | u64::from(self.epoch) << 48).to_le_bytes()
+    }
+
+    /// The next eight bytes; none of ours, where there are none.
+    pub(crate) fn read(bytes: &mut &[u8]) -> Self {
+        let number = number(bytes).unwrap_or_default();
+        Self {
+            of: Revision::from_gauge(number),
+            epoch: (number >> 48) as u16,
+        }
+    }
+}
+
 /// The next `N` bytes.
 pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;

@@ -116,7 +116,8 @@ fn row(
             .zip(all)
             .filter(|(_, all)| *all > 0)
             .map(|(own, all)| own as f64 * 100.0 / all as f64),
-        users: users(Users::users),
+        // Estimates: whoever failed is a user too.
+        users: users(Users::users).max(users(Users::failed)),
         failed_users: users(Users::failed),
         audience: share.audience,
     }

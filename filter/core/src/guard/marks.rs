@@ -36,6 +36,12 @@ impl Marks {
         }
     }
 
+    pub(super) fn join(&mut self, other: &Self) {
+        for mark in other.iter() {
+            self.add(mark);
+        }
+    }
+
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
         self.0.iter().copied()
     }

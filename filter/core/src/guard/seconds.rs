@@ -1,29 +1,36 @@
-//! What each variant of a split answered in each of the last seconds.
+//! What each variant of a split answered each audience in each of the last seconds.
 
 use super::marks::Marks;
-use super::{Answers, MAX_WITHIN};
+use super::{Answers, Fallback, Stratum};
+use crate::allocation::Percent;
+use crate::decide::Audience;
 use crate::index::VariantIndex;
+use crate::plan::Split;
 use crate::wire;
 
 /// Of how many seconds the identities are kept. Chosen: VMs flush several times a second, and what
 /// one sees later than this is lost.
 const KEPT_SECONDS: u64 = 3;
 
-/// The most seconds of variants that are kept: of eight variants the longest time that a guard may look
-/// back.
-const MAX_SECONDS: usize = 480;
+/// The most seconds of variants and audiences that are kept; of more, the latest.
+const MAX_SECONDS: usize = 4_096;
 
-/// One variant's second.
+/// One second of one variant of one audience.
 #[derive(Clone, Debug, PartialEq)]
 struct Second {
     /// Since the epoch.
     at: u64,
+    audience: Audience,
     variant: VariantIndex,
     /// The identities, or the numbers where those are not kept any more.
     seen: Result<Marks, Answers>,
 }
 
 impl Second {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.at, self.audience, self.variant) == (other.at, other.audience, other.variant)
+    }
+
     fn answers(&self) -> Answers {
         self.seen
             .as_ref()
@@ -37,26 +44,38 @@ pub(super) struct Seconds(Vec<Second>);
 
 impl Seconds {
     /// Adds what was answered.
-    pub(super) fn add(&mut self, at: u64, variant: VariantIndex, mark: u32) {
-        let is_full = self.0.len() >= MAX_SECONDS;
-        let own = self.0.iter_mut();
-        let mut own = own.filter(|own| own.at == at && own.variant == variant);
-        match own.next().map(|own| &mut own.seen) {
-            Some(Ok(marks)) => marks.add(mark),
-            None if !is_full => {
-                let mut marks = Marks::default();
-                marks.add(mark);
-                let seen = Ok(marks);
-                self.0.push(Second { at, variant, seen });
+    pub(super) fn add(&mut self, at: u64, audience: Audience, variant: VariantIndex, mark: u32) {
+        let mut marks = Marks::default();
+        marks.add(mark);
+        self.take_over(Second {
+            at,
+            audience,
+            variant,
+            seen: Ok(marks),
+        });
+    }
+
+    fn take_over(&mut self, fresh: Second) {
+        match self.0.iter_mut().find(|own| own.is_like(&fresh)) {
+            Some(own) => {
+                if let (Ok(own), Ok(fresh)) = (&mut own.seen, fresh.seen) {
+                    own.join(&fresh);
+                }
             }
-            Some(Err(_)) | None => {}
+            None => {
+                if self.0.len() >= MAX_SECONDS {
+                    let oldest = self.0.iter().map(|own| own.at).min();
+                    self.0.retain(|own| Some(own.at) != oldest);
+                }
+                self.0.push(fresh);
+            }
         }
     }
 
     /// Takes over what a VM saw, and keeps `within` seconds, of the last of them the identities. What
     /// is too old is lost, and so is what a clock that went back left in the future.
     pub(super) fn join(&mut self, fresh: &Self, within: u32) {
-        if self.last() > fresh.last().saturating_add(MAX_WITHIN.into()) {
+        if self.last() > fresh.last().saturating_add(KEPT_SECONDS) {
             self.0.clear();
         }
         let last = self.last().max(fresh.last());
@@ -69,34 +88,42 @@ impl Seconds {
         }
         let kept = fresh.0.iter();
         for second in kept.filter(|second| is_within(second, KEPT_SECONDS)) {
-            for mark in second.seen.iter().flat_map(Marks::iter) {
-                self.add(second.at, second.variant, mark);
-            }
+            self.take_over(second.clone());
         }
     }
 
-    /// What a challenger and the fallback answered, second for second, the last one first.
-    pub(super) fn seconds_back(
+    /// What a challenger and the fallback answered each audience in the last seconds.
+    pub(super) fn strata(
         &self,
         challenger: VariantIndex,
-    ) -> impl Iterator<Item = (Answers, Answers)> + '_ {
+        within: u32,
+        split: &Split,
+    ) -> Vec<Stratum> {
         let last = self.last();
-        let answers = move |variant, ago| self.answers(last.saturating_sub(ago), variant);
-        let of_both = move |ago| {
-            (
-                answers(challenger, ago),
-                answers(VariantIndex::FALLBACK, ago),
-            )
-        };
-        (0..u64::from(MAX_WITHIN)).map(of_both)
-    }
-
-    fn answers(&self, at: u64, variant: VariantIndex) -> Answers {
-        let mut own = self
-            .0
-            .iter()
-            .filter(|own| own.at == at && own.variant == variant);
-        own.next().map(Second::answers).unwrap_or_default()
+        let mut strata: Vec<(Audience, Stratum)> = Vec::new();
+        for second in &self.0 {
+            let is_challenger = second.variant == challenger;
+            if !is_challenger && second.variant != VariantIndex::FALLBACK {
+                continue;
+            }
+            let of = |(audience, _): &(Audience, Stratum)| *audience == second.audience;
+            if !strata.iter().any(of) {
+                let stratum = Stratum::empty(fallback(split, second.audience), within);
+                strata.push((second.audience, stratum));
+            }
+            let ago = usize::try_from(last - second.at).unwrap_or(usize::MAX);
+            let mut own = strata.iter_mut().filter(|stratum| of(stratum));
+            let seconds = own
+                .next()
+                .and_then(|(_, stratum)| stratum.seconds.get_mut(ago));
+            if let Some((of_challenger, of_fallback)) = seconds {
+                match is_challenger {
+                    true => *of_challenger = second.answers(),
+                    false => *of_fallback = second.answers(),
+                }
+            }
+        }
+        strata.into_iter().map(|(_, stratum)| stratum).collect()
     }
 
     fn last(&self) -> u64 {
@@ -111,6 +138,7 @@ impl Seconds {
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         for second in &self.0 {
             bytes.extend_from_slice(&second.at.to_le_bytes());
+            bytes.extend_from_slice(&second.audience.number().to_le_bytes());
             bytes.push(second.variant.number());
             match &second.seen {
                 Ok(marks) => {
@@ -136,11 +164,24 @@ impl Seconds {
     }
 }
 
+/// Whether anybody of an audience is given the fallback.
+fn fallback(split: &Split, audience: Audience) -> Fallback {
+    let rule = match audience {
+        Audience::Rule(index) => Some(usize::from(index)),
+        _ => None,
+    };
+    match split.allocation(rule).share(VariantIndex::FALLBACK) > Percent::ZERO {
+        true => Fallback::Served,
+        false => Fallback::ServedToNobody,
+    }
+}
+
 /// Instead of a number of identities.
 const NUMBERS_ONLY: u32 = u32::MAX;
 
 fn read_second(bytes: &mut &[u8]) -> Option<Second> {
     let at = wire::number(bytes)?;
+    let audience = Audience::of_number(wire::short(bytes)?)?;
     let [variant] = wire::take(bytes)?;
     let seen = match wire::short(bytes)? {
         NUMBERS_ONLY => Err(Answers {
@@ -157,6 +198,7 @@ fn read_second(bytes: &mut &[u8]) -> Option<Second> {
     };
     Some(Second {
         at,
+        audience,
         variant: VariantIndex::new(variant),
         seen,
     })

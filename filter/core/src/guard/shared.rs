@@ -1,32 +1,47 @@
 //! What all VMs of a proxy saw of one guarded split within its time, in the proxy's shared data.
 //!
-//! The key ends in the number of the format. Of the last seconds the identities are kept, so that one that several VMs answered counts once;
-//! of those before, the numbers. What is shared belongs to the split's definition and weights: whoever
-//! configures begins anew, and responses to requests that were decided before do not count.
+//! The key ends in the number of the format. Of the last seconds the identities are kept, so that one
+//! that several VMs answered counts once; of those before, the numbers. What is shared belongs to the
+//! split's definition and weights: whoever configures begins anew, and responses to requests that were
+//! decided before do not count.
 
 use super::seconds::Seconds;
-use super::{Evidence, Fallback, Guard};
+use super::{Evidence, Guard};
 use crate::host::{Host, Update};
 use crate::index::VariantIndex;
 use crate::plan::Split;
 use crate::revision::Revision;
-use crate::wire;
+use crate::wire::Stamp;
 
 /// Begins a split's seconds anew, unless they are of these weights and definition already. `former`
-/// is what this VM served before: what others have begun since is left to them.
-pub(crate) fn begin<H: Host>(host: &H, plugin: &str, split: &Split, former: Option<Revision>) {
+/// is what this VM served before: what others have begun since is left to them. Says since which
+/// epoch they are watched.
+pub(crate) fn begin<H: Host>(
+    host: &H,
+    plugin: &str,
+    split: &Split,
+    former: Option<Revision>,
+) -> u16 {
+    let mut stamp = Stamp::default();
     host.update_shared_data(&key(plugin, split), &mut |bytes| {
-        let (shared, _) = read(bytes);
-        let may_begin = former.is_none_or(|former| [former, Revision::default()].contains(&shared));
-        let is_another = shared != split.terms;
-        (is_another && may_begin).then(|| written(split.terms, &Seconds::default()))
+        stamp = read(bytes).0;
+        let may_begin =
+            former.is_none_or(|former| [former, Revision::default()].contains(&stamp.of));
+        let is_another = stamp.of != split.terms;
+        (is_another && may_begin).then(|| {
+            stamp = stamp.next(split.terms);
+            written(stamp, &Seconds::default())
+        })
     });
+    stamp.epoch
 }
 
 /// Forgets the seconds of a split that is not guarded any more.
 pub(crate) fn end<H: Host>(host: &H, plugin: &str, split: &Split) {
     host.update_shared_data(&key(plugin, split), &mut |bytes| {
-        (read(bytes).0 == split.terms).then(Vec::new)
+        let (stamp, _) = read(bytes);
+        let ended = written(stamp.next(Revision::default()), &Seconds::default());
+        (stamp.of == split.terms).then_some(ended)
     });
 }
 
@@ -43,13 +58,13 @@ pub(super) fn judge<H: Host>(
     };
     let mut all = Seconds::default();
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
-        let (terms, shared) = read(bytes);
-        if terms != split.terms {
+        let (stamp, shared) = read(bytes);
+        if stamp != split.watched() {
             return None;
         }
         all = shared;
         all.join(fresh, guard.within);
-        Some(written(terms, &all))
+        Some(written(stamp, &all))
     });
     match update {
         Update::Lost => None,
@@ -59,29 +74,22 @@ pub(super) fn judge<H: Host>(
 }
 
 fn verdicts(split: &Split, guard: &Guard, all: &Seconds) -> Vec<(VariantIndex, Evidence)> {
-    let fallback = match split.serves(VariantIndex::FALLBACK) {
-        true => Fallback::Served,
-        false => Fallback::ServedToNobody,
-    };
     let challengers = split.definition.named_variants().skip(1);
     let in_use = challengers.filter(|(variant, _)| split.serves(*variant));
     in_use
         .filter_map(|(variant, _)| {
-            let evidence = guard.verdict(fallback, all.seconds_back(variant))?;
+            let evidence = guard.verdict(&all.strata(variant, guard.within, split))?;
             Some((variant, evidence))
         })
         .collect()
 }
 
-fn read(mut bytes: &[u8]) -> (Revision, Seconds) {
-    match wire::number(&mut bytes) {
-        Some(terms) => (Revision::from_gauge(terms), Seconds::read(bytes)),
-        None => (Revision::default(), Seconds::default()),
-    }
+fn read(mut bytes: &[u8]) -> (Stamp, Seconds) {
+    (Stamp::read(&mut bytes), Seconds::read(bytes))
 }
 
-fn written(terms: Revision, seconds: &Seconds) -> Vec<u8> {
-    let mut bytes = terms.as_gauge().to_le_bytes().to_vec();
+fn written(stamp: Stamp, seconds: &Seconds) -> Vec<u8> {
+    let mut bytes = stamp.bytes().to_vec();
     seconds.write(&mut bytes);
     bytes
 }

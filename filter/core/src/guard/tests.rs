@@ -3,6 +3,19 @@ use super::*;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+type Both = ((u32, u32), (u32, u32));
+
+/// Of one audience.
+fn stratum(fallback: Fallback, seconds: &[Both]) -> Stratum {
+    let of = |&((responses, failed), (compared, its))| {
+        (answers(responses, failed), answers(compared, its))
+    };
+    Stratum {
+        fallback,
+        seconds: seconds.iter().map(of).collect(),
+    }
+}
+
 fn answers(responses: u32, failed: u32) -> Answers {
     Answers { responses, failed }
 }
@@ -53,12 +66,7 @@ fn a_challenger_is_taken_out_where_enough_fails_and_the_fallback_fails_less_than
         ),
     ];
     for (label, seconds, expected) in cases {
-        let seconds = seconds
-            .iter()
-            .map(|&((responses, failed), (by_fallback, its_failed))| {
-                (answers(responses, failed), answers(by_fallback, its_failed))
-            });
-        let verdict = Guard::default().verdict(Fallback::ServedToNobody, seconds);
+        let verdict = Guard::default().verdict(&[stratum(Fallback::ServedToNobody, seconds)]);
         assert_eq!(
             verdict.map(|evidence| evidence.seconds),
             *expected,
@@ -74,15 +82,11 @@ fn a_guard_may_ask_for_less_or_for_more() {
         responses,
         within,
     };
-    let seconds = [
-        (answers(10, 3), answers(0, 0)),
-        (answers(1_000, 1_000), answers(0, 0)),
-    ];
-    let verdict = |guard: Guard| {
-        guard
-            .verdict(Fallback::ServedToNobody, seconds)
-            .map(|evidence| evidence.seconds)
-    };
+    let strata = [stratum(
+        Fallback::ServedToNobody,
+        &[((10, 3), (0, 0)), ((1_000, 1_000), (0, 0))],
+    )];
+    let verdict = |guard: Guard| guard.verdict(&strata).map(|evidence| evidence.seconds);
     assert_eq!(verdict(guard(30.0, 10, 1)), Some(1));
     assert_eq!(verdict(guard(30.001, 10, 1)), None);
     assert_eq!(verdict(guard(30.001, 10, 2)), Some(2));
@@ -109,12 +113,7 @@ fn a_fallback_that_is_served_must_have_answered_somebody() {
         ),
     ];
     for (label, seconds, expected) in cases {
-        let seconds = seconds
-            .iter()
-            .map(|&((responses, failed), (compared, its))| {
-                (answers(responses, failed), answers(compared, its))
-            });
-        let verdict = Guard::default().verdict(Fallback::Served, seconds);
+        let verdict = Guard::default().verdict(&[stratum(Fallback::Served, seconds)]);
         assert_eq!(
             verdict.map(|evidence| evidence.seconds),
             *expected,
@@ -123,29 +122,67 @@ fn a_fallback_that_is_served_must_have_answered_somebody() {
     }
 }
 
-/// As many seconds of as many variants as there may be, for longer than any guard looks back.
+/// Ten audiences of eight variants, for longer than any guard looks back.
 #[test]
-fn eight_variants_of_a_minute_never_leave_out_the_last_second() {
+fn more_seconds_than_are_kept_never_leave_out_the_last_one() {
     use super::marks::mark;
     use super::seconds::Seconds;
     use crate::bucket::Point;
     use crate::index::VariantIndex;
     use crate::users::Outcome;
 
+    use crate::config::Document;
+    use crate::decide::Audience;
+    use crate::plan::{Node, Plan};
+
+    let document = Document::read(br#"{"splits": {"web": {"guard": {}}}}"#).unwrap();
+    let plan = Plan::build(&document, &Node::default(), None);
+    let split = plan.split_named("web").unwrap();
     let mut all = Seconds::default();
     for at in 1_000..1_200 {
         let mut fresh = Seconds::default();
-        for variant in 0..8 {
+        for (audience, variant) in
+            (0..10).flat_map(|rule| (0..8).map(move |variant| (rule, variant)))
+        {
             let user = Point::of_random(at as u32 * 8 + u32::from(variant));
+            let mark = mark(user, Outcome::Answered);
             fresh.add(
                 at,
+                Audience::Rule(audience),
                 VariantIndex::new(variant),
-                mark(user, Outcome::Answered),
+                mark,
             );
         }
         all.join(&fresh, MAX_WITHIN);
-        let last = all.seconds_back(VariantIndex::new(7)).next();
-        assert_eq!(last, Some((answers(1, 0), answers(1, 0))), "{at}");
+        let strata = all.strata(VariantIndex::new(7), MAX_WITHIN, split);
+        let last: Vec<_> = strata.iter().map(|stratum| stratum.seconds[0]).collect();
+        assert_eq!(last, [(answers(1, 0), answers(1, 0)); 10], "{at}");
     }
-    assert_eq!(all.seconds_back(VariantIndex::new(7)).count(), 60);
+}
+
+/// Simpson's paradox: who is in the canary is no chance where weights differ.
+#[test]
+fn audiences_are_compared_each_with_its_own() {
+    use Fallback::{Served, ServedToNobody};
+    let verdict = |strata: &[Stratum]| Guard::default().verdict(strata).is_some();
+    let staff_fail_in_both = [
+        stratum(Served, &[((22, 22), (38, 38))]),
+        stratum(Served, &[((0, 0), (245, 0))]),
+    ];
+    assert!(!verdict(&staff_fail_in_both));
+    let the_public_fail = [
+        stratum(ServedToNobody, &[((552, 0), (0, 0))]),
+        stratum(Served, &[((88, 88), (700, 0))]),
+    ];
+    assert!(verdict(&the_public_fail));
+    let each_too_few = [
+        stratum(Served, &[((10, 10), (50, 0))]),
+        stratum(Served, &[((10, 10), (50, 0))]),
+    ];
+    assert!(verdict(&each_too_few), "all together");
+    let and_they_fail_in_both = [
+        stratum(Served, &[((10, 10), (50, 50))]),
+        stratum(Served, &[((10, 10), (50, 50))]),
+    ];
+    assert!(!verdict(&and_they_fail_in_both));
 }

@@ -10,6 +10,7 @@ use super::seconds::Seconds;
 use super::shared;
 use super::trips::{self, Trip};
 use crate::bucket::Point;
+use crate::decide::Decision;
 use crate::host::Host;
 use crate::index::{SplitIndex, VariantIndex};
 use crate::plan::Plan;
@@ -27,15 +28,16 @@ impl Watch {
     /// Counts a response that came at `now`, a time since the epoch.
     pub(crate) fn add(
         &mut self,
-        split: SplitIndex,
+        decision: &Decision,
         variant: VariantIndex,
         identity: Option<Point>,
         outcome: Outcome,
         now: Duration,
     ) {
         let identity = identity.unwrap_or_else(|| self.nobody(now));
-        let seconds = self.fresh.entry(split).or_default();
-        seconds.add(now.as_secs(), variant, mark(identity, outcome));
+        let seconds = self.fresh.entry(decision.split).or_default();
+        let mark = mark(identity, outcome);
+        seconds.add(now.as_secs(), decision.audience, variant, mark);
     }
 
     /// An identity that nobody else has, also not in another VM, which sees another nanosecond.

@@ -125,6 +125,31 @@ impl Proxy {
         measured.end(&self.host, plan, observed, &response);
     }
 
+    /// A request whose response is to come later.
+    pub(super) fn begin(&self, vm: usize, request: &Of) -> Option<Measured> {
+        let plan = self.vms[vm].plan.as_ref().unwrap();
+        Measured::begin(plan, decide(plan, request), || BEGAN + self.now)
+    }
+
+    /// A VM's configuration, which lives as long as its longest request.
+    pub(super) fn keep(&self, vm: usize) -> Plan {
+        self.vms[vm].plan.clone().unwrap()
+    }
+
+    /// The responses of such requests, after which their configuration is gone.
+    pub(super) fn end_kept(&self, plan: Plan, late: Vec<Option<Measured>>, status: &[u8]) {
+        let mut observed = Observed::default();
+        let response = Response {
+            status,
+            grpc_status: None,
+            at: BEGAN + self.now,
+        };
+        for measured in late.into_iter().flatten() {
+            measured.end(&self.host, &plan, &mut observed, &response);
+        }
+        observed.flush(&self.host, "a", &plan);
+    }
+
     /// The canary fails whoever gets it, everybody else is answered.
     pub(super) fn serve_failing_canary(&mut self, vm: usize, request: &Of) {
         let status: &[u8] = match self.variant(vm, request).as_str() {

@@ -94,23 +94,32 @@ impl SeenUsers {
 }
 
 /// Begins a split's users anew, unless they are of this generation already. `former` is the
-/// generation that this VM served before: what others have begun since is left to them.
-pub(crate) fn begin<H: Host>(host: &H, plugin: &str, split: &Split, former: Option<Revision>) {
+/// generation that this VM served before: what others have begun since is left to them. Says since
+/// which epoch they are counted.
+pub(crate) fn begin<H: Host>(
+    host: &H,
+    plugin: &str,
+    split: &Split,
+    former: Option<Revision>,
+) -> u16 {
     let mut before = Shared::default();
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
-        let shared = before.generation;
+        let shared = before.stamp.of;
         let may_begin = former.is_none_or(|former| [former, Revision::default()].contains(&shared));
         let is_another = shared != split.generation;
-        (is_another && may_begin).then(|| Shared::begun(split.generation).bytes())
+        (is_another && may_begin)
+            .then(|| Shared::begun(before.stamp.next(split.generation)).bytes())
     });
     // Also where nothing was written: a filter whose code was replaced finds its gauges gone.
     let (from, shown) = match update {
         Update::Written(written) => (before, written),
         Update::Left | Update::Lost => (Shared::default(), before.bytes()),
     };
+    let epoch = Shared::read(&shown).stamp.epoch;
     show(host, plugin, split, from, shown);
     show_generation(host, plugin, split, split.generation);
+    epoch
 }
 
 /// Takes a split's users away, which are not kept any more.
@@ -118,7 +127,8 @@ pub(crate) fn end<H: Host>(host: &H, plugin: &str, split: &Split) {
     let mut before = Shared::default();
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
-        (before.generation == split.generation).then(Vec::new)
+        let ended = Shared::begun(before.stamp.next(Revision::default()));
+        (before.stamp.of == split.generation).then(|| ended.bytes())
     });
     if let Update::Written(written) = update {
         show(host, plugin, split, before, written);
@@ -131,7 +141,8 @@ fn join<H: Host>(host: &H, plugin: &str, split: &Split, own: &[Entry]) -> Update
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
         let mut joined = before.clone();
-        let is_changed = before.generation == split.generation && joined.join(own);
+        let is_ours = before.stamp == split.counted();
+        let is_changed = is_ours && joined.join(own);
         is_changed.then(|| joined.bytes())
     });
     if let Update::Written(written) = &update {

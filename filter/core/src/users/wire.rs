@@ -1,14 +1,13 @@
 //! One split's users as bytes in a proxy's shared data.
 
 use super::Users;
-use crate::revision::Revision;
-use crate::wire::{name, number, push_name, take};
+use crate::wire::{Stamp, name, push_name, take};
 
 /// Users since a split last changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Shared {
-    /// The split's definition, weights and draw. None of ours: zero.
-    pub(super) generation: Revision,
+    /// The split's definition, weights and draw, and which time they are served.
+    pub(super) stamp: Stamp,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -29,9 +28,9 @@ impl Entry {
 
 impl Shared {
     /// Nobody yet.
-    pub(super) fn begun(generation: Revision) -> Self {
+    pub(super) fn begun(stamp: Stamp) -> Self {
         Self {
-            generation,
+            stamp,
             entries: Vec::new(),
         }
     }
@@ -59,7 +58,7 @@ impl Shared {
 
     /// What [`Shared::read`] reads.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = self.generation.as_gauge().to_le_bytes().to_vec();
+        let mut bytes = self.stamp.bytes().to_vec();
         for entry in &self.entries {
             push_name(&mut bytes, &entry.audience);
             push_name(&mut bytes, &entry.variant);
@@ -71,11 +70,7 @@ impl Shared {
 
     /// What was written; nothing of what cannot be read.
     pub(super) fn read(mut bytes: &[u8]) -> Self {
-        let mut shared = Self::default();
-        let Some(generation) = number(&mut bytes) else {
-            return shared;
-        };
-        shared.generation = Revision::from_gauge(generation);
+        let mut shared = Self::begun(Stamp::read(&mut bytes));
         while let Some(entry) = entry(&mut bytes) {
             shared.entries.push(entry);
         }

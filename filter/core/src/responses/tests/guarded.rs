@@ -383,3 +383,42 @@ fn a_challenger_of_everybody_is_judged_without_a_fallback_and_one_of_many_waits_
         );
     }
 }
+
+/// They would be on the fallback's side alone.
+#[test]
+fn who_has_no_identity_and_gets_the_fallback_hides_nothing() {
+    let mut config = guarded(50);
+    config["splits"]["web"]["anonymous"] = json!("fallback");
+    let mut proxy = Proxy::new(1, &config);
+    for number in 0..60 {
+        proxy.serve_failing_canary(0, &user(number));
+        proxy.serve(0, &Of(&[], String::new()), b"500", None);
+    }
+    proxy.tick();
+    assert_eq!(proxy.host.metric("tripped a web canary"), Some(1));
+}
+
+/// Abort, mend, go on: what hung in between counts for nothing.
+#[test]
+fn requests_of_an_earlier_time_with_the_same_weights_do_not_count() {
+    let mut config = guarded(50);
+    config["responseMetrics"] = json!(true);
+    let mut aborted = guarded(0);
+    aborted["responseMetrics"] = json!(true);
+    let mut proxy = Proxy::new(2, &config);
+    let late: Vec<_> = (0..60)
+        .map(|number| proxy.begin(0, &user(number)))
+        .collect();
+    let old = proxy.keep(0);
+    proxy.configure(&aborted);
+    proxy.configure(&config);
+    proxy.end_kept(old, late, b"504");
+    proxy.tick();
+    assert_eq!(proxy.host.metric("tripped a web canary"), Some(0));
+    let words = proxy.host.metrics.borrow();
+    assert!(
+        !words
+            .keys()
+            .any(|name| name.starts_with("failed_users_word"))
+    );
+}
