@@ -230,7 +230,7 @@ async fn step(
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     };
-    set.wait_with_output().unwrap();
+    end_well(set);
     for user in &world.users {
         user.visits_this_step.store(0, Ordering::Relaxed);
     }
@@ -329,7 +329,7 @@ async fn trip() -> Trip {
         folder.path(),
         &["set", "web", "canary=25", "--reason", "demo"],
     );
-    set.wait_with_output().unwrap();
+    end_well(set);
     tokio::time::sleep(STEP).await;
     world.ended.store(true, Ordering::SeqCst);
     for task in load {
@@ -372,7 +372,7 @@ async fn abort(world: &World, folder: &Path) -> Option<Duration> {
     let began = Instant::now();
     let command = run_sluice(folder, &["abort", "web", "--reason", "demo"]);
     tokio::time::sleep(Duration::from_secs(4)).await;
-    command.wait_with_output().unwrap();
+    end_well(command);
     let last = world.last_canary.lock().unwrap().unwrap();
     let took = last.saturating_duration_since(began);
     let is_over = share(&world.users) == 0.0 && last.elapsed() > Duration::from_secs(2);
@@ -389,8 +389,16 @@ fn run_sluice(folder: &Path, arguments: &[&str]) -> Child {
         .arg("--dir")
         .arg(folder)
         .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// Waits for a command's end; what it says is shown where it fails.
+fn end_well(command: Child) {
+    let output = command.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }
 
 fn progress(name: &str, share: f64, world: &World) {

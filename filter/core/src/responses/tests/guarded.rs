@@ -5,6 +5,9 @@ use crate::plan::NodeKind;
 use crate::responses::proxy::{Of, Proxy, user};
 use serde_json::{Value, json};
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 fn guarded(weight: u32) -> Value {
     json!({
         "splits": {"web": {"identity": [{"header": "x-user"}], "anonymous": "perRequest", "guard": {}}},

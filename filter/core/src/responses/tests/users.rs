@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::responses::proxy::{Of, Proxy, user};
 use crate::users::Users;
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 fn measured(weight: u32) -> Value {
     json!({
         "splits": {
