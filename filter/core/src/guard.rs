@@ -117,7 +117,7 @@ impl Guard {
     /// audience by itself, and all together, where the challenger is compared with what the fallback
     /// would have failed of the same audiences: who is in the canary is no chance where weights differ.
     /// A fallback that is served must have answered somebody in that time, or nothing tells whether it
-    /// fails as much.
+    /// fails as much. More failures than the fallback's by chance are none.
     ///
     /// ```
     /// use sluice_core::guard::{Answers, Fallback, Guard, Stratum};
@@ -167,17 +167,34 @@ impl Guard {
         let is_told = |sums: &Sums| {
             !sums.is_compared || sums.challenger.failed == 0 || sums.fallback.responses > 0
         };
-        // What the fallback would have failed of the same requests.
-        let expected: f64 = group
-            .iter()
-            .map(|sums| f64::from(sums.challenger.responses) * sums.fallback.share())
-            .sum();
         challenger.responses >= self.responses
             && failed >= wanted
             && group.iter().all(is_told)
-            && 2.0 * expected < f64::from(challenger.failed)
+            && fails_more_than_by_chance(group, f64::from(challenger.failed))
     }
 }
+
+/// Whether the fallback's share of failures of the same requests is below half, and the excess is no
+/// chance: it is looked at several times a second, for weeks.
+fn fails_more_than_by_chance(group: &[Sums], failed: f64) -> bool {
+    let (mut expected, mut variance) = (0.0, 0.0);
+    for sums in group.iter().filter(|sums| sums.fallback.responses > 0) {
+        let (responses, share) = (f64::from(sums.challenger.responses), sums.fallback.share());
+        expected += responses * share;
+        let share = share.clamp(LEAST_SHARE, 1.0);
+        // The challenger's own, and that of the fallback's share.
+        let of_both = 1.0 + responses / f64::from(sums.fallback.responses);
+        variance += responses * share * (1.0 - share) * of_both;
+    }
+    2.0 * expected < failed && failed - expected > DEVIATIONS * variance.sqrt()
+}
+
+/// How many standard deviations above the fallback's failures. Chosen: where both versions fail a fifth
+/// of their requests for hours, none is taken out (guard/tests.rs).
+const DEVIATIONS: f64 = 5.0;
+
+/// What a fallback is taken to fail at least, that has not failed yet.
+const LEAST_SHARE: f64 = 0.01;
 
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,12 @@ fn a_challenger_is_taken_out_where_enough_fails_and_the_fallback_fails_less_than
             &[((20, 20), (20, 10))],
             None,
         ),
-        ("a little less", &[((20, 20), (20, 9))], Some(1)),
+        (
+            "a little less, which may be chance",
+            &[((20, 20), (20, 9))],
+            None,
+        ),
+        ("a little less of more", &[((60, 60), (60, 27))], Some(1)),
         ("half of half", &[((20, 10), (20, 5))], None),
         (
             "the fallback failed in another second",
@@ -185,4 +190,44 @@ fn audiences_are_compared_each_with_its_own() {
         stratum(Served, &[((10, 10), (50, 50))]),
     ];
     assert!(!verdict(&and_they_fail_in_both));
+}
+
+/// Twenty responses and ten times to look back, four times a second: of many looks, one is odd.
+#[test]
+fn where_both_fail_alike_for_hours_nothing_is_taken_out() {
+    let mut state = 20_261_121_u64;
+    let mut is_drawn = |percent: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) % 100 < percent
+    };
+    for (percent, of_challenger, of_fallback) in
+        [(10, 5, 95), (20, 5, 95), (20, 20, 60), (40, 20, 60)]
+    {
+        let mut seconds = vec![(answers(0, 0), answers(0, 0)); 10];
+        for look in 0..4 * 3_600 {
+            if look % 4 == 0 {
+                seconds.rotate_right(1);
+                seconds[0] = (answers(0, 0), answers(0, 0));
+            }
+            // A fourth of what a second brings, or one more.
+            let mut serve = |number: u32| {
+                let number = number / 4 + u32::from(look % 4 < number % 4);
+                answers(
+                    number,
+                    (0..number).map(|_| u32::from(is_drawn(percent))).sum(),
+                )
+            };
+            let (challenger, fallback) = (serve(of_challenger), serve(of_fallback));
+            let (own, compared) = &mut seconds[0];
+            (*own, *compared) = (own.and(challenger), compared.and(fallback));
+            let strata = [Stratum {
+                fallback: Fallback::Served,
+                seconds: seconds.clone(),
+            }];
+            let verdict = Guard::default().verdict(&strata);
+            assert_eq!(verdict, None, "{percent} % after {} s", look / 4);
+        }
+    }
 }

@@ -20,8 +20,9 @@ use crate::index::{SplitIndex, VariantIndex};
 use crate::plan::{Plan, Split};
 use crate::revision::Revision;
 
-/// The most sketches a VM keeps of one configuration; later ones are not kept. Chosen: hundreds of
-/// splits in use, and with the names of their series a few megabytes.
+/// The most sketches a VM keeps of one configuration; of later ones, only those of everyone, so that a
+/// split with many audiences takes the room of no other's. Chosen: hundreds of splits in use, and with
+/// the names of their series a few megabytes.
 pub const MAX_SKETCHES: usize = 1_024;
 
 /// How often a writer looks again whether another wrote meanwhile.
@@ -58,7 +59,7 @@ impl SeenUsers {
         let own = own.find(|(own, of, _)| *own == audience && *of == variant);
         let is_changed = match own {
             Some((_, _, users)) => users.add(user, outcome),
-            None if self.sketches < MAX_SKETCHES => {
+            None if self.sketches < MAX_SKETCHES || audience == Audience::Everyone => {
                 let mut users = Users::default();
                 users.add(user, outcome);
                 seen.sketches.push((audience, variant, users));
@@ -71,6 +72,12 @@ impl SeenUsers {
             seen.is_changed = true;
             self.changed.push(split);
         }
+    }
+
+    /// How many sketches it keeps.
+    #[cfg(test)]
+    pub(super) fn sketches(&self) -> usize {
+        self.sketches
     }
 
     /// Joins what is new with what the proxy's other VMs saw, and shows it.

@@ -1,5 +1,8 @@
+use super::shared::{MAX_SKETCHES, SeenUsers};
 use super::*;
 use crate::bucket::Seed;
+use crate::decide::Audience;
+use crate::index::{SplitIndex, VariantIndex};
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -118,6 +121,22 @@ fn who_was_answered_is_a_user_that_did_not_fail() {
     assert_eq!((users.failed_bits(), users.users().round()), (0, 1.0));
     assert!(users.add(user(1), Outcome::Failed), "and may fail later");
     assert_eq!((users.failed_bits(), users.users().round()), (1, 1.0));
+}
+
+#[test]
+fn a_split_with_many_audiences_takes_the_room_of_no_other() {
+    let mut seen = SeenUsers::default();
+    let mut add = |split, audience| {
+        let (split, variant) = (SplitIndex::new(split), VariantIndex::FALLBACK);
+        seen.add(split, audience, variant, user(1), Outcome::Answered);
+        seen.sketches()
+    };
+    for (split, rule) in (0..20).flat_map(|split| (0..64).map(move |rule| (split, rule))) {
+        add(split, Audience::Rule(rule));
+    }
+    assert_eq!(add(0, Audience::Everyone), MAX_SKETCHES + 1);
+    assert_eq!(add(99, Audience::Everyone), MAX_SKETCHES + 2);
+    assert_eq!(add(99, Audience::Rule(0)), MAX_SKETCHES + 2, "and no more");
 }
 
 #[test]
