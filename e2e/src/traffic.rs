@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use sluice::local::metrics::Sample;
+use sluice::model::plugin::merge;
 use sluice::operations::described::Described;
 use sluice::operations::status::measured::rows;
 use sluice::operations::status::observed::{Gauge, UsersSeen, tripped};
@@ -48,7 +49,7 @@ pub struct Step {
     /// How many seconds pass before.
     #[serde(default)]
     pub after: u64,
-    /// A merge patch for the configuration, before anybody comes.
+    /// What is merged into the configuration before anybody comes.
     #[serde(default)]
     pub change: Value,
     /// How many users come, each once: `user-0`, `user-1`, ….
@@ -101,22 +102,8 @@ impl Step {
 
     /// The configuration from this step on.
     pub fn changed(&self, config: &mut Value) {
-        merge(config, &self.change);
-    }
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        return;
-    };
-    for (name, value) in patch {
-        match (target.get_mut(name), value) {
-            (Some(below), Value::Object(_)) => merge(below, value),
-            (_, Value::Null) => {
-                target.as_object_mut().unwrap().remove(name);
-            }
-            _ => target[name] = value.clone(),
+        if !self.change.is_null() {
+            merge(config, self.change.clone());
         }
     }
 }

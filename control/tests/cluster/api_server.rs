@@ -307,7 +307,7 @@ fn patched(object: &Value, patch: &Value, url: &str) -> (u16, Value) {
         }
     }
     let mut after = object.clone();
-    merge(&mut after, patch);
+    json_patch::merge(&mut after, patch);
     if after == *object || url.contains("dryRun=All") {
         return (200, after);
     }
@@ -336,24 +336,6 @@ fn patched(object: &Value, patch: &Value, url: &str) -> (u16, Value) {
         after["metadata"]["generation"] = json!(generation + 1);
     }
     (200, after)
-}
-
-/// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in patch {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(name);
-        } else {
-            merge(&mut target[name], value);
-        }
-    }
 }
 
 /// The names of a value as managedFields have them.

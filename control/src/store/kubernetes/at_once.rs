@@ -301,24 +301,6 @@ fn told(entry: &mut Entry, before: &Snapshot, after: &Snapshot, write: &Write, e
 mod tests {
     use super::*;
 
-    /// RFC 7396, section 2, as the API server does it.
-    fn merge(target: &mut Value, patch: &Value) {
-        let Value::Object(patch) = patch else {
-            *target = patch.clone();
-            return;
-        };
-        if !target.is_object() {
-            *target = json!({});
-        }
-        for (name, value) in patch {
-            if value.is_null() {
-                target.as_object_mut().unwrap().remove(name);
-            } else {
-                merge(&mut target[name], value);
-            }
-        }
-    }
-
     #[test]
     fn a_merge_patch_replaces_weights_and_draws_whole() {
         let wanted = json!({"weights": {"web": {"everyone": {"canary": 0}}}});
@@ -330,7 +312,8 @@ mod tests {
         ];
         for mut config in present {
             let patch = replacing(&config, &wanted);
-            merge(&mut config, &patch);
+            // RFC 7396, as the API server does it.
+            json_patch::merge(&mut config, &patch);
             let expected = json!({"weights": wanted["weights"], "draws": {}});
             assert_eq!(config, expected);
         }
