@@ -27,10 +27,6 @@ struct Second {
 }
 
 impl Second {
-    fn is_like(&self, other: &Self) -> bool {
-        (self.at, self.audience, self.variant) == (other.at, other.audience, other.variant)
-    }
-
     fn answers(&self) -> Answers {
         self.seen
             .as_ref()
@@ -45,21 +41,23 @@ pub(super) struct Seconds(Vec<Second>);
 impl Seconds {
     /// Adds what was answered.
     pub(super) fn add(&mut self, at: u64, audience: Audience, variant: VariantIndex, mark: u32) {
-        let mut marks = Marks::default();
-        marks.add(mark);
-        self.take_over(Second {
-            at,
-            audience,
-            variant,
-            seen: Ok(marks),
-        });
+        self.change(at, audience, variant, |marks| marks.add(mark));
     }
 
-    fn take_over(&mut self, fresh: Second) {
-        match self.0.iter_mut().find(|own| own.is_like(&fresh)) {
+    /// Changes the identities of a second, which begins with none.
+    fn change(
+        &mut self,
+        at: u64,
+        audience: Audience,
+        variant: VariantIndex,
+        change: impl FnOnce(&mut Marks),
+    ) {
+        let is_it =
+            |own: &&mut Second| (own.at, own.audience, own.variant) == (at, audience, variant);
+        match self.0.iter_mut().find(is_it) {
             Some(own) => {
-                if let (Ok(own), Ok(fresh)) = (&mut own.seen, fresh.seen) {
-                    own.join(&fresh);
+                if let Ok(marks) = &mut own.seen {
+                    change(marks);
                 }
             }
             None => {
@@ -67,7 +65,15 @@ impl Seconds {
                     let oldest = self.0.iter().map(|own| own.at).min();
                     self.0.retain(|own| Some(own.at) != oldest);
                 }
-                self.0.push(fresh);
+                let mut marks = Marks::default();
+                change(&mut marks);
+                let seen = Ok(marks);
+                self.0.push(Second {
+                    at,
+                    audience,
+                    variant,
+                    seen,
+                });
             }
         }
     }
@@ -88,7 +94,15 @@ impl Seconds {
         }
         let kept = fresh.0.iter();
         for second in kept.filter(|second| is_within(second, KEPT_SECONDS)) {
-            self.take_over(second.clone());
+            if let Ok(fresh) = &second.seen {
+                let Second {
+                    at,
+                    audience,
+                    variant,
+                    ..
+                } = *second;
+                self.change(at, audience, variant, |marks| marks.join(fresh));
+            }
         }
     }
 
