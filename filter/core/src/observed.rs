@@ -45,21 +45,27 @@ pub(crate) fn begin<H: Host>(host: &H, plugin: &str, plan: &mut Plan, previous: 
         }
     }
     let is_measured = plan.response_metrics();
-    plan.set_epochs(|split| {
+    plan.stamp(|split| {
         let former = previous.and_then(|previous| previous.split_named(&split.definition.name));
-        let mut epochs = former.map(Split::epochs).unwrap_or_default();
         let counted = former
             .filter(|_| was_measured)
-            .map(|former| former.generation);
-        if is_measured && counted != Some(split.generation) {
-            epochs.users = shared::begin(host, plugin, split, counted);
-        }
+            .map(|former| former.stamps.users);
         let watched = former.filter(|former| former.is_guarded());
-        let watched = watched.map(|former| former.terms);
-        if split.is_guarded() && watched != Some(split.terms) {
-            epochs.guard = guard::shared::begin(host, plugin, split, watched);
+        let watched = watched.map(|former| former.stamps.guard);
+        let mut stamps = split.stamps;
+        if is_measured {
+            stamps.users = match counted {
+                Some(counted) if counted.of == stamps.users.of => counted,
+                counted => shared::begin(host, plugin, split, counted.map(|stamp| stamp.of)),
+            };
         }
-        epochs
+        if split.is_guarded() {
+            stamps.guard = match watched {
+                Some(watched) if watched.of == stamps.guard.of => watched,
+                watched => guard::shared::begin(host, plugin, split, watched.map(|stamp| stamp.of)),
+            };
+        }
+        stamps
     });
     if plan.is_guarded() || previous.is_some_and(Plan::is_guarded) {
         trips::configured(host, plugin, plan, previous);

@@ -79,45 +79,39 @@ pub struct Split {
     pub definition: Arc<Definition>,
     /// The hash of salt and draw.
     pub seed: Seed,
-    /// Fingerprint of definition and weights, while the split is guarded or its responses are
-    /// measured.
-    pub terms: Revision,
-    /// Fingerprint of definition, weights and draw, as long.
-    pub generation: Revision,
+    /// What tells apart what is seen of it before a change and after it.
+    pub(crate) stamps: Stamps,
     allocations: Allocations,
-    epochs: Epochs,
     /// The challengers that the guard took out.
     tripped: Variants,
 }
 
-/// Which time a split is served as it is, as the proxy's VMs agree on it.
+/// What is seen of a split's responses belongs to these; of none, where nobody looks at them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Epochs {
-    /// Of its generation.
-    pub(crate) users: u16,
-    /// Of its terms.
-    pub(crate) guard: u16,
+pub(crate) struct Stamps {
+    /// Its users: to definition, weights and draw.
+    pub(crate) users: Stamp,
+    /// What its guard sees: to definition and weights.
+    pub(crate) guard: Stamp,
+}
+
+impl Stamps {
+    /// Not served yet, so of no epoch.
+    fn of(definition: &str, weights: Option<&Value>, draw: Option<&Value>) -> Self {
+        let weights = weights.map(canonical).unwrap_or_default();
+        let draw = draw.map(canonical).unwrap_or_default();
+        Self {
+            users: Stamp::unserved(Revision::of_texts(&[definition, &weights, &draw])),
+            guard: Stamp::unserved(Revision::of_texts(&[definition, &weights])),
+        }
+    }
 }
 
 impl Split {
-    /// What its users are counted for.
-    pub(crate) fn counted(&self) -> Stamp {
-        Stamp {
-            of: self.generation,
-            epoch: self.epochs.users,
-        }
-    }
-
-    /// What its guard watches.
-    pub(crate) fn watched(&self) -> Stamp {
-        Stamp {
-            of: self.terms,
-            epoch: self.epochs.guard,
-        }
-    }
-
-    pub(crate) fn epochs(&self) -> Epochs {
-        self.epochs
+    /// Fingerprint of definition, weights and draw, which its users are counted for, while its
+    /// responses are measured or it is guarded.
+    pub fn generation(&self) -> Revision {
+        self.stamps.users.of
     }
 
     /// Whether anybody is given a variant.
@@ -188,11 +182,9 @@ impl Plan {
                     &mut patterns,
                 )),
             };
-            let fingerprints = if document.response_metrics || definition.guard.is_some() {
-                Fingerprints::of(&text, document.weights.get(name), document.draws.get(name))
-            } else {
-                Fingerprints::default()
-            };
+            let is_seen = document.response_metrics || definition.guard.is_some();
+            let (weights, draw) = (document.weights.get(name), document.draws.get(name));
+            let stamps = is_seen.then(|| Stamps::of(&text, weights, draw));
             // Of what cannot be read, the document has said so.
             if !value.is_null() {
                 problems.extend(definition.problems.iter().cloned());
@@ -203,9 +195,9 @@ impl Plan {
             is_guarded |= definition.guard.is_some();
             splits.push(split(
                 definition,
-                fingerprints,
-                document.weights.get(name),
-                document.draws.get(name),
+                stamps.unwrap_or_default(),
+                weights,
+                draw,
                 &mut problems,
             ));
         }
@@ -278,9 +270,9 @@ impl Plan {
         self.is_guarded
     }
 
-    pub(crate) fn set_epochs(&mut self, of: impl Fn(&Split) -> Epochs) {
+    pub(crate) fn stamp(&mut self, stamps: impl Fn(&Split) -> Stamps) {
         for split in &mut self.splits {
-            split.epochs = of(split);
+            split.stamps = stamps(split);
         }
     }
 
@@ -340,7 +332,7 @@ impl Problems {
 /// so is one of which these cannot be read, which are then null and reported already.
 fn split(
     definition: Arc<Definition>,
-    fingerprints: Fingerprints,
+    stamps: Stamps,
     weights: Option<&Value>,
     draw: Option<&Value>,
     problems: &mut Problems,
@@ -358,30 +350,10 @@ fn split(
         .unwrap_or_else(|| Allocations::fallback_only(&definition));
     Split {
         seed: Seed::new(&definition.salt, draw.flatten().as_deref()),
-        terms: fingerprints.terms,
-        generation: fingerprints.generation,
+        stamps,
         allocations,
         definition,
-        epochs: Epochs::default(),
         tripped: Variants::default(),
-    }
-}
-
-/// What tells apart what was counted of a split before a change and after it.
-#[derive(Default)]
-struct Fingerprints {
-    terms: Revision,
-    generation: Revision,
-}
-
-impl Fingerprints {
-    fn of(definition: &str, weights: Option<&Value>, draw: Option<&Value>) -> Self {
-        let weights = weights.map(canonical).unwrap_or_default();
-        let draw = draw.map(canonical).unwrap_or_default();
-        Self {
-            terms: Revision::of_texts(&[definition, &weights]),
-            generation: Revision::of_texts(&[definition, &weights, &draw]),
-        }
     }
 }
 
@@ -481,10 +453,10 @@ fn no_room(definition: &Definition) -> Problem {
             "no room for its {} hosts and services",
             definition.named_hosts
         ),
-        Accepted::rule(
-            "at most 8000 in all, those of splits with few first; left out, and its header is \
-             removed on every host",
-        ),
+        Accepted::rule(format!(
+            "at most {MAX_ALL_HOSTS} in all, those of splits with few first; left out, and its \
+             header is removed on every host"
+        )),
     )
 }
 

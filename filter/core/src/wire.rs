@@ -12,10 +12,22 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// That of a fingerprint before its VM knows which time it is served.
+    pub(crate) const fn unserved(of: Revision) -> Self {
+        Self { of, epoch: 0 }
+    }
+
     /// The next time, of any fingerprint.
     pub(crate) fn next(self, of: Revision) -> Self {
         let epoch = self.epoch.wrapping_add(1).max(1);
         Self { of, epoch }
+    }
+
+    /// What a VM makes of the one that all share, when it begins to serve `of`: nothing, where that is
+    /// served already, or others have begun something else since this VM served `former`.
+    pub(crate) fn begun(self, of: Revision, former: Option<Revision>) -> Option<Self> {
+        let is_former = |former| [former, Revision::default()].contains(&self.of);
+        (self.of != of && former.is_none_or(is_former)).then(|| self.next(of))
     }
 
     /// What [`Stamp::read`] reads: a fingerprint has 48 bits.

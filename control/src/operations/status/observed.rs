@@ -74,7 +74,12 @@ impl UsersSeen {
         let wanted: BTreeMap<&str, f64> = plan
             .splits()
             .iter()
-            .map(|split| (&*split.definition.name, split.generation.as_gauge() as f64))
+            .map(|split| {
+                (
+                    &*split.definition.name,
+                    split.generation().as_gauge() as f64,
+                )
+            })
             .collect();
         let current: BTreeSet<([&str; 2], &str)> = gauges
             .iter()
@@ -227,7 +232,7 @@ mod tests {
             .into(),
             value: value as f64,
         };
-        let generation = plan.split_named("web").unwrap().generation.as_gauge();
+        let generation = plan.split_named("web").unwrap().generation().as_gauge();
         let failed = users.failed_words().into_iter().enumerate();
         let seen = users.users_words().into_iter().enumerate();
         failed

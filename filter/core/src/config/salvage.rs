@@ -10,7 +10,7 @@ mod room;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_SPLITS, size};
+use super::{MAX_DOCUMENT_VALUES, MAX_SPLITS, size};
 use crate::problem::{Accepted, Problem};
 use room::Room;
 
@@ -125,7 +125,8 @@ impl<'u> Noted<'u> {
 
     fn too_large(&mut self, split: Option<String>, values: usize) {
         let found = format!("no room for its {values} values");
-        let accepted = "at most 56000 in all, those of small entries first";
+        let accepted =
+            format!("at most {MAX_DOCUMENT_VALUES} in all, those of small entries first");
         self.add(split, &found, Accepted::rule(accepted));
     }
 }

@@ -14,26 +14,24 @@ use crate::revision::Revision;
 use crate::wire::Stamp;
 
 /// Begins a split's seconds anew, unless they are of these weights and definition already. `former`
-/// is what this VM served before: what others have begun since is left to them. Says since which
-/// epoch they are watched.
+/// is what this VM served before. Says what they belong to.
 pub(crate) fn begin<H: Host>(
     host: &H,
     plugin: &str,
     split: &Split,
     former: Option<Revision>,
-) -> u16 {
-    let mut stamp = Stamp::default();
+) -> Stamp {
+    let terms = split.stamps.guard.of;
+    let mut shared = Stamp::default();
     host.update_shared_data(&key(plugin, split), &mut |bytes| {
-        stamp = read(bytes).0;
-        let may_begin =
-            former.is_none_or(|former| [former, Revision::default()].contains(&stamp.of));
-        let is_another = stamp.of != split.terms;
-        (is_another && may_begin).then(|| {
-            stamp = stamp.next(split.terms);
-            written(stamp, &Seconds::default())
-        })
+        shared = read(bytes).0;
+        shared = shared.begun(terms, former)?;
+        Some(written(shared, &Seconds::default()))
     });
-    stamp.epoch
+    Stamp {
+        of: terms,
+        ..shared
+    }
 }
 
 /// Forgets the seconds of a split that is not guarded any more.
@@ -41,7 +39,7 @@ pub(crate) fn end<H: Host>(host: &H, plugin: &str, split: &Split) {
     host.update_shared_data(&key(plugin, split), &mut |bytes| {
         let (stamp, _) = read(bytes);
         let ended = written(stamp.next(Revision::default()), &Seconds::default());
-        (stamp.of == split.terms).then_some(ended)
+        (stamp.of == split.stamps.guard.of).then_some(ended)
     });
 }
 
@@ -59,7 +57,7 @@ pub(super) fn judge<H: Host>(
     let mut all = Seconds::default();
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         let (stamp, shared) = read(bytes);
-        if stamp != split.watched() {
+        if stamp != split.stamps.guard {
             return None;
         }
         all = shared;

@@ -31,7 +31,7 @@ pub(super) fn keep<H: Host>(host: &H, plugin: &str, trip: &Trip<'_>) {
     let definition = &trip.split.definition;
     let out = Out {
         split: definition.name.clone(),
-        terms: trip.split.terms,
+        terms: trip.split.stamps.guard.of,
         challenger: definition.variant_name(trip.variant).into(),
     };
     let update = host.update_shared_data(&key(plugin), &mut |bytes| {
@@ -141,7 +141,7 @@ impl Out {
         let index = plan.index_of(&self.split)?;
         let split = plan
             .split(index)
-            .filter(|split| split.terms == self.terms)?;
+            .filter(|split| split.stamps.guard.of == self.terms)?;
         let variant = split.definition.variant(self.challenger.as_bytes())?;
         Some((index, variant))
     }

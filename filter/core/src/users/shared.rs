@@ -19,6 +19,7 @@ use crate::host::{Host, Update};
 use crate::index::{SplitIndex, VariantIndex};
 use crate::plan::{Plan, Split};
 use crate::revision::Revision;
+use crate::wire::Stamp;
 
 /// The most sketches a VM keeps of one configuration; of later ones, only those of everyone, so that a
 /// split with many audiences takes the room of no other's. Chosen: hundreds of splits in use, and with
@@ -101,32 +102,31 @@ impl SeenUsers {
 }
 
 /// Begins a split's users anew, unless they are of this generation already. `former` is the
-/// generation that this VM served before: what others have begun since is left to them. Says since
-/// which epoch they are counted.
+/// generation that this VM served before. Says what they are counted for.
 pub(crate) fn begin<H: Host>(
     host: &H,
     plugin: &str,
     split: &Split,
     former: Option<Revision>,
-) -> u16 {
+) -> Stamp {
     let mut before = Shared::default();
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
-        let shared = before.stamp.of;
-        let may_begin = former.is_none_or(|former| [former, Revision::default()].contains(&shared));
-        let is_another = shared != split.generation;
-        (is_another && may_begin)
-            .then(|| Shared::begun(before.stamp.next(split.generation)).bytes())
+        let begun = before.stamp.begun(split.generation(), former)?;
+        Some(Shared::begun(begun).bytes())
     });
     // Also where nothing was written: a filter whose code was replaced finds its gauges gone.
     let (from, shown) = match update {
         Update::Written(written) => (before, written),
         Update::Left | Update::Lost => (Shared::default(), before.bytes()),
     };
-    let epoch = Shared::read(&shown).stamp.epoch;
+    let shared = Shared::read(&shown).stamp;
     show(host, plugin, split, from, shown);
-    show_generation(host, plugin, split, split.generation);
-    epoch
+    show_generation(host, plugin, split, split.generation());
+    Stamp {
+        of: split.generation(),
+        ..shared
+    }
 }
 
 /// Takes a split's users away, which are not kept any more.
@@ -135,7 +135,7 @@ pub(crate) fn end<H: Host>(host: &H, plugin: &str, split: &Split) {
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
         let ended = Shared::begun(before.stamp.next(Revision::default()));
-        (before.stamp.of == split.generation).then(|| ended.bytes())
+        (before.stamp.of == split.generation()).then(|| ended.bytes())
     });
     if let Update::Written(written) = update {
         show(host, plugin, split, before, written);
@@ -148,7 +148,7 @@ fn join<H: Host>(host: &H, plugin: &str, split: &Split, own: &[Entry]) -> Update
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
         let mut joined = before.clone();
-        let is_ours = before.stamp == split.counted();
+        let is_ours = before.stamp == split.stamps.users;
         let is_changed = is_ours && joined.join(own);
         is_changed.then(|| joined.bytes())
     });
