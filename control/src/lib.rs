@@ -12,5 +12,6 @@ pub mod files;
 pub mod local;
 pub mod model;
 pub mod operations;
+pub mod rollout;
 pub mod store;
 pub mod tls;

@@ -59,6 +59,18 @@ const TREE: [Package; 5] = [
             ("store", &["model", "files", "cluster"]),
             ("operations", BELOW_OPERATIONS),
             (
+                "rollout",
+                &[
+                    "model",
+                    "files",
+                    "analyze",
+                    "cluster",
+                    "store",
+                    "local",
+                    "operations",
+                ],
+            ),
+            (
                 "command",
                 &[
                     "model",
@@ -68,6 +80,7 @@ const TREE: [Package; 5] = [
                     "store",
                     "local",
                     "operations",
+                    "rollout",
                 ],
             ),
         ],

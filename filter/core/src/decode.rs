@@ -4,7 +4,7 @@
 //! Written by hand instead of derived by serde: all mistakes are reported at once instead of the
 //! first, each with its path, a broken split is still decoded as far as it can be, and the module
 //! is some 100 KB smaller (BENCHMARKS.md). `fields!` declares a type and its decoding in one place.
-//! Used by [`crate::config`].
+//! Used by [`crate::config`], and by what control reads that people write beside it.
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ pub fn kind_of(value: &Value) -> String {
 }
 
 /// The path of what stands at `name` below `path`.
-pub(crate) fn below(path: &str, name: &str) -> String {
+pub fn below(path: &str, name: &str) -> String {
     let mut longer = path.to_owned();
     if path.len() + name.len() < LONGEST_PATH {
         longer.extend([".", name]);
@@ -70,7 +70,7 @@ fn read<T: Decode>(
 }
 
 /// The problem of `value` being something else than what is accepted.
-fn mismatch(path: &str, value: &Value, accepted: impl Into<Cow<'static, str>>) -> Problem {
+pub fn mismatch(path: &str, value: &Value, accepted: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(path, kind_of(value), Accepted::value(accepted))
 }
 
@@ -200,7 +200,7 @@ impl<T: serde::Serialize> serde::Serialize for Named<T> {
 }
 
 /// The one of several names that a value is.
-pub(crate) fn one_of<T: Copy>(
+pub fn one_of<T: Copy>(
     path: &str,
     value: &Value,
     names: &[(&str, T)],
@@ -219,7 +219,8 @@ pub(crate) fn one_of<T: Copy>(
 }
 
 /// The fields of a map, of which every one must be asked for.
-pub(crate) struct Fields<'v, 'p> {
+#[derive(Debug)]
+pub struct Fields<'v, 'p> {
     path: &'v str,
     fields: Option<&'v Map<String, Value>>,
     known: Vec<&'static str>,
@@ -228,7 +229,7 @@ pub(crate) struct Fields<'v, 'p> {
 
 impl<'v, 'p> Fields<'v, 'p> {
     /// The fields of `value`; none when it is no map, which is reported.
-    pub(crate) fn of(path: &'v str, value: &'v Value, problems: &'p mut Vec<Problem>) -> Self {
+    pub fn of(path: &'v str, value: &'v Value, problems: &'p mut Vec<Problem>) -> Self {
         let fields = value.as_object();
         if fields.is_none() {
             problems.push(mismatch(path, value, "a map"));
@@ -243,7 +244,7 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     /// Decodes the field `name` into `target`, which stays as it is when the field is absent or
     /// something else.
-    pub(crate) fn take<T: Decode>(&mut self, name: &'static str, target: &mut T) {
+    pub fn take<T: Decode>(&mut self, name: &'static str, target: &mut T) {
         self.known.push(name);
         if let Some(value) = self.fields.and_then(|fields| fields.get(name))
             && let Some(decoded) = T::decode(&below(self.path, name), value, self.problems)
@@ -253,7 +254,7 @@ impl<'v, 'p> Fields<'v, 'p> {
     }
 
     /// Reports every field that nobody asked for.
-    pub(crate) fn end(self) {
+    pub fn end(self) {
         let names = self.fields.into_iter().flat_map(Map::keys);
         for name in names.filter(|name| !self.known.contains(&name.as_str())) {
             if self.problems.len() >= MAX_PROBLEMS {

@@ -1,0 +1,53 @@
+//! What may be written in a Rollout: each type declared once, with the names of its fields, its
+//! decoding and what editors and API servers know of it.
+//!
+//! What is allowed together is not said here. Decoding collects every mistake instead of stopping
+//! at the first, as the filter's own configuration does ([`sluice_core::decode`]).
+
+mod fields;
+mod steps;
+mod units;
+
+pub use steps::{Converge, From, MAX_STEPS, OnHandEdit, Preset, Step, Unconverged};
+pub use units::{MAX_SPAN, Share, Span, Weight};
+
+use fields::fields;
+
+fields! {
+    /// What a Rollout wants.
+    #[derive(Default)]
+    #[schemars(default)]
+    pub struct Spec, accepted as "a Rollout's spec" {
+        /// The plugin whose split it is. Default: the one in the namespace that has splits.
+        #[schemars(length(max = 253))]
+        "plugin" => plugin: Option<String>,
+        /// The split.
+        #[schemars(length(min = 1, max = 63))]
+        "split" => split: String,
+        /// The variant that gets users. Default: the split's only challenger.
+        #[schemars(length(max = 63))]
+        "challenger" => challenger: Option<String>,
+        /// Whose weight moves: a rule's name, or everyone. Default: everyone.
+        #[schemars(length(max = 63))]
+        "audience" => audience: Option<String>,
+        /// Which version the challenger is, in your words; another one begins a run.
+        #[schemars(length(max = 128))]
+        "version" => version: Option<String>,
+        /// Rollouts of one group in a namespace step together; when one fails, all go back.
+        #[schemars(length(max = 63))]
+        "group" => group: Option<String>,
+        /// Whether each run draws other users when it begins at 0. Default: true.
+        "redraw" => redraw: Option<bool>,
+        /// Where a run begins. Default: zero.
+        "from" => from: From,
+        /// Steps that many teams want; or write steps.
+        "preset" => preset: Option<Preset>,
+        /// The steps, in their order.
+        #[schemars(length(max = 50))]
+        "steps" => steps: Vec<Step>,
+        /// How many proxies must have followed before a step may end.
+        "converge" => converge: Option<Converge>,
+        /// What happens when somebody else sets a weight of the run. Default: pause.
+        "onHandEdit" => on_hand_edit: OnHandEdit,
+    }
+}
