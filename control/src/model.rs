@@ -8,6 +8,7 @@ pub mod in_force;
 pub mod input;
 pub mod manifest;
 pub mod plugin;
+pub mod reach;
 pub mod redacted;
 pub mod refusal;
 pub mod resources;

@@ -7,6 +7,7 @@ use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
 use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
+use crate::model::reach::Reach;
 use crate::operations::abort::{self, AbortOutcome, PluginAbort};
 use crate::operations::plugins::TitledStore;
 use crate::operations::{Caller, OperationError};
@@ -36,7 +37,10 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
     let (place, stores, unlisted) =
         stores::some_at_least(&arguments.store, arguments.scope).await?;
     let order = abort::Abort {
-        split: arguments.split.clone(),
+        reach: Reach {
+            split: arguments.split.clone(),
+            ..Reach::default()
+        },
         reason: arguments.reason.reason.clone(),
     };
     if let [TitledStore { title: None, store }] = stores.as_slice() {

@@ -13,6 +13,7 @@ use sluice_core::plan::{Node, Plan};
 
 use crate::model::document;
 use crate::model::plugin::merge;
+use crate::model::reach::Reach;
 use crate::model::refusal::{Refusal, check_audience, check_challenger, find_split, no_split};
 use crate::model::weights::{Share, Weight, WeightKey, WeightSet, leaves};
 
@@ -126,35 +127,33 @@ pub fn set(
     Ok(managed)
 }
 
-/// Explicit zeros for every audience and challenger of the splits; of all splits when `split` is
-/// `None`. Never refuses because of a problem elsewhere: it must work whatever else is wrong.
+/// Explicit zeros for every audience and challenger that is within reach. Never refuses because of a
+/// problem elsewhere: it must work whatever else is wrong.
 ///
 /// # Errors
 /// A split that is neither in the plugin nor in the weights, so far as either can be read.
-pub fn abort(
-    state: &State,
-    plan: Option<&Plan>,
-    split: Option<&str>,
-) -> Result<WeightSet, Refusal> {
+pub fn abort(state: &State, plan: Option<&Plan>, reach: &Reach) -> Result<WeightSet, Refusal> {
+    let split = reach.split.as_deref();
     let mut managed = state.managed.clone();
     let defined = plan.map(Plan::splits).unwrap_or_default();
-    let is_wanted = |name: &str| split.is_none_or(|wanted| wanted == name);
     let is_named = |field| state.config.get(field)?.get(split?);
     let mut is_known = is_named("splits").or(is_named("weights")).is_some();
     for defined in defined
         .iter()
-        .filter(|defined| is_wanted(&defined.definition.name))
+        .filter(|defined| reach.has_split(&defined.definition.name))
     {
         is_known = true;
         for (audience, _) in crate::model::churn::audiences(defined) {
             for challenger in defined.definition.challengers() {
                 let key = WeightKey::new(&defined.definition.name, &audience, challenger);
-                managed.set(key, Percent::ZERO);
+                if reach.has(&key) {
+                    managed.set(key, Percent::ZERO);
+                }
             }
         }
     }
     // Whatever stands there, also what is no percentage: a zero replaces it.
-    for (key, _) in leaves(&state.config).filter(|(key, _)| is_wanted(&key.split)) {
+    for (key, _) in leaves(&state.config).filter(|(key, _)| reach.has(key)) {
         is_known = true;
         managed.set(key, Percent::ZERO);
     }

@@ -17,6 +17,7 @@ use crate::model::change::{self, State};
 use crate::model::churn::audiences;
 use crate::model::document;
 use crate::model::plugin::Plugin;
+use crate::model::reach::Reach;
 use crate::model::weights::{Weight, WeightKey, WeightSet};
 
 /// How many shares are named where more are served. Chosen: enough to see which splits it is.
@@ -77,27 +78,22 @@ fn named(shares: &[ChallengerShare]) -> String {
     named.join(", ")
 }
 
-/// Whether every challenger of the split, or of all splits, gets nobody.
+/// Whether every challenger within reach gets nobody.
 ///
 /// # Errors
 /// What the filter would serve instead.
-pub fn check(plugin: &Plugin, split: Option<&str>) -> Result<(), NotInForce> {
+pub fn check(plugin: &Plugin, reach: &Reach) -> Result<(), NotInForce> {
     let document = document::read(&plugin.config).map_err(|unreadable| NotInForce::Unreadable {
         problem: unreadable.to_string(),
     })?;
     let plan = Plan::build(&document, &Node::default(), None);
-    let splits = plan.splits().iter();
-    let wanted = splits.filter(|defined| is_wanted(&defined.definition.name, split));
-    let shares: Vec<_> = wanted.flat_map(served).collect();
+    let shares = plan.splits().iter().flat_map(served);
+    let shares: Vec<_> = shares.filter(|share| reach.has(&share.key)).collect();
     if shares.is_empty() {
         Ok(())
     } else {
         Err(NotInForce::Serves { shares })
     }
-}
-
-fn is_wanted(name: &str, split: Option<&str>) -> bool {
-    split.is_none_or(|split| split == name)
 }
 
 /// What a split's challengers get.
@@ -118,18 +114,18 @@ fn served(split: &Split) -> Vec<ChallengerShare> {
 /// The weights and draws that would bring an abort into force if they replaced all others; `None`
 /// where no weights would. The gentlest that does: what its splits do not know goes, then the
 /// explicit zeros, then every weight.
-pub fn repaired(plugin: &Plugin, split: Option<&str>) -> Option<WeightSet> {
+pub fn repaired(plugin: &Plugin, reach: &Reach) -> Option<WeightSet> {
     let plan = plugin.splits_alone();
     let known = known(plugin, plan.as_ref());
     let state = State {
         config: known.to_config(),
         managed: known.clone(),
     };
-    let zeros = change::abort(&state, plan.as_ref(), split).ok();
+    let zeros = change::abort(&state, plan.as_ref(), reach).ok();
     let mut without = known;
     let aborted = without.splits().into_iter();
     let aborted: Vec<String> = aborted
-        .filter(|name| is_wanted(name, split))
+        .filter(|name| reach.has_split(name))
         .map(str::to_owned)
         .collect();
     for name in aborted {
@@ -137,7 +133,7 @@ pub fn repaired(plugin: &Plugin, split: Option<&str>) -> Option<WeightSet> {
     }
     let candidates = zeros.into_iter().chain([without, WeightSet::default()]);
     let mut candidates = candidates.into_iter();
-    candidates.find(|weights| check(&replaced(plugin, weights), split).is_ok())
+    candidates.find(|weights| check(&replaced(plugin, weights), reach).is_ok())
 }
 
 /// The plugin with these weights and draws and no others.
@@ -243,7 +239,7 @@ mod tests {
             ),
         ];
         for (label, config, expected) in cases {
-            let said = check(&plugin(config), Some("web"));
+            let said = check(&plugin(config), &Reach::of_split("web"));
             let said = said.map_or_else(|error| error.to_string(), |()| String::new());
             assert!(
                 said.starts_with(expected) && said.is_empty() == expected.is_empty(),
@@ -252,7 +248,7 @@ mod tests {
         }
         let every = check(
             &plugin(json!({"splits": {"shop": {}}, "weights": shop})),
-            None,
+            &Reach::default(),
         );
         let every = every.unwrap_err().to_string();
         assert_eq!(every, "still served: shop everyone canary at 7 %");
@@ -269,7 +265,9 @@ mod tests {
         };
         let many =
             json!({"splits": of(json!({})), "weights": of(json!({"everyone": {"canary": 1}}))});
-        let said = check(&plugin(many), None).unwrap_err().to_string();
+        let said = check(&plugin(many), &Reach::default())
+            .unwrap_err()
+            .to_string();
         assert!(
             said.starts_with("still served: s0 everyone canary at 1 %, s1"),
             "{said}"
@@ -300,7 +298,7 @@ mod tests {
             ),
         ];
         for (label, weights, expected) in cases {
-            let repaired = repaired(&with_weights(weights), Some("web")).unwrap();
+            let repaired = repaired(&with_weights(weights), &Reach::of_split("web")).unwrap();
             assert_eq!(
                 repaired.to_config(),
                 json!({"weights": expected}),
@@ -321,7 +319,7 @@ mod tests {
             .map(|name| (name.clone(), json!({"rules": rules})))
             .collect();
         let full = plugin(json!({"splits": splits, "weights": []}));
-        let repaired = repaired(&full, None).unwrap();
+        let repaired = repaired(&full, &Reach::default()).unwrap();
         assert_eq!(repaired, WeightSet::default());
     }
 
@@ -333,7 +331,7 @@ mod tests {
             json!({"splits": []}),
         ];
         for config in cases {
-            assert_eq!(repaired(&plugin(config), None), None);
+            assert_eq!(repaired(&plugin(config), &Reach::default()), None);
         }
     }
 }

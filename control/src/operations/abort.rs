@@ -15,6 +15,7 @@ use crate::cluster::ClusterError;
 use crate::model::change::{self, WeightChange, differences};
 use crate::model::document;
 use crate::model::in_force::{self, NotInForce};
+use crate::model::reach::Reach;
 use crate::model::weights::WeightSet;
 use crate::store::{Extent, Manner, Note, Snapshot, Store, Updated, Write, WriteError};
 
@@ -25,8 +26,8 @@ const MAX_REPAIRS: usize = 2;
 /// Which weights become zero, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Abort {
-    /// Those of this split; without it, all.
-    pub split: Option<String>,
+    /// Which weights.
+    pub reach: Reach,
     /// Why, for the history.
     pub reason: Option<String>,
 }
@@ -117,12 +118,12 @@ async fn repair(
     caller: &Caller,
     abort: &Abort,
 ) -> Result<Updated, OperationError> {
-    let split = abort.split.as_deref();
+    let reach = &abort.reach;
     let mut decide = |snapshot: &Snapshot| {
-        if in_force::check(&snapshot.plugin, split).is_ok() {
+        if in_force::check(&snapshot.plugin, reach).is_ok() {
             return Ok(None);
         }
-        let repaired = in_force::repaired(&snapshot.plugin, split);
+        let repaired = in_force::repaired(&snapshot.plugin, reach);
         Ok(repaired.map(|managed| {
             let splits = managed.splits().into_iter().map(str::to_owned).collect();
             write(managed, splits, caller, abort)
@@ -173,7 +174,7 @@ impl Aborted {
         match after {
             Some(Ok(plugin)) => {
                 self.after = WeightSet::of_config(&plugin.config);
-                let checked = in_force::check(&plugin, abort.split.as_deref());
+                let checked = in_force::check(&plugin, &abort.reach);
                 self.not_in_force = checked.err();
             }
             Some(Err(problem)) => {
@@ -228,11 +229,10 @@ pub async fn abort_everywhere(
 
 /// Zeros over whatever stands where a weight of the split, or of any, would.
 fn zeros(snapshot: &Snapshot, caller: &Caller, abort: &Abort) -> anyhow::Result<Write> {
-    let split = abort.split.as_deref();
     let plan = snapshot.plugin.splits_alone();
-    let managed = change::abort(&snapshot.state(), plan.as_ref(), split)?;
-    let splits = match split {
-        Some(split) => BTreeSet::from([split.to_owned()]),
+    let managed = change::abort(&snapshot.state(), plan.as_ref(), &abort.reach)?;
+    let splits = match &abort.reach.split {
+        Some(split) => BTreeSet::from([split.clone()]),
         None => managed.splits().into_iter().map(str::to_owned).collect(),
     };
     Ok(write(managed, splits, caller, abort))
@@ -245,7 +245,7 @@ fn write(managed: WeightSet, splits: BTreeSet<String>, caller: &Caller, abort: &
         splits,
         at: caller.now(),
         by: caller.name.clone(),
-        command: format!("abort {}", abort.split.as_deref().unwrap_or("--all")),
+        command: format!("abort {}", abort.reach),
         reason: abort.reason.clone(),
     }
 }

@@ -7,7 +7,7 @@ use super::change::{ChangeOutcome, Subject, Terms, make};
 use super::{Caller, MAX_AT_ONCE, OperationError};
 use crate::model::change;
 use crate::model::weights::Share;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// Which weights are set.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,21 @@ pub async fn set(
     setting: &Setting<'_>,
     terms: &Terms,
 ) -> Result<ChangeOutcome, OperationError> {
+    set_since(store, caller, setting, terms, None).await
+}
+
+/// The same, decided on what was there when the caller looked: where somebody else has changed or
+/// aborted the split since, nothing is set.
+///
+/// # Errors
+/// As [`set`], and a change meanwhile.
+pub async fn set_since(
+    store: &impl Store,
+    caller: &Caller,
+    setting: &Setting<'_>,
+    terms: &Terms,
+    begun: Option<Snapshot>,
+) -> Result<ChangeOutcome, OperationError> {
     let Setting {
         split,
         audience,
@@ -40,7 +55,7 @@ pub async fn set(
         split: Some(split),
         command: command(setting),
     };
-    let made = make(store, caller, &subject, terms, None, |snapshot, plan| {
+    let made = make(store, caller, &subject, terms, begun, |snapshot, plan| {
         change::set(&snapshot.state(), plan, split, audience, shares)
     });
     made.await

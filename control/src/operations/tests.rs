@@ -17,6 +17,7 @@ use super::rollback::rollback;
 use super::set::{Setting, set};
 use super::weights::weights;
 use super::{Caller, OperationError};
+use crate::model::reach::Reach;
 use crate::model::refusal::Refusal;
 use crate::model::weights::Share;
 use crate::store::directory::Directory;
@@ -104,7 +105,7 @@ async fn an_abort_names_what_it_replaced_and_leaves_other_splits_as_they_stand()
     let broken = "weights: {shop: {everyone: {canary: 140}}, web: {everyone: {canary: x}}}";
     std::fs::write(&weights, broken).unwrap();
     let of_web = Abort {
-        split: Some("web".to_owned()),
+        reach: Reach::of_split("web"),
         reason: None,
     };
     let aborted = abort(&store, &caller(), &of_web).await.unwrap();
@@ -233,7 +234,7 @@ async fn an_abort_of_several_plugins_tells_the_one_that_lacks_the_split_and_stop
     let (_other_folder, other) = directory("splits: {other: {}}");
     let stores = vec![titled(Some("b"), &web), titled(Some("a"), &other)];
     let order = Abort {
-        split: Some("web".to_owned()),
+        reach: Reach::of_split("web"),
         reason: None,
     };
     let all = tokio::spawn(async move { abort_everywhere(stores, &caller(), &order).await });

@@ -65,10 +65,11 @@ impl Noted {
         }
     }
 
-    /// Whether it is an abort of the split, alone or with all others.
+    /// Whether it is an abort of the split, in whole or in part, alone or with all others.
     pub fn aborts(&self, split: &str) -> bool {
         let aborted = self.command.strip_prefix("abort ");
-        aborted.is_some_and(|aborted| aborted == "--all" || aborted == split)
+        let reach = aborted.and_then(|aborted| aborted.split(' ').next());
+        reach.is_some_and(|reach| reach == "--all" || reach == split)
     }
 
     /// Whether its command is about the split.

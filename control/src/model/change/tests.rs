@@ -111,18 +111,18 @@ fn a_split_with_a_problem_is_not_changed_and_stops_no_other() {
 #[test]
 fn an_abort_zeroes_every_audience_and_challenger() {
     let (state, plan) = web();
-    let managed = abort(&state, Some(&plan), Some("web")).unwrap();
+    let managed = abort(&state, Some(&plan), &Reach::of_split("web")).unwrap();
     let zeros =
         json!({"web": {"everyone": {"blue": 0, "canary": 0}, "staff": {"blue": 0, "canary": 0}}});
     assert_eq!(managed.to_config()["weights"], zeros);
-    let blind = abort(&state, None, Some("web")).unwrap();
+    let blind = abort(&state, None, &Reach::of_split("web")).unwrap();
     assert_eq!(
         blind.to_config()["weights"],
         json!({"web": {"everyone": {"canary": 0}}}),
         "even where the plugin is unreadable"
     );
     assert_eq!(
-        abort(&state, Some(&plan), Some("wab"))
+        abort(&state, Some(&plan), &Reach::of_split("wab"))
             .unwrap_err()
             .to_string(),
         "there is no split \"wab\"; did you mean \"web\"?"

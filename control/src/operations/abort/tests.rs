@@ -29,7 +29,7 @@ fn directory(plugin: &str, weights: &str) -> (tempfile::TempDir, Directory) {
 
 fn of_web() -> Abort {
     Abort {
-        split: Some("web".to_owned()),
+        reach: Reach::of_split("web"),
         reason: None,
     }
 }
