@@ -30,6 +30,9 @@ fields! {
         /// Whose weight moves: a rule's name, or everyone. Default: everyone.
         #[schemars(length(max = 63))]
         "audience" => audience: Option<String>,
+        /// Who sees the version of the preset blueGreen before everybody else: a rule's name.
+        #[schemars(length(max = 63))]
+        "previewAudience" => preview_audience: Option<String>,
         /// Which version the challenger is, in your words; another one begins a run.
         #[schemars(length(max = 128))]
         "version" => version: Option<String>,
