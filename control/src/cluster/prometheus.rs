@@ -1,133 +1,199 @@
-//! Instant queries to Prometheus' HTTP API (`/api/v1/query`), which returns vectors and, for
-//! `metric[5m]`, raw samples.
+//! Instant queries to Prometheus' HTTP API (`/api/v1/query`), which returns vectors, scalars and,
+//! for `metric[5m]`, raw samples.
 //!
-//! What is asked and what the answers mean is the status operation's. Why no crate does it stands
+//! What is asked and what the answers mean is the callers'. Credentials go to the server that was
+//! named and nowhere else, and no error or debugging output holds them. Why no crate does it stands
 //! in ARCHITECTURE.md.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod access;
+mod answer;
+mod error;
+mod words;
 
-use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use std::fmt;
+
+use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::{Request, Response, StatusCode, Url};
+
+pub use access::{Access, Credentials, DEFAULT_TIMEOUT, Trust};
+pub use answer::{Answer, Outcome, Series};
+pub use error::PrometheusError;
 
 use super::pods::Proxy;
 use crate::model::redacted;
-
-/// How long an answer may take. Chosen: a query here reads some hundred series.
-const PATIENCE: Duration = Duration::from_secs(10);
+use words::Words;
 
 /// How long an answer may be. Chosen: ten samples each of a hundred thousand series.
 const MAX_PROMETHEUS_BYTES: usize = 64 * 1024 * 1024;
 
 /// A Prometheus server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prometheus {
-    url: reqwest::Url,
+    url: Url,
     /// The URL without a password, for messages.
     shown: String,
+    access: Access,
     client: reqwest::Client,
 }
 
-/// A series' labels and its samples, oldest first: seconds since 1970, value.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Series {
-    metric: BTreeMap<String, String>,
-    #[serde(default)]
-    value: Option<(f64, String)>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-}
-
-impl Series {
-    /// A label's value; empty when it has none.
-    pub fn label(&self, name: &str) -> &str {
-        self.metric.get(name).map_or("", String::as_str)
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Prometheus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Prometheus");
+        shown.field("url", &self.shown);
+        shown.field("access", &self.access).finish_non_exhaustive()
     }
-
-    /// Its samples.
-    pub fn samples(&self) -> Vec<(f64, f64)> {
-        let all = self.values.iter().chain(&self.value);
-        all.filter_map(|(at, value)| Some((*at, value.parse().ok()?)))
-            .collect()
-    }
-
-    /// Its last sample.
-    pub fn last(&self) -> Option<(f64, f64)> {
-        self.samples().last().copied()
-    }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    data: Option<Data>,
-    #[serde(default)]
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Series>,
 }
 
 impl Prometheus {
-    /// The server at a URL, such as `http://prometheus.monitoring:9090`.
+    /// The server at a URL, such as `http://prometheus.monitoring:9090`, that asks for no
+    /// credentials but those of the URL.
     ///
     /// # Errors
     /// When it is no URL.
-    pub fn new(url: &str) -> anyhow::Result<Self> {
-        let parsed = reqwest::Url::parse(url).ok().filter(|url| url.has_host());
-        let Some(mut parsed) = parsed else {
-            bail!(
-                "--prometheus {:?}: not a URL; accepted: one such as http://prometheus.monitoring:9090",
-                redacted::url(url)
-            );
+    pub fn new(url: &str) -> Result<Self, PrometheusError> {
+        Self::with(url, Access::default())
+    }
+
+    /// The server at a URL, and how it is reached.
+    ///
+    /// # Errors
+    /// When it is no URL of HTTP, or a credential or certificate cannot be used.
+    pub fn with(url: &str, access: Access) -> Result<Self, PrometheusError> {
+        let is_http = |url: &Url| url.has_host() && matches!(url.scheme(), "http" | "https");
+        let Some(mut parsed) = Url::parse(url).ok().filter(is_http) else {
+            return Err(PrometheusError::NoUrl(redacted::url(url)));
         };
         // Joining a path replaces the last one, unless the URL ends in a slash.
         parsed.set_path(&format!("{}/", parsed.path().trim_end_matches('/')));
         Ok(Self {
             shown: redacted::url(parsed.as_str()),
             url: parsed,
-            client: reqwest::Client::builder().timeout(PATIENCE).build()?,
+            client: access.client()?,
+            access,
         })
     }
 
-    /// What a query gives now.
+    /// The URL without a password.
+    pub fn title(&self) -> &str {
+        &self.shown
+    }
+
+    /// The series that a query gives now, though some may be missing where the server has warnings.
     ///
     /// # Errors
-    /// When Prometheus cannot be reached, or refuses the query.
-    pub async fn query(&self, query: &str) -> anyhow::Result<Vec<Series>> {
-        let url = self.url.join("api/v1/query")?;
-        let sent = self.client.get(url).query(&[("query", query)]).send().await;
-        let answer =
-            sent.with_context(|| format!("Prometheus at {} cannot be reached", self.shown))?;
-        let status = answer.status();
-        let body = bounded(answer).await;
-        let answer: Answer = body
-            .and_then(|body| Ok(serde_json::from_slice(&body)?))
-            .with_context(|| format!("{} answered {status}: not Prometheus' API", self.shown))?;
-        match (answer.data, answer.error) {
-            (Some(data), None) => Ok(data.result),
-            (_, error) => bail!(
-                "Prometheus at {} refused {query}: {}",
-                self.shown,
-                error.unwrap_or_default()
-            ),
+    /// As of [`Self::ask`]; and where the query gives no series.
+    pub async fn query(&self, query: &str) -> Result<Vec<Series>, PrometheusError> {
+        match self.ask(query).await?.outcome {
+            Outcome::Vector(series) | Outcome::Matrix(series) => Ok(series),
+            Outcome::Scalar(_) | Outcome::String(_) => Err(PrometheusError::NoSeries {
+                query: query.to_owned(),
+            }),
         }
+    }
+
+    /// What a query gives now, with what the server warns of.
+    ///
+    /// # Errors
+    /// When Prometheus cannot be reached, does not answer in time, refuses the query or the
+    /// credentials, sends elsewhere, or what answers is not Prometheus' API.
+    pub async fn ask(&self, query: &str) -> Result<Answer, PrometheusError> {
+        let request = self.request(query)?;
+        let words = Words::without(authorization(&request), &self.access);
+        let sent = self.client.execute(request).await;
+        let answer = sent.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        if status.is_redirection() {
+            return Err(self.elsewhere(&answer, &words));
+        }
+        let body = self.bounded(answer).await?;
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(PrometheusError::Denied {
+                shown: self.shown.clone(),
+                status,
+                sent: self.access.sent(&self.url),
+                words: words.of_body(&body),
+            });
+        }
+        let read = answer::read(&body);
+        let read = read.map_err(|_| PrometheusError::NotTheApi {
+            shown: self.shown.clone(),
+            status,
+            words: words.of_body(&body),
+        })?;
+        read.map_err(|refusal| PrometheusError::Refused {
+            shown: self.shown.clone(),
+            query: query.to_owned(),
+            kind: words.of(&refusal.kind),
+            words: words.of(&refusal.words),
+        })
+    }
+
+    fn request(&self, query: &str) -> Result<Request, PrometheusError> {
+        let patience = format!("{}ms", self.access.timeout.as_millis());
+        let url = self.url.join("api/v1/query");
+        let url = url.map_err(|_| PrometheusError::NoUrl(self.shown.clone()))?;
+        let parameters = [("query", query), ("timeout", &patience)];
+        let request = self.client.get(url).query(&parameters);
+        let built = self.access.authorize(request).build();
+        built.map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> PrometheusError {
+        let shown = self.shown.clone();
+        match error.is_timeout() {
+            true => PrometheusError::TimedOut {
+                shown,
+                after: self.access.timeout,
+            },
+            false => PrometheusError::Unreachable {
+                shown,
+                source: error.without_url(),
+            },
+        }
+    }
+
+    fn elsewhere(&self, answer: &Response, words: &Words) -> PrometheusError {
+        let to = answer.headers().get(LOCATION);
+        let to = to.map(|to| String::from_utf8_lossy(to.as_bytes()));
+        let to = to.and_then(|to| answer.url().join(&to).ok());
+        PrometheusError::Elsewhere {
+            shown: self.shown.clone(),
+            status: answer.status(),
+            to: words.of(to.as_ref().map_or("nowhere", Url::as_str)),
+        }
+    }
+
+    async fn bounded(&self, mut answer: Response) -> Result<Vec<u8>, PrometheusError> {
+        let mut body = Vec::new();
+        let next = async |answer: &mut Response| {
+            let chunk = answer.chunk().await;
+            chunk.map_err(|error| self.unreachable(error))
+        };
+        while let Some(chunk) = next(&mut answer).await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_PROMETHEUS_BYTES {
+                return Err(PrometheusError::TooLong {
+                    shown: self.shown.clone(),
+                    bytes: MAX_PROMETHEUS_BYTES,
+                });
+            }
+        }
+        Ok(body)
     }
 }
 
-async fn bounded(mut answer: reqwest::Response) -> anyhow::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_PROMETHEUS_BYTES {
-            bail!("more than {MAX_PROMETHEUS_BYTES} bytes");
-        }
-    }
-    Ok(body)
+/// What a request's header says of who asks, without its scheme.
+fn authorization(request: &Request) -> Option<String> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, credentials) = header.split_once(' ')?;
+    Some(credentials.to_owned())
 }
+
 /// Whether a series is one of a proxy's.
 pub fn is_of(series: &Series, proxy: &Proxy) -> bool {
     series.label("pod") == proxy.pod && series.label("namespace") == proxy.namespace
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,9 @@ use anyhow::{Context as _, bail};
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arguments::{ForceArgs, Format, OutputArgs};
+use super::arguments::{self as shared, ForceArgs, Format, OutputArgs};
 use super::outcome::Outcome;
 use super::render::{Needed, ResourceArgs, rendered, say_weights_are_left_out};
-use crate::cluster::prometheus::Prometheus;
 use crate::cluster::{Address, Cluster};
 use crate::command::output;
 use crate::files;
@@ -90,8 +89,7 @@ struct PlaceArgs {
 }
 
 pub(super) async fn run(arguments: &Apply) -> anyhow::Result<Outcome> {
-    let prometheus = arguments.prometheus.as_deref();
-    let prometheus = prometheus.map(Prometheus::new).transpose()?;
+    let prometheus = shared::prometheus(arguments.prometheus.as_deref())?;
     let inputs = inputs(arguments)?;
     let cluster = Cluster::connect(&Address {
         kubeconfig: arguments.cluster.kubeconfig.clone(),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cluster::prometheus::Prometheus;
 use crate::model::weights::Share;
 
 /// Where the plugin's configuration is kept: a directory, or a cluster.
@@ -86,6 +87,12 @@ fn reason(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// The Prometheus that `--prometheus` names.
+pub(super) fn prometheus(url: Option<&str>) -> anyhow::Result<Option<Prometheus>> {
+    let named = url.map(Prometheus::new).transpose();
+    named.map_err(|error| anyhow::anyhow!("--prometheus {error}"))
 }
 
 /// How results are printed.

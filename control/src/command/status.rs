@@ -8,7 +8,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::arguments::{Format, OutputArgs, ScopeArgs, StoreArgs};
+use super::arguments::{self as shared, Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
@@ -51,8 +51,7 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
-    let prometheus = arguments.prometheus.as_deref().map(Prometheus::new);
-    let prometheus = prometheus.transpose()?;
+    let prometheus = shared::prometheus(arguments.prometheus.as_deref())?;
     if arguments.scope.all_namespaces {
         let cluster = stores::whole_cluster(&arguments.store).await?;
         output::note(format!("on {}", Place::Everywhere(cluster.clone())));

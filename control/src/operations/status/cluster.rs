@@ -306,7 +306,7 @@ fn unserved(
 }
 
 /// What proxies run.
-fn states(
+pub(super) fn states(
     scraped: &Scraped,
     live: &LivePlugin,
     plan: &Plan,

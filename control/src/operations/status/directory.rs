@@ -8,7 +8,7 @@ use super::measured::{Measured, WeightRow, rows};
 use super::observed::{Gauge, Tripped, UsersSeen, tripped};
 use super::text;
 use crate::local::admin::Admin;
-use crate::local::metrics::sum;
+use crate::local::metrics::{Sample, sum};
 use crate::local::running::Running;
 use crate::store::Store as _;
 use crate::store::directory::Directory;
@@ -51,6 +51,33 @@ impl DirectoryStatus {
     }
 }
 
+/// What the Envoy of a directory says.
+#[derive(Debug)]
+pub enum Asked {
+    /// No `sluice dev` serves the directory.
+    Nobody,
+    /// It does not answer; why.
+    Silent(anyhow::Error),
+    /// The filter's metrics.
+    Answered(Vec<Sample>),
+}
+
+/// Asks the Envoy that serves a directory, if one does.
+///
+/// # Errors
+/// When what a `sluice dev` left in it cannot be read.
+pub async fn asked(store: &Directory) -> anyhow::Result<Asked> {
+    let running = match store.runtime()? {
+        Some(runtime) => Running::read(&runtime)?,
+        None => None,
+    };
+    let Some(running) = running else {
+        return Ok(Asked::Nobody);
+    };
+    let samples = Admin::new(running.admin).samples().await;
+    Ok(samples.map_or_else(Asked::Silent, Asked::Answered))
+}
+
 /// Reads the directory and asks the Envoy that serves it, if one does.
 ///
 /// # Errors
@@ -59,13 +86,9 @@ impl DirectoryStatus {
 pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
     let plugin = store.snapshot().await?.plugin;
     let plan = plugin.plan_at_home()?;
-    let running = match store.runtime()? {
-        Some(runtime) => Running::read(&runtime)?,
-        None => None,
-    };
-    let samples = match running {
-        Some(running) => Admin::new(running.admin).samples().await.ok(),
-        None => None,
+    let samples = match asked(store).await? {
+        Asked::Answered(samples) => Some(samples),
+        Asked::Silent(_) | Asked::Nobody => None,
     };
     let measured = samples.as_deref().map(Measured::of);
     let gauges: Option<Vec<Gauge<'_>>> = samples

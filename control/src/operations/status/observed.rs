@@ -71,22 +71,7 @@ pub struct UsersSeen {
 impl UsersSeen {
     /// The users whom proxies saw since the splits of a plan became what they are.
     pub fn joined(plan: &Plan, gauges: &[Gauge<'_>]) -> Self {
-        let wanted: BTreeMap<&str, f64> = plan
-            .splits()
-            .iter()
-            .map(|split| {
-                (
-                    &*split.definition.name,
-                    split.generation().as_gauge() as f64,
-                )
-            })
-            .collect();
-        let current: BTreeSet<([&str; 2], &str)> = gauges
-            .iter()
-            .filter(|gauge| gauge.name == "sluice_users_generation")
-            .filter(|gauge| wanted.get(gauge.split) == Some(&gauge.value))
-            .map(|gauge| (gauge.proxy, gauge.split))
-            .collect();
+        let current = of_generation(plan, gauges);
         let counted = current.iter().map(|(_, split)| (*split).to_owned());
         let mut seen = Self {
             counted: counted.collect(),
@@ -124,6 +109,24 @@ impl UsersSeen {
     pub fn is_counted(&self, split: &str) -> bool {
         self.counted.contains(split)
     }
+}
+
+/// The proxies, each as its namespace and pod, that run splits of a plan as they stand in it,
+/// whatever else they run: by the gauges of those that count users or are guarded.
+pub(super) fn of_generation<'a>(
+    plan: &Plan,
+    gauges: &[Gauge<'a>],
+) -> BTreeSet<([&'a str; 2], &'a str)> {
+    let wanted = |name: &str| {
+        let split = plan.split_named(name)?;
+        Some(split.generation().as_gauge() as f64)
+    };
+    gauges
+        .iter()
+        .filter(|gauge| gauge.name == "sluice_users_generation")
+        .filter(|gauge| wanted(gauge.split) == Some(gauge.value))
+        .map(|gauge| (gauge.proxy, gauge.split))
+        .collect()
 }
 
 /// A challenger that a proxy's guard took out.

@@ -13,7 +13,7 @@ use super::measured::{DECISION_LABELS, Measured};
 use super::observed::{Gauge, STATE_GAUGES, Tripped, UsersSeen, WORD_GAUGES, tripped};
 use crate::cluster::plugins::LivePlugin;
 use crate::cluster::pods::{Proxy, plugin_names};
-use crate::cluster::prometheus::{Prometheus, Series, is_of};
+use crate::cluster::prometheus::{Prometheus, PrometheusError, Series, is_of};
 
 /// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
 const LOOK_BACK: &str = "3m";
@@ -44,7 +44,7 @@ pub(super) struct MeshSeries {
 }
 
 impl MeshSeries {
-    /// Asks Prometheus.
+    /// Asks Prometheus for everything.
     ///
     /// # Errors
     /// When it does not answer.
@@ -62,6 +62,27 @@ impl MeshSeries {
             "sum by (namespace, pod, {}) (increase(sluice_decisions_total[{window}]))",
             DECISION_LABELS.join(", ")
         );
+        let of_proxies = Self::of_proxies(prometheus).await?;
+        let (decisions, issued, returned_then, returned_since) = tokio::try_join!(
+            prometheus.query(&decisions),
+            prometheus.query(&issued),
+            prometheus.query(&then),
+            prometheus.query(&since),
+        )?;
+        Ok(Self {
+            decisions,
+            issued,
+            returned_then,
+            returned_since,
+            ..of_proxies
+        })
+    }
+
+    /// Asks only what tells which proxies there are, and what they were given.
+    ///
+    /// # Errors
+    /// When Prometheus does not answer.
+    pub(super) async fn of_proxies(prometheus: &Prometheus) -> Result<Self, PrometheusError> {
         let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
         let up = format!("up[{LOOK_BACK}]");
         let (fetches, agents, up, pushed) = tokio::try_join!(
@@ -70,21 +91,12 @@ impl MeshSeries {
             prometheus.query(&up),
             prometheus.query("envoy_listener_manager_lds_update_time"),
         )?;
-        let (decisions, issued, returned_then, returned_since) = tokio::try_join!(
-            prometheus.query(&decisions),
-            prometheus.query(&issued),
-            prometheus.query(&then),
-            prometheus.query(&since),
-        )?;
         Ok(Self {
             fetches,
             agents,
             up,
             pushed,
-            decisions,
-            issued,
-            returned_then,
-            returned_since,
+            ..Self::default()
         })
     }
 
@@ -166,12 +178,36 @@ impl Scraped {
         })
     }
 
+    /// The proxies that Prometheus saw with the plugin at their last scrape: who asks where only
+    /// Istio can tell which ones it selects.
+    pub(super) fn seen(&self) -> Vec<Proxy> {
+        let proxy = |series: &Series| Proxy {
+            namespace: series.label("namespace").to_owned(),
+            pod: series.label("pod").to_owned(),
+            role: None,
+        };
+        let mut proxies: Vec<Proxy> = self.ticks.iter().map(proxy).collect();
+        proxies.sort();
+        proxies.dedup();
+        proxies
+    }
+
     /// The users of these proxies, where they are known, and what their guards took out.
     pub(super) fn observed(
         &self,
         plan: &Plan,
         proxies: &[Proxy],
     ) -> (Option<UsersSeen>, Vec<Tripped>) {
+        let gauges = self.gauges(proxies);
+        let users = self
+            .without_users
+            .is_none()
+            .then(|| UsersSeen::joined(plan, &gauges));
+        (users, tripped(plan, &gauges))
+    }
+
+    /// The gauges of users and guards that these proxies have.
+    pub(super) fn gauges(&self, proxies: &[Proxy]) -> Vec<Gauge<'_>> {
         let ours: HashSet<[&str; 2]> = proxies
             .iter()
             .map(|own| [&*own.namespace, &*own.pod])
@@ -179,29 +215,26 @@ impl Scraped {
         let is_ours = |series: &&Series| {
             ours.contains(&["namespace", "pod"].map(|label| series.label(label)))
         };
-        let gauges: Vec<Gauge<'_>> = self
-            .observed
+        self.observed
             .iter()
             .filter(is_ours)
             .filter_map(Gauge::of_series)
-            .collect();
-        let users = self
-            .without_users
-            .is_none()
-            .then(|| UsersSeen::joined(plan, &gauges));
-        (users, tripped(plan, &gauges))
+            .collect()
     }
 }
 
 /// The gauges of a plugin's guards, and since when users are counted.
-async fn states(prometheus: &Prometheus, plan: &Plan, plugin: &str) -> anyhow::Result<Vec<Series>> {
+async fn states(
+    prometheus: &Prometheus,
+    plan: &Plan,
+    plugin: &str,
+) -> Result<Vec<Series>, PrometheusError> {
     if !plan.response_metrics() && !plan.is_guarded() {
         return Ok(Vec::new());
     }
     let names = STATE_GAUGES.join("|");
-    prometheus
-        .query(&format!("{{__name__=~\"{names}\",{plugin}}}"))
-        .await
+    let query = format!("{{__name__=~\"{names}\",{plugin}}}");
+    prometheus.query(&query).await
 }
 
 /// The words of a plugin's users that say something.
@@ -210,7 +243,6 @@ async fn words(prometheus: &Prometheus, plan: &Plan, plugin: &str) -> anyhow::Re
         return Ok(Vec::new());
     }
     let names = WORD_GAUGES.join("|");
-    prometheus
-        .query(&format!("{{__name__=~\"{names}\",{plugin}}} > 0"))
-        .await
+    let query = format!("{{__name__=~\"{names}\",{plugin}}} > 0");
+    Ok(prometheus.query(&query).await?)
 }
