@@ -22,6 +22,7 @@ mod redraw;
 mod refetch;
 mod render;
 mod rollback;
+mod rollout;
 mod set;
 mod simulate;
 mod status;
@@ -66,6 +67,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Set every weight of a split to zero, now
     Abort(abort::Abort),
+    /// Move a percentage by itself, step by step, watched
+    Rollout(rollout::Rollout),
     /// Copy a split's weights to another namespace or cluster
     Promote(promote::Promote),
     /// Make the agents of a plugin's proxies fetch the module again
@@ -123,6 +126,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::History(arguments) => history::run(&arguments).await,
         Command::Rollback(arguments) => rollback::run(&arguments, caller).await,
         Command::Abort(arguments) => abort::run(&arguments, caller).await,
+        Command::Rollout(arguments) => rollout::run(&arguments, caller).await,
         Command::Promote(arguments) => promote::run(&arguments, caller).await,
         Command::Refetch(arguments) => refetch::run(&arguments, caller).await,
         Command::Status(arguments) => status::run(&arguments, caller).await,

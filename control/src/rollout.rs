@@ -3,5 +3,14 @@
 //! [`resource`] is what people write. It is used by the commands, by the controller and by
 //! `sluice validate`; whatever is written to a plugin goes through [`crate::operations`].
 
+pub mod act;
 pub mod definition;
+pub mod engine;
+pub mod host;
+pub mod kept;
+pub mod look;
+pub mod manifest;
+pub mod peers;
 pub mod resource;
+pub mod status;
+pub mod world;

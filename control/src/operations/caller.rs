@@ -16,4 +16,9 @@ impl Caller {
     pub fn now(&self) -> Timestamp {
         (self.clock)()
     }
+
+    /// The date in UTC, as `2026-11-21`.
+    pub fn today(&self) -> String {
+        self.now().to_string().chars().take(10).collect()
+    }
 }

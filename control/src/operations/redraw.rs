@@ -19,7 +19,7 @@ pub async fn redraw(
     letters: Option<&str>,
     terms: &Terms,
 ) -> Result<ChangeOutcome, OperationError> {
-    let today: String = caller.now().to_string().chars().take(10).collect();
+    let today = caller.today();
     let subject = Subject {
         split: Some(split),
         command: format!("redraw {split}"),

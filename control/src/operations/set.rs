@@ -6,7 +6,7 @@ use sluice_core::plan::EVERYONE;
 use super::change::{ChangeOutcome, Subject, Terms, make};
 use super::{Caller, MAX_AT_ONCE, OperationError};
 use crate::model::change;
-use crate::model::weights::Share;
+use crate::model::weights::{Share, WeightSet};
 use crate::store::{Snapshot, Store};
 
 /// Which weights are set.
@@ -31,21 +31,42 @@ pub async fn set(
     setting: &Setting<'_>,
     terms: &Terms,
 ) -> Result<ChangeOutcome, OperationError> {
-    set_since(store, caller, setting, terms, None).await
+    set_on(store, caller, setting, terms, Basis::default()).await
 }
 
-/// The same, decided on what was there when the caller looked: where somebody else has changed or
-/// aborted the split since, nothing is set.
+/// What a change of weights stands on, and whether other users are drawn with it.
+#[derive(Clone, Debug, Default)]
+pub struct Basis {
+    /// What was there when the caller looked: where somebody else has changed or aborted the split
+    /// since, nothing is set.
+    pub begun: Option<Snapshot>,
+    /// Who is drawn.
+    pub draw: Draw,
+}
+
+/// Who is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Draw {
+    /// The users that were.
+    #[default]
+    Same,
+    /// Others, where no challenger of the split has some users and not all.
+    Anew,
+}
+
+/// The same, on what the caller saw.
 ///
 /// # Errors
 /// As [`set`], and a change meanwhile.
-pub async fn set_since(
+pub async fn set_on(
     store: &impl Store,
     caller: &Caller,
     setting: &Setting<'_>,
     terms: &Terms,
-    begun: Option<Snapshot>,
+    basis: Basis,
 ) -> Result<ChangeOutcome, OperationError> {
+    let Basis { begun, draw } = basis;
+    let date = caller.today();
     let Setting {
         split,
         audience,
@@ -56,7 +77,16 @@ pub async fn set_since(
         command: command(setting),
     };
     let made = make(store, caller, &subject, terms, begun, |snapshot, plan| {
-        change::set(&snapshot.state(), plan, split, audience, shares)
+        let mut state = snapshot.state();
+        if draw == Draw::Anew {
+            let in_force = WeightSet::of_config(&state.config);
+            let letters = change::letters(&date, in_force.draw(split));
+            // In the middle of another challenger's ramp, that one's users stay where they are.
+            if let Ok(drawn) = change::redraw(&state, plan, split, &letters) {
+                state.managed = drawn;
+            }
+        }
+        change::set(&state, plan, split, audience, shares)
     });
     made.await
 }

@@ -4,7 +4,7 @@
 //! What is allowed together is not said here. Decoding collects every mistake instead of stopping
 //! at the first, as the filter's own configuration does ([`sluice_core::decode`]).
 
-mod fields;
+pub(in crate::rollout) mod fields;
 mod steps;
 mod units;
 

@@ -1,5 +1,6 @@
 //! Who changed what, when and why: entries of a store's history.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,17 @@ impl Noted {
         let aborted = self.command.strip_prefix("abort ");
         let reach = aborted.and_then(|aborted| aborted.split(' ').next());
         reach.is_some_and(|reach| reach == "--all" || reach == split)
+    }
+
+    /// Whether it is an abort that took users of a challenger and one of these audiences.
+    pub fn takes_back(&self, split: &str, challenger: &str, audiences: &BTreeSet<&str>) -> bool {
+        let mut reach = self.command.split(' ').skip(2);
+        let has_challenger = reach.next().is_none_or(|name| name == challenger);
+        let has_audience = reach.next().is_none_or(|names| {
+            let mut names = names.split(',');
+            names.any(|name| audiences.contains(name))
+        });
+        self.aborts(split) && has_challenger && has_audience
     }
 
     /// Whether its command is about the split.

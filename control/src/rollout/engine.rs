@@ -1,0 +1,147 @@
+//! What a Rollout does next: pure, from its definition, its status and what was seen, to another
+//! status and what is to be done.
+//!
+//! A host keeps the status before it acts, and actions follow from the status alone: a host that
+//! dies between any two of them leaves nothing undone, and doing one twice changes nothing. One
+//! transition a call; a host calls again at once while [`Advance::is_to_repeat`].
+//!
+//! `begin` says when a run begins, `commands` what people asked for, `ends` what takes a run back,
+//! `steps` how it goes on, [`wants`] what a host is to look at before.
+
+mod begin;
+mod commands;
+mod ends;
+mod steps;
+mod turn;
+mod wants;
+
+use std::collections::BTreeMap;
+
+use sluice_core::allocation::Percent;
+
+pub use turn::{Action, Event, EventKind};
+pub use wants::{LOOK_EVERY, RoundDue, Wants, wants};
+
+use super::definition::Definition;
+use super::status::{Run, Stage, Status};
+use super::world::{SplitSeen, World};
+use crate::operations::set::Draw;
+use turn::{Turn, is_anybody_there};
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advance {
+    /// The status, to be kept before anything is done.
+    pub status: Status,
+    /// What is to be done, in this order; the first that fails ends the list.
+    pub actions: Vec<Action>,
+    /// What happened, for people.
+    pub events: Vec<Event>,
+    /// Whether the status changed so that the engine wants to be asked again at once.
+    pub is_to_repeat: bool,
+}
+
+/// The next transition.
+pub fn advance(definition: &Definition, status: &Status, world: &World) -> Advance {
+    let mut turn = Turn {
+        definition,
+        world,
+        status: status.clone(),
+        events: Vec::new(),
+    };
+    turn.step();
+    let is_to_repeat = is_another(status, &turn.status);
+    let actions = turn.actions();
+    Advance {
+        status: turn.status,
+        actions,
+        events: turn.events,
+        is_to_repeat,
+    }
+}
+
+/// Whether a status changed in more than its words.
+fn is_another(before: &Status, after: &Status) -> bool {
+    let silent = |status: &Status| Status {
+        message: String::new(),
+        ..status.clone()
+    };
+    silent(before) != silent(after)
+}
+
+impl Turn<'_> {
+    fn step(&mut self) {
+        if self.obey() || self.finish() {
+            return;
+        }
+        match self.status.run.as_ref().map(|run| run.stage) {
+            None | Some(Stage::Over) => self.begin(),
+            Some(Stage::GoingBack) => self.go_back(),
+            Some(_) if self.ends() => {}
+            Some(stage) => self.go_on(stage),
+        }
+    }
+
+    /// What is to be done, by the status alone.
+    fn actions(&self) -> Vec<Action> {
+        let SplitSeen::Seen(seen) = &self.world.split else {
+            return match self.status.run.as_ref() {
+                // What cannot be read may still be written.
+                Some(run) if run.stage == Stage::GoingBack => vec![self.take_back(run)],
+                _ => Vec::new(),
+            };
+        };
+        let weight = |audience: &str| seen.weights.get(audience).copied().unwrap_or_default();
+        if self.status.is_finishing {
+            return self.zeros(&seen.weights);
+        }
+        let Some(run) = self.status.run.as_ref() else {
+            return Vec::new();
+        };
+        match run.stage {
+            Stage::GoingBack if is_anybody_there(&seen.weights) => vec![self.take_back(run)],
+            Stage::Moving if run.pause.is_none() => {
+                let different = run.wanted.iter();
+                let mut different: Vec<(&String, &Percent)> = different
+                    .filter(|(audience, percent)| weight(audience) != **percent)
+                    .collect();
+                // Users go back before others come.
+                different.sort_by_key(|(audience, percent)| **percent > weight(audience));
+                let draw = if run.is_to_redraw && !is_anybody_there(&seen.weights) {
+                    Draw::Anew
+                } else {
+                    Draw::Same
+                };
+                let set = different.first().map(|(audience, percent)| Action::Set {
+                    audience: (*audience).clone(),
+                    percent: **percent,
+                    draw,
+                });
+                set.into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn zeros(&self, weights: &BTreeMap<String, Percent>) -> Vec<Action> {
+        let mut users = weights
+            .iter()
+            .filter(|(_, percent)| **percent > Percent::ZERO);
+        let first = users.next().map(|(audience, _)| Action::Set {
+            audience: audience.clone(),
+            percent: Percent::ZERO,
+            draw: Draw::Same,
+        });
+        first.into_iter().collect()
+    }
+
+    fn take_back(&self, run: &Run) -> Action {
+        let ending = run.ending.as_ref();
+        Action::TakeBack {
+            why: ending.map_or_else(String::new, |ending| ending.message.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

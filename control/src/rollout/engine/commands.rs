@@ -1,0 +1,139 @@
+//! What people asked for: one command a turn, each once.
+
+use super::turn::{EventKind, Turn, is_anybody_there};
+use crate::rollout::status::{PauseReason, Phase, RunOutcome, Stage};
+use crate::rollout::world::{Command, SplitSeen, Verb};
+
+impl Turn<'_> {
+    /// Obeys the next command; whether there was one.
+    pub(super) fn obey(&mut self) -> bool {
+        let commands = self.world.commands.iter();
+        let mut commands = commands.filter(|command| command.number > self.status.handled_command);
+        let Some(command) = commands.next() else {
+            return false;
+        };
+        self.status.handled_command = command.number;
+        if let Err(why) = self.obeyed(command) {
+            let Command { verb, by, .. } = command;
+            let refused = format!("`{}` of {by}: {why}", verb.as_str());
+            self.say(EventKind::Refused, refused);
+        }
+        true
+    }
+
+    fn obeyed(&mut self, command: &Command) -> Result<(), &'static str> {
+        let is_under_way = self.status.phase.is_under_way();
+        match command.verb {
+            Verb::Start | Verb::Retry | Verb::Finish if is_under_way => Err("a run is under way"),
+            Verb::Retry if !self.status.phase.is_failure() => Err("the last run did not fail"),
+            Verb::Start | Verb::Retry => {
+                self.status.is_start_wanted = true;
+                Ok(())
+            }
+            Verb::Finish => {
+                self.status.is_finishing = true;
+                Ok(())
+            }
+            _ if !is_under_way => Err("no run is under way"),
+            _ if self.status.phase == Phase::RollingBack => Err("the run takes its users back"),
+            Verb::Pause => {
+                self.pause(PauseReason::Asked, asked("paused", command));
+                Ok(())
+            }
+            Verb::Resume => self.resume(command),
+            Verb::Skip => self.skip(command),
+            Verb::Approve => self.approve(command),
+            Verb::PromoteFull => {
+                self.promote(command);
+                Ok(())
+            }
+            Verb::Abort => {
+                self.end_as(RunOutcome::Aborted, asked("aborted", command));
+                Ok(())
+            }
+        }
+    }
+
+    fn resume(&mut self, command: &Command) -> Result<(), &'static str> {
+        let run = self.status.run.as_mut();
+        let Some(run) = run.filter(|run| run.pause.is_some()) else {
+            return Err("the run is not paused");
+        };
+        let is_to_set_again = run.pause.take().is_some_and(|pause| {
+            matches!(pause.reason, PauseReason::HandEdit | PauseReason::Refused)
+        });
+        if is_to_set_again && let SplitSeen::Seen(seen) = &self.world.split {
+            // What stands there now is what the step moves from.
+            run.weights.clone_from(&seen.weights);
+            if run.stage != Stage::Entering {
+                run.stage = Stage::Moving;
+            }
+        }
+        self.status.phase = Phase::Progressing;
+        self.say(EventKind::Resumed, asked("resumed", command));
+        Ok(())
+    }
+
+    fn skip(&mut self, command: &Command) -> Result<(), &'static str> {
+        match self.status.run.as_ref().map(|run| run.stage) {
+            Some(Stage::Converging | Stage::Holding | Stage::Approval) => {
+                self.pass(asked("skipped", command));
+                Ok(())
+            }
+            _ => Err("no step is held"),
+        }
+    }
+
+    fn approve(&mut self, command: &Command) -> Result<(), &'static str> {
+        let step = self.status.run.as_ref().map(|run| run.step);
+        let step = step.and_then(|step| self.definition.steps.get(step));
+        if !step.is_some_and(|step| step.needs_approval) {
+            return Err("the step waits for no approval");
+        }
+        if let Some(run) = &mut self.status.run {
+            run.is_approved = true;
+        }
+        self.say(EventKind::Resumed, asked("approved", command));
+        Ok(())
+    }
+
+    fn promote(&mut self, command: &Command) {
+        let last = self.definition.steps.len().saturating_sub(1);
+        if let Some(run) = &mut self.status.run {
+            run.is_full = true;
+            run.pause = None;
+            if run.step < last {
+                run.step = last;
+                run.stage = Stage::Entering;
+            }
+        }
+        self.status.phase = Phase::Progressing;
+        self.say(
+            EventKind::Resumed,
+            asked("promoted to the last step", command),
+        );
+    }
+
+    /// Takes the weight to 0 because somebody said that the fallback is the new version; whether
+    /// that is what this turn did.
+    pub(super) fn finish(&mut self) -> bool {
+        if !self.status.is_finishing {
+            return false;
+        }
+        if let SplitSeen::Seen(seen) = &self.world.split
+            && !is_anybody_there(&seen.weights)
+        {
+            self.status.is_finishing = false;
+            self.status.phase = Phase::Idle;
+            self.say(EventKind::Passed, "finished: the challenger's weight is 0");
+        }
+        true
+    }
+}
+
+fn asked(what: &str, command: &Command) -> String {
+    match &command.reason {
+        Some(reason) => format!("{what} by {}: {reason}", command.by),
+        None => format!("{what} by {}", command.by),
+    }
+}

@@ -1,0 +1,161 @@
+//! What ends a run before its last step: another version, an abort, a guard, the group, somebody
+//! else's weight, a failed check. None of it waits for a tick, a window or a gate.
+
+use sluice_core::allocation::Percent;
+
+use super::turn::{EventKind, Turn, after, is_anybody_there};
+use crate::rollout::resource::OnHandEdit;
+use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome, Stage};
+use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, SplitState, Verdict};
+
+impl Turn<'_> {
+    /// Ends or pauses the run if anything says so; whether something did.
+    pub(super) fn ends(&mut self) -> bool {
+        let Some(run) = self.status.run.clone() else {
+            return false;
+        };
+        if let SplitSeen::Seen(seen) = &self.world.split
+            && (self.was_aborted(&run, seen) || self.was_edited(&run, seen))
+        {
+            return true;
+        }
+        if self.has_another_version(&run) {
+            return true;
+        }
+        let failed = self.failed(&run);
+        if let Some(why) = &failed {
+            self.end_as(RunOutcome::RolledBack, why.clone());
+        }
+        failed.is_some()
+    }
+
+    /// Somebody aborted the split: the run is over, and nobody resumes it.
+    fn was_aborted(&mut self, run: &Run, seen: &SplitState) -> bool {
+        let Some(abort) = &seen.last_abort else {
+            return false;
+        };
+        if run.former_abort.as_ref() == Some(abort) {
+            return false;
+        }
+        let message = format!("aborted by {abort}");
+        if is_anybody_there(&seen.weights) {
+            // Whoever set a weight after the abort, this run had its part in it.
+            self.end_as(RunOutcome::Aborted, message);
+        } else {
+            self.over(RunOutcome::Aborted, message);
+        }
+        true
+    }
+
+    fn has_another_version(&mut self, run: &Run) -> bool {
+        let Some(version) = &self.definition.version else {
+            return false;
+        };
+        if run.version.as_ref() == Some(version) {
+            return false;
+        }
+        let former = run.version.as_deref().unwrap_or("a version");
+        let message = format!("{version} came before {former} was at its end");
+        self.over(RunOutcome::Superseded, message);
+        true
+    }
+
+    /// A weight that is neither what the run last saw nor what it wants is somebody else's.
+    fn was_edited(&mut self, run: &Run, seen: &SplitState) -> bool {
+        if run.is_edited() {
+            return false;
+        }
+        let is_known = |audience: &str, percent: Percent| {
+            let mut known = [&run.weights, &run.wanted].into_iter();
+            known.any(|known| known.get(audience).copied().unwrap_or_default() == percent)
+        };
+        let mut weights = seen.weights.iter();
+        let Some((audience, percent)) =
+            weights.find(|(audience, percent)| !is_known(audience, **percent))
+        else {
+            return false;
+        };
+        let by = seen.last_change.as_deref().unwrap_or("somebody unknown");
+        let message = format!("the challenger has {percent} % of {audience}, set by {by}");
+        match self.definition.on_hand_edit {
+            OnHandEdit::Pause => self.pause(PauseReason::HandEdit, message),
+            OnHandEdit::Abort => self.end_as(RunOutcome::RolledBack, message),
+        }
+        true
+    }
+
+    /// Why the challenger is worse than allowed, or the group's.
+    fn failed(&self, run: &Run) -> Option<String> {
+        // Before its first weight, a trip is of an earlier one.
+        let has_moved = run.step > 0 || run.stage != Stage::Entering;
+        if let Some(tripped) = self.world.tripped.as_ref().filter(|_| has_moved) {
+            return Some(format!("the guard took the challenger out: {tripped}"));
+        }
+        if let Some(failed) = &self.world.peers.failed {
+            return Some(format!("Rollout {failed} of the group failed"));
+        }
+        match &self.world.verdict {
+            Some(Verdict::Fail { why }) => Some(why.clone()),
+            _ => None,
+        }
+    }
+
+    /// Waits until the users are back, and says who has not followed.
+    pub(super) fn go_back(&mut self) {
+        let Some((since, ending)) = self.status.run.as_ref().and_then(|run| {
+            let ending = run.ending.clone()?;
+            Some((run.since, ending))
+        }) else {
+            return;
+        };
+        let is_back = match &self.world.split {
+            SplitSeen::Seen(seen) => !is_anybody_there(&seen.weights),
+            // What is gone has no users of this run.
+            SplitSeen::Missing { .. } => true,
+            SplitSeen::Unknown { .. } => false,
+        };
+        if !is_back {
+            return self.say_not_back(&ending.message);
+        }
+        let is_patient = self.world.now < after(since, self.definition.converge.within);
+        let why = match &self.world.proxies {
+            // The host looks at them before the run ends.
+            ProxiesSeen::NotAsked => return,
+            ProxiesSeen::Nobody => None,
+            ProxiesSeen::Unknown { why } => {
+                Some(format!("whether proxies follow is not known: {why}"))
+            }
+            ProxiesSeen::Seen {
+                converged, total, ..
+            } if converged >= total => None,
+            ProxiesSeen::Seen {
+                converged,
+                total,
+                lagging,
+            } => {
+                let late = total - converged;
+                Some(format!(
+                    "{late} of {total} proxies have not followed: {lagging}"
+                ))
+            }
+        };
+        match why {
+            Some(why) if is_patient => {
+                let message = format!("{}; {why}", ending.message);
+                self.say_once(EventKind::RollingBack, Phase::RollingBack, message);
+            }
+            Some(why) => self.over(ending.outcome, format!("{}; {why}", ending.message)),
+            None => self.over(ending.outcome, ending.message),
+        }
+    }
+
+    fn say_not_back(&mut self, ending: &str) {
+        let message = match &self.world.failure {
+            Some(Failure::Lasting(why) | Failure::Passing(why)) => {
+                format!("{ending}; the weight is not 0 yet: {why}")
+            }
+            None => ending.to_owned(),
+        };
+        self.say_once(EventKind::RollingBack, Phase::RollingBack, message);
+    }
+}

@@ -1,0 +1,233 @@
+//! How a run goes through its steps: enter, move, converge, hold, approve.
+
+use jiff::Timestamp;
+
+use super::turn::{EventKind, Turn, after};
+use super::wants::hold_end;
+use crate::rollout::definition::Step;
+use crate::rollout::resource::Unconverged;
+use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome, Stage};
+use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, Verdict};
+
+impl Turn<'_> {
+    pub(super) fn go_on(&mut self, stage: Stage) {
+        self.note_round();
+        let Some((run, step)) = self.current() else {
+            // The spec has fewer steps than it had.
+            return self.over(RunOutcome::Succeeded, "no step is left");
+        };
+        if run.pause.is_some() {
+            return self.stay_paused(&run);
+        }
+        match stage {
+            Stage::Entering => self.enter(&run, &step),
+            Stage::Moving => self.move_weights(),
+            Stage::Converging => self.converge(&run),
+            Stage::Holding => self.hold(&run, &step),
+            Stage::Approval if run.is_approved => {
+                self.pass(format!("step {} passed, approved", run.step + 1));
+            }
+            Stage::Approval | Stage::GoingBack | Stage::Over => {}
+        }
+    }
+
+    fn current(&self) -> Option<(Run, Step)> {
+        let run = self.status.run.clone()?;
+        let step = self.definition.steps.get(run.step).cloned()?;
+        Some((run, step))
+    }
+
+    /// Keeps what a round said.
+    fn note_round(&mut self) {
+        if let (Some(verdict), Some(run)) = (&self.world.verdict, &mut self.status.run) {
+            run.round = Some(self.world.now);
+            run.has_passed = *verdict == Verdict::Pass;
+        }
+    }
+
+    /// A run that waits for its proxies goes on by itself once they follow.
+    fn stay_paused(&mut self, run: &Run) {
+        let pause = run.pause.as_ref();
+        let waits = pause.is_some_and(|pause| pause.reason == PauseReason::NotConverged);
+        if waits && self.is_converged() {
+            if let Some(run) = &mut self.status.run {
+                run.pause = None;
+            }
+            self.status.phase = Phase::Progressing;
+            self.say(EventKind::Resumed, "resumed: the proxies follow");
+        }
+    }
+
+    /// Waits for whatever holds steps forward, then says which weights are wanted.
+    fn enter(&mut self, run: &Run, step: &Step) {
+        let held = match &self.world.split {
+            SplitSeen::Unknown { why } => Some(format!("the split cannot be read: {why}")),
+            SplitSeen::Missing { what } => Some(what.clone()),
+            SplitSeen::Seen(_) => None,
+        };
+        let behind = self.world.peers.behind.as_ref();
+        let held = held
+            .or_else(|| self.world.closed.clone())
+            .or_else(|| behind.map(|behind| format!("Rollout {behind} of the group is behind")));
+        if let Some(why) = held {
+            let message = format!("step {} waits: {why}", run.step + 1);
+            return self.say_once(EventKind::Waiting, Phase::Progressing, message);
+        }
+        if let Some(run) = &mut self.status.run {
+            run.wanted = self.definition.weights_at(run.step);
+            run.is_approved = false;
+            run.converged = None;
+            run.round = None;
+            run.has_passed = false;
+        }
+        self.go_to(Stage::Moving);
+        let of = self.definition.steps.len();
+        let Step {
+            weight, audience, ..
+        } = step;
+        let message = format!("step {} of {of}: {weight} % of {audience}", run.step + 1);
+        self.say(EventKind::Stepped, message);
+    }
+
+    /// Waits until the weights are in force in the store.
+    fn move_weights(&mut self) {
+        match &self.world.failure {
+            Some(Failure::Lasting(why)) => {
+                let message = format!("a weight could not be set: {why}");
+                return self.pause(PauseReason::Refused, message);
+            }
+            Some(Failure::Passing(why)) => {
+                let message = format!("a weight is not set yet: {why}");
+                self.say_once(EventKind::Waiting, Phase::Progressing, message);
+            }
+            None => {}
+        }
+        let SplitSeen::Seen(seen) = &self.world.split else {
+            return;
+        };
+        let Some(run) = &mut self.status.run else {
+            return;
+        };
+        let is_there = run.wanted.iter().all(|(audience, percent)| {
+            seen.weights.get(audience).copied().unwrap_or_default() == *percent
+        });
+        if is_there {
+            run.weights = run.wanted.clone();
+            run.is_to_redraw = false;
+            self.go_to(Stage::Converging);
+        }
+    }
+
+    fn is_converged(&self) -> bool {
+        match &self.world.proxies {
+            ProxiesSeen::Nobody => true,
+            ProxiesSeen::Seen {
+                converged, total, ..
+            } => {
+                let share = *converged as f64 / (*total).max(1) as f64;
+                *total == 0 || share >= self.definition.converge.at_least
+            }
+            ProxiesSeen::NotAsked | ProxiesSeen::Unknown { .. } => false,
+        }
+    }
+
+    fn converge(&mut self, run: &Run) {
+        if self.is_converged() {
+            return self.begin_hold();
+        }
+        let why = match &self.world.proxies {
+            ProxiesSeen::Seen {
+                converged,
+                total,
+                lagging,
+            } => format!("{converged} of {total} proxies follow; not yet: {lagging}"),
+            ProxiesSeen::Unknown { why } => format!("whether proxies follow is not known: {why}"),
+            ProxiesSeen::NotAsked | ProxiesSeen::Nobody => return,
+        };
+        if self.world.now < after(run.since, self.definition.converge.within) {
+            let message = format!("step {}: {why}", run.step + 1);
+            return self.say_once(EventKind::Waiting, Phase::Progressing, message);
+        }
+        match self.definition.converge.otherwise {
+            Unconverged::Pause => self.pause(PauseReason::NotConverged, why),
+            Unconverged::Abort => self.end_as(RunOutcome::RolledBack, why),
+            Unconverged::Proceed => self.begin_hold(),
+        }
+    }
+
+    fn begin_hold(&mut self) {
+        let message = match &self.world.proxies {
+            ProxiesSeen::Seen {
+                converged, total, ..
+            } => format!("{converged} of {total} proxies follow"),
+            _ => "no proxy can be asked; the weights count as followed".to_owned(),
+        };
+        if let Some(run) = &mut self.status.run {
+            run.converged = Some(self.world.now);
+        }
+        self.go_to(Stage::Holding);
+        self.say(EventKind::Converged, message);
+    }
+
+    fn hold(&mut self, run: &Run, step: &Step) {
+        let number = run.step + 1;
+        if run.is_full {
+            return self.pass(format!("step {number} passed: everything is skipped"));
+        }
+        let end = hold_end(self.definition, run);
+        if self.world.now < end {
+            return;
+        }
+        if let Some(why) = self.unpassed(run, end) {
+            let message = format!("step {number} is held: {why}");
+            return self.say_once(EventKind::Waiting, Phase::Progressing, message);
+        }
+        if step.needs_approval && !run.is_approved {
+            self.go_to(Stage::Approval);
+            let message = format!("step {number} waits for `sluice rollout approve`");
+            return self.say(EventKind::ApprovalWanted, message);
+        }
+        self.pass(format!("step {number} passed"));
+    }
+
+    /// Why the analysis does not let the step end.
+    fn unpassed(&self, run: &Run, end: Timestamp) -> Option<String> {
+        if !self.world.is_analysed {
+            return None;
+        }
+        if let Some(Verdict::Hold { why }) = &self.world.verdict {
+            return Some(why.clone());
+        }
+        let is_recent = run.round.is_some_and(|round| round >= end);
+        if is_recent && run.has_passed {
+            return None;
+        }
+        // Between two rounds, what the last one said stays.
+        let held = self.status.message.split_once(" is held: ");
+        Some(
+            held.map_or("the analysis has not passed yet", |(_, why)| why)
+                .to_owned(),
+        )
+    }
+
+    /// The step is over: the next one, or the end.
+    pub(super) fn pass(&mut self, message: String) {
+        self.say(EventKind::Passed, message);
+        let steps = self.definition.steps.len();
+        let Some(run) = &mut self.status.run else {
+            return;
+        };
+        run.pause = None;
+        self.status.phase = Phase::Progressing;
+        if run.step + 1 < steps {
+            run.step += 1;
+            return self.go_to(Stage::Entering);
+        }
+        let version = run.version.as_deref().unwrap_or("the challenger");
+        let last = self.definition.steps.last();
+        let message = last.map_or_else(String::new, |last| {
+            format!("{version} has {} % of {}", last.weight, last.audience)
+        });
+        self.over(RunOutcome::Succeeded, message);
+    }
+}

@@ -1,0 +1,195 @@
+//! One call of the engine: what it says and where it moves the run. Which transition it is, is
+//! the other files'.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sluice_core::allocation::Percent;
+
+use crate::operations::set::Draw;
+use crate::rollout::definition::Definition;
+use crate::rollout::status::{
+    Ending, MAX_RUNS, Pause, PauseReason, Phase, RunLine, RunOutcome, Stage, Status, sentence,
+};
+use crate::rollout::world::World;
+
+/// What a host is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Set the challenger's weight of an audience.
+    Set {
+        /// Whose.
+        audience: String,
+        /// To what.
+        percent: Percent,
+        /// Whether other users are drawn with it.
+        draw: Draw,
+    },
+    /// Take the challenger's users back, at once and whatever stands in the way.
+    TakeBack {
+        /// Why, for the history.
+        why: String,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// The run's number; 0 before the first.
+    pub run: u64,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// What kind of thing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EventKind {
+    /// A run began.
+    Started,
+    /// A step's weights are to be set.
+    Stepped,
+    /// The proxies follow.
+    Converged,
+    /// A step is over.
+    Passed,
+    /// Something is waited for.
+    Waiting,
+    /// The challenger still has users.
+    Blocked,
+    /// A person is to approve.
+    ApprovalWanted,
+    /// The run stands still.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// Its users are taken back.
+    RollingBack,
+    /// It failed, and its users are back.
+    RolledBack,
+    /// Somebody ended it, and its users are back.
+    Aborted,
+    /// It got to its end.
+    Succeeded,
+    /// Another version came before its end.
+    Superseded,
+    /// A command could not be obeyed.
+    Refused,
+}
+
+/// One call of the engine.
+pub(super) struct Turn<'t> {
+    pub(super) definition: &'t Definition,
+    pub(super) world: &'t World,
+    pub(super) status: Status,
+    pub(super) events: Vec<Event>,
+}
+
+impl Turn<'_> {
+    pub(super) fn say(&mut self, kind: EventKind, message: impl Into<String>) {
+        let message = sentence(message);
+        self.status.message.clone_from(&message);
+        self.events.push(Event {
+            kind,
+            run: self.status.run.as_ref().map_or(0, |run| run.number),
+            message,
+        });
+    }
+
+    /// As [`Turn::say`], but silent while it says the same as before.
+    pub(super) fn say_once(&mut self, kind: EventKind, phase: Phase, message: impl Into<String>) {
+        let message = sentence(message);
+        if self.status.phase != phase || self.status.message != message {
+            self.status.phase = phase;
+            self.say(kind, message);
+        }
+    }
+
+    /// Moves the run to a stage.
+    pub(super) fn go_to(&mut self, stage: Stage) {
+        let now = self.world.now;
+        if let Some(run) = &mut self.status.run {
+            run.stage = stage;
+            run.since = now;
+        }
+    }
+
+    pub(super) fn pause(&mut self, reason: PauseReason, message: impl Into<String>) {
+        let message = sentence(message);
+        let since = self.world.now;
+        if let Some(run) = &mut self.status.run {
+            run.pause = Some(Pause {
+                reason,
+                message: message.clone(),
+                since,
+            });
+        }
+        self.status.phase = Phase::Paused;
+        self.say(EventKind::Paused, message);
+    }
+
+    /// The run is to take its users back.
+    pub(super) fn end_as(&mut self, outcome: RunOutcome, message: impl Into<String>) {
+        let message = sentence(message);
+        if let Some(run) = &mut self.status.run {
+            run.pause = None;
+            run.ending = Some(Ending {
+                outcome,
+                message: message.clone(),
+            });
+        }
+        self.go_to(Stage::GoingBack);
+        self.status.phase = Phase::RollingBack;
+        self.say(EventKind::RollingBack, message);
+    }
+
+    /// The run is over.
+    pub(super) fn over(&mut self, outcome: RunOutcome, message: impl Into<String>) {
+        let message = sentence(message);
+        self.go_to(Stage::Over);
+        let now = self.world.now;
+        let Some(run) = &mut self.status.run else {
+            return;
+        };
+        run.pause = None;
+        run.ended = Some(now);
+        run.ending = Some(Ending {
+            outcome,
+            message: message.clone(),
+        });
+        let line = RunLine {
+            number: run.number,
+            version: run.version.clone(),
+            began: run.began,
+            ended: now,
+            outcome,
+            step: run.step + 1,
+            message: message.clone(),
+        };
+        self.status.runs.push(line);
+        let surplus = self.status.runs.len().saturating_sub(MAX_RUNS);
+        self.status.runs.drain(..surplus);
+        let (phase, kind) = match outcome {
+            RunOutcome::Succeeded => (Phase::Succeeded, EventKind::Succeeded),
+            RunOutcome::RolledBack => (Phase::RolledBack, EventKind::RolledBack),
+            RunOutcome::Aborted => (Phase::Aborted, EventKind::Aborted),
+            RunOutcome::Superseded => (Phase::Waiting, EventKind::Superseded),
+        };
+        self.status.phase = phase;
+        self.say(kind, message);
+    }
+}
+
+/// Whether any audience has a weight.
+pub(super) fn is_anybody_there(weights: &BTreeMap<String, Percent>) -> bool {
+    weights.values().any(|percent| *percent > Percent::ZERO)
+}
+
+/// A time later than another.
+pub(super) fn after(time: Timestamp, length: Duration) -> Timestamp {
+    let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
+    time.saturating_add(length).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,117 @@
+//! What a host is to look at before it asks the engine, and when.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::begin::is_wanted;
+use super::turn::after;
+use crate::rollout::definition::Definition;
+use crate::rollout::status::{Phase, Run, Stage, Status};
+
+/// What a host is to look at before it asks the engine, and when to look again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Whether the proxies matter now.
+    pub proxies: bool,
+    /// Whether a round of the analysis is due; of the step that converged then.
+    pub round: Option<RoundDue>,
+    /// Whether windows and gates matter now.
+    pub entry: bool,
+    /// When something is due; `None`: only when something changes.
+    pub look_again: Option<Timestamp>,
+}
+
+/// A round of the analysis that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundDue {
+    /// When the step's proxies had converged.
+    pub converged: Timestamp,
+    /// When the step's last round was made.
+    pub last: Option<Timestamp>,
+}
+
+/// How often a host looks at what it waits for. Chosen: people wait for it, and it costs one look.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a host is to look at. `interval`: how often the analysis makes a round; `None` without one.
+pub fn wants(
+    definition: &Definition,
+    status: &Status,
+    interval: Option<Duration>,
+    now: Timestamp,
+) -> Wants {
+    let soon = Some(after(now, LOOK_EVERY));
+    let waiting = Wants {
+        entry: true,
+        look_again: soon,
+        ..Wants::default()
+    };
+    let Some(run) = status.run.as_ref().filter(|run| run.stage != Stage::Over) else {
+        let is_idle = status.phase == Phase::Idle || !is_wanted(definition, status);
+        return if is_idle && !status.is_finishing {
+            Wants::default()
+        } else {
+            waiting
+        };
+    };
+    match run.stage {
+        Stage::Entering | Stage::Moving => Wants {
+            proxies: true,
+            ..waiting
+        },
+        Stage::GoingBack | Stage::Converging => Wants {
+            proxies: true,
+            look_again: soon,
+            ..Wants::default()
+        },
+        Stage::Holding | Stage::Approval | Stage::Over => in_hold(definition, run, interval, now),
+    }
+}
+
+/// What a host is to look at while a step is held.
+fn in_hold(
+    definition: &Definition,
+    run: &Run,
+    interval: Option<Duration>,
+    now: Timestamp,
+) -> Wants {
+    let converged = run.converged.unwrap_or(run.since);
+    let end = hold_end(definition, run);
+    let round = interval
+        .filter(|_| !run.is_edited())
+        .map(|interval| round_due(run, converged, end, interval));
+    let is_due = round.is_some_and(|due| due <= now);
+    let soon = after(now, LOOK_EVERY);
+    let look_again = [Some(end), round].into_iter().flatten();
+    let look_again = look_again
+        .filter(|due| *due > now)
+        .fold(soon, Timestamp::min);
+    Wants {
+        // The guard's trips come with them.
+        proxies: true,
+        round: is_due.then_some(RoundDue {
+            converged,
+            last: run.round,
+        }),
+        entry: false,
+        look_again: Some(look_again),
+    }
+}
+
+/// When the next round is made: when the proxies have converged, each interval, and at the end of
+/// the hold.
+fn round_due(run: &Run, converged: Timestamp, end: Timestamp, interval: Duration) -> Timestamp {
+    match run.round {
+        None => converged,
+        Some(last) if last < end => after(last, interval).min(end),
+        Some(last) => after(last, interval),
+    }
+}
+
+/// When the step's hold is over.
+pub(super) fn hold_end(definition: &Definition, run: &Run) -> Timestamp {
+    let step = definition.steps.get(run.step);
+    let hold = step.map_or(Duration::ZERO, |step| step.hold);
+    after(run.converged.unwrap_or(run.since), hold)
+}

@@ -1,0 +1,150 @@
+//! Looking at a split in a store: what the engine needs of it, and what a write will stand on.
+
+use sluice_core::allocation::Percent;
+use sluice_core::plan::{EVERYONE, Plan, Split};
+
+use super::definition::Definition;
+use super::world::{SplitSeen, SplitState};
+use crate::model::weights::{Weight, WeightKey, WeightSet};
+use crate::store::{Snapshot, Store};
+
+/// What one look at a store saw.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// What the engine needs.
+    pub seen: SplitSeen,
+    /// The variants, where the split is there.
+    pub variants: Option<Variants>,
+    /// What a write stands on; `None` where it could not be read.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// The two variants of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variants {
+    /// The one that gets users.
+    pub challenger: String,
+    /// The one that they come from.
+    pub fallback: String,
+}
+
+/// Looks at a Rollout's split.
+pub async fn look(store: &impl Store, definition: &Definition) -> Looked {
+    let snapshot = match store.snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(error) => return unread(None, error),
+    };
+    let plan = match snapshot.plugin.plan_at_home() {
+        Ok(plan) => plan,
+        Err(error) => return unread(Some(snapshot), error),
+    };
+    match variants(&plan, definition) {
+        Ok((_, variants)) => Looked {
+            seen: SplitSeen::Seen(state(&snapshot, &variants, definition)),
+            variants: Some(variants),
+            snapshot: Some(snapshot),
+        },
+        Err(what) => Looked {
+            seen: SplitSeen::Missing { what },
+            variants: None,
+            snapshot: Some(snapshot),
+        },
+    }
+}
+
+fn unread(snapshot: Option<Snapshot>, error: anyhow::Error) -> Looked {
+    let why = format!("{error:#}");
+    Looked {
+        seen: SplitSeen::Unknown { why },
+        variants: None,
+        snapshot,
+    }
+}
+
+/// The split and the variants that a definition means.
+///
+/// # Errors
+/// What is missing, and what there is instead.
+pub fn variants<'p>(
+    plan: &'p Plan,
+    definition: &Definition,
+) -> Result<(&'p Split, Variants), String> {
+    let name = &definition.split;
+    let Some(split) = plan.split_named(name) else {
+        let names = plan.splits().iter().take(10);
+        let names: Vec<&str> = names.map(|split| &*split.definition.name).collect();
+        return Err(format!(
+            "the plugin has no split {name}; it has {}",
+            listed(&names)
+        ));
+    };
+    let challengers: Vec<&str> = split
+        .definition
+        .challengers()
+        .iter()
+        .map(|name| &**name)
+        .collect();
+    let challenger = match (&definition.challenger, challengers.as_slice()) {
+        (Some(wanted), _) if challengers.contains(&wanted.as_str()) => wanted,
+        (None, [only]) => *only,
+        (None, _) => {
+            return Err(format!(
+                "split {name} has the challengers {}; spec.challenger is to name one",
+                listed(&challengers)
+            ));
+        }
+        (Some(wanted), _) => {
+            return Err(format!(
+                "split {name} has no challenger {wanted}; it has {}",
+                listed(&challengers)
+            ));
+        }
+    };
+    let rules = &split.definition.rules;
+    let has = |audience: &str| {
+        let mut rules = rules.iter();
+        audience == EVERYONE || rules.any(|rule| *rule.name == *audience)
+    };
+    if let Some(audience) = definition.audiences().into_iter().find(|name| !has(name)) {
+        return Err(format!("split {name} has no rule {audience}"));
+    }
+    let fallback = split.definition.named_variants().next();
+    let fallback = fallback.map(|(_, name)| name.to_owned());
+    let variants = Variants {
+        challenger: challenger.to_owned(),
+        fallback: fallback.unwrap_or_default(),
+    };
+    Ok((split, variants))
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+fn state(snapshot: &Snapshot, variants: &Variants, definition: &Definition) -> SplitState {
+    let written = WeightSet::of_config(&snapshot.plugin.config);
+    let audiences = definition.audiences();
+    let weight = |audience: &str| {
+        let key = WeightKey::new(&definition.split, audience, &variants.challenger);
+        match written.weight(&key) {
+            Some(Weight::Percent(percent)) => *percent,
+            _ => Percent::ZERO,
+        }
+    };
+    let weights = audiences
+        .iter()
+        .map(|audience| ((*audience).to_owned(), weight(audience)));
+    let mut changes = snapshot.noted.iter();
+    let mut aborts = changes.clone();
+    let split = &definition.split;
+    let change = changes.rfind(|noted| noted.names(split));
+    let abort = aborts.rfind(|noted| noted.takes_back(split, &variants.challenger, &audiences));
+    SplitState {
+        weights: weights.collect(),
+        last_change: change.map(ToString::to_string),
+        last_abort: abort.map(ToString::to_string),
+    }
+}

@@ -1,0 +1,238 @@
+//! How far a Rollout is: what the engine remembers between two looks, and what people read.
+//!
+//! It is kept whole by each host, in the resource's status or beside a directory's weights, and is
+//! all that a host which takes over needs. Bounded: texts are cut, the last runs are a line each.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sluice_core::allocation::Percent;
+
+/// How many ended runs are remembered, a line each.
+pub const MAX_RUNS: usize = 10;
+
+/// The longest sentence in a status, in bytes. Chosen: a condition's message is read in a terminal.
+pub const MAX_SENTENCE_BYTES: usize = 512;
+
+/// What a Rollout does, in a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It has nothing to do.
+    #[default]
+    Idle,
+    /// A run would begin, and waits for something that is not there.
+    Waiting,
+    /// A run would begin, and the challenger still has users.
+    Blocked,
+    /// A run is under way.
+    Progressing,
+    /// A run stands still until somebody resumes it.
+    Paused,
+    /// A run takes its challenger's users back.
+    RollingBack,
+    /// The last run got to its end.
+    Succeeded,
+    /// The last run failed, and its challenger has no users.
+    RolledBack,
+    /// Somebody ended the last run, and its challenger has no users.
+    Aborted,
+}
+
+impl Phase {
+    /// Whether a run is under way.
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Progressing | Self::Paused | Self::RollingBack)
+    }
+
+    /// Whether a run ended without success.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::RolledBack | Self::Aborted)
+    }
+}
+
+/// A Rollout's status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// What it does.
+    pub phase: Phase,
+    /// Why so, in a sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The run under way, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// The last runs that ended, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunLine>,
+    /// The number of the last command that was obeyed.
+    pub handled_command: u64,
+    /// Whether the challenger's weight goes to 0 because the fallback is the new version now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_finishing: bool,
+    /// Whether somebody asked for a run that has not begun yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_start_wanted: bool,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Its number, counting up from 1.
+    pub number: u64,
+    /// The version that it brings.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// When it began.
+    pub began: Timestamp,
+    /// The index of its step.
+    pub step: usize,
+    /// Where in the step it is.
+    pub stage: Stage,
+    /// Since when it is there.
+    pub since: Timestamp,
+    /// The challenger's weight by audience, as it was last seen in force.
+    pub weights: BTreeMap<String, Percent>,
+    /// The same as the step wants it.
+    pub wanted: BTreeMap<String, Percent>,
+    /// Whether other users are still to be drawn before the first weight.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_to_redraw: bool,
+    /// Why it stands still.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pause: Option<Pause>,
+    /// Whether somebody approved the step.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_approved: bool,
+    /// Whether every step is to be skipped.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_full: bool,
+    /// When the step's proxies had converged.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub converged: Option<Timestamp>,
+    /// When the last round of the step's analysis was made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub round: Option<Timestamp>,
+    /// Whether that round passed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub has_passed: bool,
+    /// The last abort of the split that was there when the run began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub former_abort: Option<String>,
+    /// How it ends, once that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ending: Option<Ending>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<Timestamp>,
+}
+
+impl Run {
+    /// Whether it stands still because somebody else set a weight of it.
+    pub fn is_edited(&self) -> bool {
+        let pause = self.pause.as_ref();
+        pause.is_some_and(|pause| pause.reason == PauseReason::HandEdit)
+    }
+}
+
+/// Where in a step a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It waits for windows, gates and its group.
+    Entering,
+    /// The step's weights are being set.
+    Moving,
+    /// They are set, and proxies are to follow.
+    Converging,
+    /// The hold, and the analysis.
+    Holding,
+    /// Somebody is to approve.
+    Approval,
+    /// The challenger's weights are to be 0.
+    GoingBack,
+    /// It is over.
+    Over,
+}
+
+/// Why a run stands still.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// What kind of reason it is.
+    pub reason: PauseReason,
+    /// The reason in a sentence.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What kind of reason a run has to stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PauseReason {
+    /// Somebody said so.
+    Asked,
+    /// Somebody else set a weight of it.
+    HandEdit,
+    /// Too few proxies follow.
+    NotConverged,
+    /// A weight could not be set.
+    Refused,
+}
+
+/// How a run ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// As what.
+    #[serde(rename = "as")]
+    pub outcome: RunOutcome,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunOutcome {
+    /// It got to its end.
+    Succeeded,
+    /// It failed, and took its users back.
+    RolledBack,
+    /// Somebody ended it.
+    Aborted,
+    /// Another version came before its end.
+    Superseded,
+}
+
+/// An ended run in a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunLine {
+    /// Its number.
+    pub number: u64,
+    /// The version that it brought.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// As what.
+    #[serde(rename = "as")]
+    pub outcome: RunOutcome,
+    /// At which step, counting from 1.
+    pub step: usize,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// The beginning of a sentence, as much of it as a status may hold.
+pub fn sentence(text: impl Into<String>) -> String {
+    let text = text.into();
+    if text.len() <= MAX_SENTENCE_BYTES {
+        return text;
+    }
+    let mut end = MAX_SENTENCE_BYTES;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}

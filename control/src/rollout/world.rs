@@ -1,0 +1,161 @@
+//! What a host saw just before the engine decides: the split's weights, its proxies, the analysis,
+//! what people asked for, and what else holds a run. Data only.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sluice_core::allocation::Percent;
+
+use super::resource::fields::names;
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// When.
+    pub now: Timestamp,
+    /// The split.
+    pub split: SplitSeen,
+    /// Its proxies.
+    pub proxies: ProxiesSeen,
+    /// Proxies that took the challenger out by themselves, in words.
+    pub tripped: Option<String>,
+    /// Whether there is an analysis at all.
+    pub is_analysed: bool,
+    /// What the analysis says, where a round was made.
+    pub verdict: Option<Verdict>,
+    /// Why no step may begin: a closed window, a closed gate.
+    pub closed: Option<String>,
+    /// What people asked for, in the order of their numbers.
+    pub commands: Vec<Command>,
+    /// Other Rollouts.
+    pub peers: Peers,
+    /// Why the last action failed.
+    pub failure: Option<Failure>,
+}
+
+/// Why an action failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It will fail again until a person does something.
+    Lasting(String),
+    /// It may be made when tried again.
+    Passing(String),
+}
+
+/// What was seen of the split.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SplitSeen {
+    /// It could not be read.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+    /// It, its challenger or an audience is not there.
+    Missing {
+        /// What is missing.
+        what: String,
+    },
+    /// It is there.
+    Seen(SplitState),
+}
+
+/// The state of a split.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SplitState {
+    /// The challenger's weight in force, by audience of the Rollout.
+    pub weights: BTreeMap<String, Percent>,
+    /// Who changed it last, in words.
+    pub last_change: Option<String>,
+    /// The last abort of it, in words.
+    pub last_abort: Option<String>,
+}
+
+/// What was seen of the proxies.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProxiesSeen {
+    /// Nobody asked.
+    NotAsked,
+    /// There is nobody to ask.
+    Nobody,
+    /// They could not be asked.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+    /// These have followed.
+    Seen {
+        /// How many run the step's weights.
+        converged: usize,
+        /// Of how many.
+        total: usize,
+        /// Which do not, in words.
+        lagging: String,
+    },
+}
+
+/// What a round of the analysis says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Every check passes.
+    Pass,
+    /// It is not known yet.
+    Hold {
+        /// Why not.
+        why: String,
+    },
+    /// The challenger is worse than allowed.
+    Fail {
+        /// Which check says so, and why.
+        why: String,
+    },
+}
+
+/// What other Rollouts mean for this one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peers {
+    /// One that has a run on the same weights.
+    pub ahead: Option<String>,
+    /// One of the group that is not ready for this one's next step.
+    pub behind: Option<String>,
+    /// One of the group that failed since this run began.
+    pub failed: Option<String>,
+}
+
+/// What somebody asks of a Rollout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Its number, counting up from 1.
+    pub number: u64,
+    /// What.
+    pub verb: Verb,
+    /// Who, as their machine names them.
+    pub by: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+names! {
+    /// What may be asked of a Rollout.
+    pub enum Verb, accepted as "what to do" {
+        /// Begin a run, also of a version that was brought already.
+        "start" => Start,
+        /// Stand still.
+        "pause" => Pause,
+        /// Go on; a weight that somebody else set is set again.
+        "resume" => Resume,
+        /// End the step now.
+        "skip" => Skip,
+        /// Let a step that waits for it end.
+        "approve" => Approve,
+        /// Go to the last step now.
+        "promoteFull" => PromoteFull,
+        /// Take the users back and end the run.
+        "abort" => Abort,
+        /// Try the version again that failed.
+        "retry" => Retry,
+        /// Take the weight to 0, since the fallback is the new version now.
+        "finish" => Finish,
+    }
+}
