@@ -12,5 +12,6 @@ pub mod look;
 pub mod manifest;
 pub mod peers;
 pub mod resource;
+pub mod runner;
 pub mod status;
 pub mod world;
