@@ -4,14 +4,18 @@
 //! `sluice validate`; whatever is written to a plugin goes through [`crate::operations`].
 
 pub mod act;
+pub mod analysis;
+pub mod counters;
 pub mod definition;
 pub mod engine;
 pub mod host;
 pub mod kept;
 pub mod look;
 pub mod manifest;
+pub mod observation;
 pub mod peers;
 pub mod resource;
 pub mod runner;
+pub mod statistics;
 pub mod status;
 pub mod world;

@@ -4,11 +4,20 @@
 //! What is allowed together is not said here. Decoding collects every mistake instead of stopping
 //! at the first, as the filter's own configuration does ([`sluice_core::decode`]).
 
+mod analysis;
 pub(in crate::rollout) mod fields;
+mod numbers;
+mod secrets;
 mod steps;
+mod threshold;
 mod units;
 
+pub use analysis::{Against, Analysis, BasicAuth, Check, MAX_CHECKS, Metric};
+pub use analysis::{OnMissing, Prometheus};
+pub use numbers::{Count, MAX_COUNT, Probability};
+pub use secrets::KeyOf;
 pub use steps::{Converge, From, MAX_STEPS, OnHandEdit, Preset, Step, Unconverged};
+pub use threshold::{Amount, Comparison, Threshold, ThresholdError};
 pub use units::{MAX_SPAN, Share, Span, Weight};
 
 use fields::fields;
@@ -52,5 +61,7 @@ fields! {
         "converge" => converge: Option<Converge>,
         /// What happens when somebody else sets a weight of the run. Default: pause.
         "onHandEdit" => on_hand_edit: OnHandEdit,
+        /// How the run is watched. Default: as its preset says.
+        "analysis" => analysis: Option<Analysis>,
     }
 }
