@@ -140,7 +140,7 @@ golden: ## rewrite what tests compare with; review the difference like code
 	cargo build -q --locked -p sluice
 	GOLDEN=1 cargo test -q --locked -p sluice --tests
 	GOLDEN=1 cargo test -q --locked -p sluice-e2e --test cases decide
-	GOLDEN=1 cargo test -q --locked -p sluice-e2e --test traffic the_core
+	GOLDEN=1 cargo test -q --locked -p sluice-e2e --test responses the_core
 
 .PHONY: manifests
 manifests: ## render wasmplugin/ again; `make test` fails while it differs

@@ -1,17 +1,12 @@
 //! The traffic files through the core and through a real Envoy.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "Clippy sees the tests, but not the functions they share"
-)]
-
 use std::time::Duration;
 
 use sluice_e2e::client::get;
-use sluice_e2e::mesh::{Mesh, Options};
+use sluice_e2e::mesh::Mesh;
 use sluice_e2e::traffic::{self, Step, Traffic, seen};
+
+use crate::start;
 
 fn expected(traffic: &Traffic) -> String {
     std::fs::read_to_string(traffic.folder.join("seen.txt")).unwrap_or_default()
@@ -45,11 +40,7 @@ fn the_core_sees_what_the_traffic_files_say() {
 async fn a_real_envoy_sees_what_the_traffic_files_say() {
     for traffic in traffic::all() {
         let mut config = traffic.config.clone();
-        let options = Options {
-            workers: 2,
-            ..Options::default()
-        };
-        let mesh = Mesh::start(&config, options).await;
+        let mesh = start(2, &config).await;
         let mut served = 0;
         for step in &traffic.steps {
             tokio::time::sleep(Duration::from_secs(step.after)).await;

@@ -1,19 +1,11 @@
 //! Users and failed users in a real Envoy: each counted once, whatever worker or proxy they meet.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "Clippy sees the tests, but not the functions they share"
-)]
-
 use serde_json::{Value, json};
 use sluice_core::bucket::Seed;
 use sluice_core::users::{FAILED_WORDS, Outcome, USERS_WORDS, Users};
-use sluice_e2e::client::get;
-use sluice_e2e::mesh::{Mesh, Options};
+use sluice_e2e::mesh::Mesh;
 
-const HOST: &str = "shop.example.com";
+use crate::{start, visit};
 
 fn config(percent: u32) -> Value {
     json!({
@@ -71,17 +63,8 @@ async fn exported(mesh: &Mesh) -> [Users; 2] {
 async fn serve(mesh: &Mesh, users: std::ops::Range<u32>) {
     mesh.fail("web/canary", 500);
     for user in users {
-        let line = format!("x-user-id: user-{user}");
-        mesh.send(&get("/", HOST, &[line.as_bytes()])).await;
+        visit(mesh, user).await;
     }
-}
-
-async fn start(workers: u32) -> Mesh {
-    let options = Options {
-        workers,
-        ..Options::default()
-    };
-    Mesh::start(&config(30), options).await
 }
 
 async fn wait_for(mesh: &Mesh, what: &str, expected: &[Users; 2]) {
@@ -92,7 +75,7 @@ async fn wait_for(mesh: &Mesh, what: &str, expected: &[Users; 2]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_counted_once_over_the_workers_of_a_proxy() {
     for workers in [1, 4] {
-        let mesh = start(workers).await;
+        let mesh = start(workers, &config(30)).await;
         for _ in 0..3 {
             serve(&mesh, 0..200).await;
         }
@@ -102,7 +85,7 @@ async fn users_are_counted_once_over_the_workers_of_a_proxy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_proxies_joined_count_each_user_once() {
-    let proxies = [start(2).await, start(2).await];
+    let proxies = [start(2, &config(30)).await, start(2, &config(30)).await];
     serve(&proxies[0], 0..150).await;
     serve(&proxies[1], 100..250).await;
     wait_for(&proxies[0], "the users of one", &expected(0..150, 30)).await;
@@ -121,7 +104,7 @@ async fn two_proxies_joined_count_each_user_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_begin_anew_with_the_splits_weights_and_not_with_anothers() {
-    let mesh = start(4).await;
+    let mesh = start(4, &config(30)).await;
     serve(&mesh, 0..100).await;
     wait_for(&mesh, "the users", &expected(0..100, 30)).await;
     let generation = mesh
@@ -146,7 +129,7 @@ async fn users_begin_anew_with_the_splits_weights_and_not_with_anothers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_series_is_there_without_response_metrics_or_before_the_first_user() {
     let is_word = |name: &str| name.ends_with("users_word");
-    let mesh = start(1).await;
+    let mesh = start(1, &config(30)).await;
     mesh.wait_for_metric("sluice_config_valid", &[], 1.0).await;
     assert!(
         !mesh
@@ -157,7 +140,7 @@ async fn no_series_is_there_without_response_metrics_or_before_the_first_user() 
     );
     let mut off = config(30);
     off["responseMetrics"] = json!(false);
-    let mesh = Mesh::start(&off, Options::default()).await;
+    let mesh = start(1, &off).await;
     serve(&mesh, 0..20).await;
     mesh.wait_for_metric("sluice_decisions_total", &[], 20.0)
         .await;

@@ -1,19 +1,13 @@
 //! The guard in a real Envoy: a challenger that fails is taken out by the proxy itself.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "Clippy sees the tests, but not the functions they share"
-)]
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice_e2e::client::get;
 use sluice_e2e::mesh::{Mesh, Options};
 
-const HOST: &str = "shop.example.com";
+use crate::{HOST, start, visit};
+
 const TRIPPED: (&str, &[(&str, &str)]) = (
     "sluice_tripped",
     &[("sluice_split", "web"), ("sluice_variant", "canary")],
@@ -29,20 +23,8 @@ fn config(percent: u32) -> Value {
     })
 }
 
-async fn start(workers: u32, config: &Value) -> Mesh {
-    let options = Options {
-        workers,
-        ..Options::default()
-    };
-    Mesh::start(config, options).await
-}
-
-/// One user's answer, on a connection of its own, so that any worker may give it.
 async fn variant(mesh: &Mesh, user: u32) -> String {
-    let line = format!("x-user-id: user-{user}");
-    mesh.send(&get("/", HOST, &[line.as_bytes()]))
-        .await
-        .variant()
+    visit(mesh, user).await.variant()
 }
 
 async fn trip(mesh: &Mesh) {
