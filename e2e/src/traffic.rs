@@ -19,7 +19,7 @@ use sluice::operations::status::observed::{Gauge, UsersSeen, tripped};
 use sluice_core::config::Document;
 use sluice_core::decide::decide;
 use sluice_core::host::{Host, Labels, Level, Update};
-use sluice_core::lifecycle::{configure, tick};
+use sluice_core::lifecycle::{Ticking, configure, tick};
 use sluice_core::observed::Observed;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::responses::{Measured, Response};
@@ -147,8 +147,8 @@ impl Traffic {
                     serve(&host, plan, &mut observed, step, user, now);
                 }
             }
-            observed.flush(&host, "traffic", plan);
-            tick(&host, "traffic", Some(plan));
+            let observed = &mut observed;
+            tick(&host, "traffic", Some(plan), observed, Ticking::Newest, now);
             text += &format!("{}\n{}", step.name, seen(&config, &host.samples()));
         }
         text

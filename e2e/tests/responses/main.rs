@@ -8,6 +8,7 @@
 )]
 
 mod guard;
+mod listeners;
 mod traffic;
 mod users;
 

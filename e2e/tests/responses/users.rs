@@ -1,6 +1,7 @@
 //! Users and failed users in a real Envoy: each counted once, whatever worker or proxy they meet.
 
 use serde_json::{Value, json};
+use sluice::local::metrics::Sample;
 use sluice_core::bucket::Seed;
 use sluice_core::users::{FAILED_WORDS, Outcome, USERS_WORDS, Users};
 use sluice_e2e::mesh::Mesh;
@@ -20,7 +21,7 @@ fn is_canary(user: u32, percent: u32) -> bool {
 }
 
 /// What the core makes of these users, of whom those of the canary fail.
-fn expected(users: std::ops::Range<u32>, percent: u32) -> [Users; 2] {
+pub(crate) fn expected(users: std::ops::Range<u32>, percent: u32) -> [Users; 2] {
     let mut expected = <[Users; 2]>::default();
     for user in users {
         let point = Seed::new("web", None).point(format!("user-{user}").as_bytes());
@@ -32,10 +33,13 @@ fn expected(users: std::ops::Range<u32>, percent: u32) -> [Users; 2] {
     expected
 }
 
-/// What Envoy's gauges say, of both variants.
 async fn exported(mesh: &Mesh) -> [Users; 2] {
+    users(&mesh.samples().await)
+}
+
+/// What Envoy's gauges say, of both variants.
+pub(crate) fn users(samples: &[Sample]) -> [Users; 2] {
     let mut users = <[Users; 2]>::default();
-    let samples = mesh.samples().await;
     for sample in samples
         .iter()
         .filter(|sample| sample.label("sluice_split") == "web")

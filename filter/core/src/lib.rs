@@ -44,5 +44,6 @@ pub mod responses;
 pub mod revision;
 pub mod scanner;
 pub mod tally;
+mod turn;
 pub mod users;
 mod wire;

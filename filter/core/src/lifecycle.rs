@@ -5,12 +5,15 @@
 //! inside a readable document is [`crate::plan`]'s. Called by the adapters, once for each
 //! configuration in each of their instances.
 
+use std::time::Duration;
+
 use crate::config::{Document, Unreadable};
 use crate::guard::trips;
 use crate::host::{Host, Level};
-use crate::observed;
+use crate::observed::{self, Observed};
 use crate::plan::{Node, Plan};
 use crate::revision::Revision;
+use crate::turn::{self, Turn};
 
 /// How many problems of one configuration are logged; all are counted. Chosen: enough to see a
 /// pattern.
@@ -29,19 +32,57 @@ pub fn configure<H: Host>(
     previous: Option<&Plan>,
 ) -> Option<Plan> {
     let (document, refused) = document_to_serve(host, plugin, received);
-    let mut plan = document.map(|document| Plan::build(&document, node, previous));
+    let plan = document.map(|document| Plan::build(&document, node, previous));
     report(host, plugin, plan.as_ref(), refused.as_ref());
-    if let Some(plan) = &mut plan {
-        observed::begin(host, plugin, plan, previous);
+    let Some(mut plan) = plan else {
+        show(host, plugin, None);
+        return None;
+    };
+    plan.is_received = refused.is_none();
+    plan.place = turn::enter(host, plugin, plan.revision(), previous.map(Plan::revision));
+    match plan.place.has_turn() {
+        true => {
+            show(host, plugin, Some(&plan));
+            observed::begin(host, plugin, &mut plan, previous);
+        }
+        false => trips::follow(host, plugin, &mut plan),
     }
-    plan
+    Some(plan)
 }
 
-/// Counts a tick of the host's clock: where this counter stands still, the filter is not running.
-/// Serves what other instances found out.
-pub fn tick<H: Host>(host: &H, plugin: &str, plan: Option<&mut Plan>) {
+/// Which configuration of a VM ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ticking {
+    /// The newest, which serves new requests.
+    Newest,
+    /// A former one, some of whose requests have not ended.
+    Former,
+}
+
+/// Hands to the host what was seen since the last tick, and serves what other instances found out.
+/// `now` is since the epoch. Counts the tick: where this counter stands still, the filter is not running.
+pub fn tick<H: Host>(
+    host: &H,
+    plugin: &str,
+    plan: Option<&mut Plan>,
+    observed: &mut Observed,
+    ticking: Ticking,
+    now: Duration,
+) {
     host.add_to_counter("ticks_total", &[("plugin", plugin)], 1);
-    if let Some(plan) = plan.filter(|plan| plan.is_guarded()) {
+    let Some(plan) = plan else {
+        return;
+    };
+    if ticking == Ticking::Newest {
+        let (own, traffic) = (plan.revision(), observed.traffic());
+        if turn::at_tick(host, plugin, own, &mut plan.place, traffic, now) == Turn::Anew {
+            show(host, plugin, Some(plan));
+            observed::begin(host, plugin, plan, None);
+            observed.users.hand_over_again();
+        }
+    }
+    observed.flush(host, plugin, plan);
+    if plan.is_guarded() {
         trips::follow(host, plugin, plan);
     }
 }
@@ -68,14 +109,20 @@ fn document_to_serve<H: Host>(
     }
 }
 
-/// Says how the configuration was taken. Gauges are set by every instance alike. The log and the
-/// counter speak once for all, by the first that configures: Envoy has one instance for each
-/// worker, the main thread's and a throw-away.
+/// Shows which document is in force, and whether it is the received one.
+fn show<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>) {
+    let label = [("plugin", plugin)];
+    let revision = plan.map_or(Revision::default(), Plan::revision);
+    let is_received = plan.is_some_and(|plan| plan.is_received);
+    host.set_gauge("config_revision", &label, revision.as_gauge());
+    host.set_gauge("config_valid", &label, u64::from(is_received));
+}
+
+/// Says how the configuration was taken. The log and the counter speak once for all, by the first that
+/// configures: Envoy has one instance for each worker, the main thread's and a throw-away.
 fn report<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>, refused: Option<&Unreadable>) {
     let label = [("plugin", plugin)];
     let revision = plan.map_or(Revision::default(), Plan::revision);
-    host.set_gauge("config_revision", &label, revision.as_gauge());
-    host.set_gauge("config_valid", &label, u64::from(refused.is_none()));
     // Zero as well, so that the counter is there before the first problem.
     host.add_to_counter("problems_total", &label, 0);
     let problems = plan.map_or(&[][..], Plan::problems);
@@ -287,8 +334,10 @@ mod tests {
     #[test]
     fn a_tick_is_counted_by_plugin() {
         let host = MemoryHost::default();
-        tick(&host, "a", None);
-        tick(&host, "a", None);
+        for _ in 0..2 {
+            let observed = &mut Observed::default();
+            tick(&host, "a", None, observed, Ticking::Newest, Duration::ZERO);
+        }
         assert_eq!(host.metric("ticks_total a"), Some(2));
     }
 }

@@ -6,6 +6,7 @@ use crate::guard::{self, trips};
 use crate::host::Host;
 use crate::plan::{Plan, Split};
 use crate::tally::Tally;
+use crate::turn::Traffic;
 use crate::users::shared::{self, SeenUsers};
 
 /// What one VM saw under one configuration since it was last handed to the host.
@@ -31,8 +32,18 @@ impl Observed {
     }
 }
 
-/// Begins to look at a plan's responses, and ends it for what is not looked at any more. What is as
-/// in the `previous` plan goes on as it was.
+impl Observed {
+    /// Whether a request was decided since the last flush.
+    pub(crate) fn traffic(&self) -> Traffic {
+        match self.tally.is_empty() {
+            true => Traffic::None,
+            false => Traffic::Some,
+        }
+    }
+}
+
+/// Begins to look at the responses of a plan that has the turn, and ends it for what is not looked at
+/// any more. What is as in the `previous` plan goes on as it was.
 pub(crate) fn begin<H: Host>(host: &H, plugin: &str, plan: &mut Plan, previous: Option<&Plan>) {
     let was_measured = previous.is_some_and(Plan::response_metrics);
     for former in previous.into_iter().flat_map(Plan::splits) {
@@ -44,30 +55,25 @@ pub(crate) fn begin<H: Host>(host: &H, plugin: &str, plan: &mut Plan, previous: 
             guard::shared::end(host, plugin, former);
         }
     }
-    let is_measured = plan.response_metrics();
+    let (is_measured, place) = (plan.response_metrics(), plan.place);
+    let followed = previous.filter(|previous| place.follows(previous.place));
     plan.stamp(|split| {
-        let former = previous.and_then(|previous| previous.split_named(&split.definition.name));
-        let counted = former
-            .filter(|_| was_measured)
-            .map(|former| former.stamps.users);
-        let watched = former.filter(|former| former.is_guarded());
-        let watched = watched.map(|former| former.stamps.guard);
         let mut stamps = split.stamps;
+        let former = followed.and_then(|former| former.split_named(&split.definition.name));
+        let of_former = former.map(|former| former.stamps).unwrap_or_default();
         if is_measured {
-            stamps.users = match counted {
-                Some(counted) if counted.of == stamps.users.of => counted,
-                counted => shared::begin(host, plugin, split, counted.map(|stamp| stamp.of)),
+            stamps.users = match of_former.users {
+                counted if was_measured && counted.of == stamps.users.of => counted,
+                _ => shared::begin(host, plugin, split),
             };
         }
         if split.is_guarded() {
-            stamps.guard = match watched {
-                Some(watched) if watched.of == stamps.guard.of => watched,
-                watched => guard::shared::begin(host, plugin, split, watched.map(|stamp| stamp.of)),
+            stamps.guard = match of_former.guard {
+                watched if watched.of == stamps.guard.of => watched,
+                _ => guard::shared::begin(host, plugin, split),
             };
         }
         stamps
     });
-    if plan.is_guarded() || previous.is_some_and(Plan::is_guarded) {
-        trips::configured(host, plugin, plan, previous);
-    }
+    trips::configured(host, plugin, plan);
 }

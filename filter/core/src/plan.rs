@@ -24,6 +24,7 @@ use crate::index::{SplitIndex, VariantIndex, Variants};
 use crate::pattern::Patterns;
 use crate::problem::{Accepted, MAX_PROBLEMS, Problem};
 use crate::revision::{Revision, canonical};
+use crate::turn::Place;
 use crate::wire::Stamp;
 use cookie::Cookie;
 use weights::Allocations;
@@ -145,6 +146,10 @@ pub struct Plan {
     response_metrics: bool,
     is_guarded: bool,
     revision: Revision,
+    /// Its place among those of its proxy; none before it has been taken.
+    pub(crate) place: Place,
+    /// Whether it is what was received, not the last good one instead.
+    pub(crate) is_received: bool,
     problems: Vec<Problem>,
     number_of_problems: usize,
     compiled: HashMap<Box<str>, (String, Arc<Definition>), FnvBuildHasher>,
@@ -216,6 +221,8 @@ impl Plan {
             response_metrics: document.response_metrics,
             is_guarded,
             revision: document.revision,
+            place: Place::default(),
+            is_received: true,
             problems: problems.kept,
             number_of_problems: problems.number,
             compiled,

@@ -233,6 +233,11 @@ impl Tally {
         *number = number.saturating_add(1);
     }
 
+    /// Whether nothing was counted since the last flush.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Hands out every number and begins again at zero.
     pub fn flush(&mut self, mut each: impl FnMut(Count, u64)) {
         for (count, number) in self.0.drain() {

@@ -23,11 +23,9 @@ impl Stamp {
         Self { of, epoch }
     }
 
-    /// What a VM makes of the one that all share, when it begins to serve `of`: nothing, where that is
-    /// served already, or others have begun something else since this VM served `former`.
-    pub(crate) fn begun(self, of: Revision, former: Option<Revision>) -> Option<Self> {
-        let is_former = |former| [former, Revision::default()].contains(&self.of);
-        (self.of != of && former.is_none_or(is_former)).then(|| self.next(of))
+    /// What it becomes when `of` is begun: nothing, where that is served already.
+    pub(crate) fn begun(self, of: Revision) -> Option<Self> {
+        (self.of != of).then(|| self.next(of))
     }
 
     /// What [`Stamp::read`] reads: a fingerprint has 48 bits.

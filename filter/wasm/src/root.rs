@@ -16,7 +16,7 @@ use proxy_wasm::types::ContextType;
 use crate::host::{self, Envoy};
 use crate::http::Http;
 use crate::shared::Shared;
-use sluice_core::lifecycle::{self, configure};
+use sluice_core::lifecycle::{self, Ticking, configure};
 use sluice_core::plan::Plan;
 
 /// How often counters are flushed. Chosen: well below the scrape intervals in use.
@@ -37,6 +37,24 @@ thread_local! {
 #[derive(Default)]
 pub(crate) struct Root {
     shared: Rc<Shared>,
+}
+
+impl Root {
+    /// Where what came later is gone, since Envoy rejected it, this is the newest again.
+    fn ticking(&self) -> Ticking {
+        LAST.with_borrow_mut(|last| {
+            let Some(last) = last.get_mut(&self.shared.plugin) else {
+                return Ticking::Former;
+            };
+            if last.strong_count() == 0 {
+                *last = Rc::downgrade(&self.shared);
+            }
+            match std::ptr::eq(last.as_ptr(), Rc::as_ptr(&self.shared)) {
+                true => Ticking::Newest,
+                false => Ticking::Former,
+            }
+        })
+    }
 }
 
 impl Context for Root {}
@@ -66,12 +84,14 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        self.shared.flush();
-        lifecycle::tick(
-            &Envoy,
-            &self.shared.plugin,
-            self.shared.plan.borrow_mut().as_mut(),
-        );
+        let Shared {
+            plugin,
+            plan,
+            observed,
+        } = &*self.shared;
+        let (mut plan, mut observed) = (plan.borrow_mut(), observed.borrow_mut());
+        let (ticking, now) = (self.ticking(), host::now());
+        lifecycle::tick(&Envoy, plugin, plan.as_mut(), &mut observed, ticking, now);
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {

@@ -13,19 +13,14 @@ use crate::plan::Split;
 use crate::revision::Revision;
 use crate::wire::Stamp;
 
-/// Begins a split's seconds anew, unless they are of these weights and definition already. `former`
-/// is what this VM served before. Says what they belong to.
-pub(crate) fn begin<H: Host>(
-    host: &H,
-    plugin: &str,
-    split: &Split,
-    former: Option<Revision>,
-) -> Stamp {
+/// Begins a split's seconds anew, unless they are of these weights and definition already. Says what
+/// they belong to.
+pub(crate) fn begin<H: Host>(host: &H, plugin: &str, split: &Split) -> Stamp {
     let terms = split.stamps.guard.of;
     let mut shared = Stamp::default();
     host.update_shared_data(&key(plugin, split), &mut |bytes| {
         shared = read(bytes).0;
-        shared = shared.begun(terms, former)?;
+        shared = shared.begun(terms)?;
         Some(written(shared, &Seconds::default()))
     });
     Stamp {

@@ -28,12 +28,7 @@ struct Out {
 
 /// Takes a challenger out of this proxy, until the split's weights or definition change.
 pub(super) fn keep<H: Host>(host: &H, plugin: &str, trip: &Trip<'_>) {
-    let definition = &trip.split.definition;
-    let out = Out {
-        split: definition.name.clone(),
-        terms: trip.split.stamps.guard.of,
-        challenger: definition.variant_name(trip.variant).into(),
-    };
+    let out = Out::new(trip.split, trip.variant);
     let update = host.update_shared_data(&key(plugin), &mut |bytes| {
         let mut all = read(bytes);
         let is_new = !all.contains(&out);
@@ -67,22 +62,26 @@ fn in_words(trip: &Trip<'_>) -> String {
     )
 }
 
-/// Ends the trips of splits whose weights or definition are other ones now, and shows those that
-/// remain. Where this VM served a `previous` plan, only that one's trips are its to end.
-pub(crate) fn configured<H: Host>(
-    host: &H,
-    plugin: &str,
-    plan: &mut Plan,
-    previous: Option<&Plan>,
-) {
+/// Ends the trips of splits whose weights or definition are other ones now, keeps those of the plan,
+/// and shows them.
+pub(crate) fn configured<H: Host>(host: &H, plugin: &str, plan: &mut Plan) {
+    let own: Vec<Out> = Out::all_of(plan).collect();
     let mut ended = Vec::new();
     host.update_shared_data(&key(plugin), &mut |bytes| {
         let mut all = read(bytes);
-        let is_ours = |out: &Out| previous.is_none_or(|previous| out.place(previous).is_some());
-        let is_ended = |out: &mut Out| out.place(plan).is_none() && is_ours(out);
-        ended = all.extract_if(.., is_ended).collect();
+        ended = all
+            .extract_if(.., |out| out.place(plan).is_none())
+            .collect();
+        let missing: Vec<Out> = own
+            .iter()
+            .filter(|out| !all.contains(out))
+            .cloned()
+            .collect();
         // Also before the first trip: what is there can be compared with.
-        (!ended.is_empty() || bytes.is_empty()).then(|| bytes_of(&all))
+        let is_first = bytes.is_empty() && plan.is_guarded();
+        let is_changed = !ended.is_empty() || !missing.is_empty();
+        all.extend(missing);
+        (is_changed || is_first).then(|| bytes_of(&all))
     });
     for Out {
         split, challenger, ..
@@ -136,6 +135,24 @@ fn show<H: Host>(host: &H, plugin: &str, split: &Split) {
 }
 
 impl Out {
+    /// The challengers that are out of a plan.
+    fn all_of(plan: &Plan) -> impl Iterator<Item = Self> + '_ {
+        plan.splits().iter().flat_map(|split| {
+            let challengers = split.definition.named_variants().skip(1);
+            let out = challengers.filter(|(variant, _)| split.is_tripped(*variant));
+            out.map(|(variant, _)| Self::new(split, variant))
+        })
+    }
+
+    fn new(split: &Split, challenger: VariantIndex) -> Self {
+        let definition = &split.definition;
+        Self {
+            split: definition.name.clone(),
+            terms: split.stamps.guard.of,
+            challenger: definition.variant_name(challenger).into(),
+        }
+    }
+
     /// Which split and challenger of a plan it is; none where the split is another one now.
     fn place(&self, plan: &Plan) -> Option<(SplitIndex, VariantIndex)> {
         let index = plan.index_of(&self.split)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Measured, Response};
 use crate::decide::decide;
 use crate::host::{Level, MemoryHost};
-use crate::lifecycle::{configure, tick};
+use crate::lifecycle::{Ticking, configure, tick};
 use crate::observed::Observed;
 use crate::plan::{Node, NodeKind, Plan};
 use crate::request::{Bytes, Request};
@@ -161,11 +161,41 @@ impl Proxy {
 
     /// Every VM ticks, one after the other.
     pub(super) fn tick(&mut self) {
-        for vm in &mut self.vms {
-            let plan = vm.plan.as_mut().unwrap();
-            vm.observed.flush(&self.host, "a", plan);
-            tick(&self.host, "a", Some(plan));
+        for vm in 0..self.vms.len() {
+            self.tick_one(vm);
         }
+    }
+
+    pub(super) fn tick_one(&mut self, vm: usize) {
+        let Vm { plan, observed } = &mut self.vms[vm];
+        let now = BEGAN + self.now;
+        tick(
+            &self.host,
+            "a",
+            plan.as_mut(),
+            observed,
+            Ticking::Newest,
+            now,
+        );
+    }
+
+    /// Envoy tries a configuration in a VM that it throws away.
+    pub(super) fn try_elsewhere(&self, config: &serde_json::Value) {
+        let received = config.to_string().into_bytes();
+        configure(&self.host, "a", received, &self.node, None);
+    }
+
+    /// A VM gets a configuration, which is taken away before it serves anybody.
+    pub(super) fn try_in(&self, vm: usize, config: &serde_json::Value) {
+        let received = config.to_string().into_bytes();
+        let previous = self.vms[vm].plan.as_ref();
+        configure(&self.host, "a", received, &self.node, previous);
+    }
+
+    /// One more VM, as of another listener.
+    pub(super) fn add(&mut self, config: &serde_json::Value) {
+        self.vms.push(Vm::default());
+        self.configure_one(self.vms.len() - 1, config);
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {

@@ -1,4 +1,5 @@
 mod guarded;
+mod turns;
 mod users;
 
 use super::*;

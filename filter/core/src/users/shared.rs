@@ -75,6 +75,15 @@ impl SeenUsers {
         }
     }
 
+    /// Hands over everything again at the next flush: what is shared was begun anew.
+    pub(crate) fn hand_over_again(&mut self) {
+        self.changed.clear();
+        for (&split, seen) in &mut self.splits {
+            seen.is_changed = true;
+            self.changed.push(split);
+        }
+    }
+
     /// How many sketches it keeps.
     #[cfg(test)]
     pub(super) fn sketches(&self) -> usize {
@@ -101,18 +110,13 @@ impl SeenUsers {
     }
 }
 
-/// Begins a split's users anew, unless they are of this generation already. `former` is the
-/// generation that this VM served before. Says what they are counted for.
-pub(crate) fn begin<H: Host>(
-    host: &H,
-    plugin: &str,
-    split: &Split,
-    former: Option<Revision>,
-) -> Stamp {
+/// Begins a split's users anew, unless they are of this generation already, and shows them. Says what
+/// they are counted for.
+pub(crate) fn begin<H: Host>(host: &H, plugin: &str, split: &Split) -> Stamp {
     let mut before = Shared::default();
     let update = host.update_shared_data(&key(plugin, split), &mut |bytes| {
         before = Shared::read(bytes);
-        let begun = before.stamp.begun(split.generation(), former)?;
+        let begun = before.stamp.begun(split.generation())?;
         Some(Shared::begun(begun).bytes())
     });
     // Also where nothing was written: a filter whose code was replaced finds its gauges gone.

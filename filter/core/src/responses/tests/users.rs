@@ -179,7 +179,8 @@ fn who_has_no_identity_or_names_a_variant_is_no_user() {
 fn a_flush_that_others_overtook_is_made_at_the_next() {
     let mut proxy = Proxy::new(1, &measured(30));
     serve(&mut proxy, 0..100, 1);
-    proxy.host.lost.set(1);
+    // The turn's and its own.
+    proxy.host.lost.set(2);
     proxy.tick();
     assert_eq!(bits(&proxy), [0, 0]);
     proxy.tick();
