@@ -34,10 +34,12 @@ pub struct WeightRow {
     /// Its share of the audience's requests, in percent; `None` where there were none.
     pub percent: Option<f64>,
     /// About how many users got it since the split last changed; `None` where no proxy is known to
-    /// count them.
+    /// count them, or some proxy counts not all.
     pub users: Option<u64>,
     /// About how many of them had a failed response; as `users`.
     pub failed_users: Option<u64>,
+    /// Whether some proxy has no room to count all users of the audience.
+    pub users_left_out: bool,
 }
 
 /// Requests by split, audience and variant, as the filter counted them.
@@ -102,8 +104,11 @@ fn row(
     let variants = definition.variants.iter();
     let all: Option<u64> = variants.map(|variant| requests(variant)).sum();
     let own = requests(share.variant);
+    let is_left_out =
+        users.is_some_and(|users| users.is_left_out(&definition.name, &share.audience));
     let users = |count: fn(&Users) -> f64| {
-        let users = users.filter(|users| users.is_counted(&definition.name))?;
+        let is_counted = |users: &&UsersSeen| users.is_counted(&definition.name);
+        let users = users.filter(is_counted).filter(|_| !is_left_out)?;
         let seen = users.of(&definition.name, &share.audience, share.variant);
         Some(seen.map_or(0.0, count).round() as u64)
     };
@@ -119,6 +124,7 @@ fn row(
         // Estimates: whoever failed is a user too.
         users: users(Users::users).max(users(Users::failed)),
         failed_users: users(Users::failed),
+        users_left_out: is_left_out,
         audience: share.audience,
     }
 }

@@ -18,7 +18,11 @@ use crate::local::metrics::Sample;
 pub const WORD_GAUGES: [&str; 2] = ["sluice_failed_users_word", "sluice_users_word"];
 
 /// The other gauges that are read here.
-pub const STATE_GAUGES: [&str; 2] = ["sluice_users_generation", "sluice_tripped"];
+pub const STATE_GAUGES: [&str; 3] = [
+    "sluice_users_generation",
+    "sluice_users_left_out",
+    "sluice_tripped",
+];
 
 /// One of these gauges.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,12 @@ impl<'a> Gauge<'a> {
     pub fn of_sample(sample: &'a Sample) -> Self {
         Self::new(&sample.name, sample.value, |label| sample.label(label))
     }
+
+    /// Whether its value is what a split of a plan is counted for.
+    fn is_of_generation(&self, plan: &Plan) -> bool {
+        let split = plan.split_named(self.split);
+        split.is_some_and(|split| split.generation().as_gauge() as f64 == self.value)
+    }
 }
 
 /// Users by split, audience and variant.
@@ -66,6 +76,8 @@ pub struct UsersSeen {
     users: BTreeMap<[String; 3], Users>,
     /// The splits that some proxy counts the users of.
     counted: BTreeSet<String>,
+    /// The splits and audiences of whom some proxy counts not all users.
+    left_out: BTreeSet<[String; 2]>,
 }
 
 impl UsersSeen {
@@ -73,9 +85,16 @@ impl UsersSeen {
     pub fn joined(plan: &Plan, gauges: &[Gauge<'_>]) -> Self {
         let current = of_generation(plan, gauges);
         let counted = current.iter().map(|(_, split)| (*split).to_owned());
+        let left_out = gauges
+            .iter()
+            .filter(|gauge| gauge.name == "sluice_users_left_out")
+            .filter(|gauge| gauge.is_of_generation(plan));
         let mut seen = Self {
+            users: BTreeMap::new(),
             counted: counted.collect(),
-            ..Self::default()
+            left_out: left_out
+                .map(|gauge| [gauge.split, gauge.audience].map(str::to_owned))
+                .collect(),
         };
         for gauge in gauges
             .iter()
@@ -109,6 +128,12 @@ impl UsersSeen {
     pub fn is_counted(&self, split: &str) -> bool {
         self.counted.contains(split)
     }
+
+    /// Whether some proxy has no room for all users of an audience, so that their number is unknown.
+    pub fn is_left_out(&self, split: &str, audience: &str) -> bool {
+        let key = [split, audience].map(str::to_owned);
+        self.left_out.contains(&key)
+    }
 }
 
 /// The proxies, each as its namespace and pod, that run splits of a plan as they stand in it,
@@ -117,14 +142,10 @@ pub(super) fn of_generation<'a>(
     plan: &Plan,
     gauges: &[Gauge<'a>],
 ) -> BTreeSet<([&'a str; 2], &'a str)> {
-    let wanted = |name: &str| {
-        let split = plan.split_named(name)?;
-        Some(split.generation().as_gauge() as f64)
-    };
     gauges
         .iter()
         .filter(|gauge| gauge.name == "sluice_users_generation")
-        .filter(|gauge| wanted(gauge.split) == Some(gauge.value))
+        .filter(|gauge| gauge.is_of_generation(plan))
         .map(|gauge| (gauge.proxy, gauge.split))
         .collect()
 }
@@ -269,6 +290,27 @@ mod tests {
         let seen = UsersSeen::joined(&plan(10), &gauges);
         assert_eq!(seen.of("web", "everyone", "canary"), Some(&failed(40..100)));
         assert_eq!(UsersSeen::joined(&plan(15), &gauges), UsersSeen::default());
+    }
+
+    #[test]
+    fn an_audience_that_a_proxy_has_no_room_for_is_not_counted() {
+        let generation = |plan: &Plan| plan.split_named("web").unwrap().generation();
+        let left_out = |audience: &str, plan: &Plan| Sample {
+            name: "sluice_users_left_out".to_owned(),
+            labels: [("sluice_split", "web"), ("sluice_audience", audience)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            value: generation(plan).as_gauge() as f64,
+        };
+        let is_left_out = |samples: &[Sample]| {
+            let gauges: Vec<Gauge<'_>> = samples.iter().map(Gauge::of_sample).collect();
+            let seen = UsersSeen::joined(&plan(5), &gauges);
+            ["staff", "everyone"].map(|audience| seen.is_left_out("web", audience))
+        };
+        let mut samples = vec![left_out("staff", &plan(10))];
+        assert_eq!(is_left_out(&samples), [false; 2], "of other weights");
+        samples.push(left_out("staff", &plan(5)));
+        assert_eq!(is_left_out(&samples), [true, false]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(crate) struct SeenUsers {
 #[derive(Default)]
 struct SeenOfSplit {
     sketches: Vec<(Audience, VariantIndex, Users)>,
+    /// The audiences of whom some user found no sketch since the last flush.
+    left_out: Vec<Audience>,
     is_changed: bool,
 }
 
@@ -65,6 +67,10 @@ impl SeenUsers {
                 users.add(user, outcome);
                 seen.sketches.push((audience, variant, users));
                 self.sketches += 1;
+                true
+            }
+            None if !seen.left_out.contains(&audience) => {
+                seen.left_out.push(audience);
                 true
             }
             None => false,
@@ -102,6 +108,9 @@ impl SeenUsers {
                 users: users.clone(),
             };
             let own: Vec<Entry> = seen.sketches.iter().map(named).collect();
+            for audience in seen.left_out.drain(..) {
+                show_left_out(host, plugin, split, audience.name(&split.definition));
+            }
             seen.is_changed = join(host, plugin, split, &own) == Update::Lost;
             if seen.is_changed {
                 self.changed.push(index);
@@ -217,6 +226,16 @@ fn show_generation<H: Host>(host: &H, plugin: &str, split: &Split, generation: R
         ("word", "0"),
     ];
     host.set_gauge("users_generation", &labels, generation.as_gauge());
+}
+
+/// Since which change of the split some users of an audience are not counted.
+fn show_left_out<H: Host>(host: &H, plugin: &str, split: &Split, audience: &str) {
+    let labels = [
+        ("plugin", plugin),
+        ("split", &*split.definition.name),
+        ("audience", audience),
+    ];
+    host.set_gauge("users_left_out", &labels, split.generation().as_gauge());
 }
 
 /// The label of each word.

@@ -201,3 +201,44 @@ fn a_vm_that_is_late_begins_nothing_anew() {
     proxy.tick();
     assert_eq!((bits(&proxy), before[1] > 0), (before, true));
 }
+
+/// 16 splits of 64 audiences each fill what there is.
+#[test]
+fn an_audience_of_whom_some_user_finds_no_sketch_is_named() {
+    let rules: Vec<&'static str> = (10..74).map(|rule| &*rule.to_string().leak()).collect();
+    let rule =
+        |rule: &&str| json!({"name": rule, "match": [{"headers": {"x-rule": {"exact": rule}}}]});
+    let mut config = measured(30);
+    let mut split = config["splits"]["web"].take();
+    split["rules"] = rules.iter().map(rule).collect();
+    let splits = (0..16).map(|split| format!("s{split}"));
+    config["weights"] = splits
+        .clone()
+        .map(|name| (name, json!({"10": {"canary": 50}})))
+        .collect();
+    config["splits"] = splits.map(|name| (name, split.clone())).collect();
+    let mut proxy = Proxy::new(1, &config);
+    let mut visit = |rule: &'static str, user: u32| {
+        let headers: &'static [_] = vec![("x-rule", rule)].leak();
+        proxy.serve(0, &Of(headers, format!("user-{user}")), b"200", None);
+        proxy.tick();
+        let metrics = proxy.host.metrics.borrow();
+        let generation = metrics["users_generation a s7 0"];
+        let left_out = metrics
+            .iter()
+            .filter(|(name, _)| name.starts_with("users_left_out"));
+        let left_out = left_out.map(|(name, value)| (name.clone(), *value == generation));
+        left_out.collect::<Vec<_>>()
+    };
+    for rule in &rules {
+        assert_eq!(visit(rule, 1), [], "{rule}");
+    }
+    visit("", 2);
+    assert_eq!(visit("", 3), [], "everyone has room");
+    for user in 2..30 {
+        visit("10", user);
+    }
+    let left_out = visit("10", 1);
+    let expected = ("users_left_out a s7 10".to_owned(), true);
+    assert_eq!((left_out.len(), left_out.contains(&expected)), (16, true));
+}
