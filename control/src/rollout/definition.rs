@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_core::allocation::Percent;
 use sluice_core::decode::Decode as _;
 use sluice_core::plan::EVERYONE;
 use sluice_core::problem::{Accepted, Problem};
 
+use super::analysis::plan as analysis;
 use super::resource::{self, From, MAX_STEPS, OnHandEdit, Preset, Share, Spec, Unconverged};
 
 /// The longest version, in bytes; see docs/limits.md.
@@ -41,6 +42,8 @@ pub struct Definition {
     pub converge: Converge,
     /// What happens when somebody else sets a weight.
     pub on_hand_edit: OnHandEdit,
+    /// How a run is watched.
+    pub analysis: Option<analysis::Plan>,
 }
 
 /// One step.
@@ -130,6 +133,7 @@ impl<'r> Reader<'r> {
             steps: self.steps(spec),
             converge: converge(spec.converge.as_ref()),
             on_hand_edit: spec.on_hand_edit,
+            analysis: self.analysis(spec),
         }
     }
 
@@ -214,6 +218,37 @@ impl<'r> Reader<'r> {
             });
         }
         steps
+    }
+
+    fn analysis(&mut self, spec: &Spec) -> Option<analysis::Plan> {
+        let path = format!("{}.analysis", self.path);
+        let watched = match (spec.preset, &spec.analysis) {
+            (Some(Preset::Emergency), Some(_)) => {
+                let accepted = Accepted::rule("the preset emergency has none: write steps instead");
+                self.report("analysis", "given", accepted);
+                return None;
+            }
+            (Some(Preset::Migration), written) => {
+                let mut watched = written.clone().unwrap_or_default();
+                if watched.checks.is_empty() {
+                    watched.checks = self.migration_checks();
+                }
+                watched
+            }
+            (_, written) => written.clone()?,
+        };
+        analysis::checked(&path, &watched, self.problems)
+    }
+
+    fn migration_checks(&mut self) -> Vec<resource::Check> {
+        let checks = json!([
+            {"name": "p95", "metric": "latency", "quantile": 0.95, "against": "fallback",
+             "pass": "<= +15%", "fail": "> +50%"},
+            {"name": "errors", "metric": "errorRate", "pass": "<= 0.1%", "fail": "> 1%"},
+            {"name": "availability", "metric": "successRate", "fail": "< 99%"},
+        ]);
+        let path = format!("{}.preset", self.path);
+        Vec::<resource::Check>::decode(&path, &checks, self.problems).unwrap_or_default()
     }
 
     fn is_reported(&self, field: &str) -> bool {
@@ -304,7 +339,6 @@ fn percent_of(whole: u32) -> Percent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn problems(spec: Value) -> Vec<String> {
         let problems = Definition::read("spec", &spec).unwrap_err();
@@ -398,6 +432,23 @@ mod tests {
     }
 
     #[test]
+    fn a_migration_is_watched_by_checks_of_its_own_unless_others_are_written() {
+        let names = |spec: Value| {
+            let definition = Definition::read("spec", &spec).unwrap();
+            let checks = definition.analysis.unwrap().checks;
+            checks
+                .into_iter()
+                .map(|check| check.name)
+                .collect::<Vec<_>>()
+        };
+        let spec = json!({"split": "web", "preset": "migration"});
+        assert_eq!(names(spec), ["p95", "errors", "availability"]);
+        let own = json!([{"name": "errors", "metric": "errorRate", "fail": "> 1%"}]);
+        let spec = json!({"split": "web", "preset": "migration", "analysis": {"checks": own}});
+        assert_eq!(names(spec), ["errors"]);
+    }
+
+    #[test]
     fn what_does_not_go_together_is_refused() {
         let many: Vec<Value> = (0..51).map(|_| json!({"weight": 5})).collect();
         let cases = [
@@ -416,6 +467,10 @@ mod tests {
             (
                 json!({"split": "web", "preset": "progressive", "version": "v".repeat(129)}),
                 "spec.version: 129 bytes; at most 128",
+            ),
+            (
+                json!({"split": "web", "preset": "emergency", "analysis": {}}),
+                "spec.analysis: given; the preset emergency has none: write steps instead",
             ),
             (
                 json!({"split": "w".repeat(64), "preset": "progressive"}),

@@ -15,6 +15,9 @@ pub const MAX_RUNS: usize = 10;
 /// The longest sentence in a status, in bytes. Chosen: a condition's message is read in a terminal.
 pub const MAX_SENTENCE_BYTES: usize = 512;
 
+/// The longest sentence of an ended run, in bytes. Chosen: ten of them fit beside the run under way.
+pub const MAX_RUN_LINE_BYTES: usize = 120;
+
 /// What a Rollout does, in a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
@@ -226,11 +229,19 @@ pub struct RunLine {
 
 /// The beginning of a sentence, as much of it as a status may hold.
 pub fn sentence(text: impl Into<String>) -> String {
-    let text = text.into();
-    if text.len() <= MAX_SENTENCE_BYTES {
+    cut(text.into(), MAX_SENTENCE_BYTES)
+}
+
+/// The same for the line of an ended run.
+pub fn line(text: &str) -> String {
+    cut(text.to_owned(), MAX_RUN_LINE_BYTES)
+}
+
+fn cut(text: String, most: usize) -> String {
+    if text.len() <= most {
         return text;
     }
-    let mut end = MAX_SENTENCE_BYTES;
+    let mut end = most;
     while !text.is_char_boundary(end) {
         end -= 1;
     }

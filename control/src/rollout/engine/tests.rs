@@ -774,6 +774,8 @@ proptest! {
             }
             let before = told.seen().weights.clone();
             let run = told.status.run.as_ref().map(|run| run.number);
+            // A step that passed may wait for a window with its next weight.
+            may_rise |= told.status.run.as_ref().is_some_and(|run| run.stage == Stage::Entering);
             let had_failed = told.status.phase.is_failure();
             told.settle();
             let run_after = told.status.run.as_ref().map(|run| run.number);

@@ -10,7 +10,7 @@ use sluice_core::allocation::Percent;
 use crate::operations::set::Draw;
 use crate::rollout::definition::Definition;
 use crate::rollout::status::{
-    Ending, MAX_RUNS, Pause, PauseReason, Phase, RunLine, RunOutcome, Stage, Status, sentence,
+    Ending, MAX_RUNS, Pause, PauseReason, Phase, RunLine, RunOutcome, Stage, Status, line, sentence,
 };
 use crate::rollout::world::World;
 
@@ -160,16 +160,16 @@ impl Turn<'_> {
             outcome,
             message: message.clone(),
         });
-        let line = RunLine {
+        let ended = RunLine {
             number: run.number,
             version: run.version.clone(),
             began: run.began,
             ended: now,
             outcome,
             step: run.step + 1,
-            message: message.clone(),
+            message: line(&message),
         };
-        self.status.runs.push(line);
+        self.status.runs.push(ended);
         let surplus = self.status.runs.len().saturating_sub(MAX_RUNS);
         self.status.runs.drain(..surplus);
         let (phase, kind) = match outcome {
