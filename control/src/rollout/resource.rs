@@ -12,8 +12,8 @@ mod steps;
 mod threshold;
 mod units;
 
-pub use analysis::{Against, Analysis, BasicAuth, Check, MAX_CHECKS, Metric};
-pub use analysis::{OnMissing, Prometheus};
+pub use analysis::{Against, Analysis, BasicAuth, Check, IstioLabel, IstioMetrics, MAX_CHECKS};
+pub use analysis::{Metric, OnMissing, Prometheus};
 pub use numbers::{Count, MAX_COUNT, Probability};
 pub use secrets::KeyOf;
 pub use steps::{Converge, From, MAX_STEPS, OnHandEdit, Preset, Step, Unconverged};

@@ -2,6 +2,7 @@
 //! one; [`super`] judges by it, and sources ask what it says.
 
 mod check;
+mod istio;
 mod prometheus;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use sluice_core::problem::{Accepted, Problem};
 
 use crate::rollout::resource::{self, MAX_CHECKS, OnMissing, Span, Threshold};
 
+pub use istio::Istio;
 pub use prometheus::{Auth, Place, Prometheus};
 
 /// The most checks with a confidence. Chosen: each of them makes all others need more evidence, and
@@ -24,14 +26,16 @@ pub const MAX_CHECK_NAME_BYTES: usize = 40;
 pub const MAX_QUERY_BYTES: usize = 4_096;
 
 /// What `{{…}}` in a query may name; sources fill them in.
-pub const PLACEHOLDERS: [&str; 7] = [
+pub const PLACEHOLDERS: [&str; 9] = [
     "plugin",
     "split",
     "challenger",
     "fallback",
     "audience",
     "namespace",
+    "version",
     "window",
+    "interval",
 ];
 
 /// How a run is watched.
@@ -39,6 +43,8 @@ pub const PLACEHOLDERS: [&str; 7] = [
 pub struct Plan {
     /// The Prometheus that is asked; `None`: the host's own source.
     pub prometheus: Option<Prometheus>,
+    /// Whose metrics count responses; `None`: the filter's own.
+    pub istio: Option<Istio>,
     /// How often.
     pub interval: Duration,
     /// How far back a value looks.
@@ -145,10 +151,15 @@ pub fn checked(
         .prometheus
         .as_ref()
         .map(|server| prometheus::checked(&format!("{path}.prometheus"), server, problems));
+    let istio = written
+        .istio
+        .as_ref()
+        .map(|metrics| istio::checked(&format!("{path}.istio"), metrics, problems));
     let interval = Range::new("interval", "100ms", "1h").of(path, written.interval, problems);
     let window = Range::new("window", "1s", "1d").of(path, written.window, problems);
     let plan = Plan {
         prometheus: prometheus.flatten(),
+        istio,
         interval: interval.unwrap_or(Duration::from_secs(30)),
         window: window.unwrap_or(Duration::from_secs(300)),
         min_requests: written.min_requests.map_or(100, |count| count.0),

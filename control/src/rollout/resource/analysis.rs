@@ -19,6 +19,8 @@ fields! {
     pub struct Analysis, accepted as "a map" {
         /// The Prometheus that is asked. Default: the local Envoy's own figures, where there is one.
         "prometheus" => prometheus: Option<Prometheus>,
+        /// Count responses and times by Istio's standard metrics. Default: by the filter's own.
+        "istio" => istio: Option<IstioMetrics>,
         /// How often the checks are measured, 100ms to 1h. Default: 30s.
         "interval" => interval: Option<Span>,
         /// How far back a value looks, 1s to 1d, but never before its step. Default: 5m.
@@ -77,6 +79,39 @@ fields! {
         /// A file that holds the password.
         #[schemars(length(max = 4096))]
         "passwordFile" => password_file: Option<String>,
+    }
+}
+
+fields! {
+    /// Istio's standard metrics of one service, and what tells its variants apart there.
+    #[derive(Default)]
+    #[schemars(default)]
+    pub struct IstioMetrics, accepted as "a map" {
+        /// The service, as NAME or NAME.NAMESPACE.
+        #[schemars(length(min = 1, max = 253))]
+        "service" => service: String,
+        /// What of the answering pods tells the variants apart. Default: version.
+        "label" => label: IstioLabel,
+        /// Its value for the challenger. Default: the variant's name.
+        #[schemars(length(min = 1, max = 253))]
+        "challenger" => challenger: Option<String>,
+        /// Its value for the fallback. Default: the variant's name.
+        #[schemars(length(min = 1, max = 253))]
+        "fallback" => fallback: Option<String>,
+    }
+}
+
+names! {
+    /// What tells variants apart in Istio's metrics.
+    #[derive(Default)]
+    pub enum IstioLabel, accepted as "what tells variants apart" {
+        /// The pods' label version (destination_version).
+        #[default]
+        "version" => Version,
+        /// The workload's name (destination_workload).
+        "workload" => Workload,
+        /// The canonical revision (destination_canonical_revision).
+        "revision" => Revision,
     }
 }
 

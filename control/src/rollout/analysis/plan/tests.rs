@@ -25,6 +25,7 @@ fn what_is_absent_has_its_default() {
     let plan = read(&json!({})).unwrap();
     let expected = Plan {
         prometheus: None,
+        istio: None,
         interval: Duration::from_secs(30),
         window: Duration::from_secs(300),
         min_requests: 100,
@@ -159,11 +160,11 @@ fn what_does_not_go_together_in_a_check_is_refused() {
         ),
         (
             json!({"query": "up{{versoin}}", "fail": "> 5"}),
-            "a.checks[0].query: \"versoin\"; accepted: {{name}} of plugin, split, challenger, fallback, audience, namespace, window",
+            "a.checks[0].query: \"versoin\"; accepted: {{name}} of plugin, split, challenger, fallback, audience, namespace, version, window, interval",
         ),
         (
             json!({"query": "up{{window", "fail": "> 5"}),
-            "a.checks[0].query: \"{{ without }}\"; accepted: {{name}} of plugin, split, challenger, fallback, audience, namespace, window",
+            "a.checks[0].query: \"{{ without }}\"; accepted: {{name}} of plugin, split, challenger, fallback, audience, namespace, version, window, interval",
         ),
         (
             json!({"query": " ", "fail": "> 5"}),
@@ -263,4 +264,41 @@ fn there_are_only_so_many_checks_and_tests() {
     let short = json!({"interval": "5m", "window": "1m"});
     let expected = vec!["a.window: 1m; a window is at least as long as the interval".to_owned()];
     assert_eq!(read(&short).unwrap_err(), expected);
+}
+
+#[test]
+fn istios_metrics_name_a_service_and_what_tells_variants_apart() {
+    let plan =
+        read(&json!({"istio": {"service": "web.shop", "label": "workload", "challenger": "web"}}));
+    let expected = Istio {
+        service: "web".to_owned(),
+        namespace: Some("shop".to_owned()),
+        label: resource::IstioLabel::Workload,
+        challenger: Some("web".to_owned()),
+        fallback: None,
+    };
+    assert_eq!(plan.unwrap().istio, Some(expected));
+    let name = "accepted: a service as NAME or NAME.NAMESPACE, such as web.shop";
+    let cases = [
+        (json!({}), format!("a.istio.service: \"\"; {name}")),
+        (
+            json!({"service": "web\"} or up{a=\""}),
+            format!("a.istio.service: \"web\\\"}} or up{{a=\\\"\"; {name}"),
+        ),
+        (
+            json!({"service": "web.shop.svc"}),
+            format!("a.istio.service: \"web.shop.svc\"; {name}"),
+        ),
+        (
+            json!({"service": "web", "challenger": "v1", "fallback": "v1"}),
+            "a.istio.fallback: \"v1\"; accepted: another value than the challenger's".to_owned(),
+        ),
+        (
+            json!({"service": "web", "challenger": ""}),
+            "a.istio.challenger: \"\"; accepted: a label's value of 1 to 253 bytes".to_owned(),
+        ),
+    ];
+    for (istio, expected) in cases {
+        assert_eq!(read(&json!({"istio": istio})).unwrap_err(), [expected]);
+    }
 }
