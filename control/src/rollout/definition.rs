@@ -90,6 +90,13 @@ impl Definition {
         self.steps.iter().map(|step| &*step.audience).collect()
     }
 
+    /// Whether the analysis watches a step: where the challenger has users of its audience.
+    pub fn is_watched(&self, step: usize) -> bool {
+        let step = self.steps.get(step);
+        let has_users = step.is_some_and(|step| step.weight > Percent::ZERO);
+        has_users && self.analysis.is_some()
+    }
+
     /// What each of these audiences has at a step: its own last weight so far, else nobody.
     pub fn weights_at(&self, step: usize) -> BTreeMap<String, Percent> {
         let audiences = self.audiences().into_iter();

@@ -117,7 +117,7 @@ impl<G: Ground> Runner<G> {
     pub async fn turns(&mut self, caller: &Caller) -> anyhow::Result<Option<Duration>> {
         for _ in 0..MAX_TURNS {
             let now = caller.now();
-            let wants = engine::wants(&self.definition, &self.status, None, now);
+            let wants = engine::wants(&self.definition, &self.status, now);
             let looked = look(self.ground.store(), &self.definition).await;
             let world = self.world(&wants, &looked, now).await?;
             let advance = engine::advance(&self.definition, &self.status, &world);
@@ -180,8 +180,7 @@ impl<G: Ground> Runner<G> {
             split: looked.seen.clone(),
             proxies: followed.seen,
             tripped: followed.tripped,
-            is_analysed: false,
-            verdict: None,
+            round: None,
             closed: None,
             commands: self.ground.commands()?,
             peers: peers(&summary, &self.status, &self.ground.others()?),

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sluice_core::allocation::Percent;
 
+use super::analysis::Memory;
+
 /// How many ended runs are remembered, a line each.
 pub const MAX_RUNS: usize = 10;
 
@@ -118,6 +120,9 @@ pub struct Run {
     /// When the last round of the step's analysis was made.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub round: Option<Timestamp>,
+    /// What the analysis remembers.
+    #[serde(skip_serializing_if = "is_new", default)]
+    pub analysis: Memory,
     /// Whether that round passed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub has_passed: bool,
@@ -138,6 +143,10 @@ impl Run {
         let pause = self.pause.as_ref();
         pause.is_some_and(|pause| pause.reason == PauseReason::HandEdit)
     }
+}
+
+fn is_new(memory: &Memory) -> bool {
+    *memory == Memory::default()
 }
 
 /// Where in a step a run is.

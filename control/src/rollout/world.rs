@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sluice_core::allocation::Percent;
 
+use super::analysis::Memory;
 use super::resource::fields::names;
 
 /// What was seen.
@@ -20,10 +21,8 @@ pub struct World {
     pub proxies: ProxiesSeen,
     /// Proxies that took the challenger out by themselves, in words.
     pub tripped: Option<String>,
-    /// Whether there is an analysis at all.
-    pub is_analysed: bool,
     /// What the analysis says, where a round was made.
-    pub verdict: Option<Verdict>,
+    pub round: Option<Judgement>,
     /// Why no step may begin: a closed window, a closed gate.
     pub closed: Option<String>,
     /// What people asked for, in the order of their numbers.
@@ -92,6 +91,15 @@ pub enum ProxiesSeen {
         /// Which do not, in words.
         lagging: String,
     },
+}
+
+/// What came of a round of the analysis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// What it says.
+    pub verdict: Verdict,
+    /// What the next round needs of it.
+    pub memory: Memory,
 }
 
 /// What a round of the analysis says.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sluice_core::allocation::Percent;
 
 use super::turn::{EventKind, Turn, is_anybody_there};
+use crate::rollout::analysis::Memory;
 use crate::rollout::definition::Definition;
 use crate::rollout::resource::From;
 use crate::rollout::status::{Phase, Run, RunOutcome, Stage, Status};
@@ -97,6 +98,7 @@ impl Turn<'_> {
             converged: None,
             round: None,
             has_passed: false,
+            analysis: Memory::default(),
             former_abort: seen.last_abort.clone(),
             ending: None,
             ended: None,

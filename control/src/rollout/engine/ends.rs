@@ -22,6 +22,7 @@ impl Turn<'_> {
         if self.has_another_version(&run) {
             return true;
         }
+        self.note_round();
         let failed = self.failed(&run);
         if let Some(why) = &failed {
             self.end_as(RunOutcome::RolledBack, why.clone());
@@ -94,7 +95,7 @@ impl Turn<'_> {
         if let Some(failed) = &self.world.peers.failed {
             return Some(format!("Rollout {failed} of the group failed"));
         }
-        match &self.world.verdict {
+        match self.world.round.as_ref().map(|round| &round.verdict) {
             Some(Verdict::Fail { why }) => Some(why.clone()),
             _ => None,
         }

@@ -11,7 +11,6 @@ use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, Verdict};
 
 impl Turn<'_> {
     pub(super) fn go_on(&mut self, stage: Stage) {
-        self.note_round();
         let Some((run, step)) = self.current() else {
             // The spec has fewer steps than it had.
             return self.over(RunOutcome::Succeeded, "no step is left");
@@ -38,10 +37,11 @@ impl Turn<'_> {
     }
 
     /// Keeps what a round said.
-    fn note_round(&mut self) {
-        if let (Some(verdict), Some(run)) = (&self.world.verdict, &mut self.status.run) {
+    pub(super) fn note_round(&mut self) {
+        if let (Some(round), Some(run)) = (&self.world.round, &mut self.status.run) {
             run.round = Some(self.world.now);
-            run.has_passed = *verdict == Verdict::Pass;
+            run.has_passed = round.verdict == Verdict::Pass;
+            run.analysis = round.memory.clone();
         }
     }
 
@@ -192,10 +192,12 @@ impl Turn<'_> {
 
     /// Why the analysis does not let the step end.
     fn unpassed(&self, run: &Run, end: Timestamp) -> Option<String> {
-        if !self.world.is_analysed {
+        let is_watched = self.definition.is_watched(run.step);
+        if !is_watched {
             return None;
         }
-        if let Some(Verdict::Hold { why }) = &self.world.verdict {
+        let round = self.world.round.as_ref();
+        if let Some(Verdict::Hold { why }) = round.map(|round| &round.verdict) {
             return Some(why.clone());
         }
         let is_recent = run.round.is_some_and(|round| round >= end);

@@ -2,16 +2,16 @@
 //! happens in whatever order.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::rollout::analysis::Memory;
 use crate::rollout::status::{Phase, RunOutcome};
 use crate::rollout::world::{
-    Command, Failure, Peers, ProxiesSeen, SplitState, Verb, Verdict, World,
+    Command, Failure, Judgement, Peers, ProxiesSeen, SplitState, Verb, Verdict, World,
 };
 
 /// A store, a clock and whatever else a world has.
@@ -19,7 +19,7 @@ struct Story {
     definition: Definition,
     status: Status,
     world: World,
-    interval: Option<Duration>,
+    verdict: Option<Verdict>,
     said: Vec<String>,
     draws: usize,
 }
@@ -40,22 +40,24 @@ impl Story {
                 }),
                 proxies: ProxiesSeen::Nobody,
                 tripped: None,
-                is_analysed: false,
-                verdict: None,
+                round: None,
                 closed: None,
                 commands: Vec::new(),
                 peers: Peers::default(),
                 failure: None,
             },
-            interval: None,
+            verdict: None,
             said: Vec::new(),
             draws: 0,
         }
     }
 
     fn analysed(mut self) -> Self {
-        self.interval = Some(Duration::from_secs(30));
-        self.world.is_analysed = true;
+        let analysis =
+            json!({"checks": [{"name": "errors", "metric": "errorRate", "fail": "> 1%"}]});
+        let mut spec = json!({"split": "web", "preset": "progressive"});
+        spec["analysis"] = analysis;
+        self.definition.analysis = Definition::read("spec", &spec).unwrap().analysis;
         self
     }
 
@@ -113,18 +115,16 @@ impl Story {
 
     /// As a host would: what is due is looked at, turns until nothing changes.
     fn settle(&mut self) {
-        let verdict = self.world.verdict.clone();
         for _ in 0..30 {
-            let wants = wants(
-                &self.definition,
-                &self.status,
-                self.interval,
-                self.world.now,
-            );
-            self.world.verdict = verdict.clone().filter(|_| wants.round.is_some());
+            let wants = wants(&self.definition, &self.status, self.world.now);
+            self.world.round = self
+                .verdict
+                .clone()
+                .filter(|_| wants.round.is_some())
+                .map(judgement);
             let is_to_repeat = self.turn();
+            self.world.round = None;
             if !is_to_repeat {
-                self.world.verdict = verdict;
                 return;
             }
         }
@@ -164,6 +164,13 @@ fn ramp() -> Story {
     Story::new(json!({"split": "web", "version": "v1", "steps": [
         {"weight": 5, "hold": "10s"}, {"weight": 50, "hold": "10s"}, {"weight": 100},
     ]}))
+}
+
+fn judgement(verdict: Verdict) -> Judgement {
+    Judgement {
+        verdict,
+        memory: Memory::default(),
+    }
 }
 
 fn percent(number: f64) -> Percent {
@@ -321,9 +328,9 @@ fn rings_come_one_after_the_other_and_go_back_together() {
 #[test]
 fn a_failed_check_takes_the_users_back_and_the_version_is_not_tried_again() {
     let mut story = ramp().analysed();
-    story.world.verdict = Some(Verdict::Pass);
+    story.verdict = Some(Verdict::Pass);
     assert_eq!(story.after(11).weights(), "everyone 50");
-    story.world.verdict = Some(Verdict::Fail {
+    story.verdict = Some(Verdict::Fail {
         why: "success rate is 90 %, below 95 %".to_owned(),
     });
     story.after(10);
@@ -332,7 +339,7 @@ fn a_failed_check_takes_the_users_back_and_the_version_is_not_tried_again() {
         (Phase::RolledBack, "everyone 0")
     );
     assert_eq!(story.last(), "RolledBack: success rate is 90 %, below 95 %");
-    story.world.verdict = Some(Verdict::Pass);
+    story.verdict = Some(Verdict::Pass);
     story.after(60);
     assert_eq!(story.status.run.as_ref().unwrap().number, 1);
     story.ask(Verb::Retry).after(12);
@@ -346,13 +353,13 @@ fn a_failed_check_takes_the_users_back_and_the_version_is_not_tried_again() {
 #[test]
 fn a_step_ends_only_with_a_round_that_passed_at_its_end() {
     let mut story = ramp().analysed();
-    story.world.verdict = Some(Verdict::Hold {
+    story.verdict = Some(Verdict::Hold {
         why: "40 of 100 requests".to_owned(),
     });
     story.after(25);
     assert_eq!(story.weights(), "everyone 5");
     assert_eq!(story.last(), "Waiting: step 1 is held: 40 of 100 requests");
-    story.world.verdict = Some(Verdict::Pass);
+    story.verdict = Some(Verdict::Pass);
     story.after(14);
     assert_eq!(
         story.weights(),
@@ -450,7 +457,7 @@ fn approval_is_waited_for_under_watch() {
         {"weight": 5, "approval": true}, {"weight": 100},
     ]}))
     .analysed();
-    story.world.verdict = Some(Verdict::Pass);
+    story.verdict = Some(Verdict::Pass);
     story.after(100);
     assert_eq!(
         (story.phase(), &*story.weights()),
@@ -733,7 +740,7 @@ proptest! {
                 Happens::Time(seconds) => {
                     told.world.now += SignedDuration::from_secs(seconds);
                 }
-                Happens::Verdict(verdict) => told.world.verdict = verdict,
+                Happens::Verdict(verdict) => told.verdict = verdict,
                 Happens::Proxies(proxies) => told.world.proxies = proxies,
                 Happens::Edit(whole) => {
                     told.seen().weights.insert("everyone".to_owned(), percent(f64::from(whole)));
@@ -760,7 +767,7 @@ proptest! {
                 Happens::Unread => {
                     let world = World {
                         split: SplitSeen::Unknown { why: "?".to_owned() },
-                        verdict: None,
+                        round: None,
                         ..told.world.clone()
                     };
                     let unread = advance(&told.definition, &told.status, &world);
@@ -780,7 +787,7 @@ proptest! {
             told.settle();
             let run_after = told.status.run.as_ref().map(|run| run.number);
             // A first step, a command, and a round that passes may raise a weight; nothing else.
-            may_rise |= run != run_after || told.world.verdict == Some(Verdict::Pass);
+            may_rise |= run != run_after || told.verdict == Some(Verdict::Pass);
             may_rise |= told.status.run.as_ref().is_some_and(|run| run.has_passed || run.step == 0);
             may_rise |= told.status.run.as_ref().is_some_and(|run| run.is_full);
             let after = told.seen().weights.clone();
@@ -793,7 +800,7 @@ proptest! {
             prop_assert!(size < 8 * 1024, "{size} bytes of status");
         }
         // With nothing in its way, every run ends.
-        told.world.verdict = Some(Verdict::Pass);
+        told.verdict = Some(Verdict::Pass);
         told.world.proxies = ProxiesSeen::Nobody;
         told.world.closed = None;
         for _ in 0..3 {

@@ -34,13 +34,8 @@ pub struct RoundDue {
 /// How often a host looks at what it waits for. Chosen: people wait for it, and it costs one look.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a host is to look at. `interval`: how often the analysis makes a round; `None` without one.
-pub fn wants(
-    definition: &Definition,
-    status: &Status,
-    interval: Option<Duration>,
-    now: Timestamp,
-) -> Wants {
+/// What a host is to look at.
+pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants {
     let soon = Some(after(now, LOOK_EVERY));
     let waiting = Wants {
         entry: true,
@@ -65,22 +60,17 @@ pub fn wants(
             look_again: soon,
             ..Wants::default()
         },
-        Stage::Holding | Stage::Approval | Stage::Over => in_hold(definition, run, interval, now),
+        Stage::Holding | Stage::Approval | Stage::Over => in_hold(definition, run, now),
     }
 }
 
 /// What a host is to look at while a step is held.
-fn in_hold(
-    definition: &Definition,
-    run: &Run,
-    interval: Option<Duration>,
-    now: Timestamp,
-) -> Wants {
+fn in_hold(definition: &Definition, run: &Run, now: Timestamp) -> Wants {
     let converged = run.converged.unwrap_or(run.since);
     let end = hold_end(definition, run);
-    let round = interval
-        .filter(|_| !run.is_edited())
-        .map(|interval| round_due(run, converged, end, interval));
+    let analysis = definition.analysis.as_ref();
+    let analysis = analysis.filter(|_| definition.is_watched(run.step) && !run.is_edited());
+    let round = analysis.map(|analysis| round_due(run, converged, end, analysis.interval));
     let is_due = round.is_some_and(|due| due <= now);
     let soon = after(now, LOOK_EVERY);
     let look_again = [Some(end), round].into_iter().flatten();
