@@ -3,23 +3,28 @@
 //! Only the sentence at the end of such a message is made here; who looked the name up says what
 //! was wrong.
 
-/// The nearest known name as a question (`did you mean "canary"?`) where one is near enough to be a
-/// typing mistake, that is within a third of the letters; else up to ten names that are accepted.
+/// The nearest known name, where one is near enough to be a typing mistake, that is within a third of
+/// the letters.
+pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|name| (strsim::levenshtein(unknown, name), name));
+    let is_mistake = |distance: usize| distance <= unknown.chars().count().max(3) / 3;
+    let (distance, name) = distances.min()?;
+    is_mistake(distance).then_some(name)
+}
+
+/// The nearest known name as a question (`did you mean "canary"?`) where there is one; else
+/// up to ten names that are accepted.
 pub fn hint<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::levenshtein(unknown, name), *name))
-        .min();
-    match nearest {
-        Some((distance, name)) if distance <= unknown.chars().count().max(3) / 3 => {
-            format!("did you mean {name:?}?")
-        }
-        Some(_) => {
+    if known.is_empty() {
+        return "there are none".to_owned();
+    }
+    match nearest(unknown, known.iter().copied()) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => {
             let first: Vec<&str> = known.into_iter().take(10).collect();
             format!("accepted: {}", first.join(", "))
         }
-        None => "there are none".to_owned(),
     }
 }
 

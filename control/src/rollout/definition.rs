@@ -430,7 +430,7 @@ mod tests {
             "spec.converge.else: a string (\"stop\"); accepted: one of pause, abort, proceed",
             "spec.onHandEdit: a number (5); accepted: one of pause, abort",
             "spec.splt: unknown field; accepted: plugin, split, challenger, audience, previewAudience, version, group, \
-             redraw, from, preset, steps, converge, onHandEdit, analysis",
+             redraw, from, preset, steps, converge, onHandEdit, analysis, windows, gates, notify",
             "spec.split: missing; accepted: a split's name",
             "spec.steps[1].weight: missing; accepted: a percentage: 0 to 100 in steps of 0.001",
             "spec.steps[3].weight: 10; a step never takes users away: at least 20 here",

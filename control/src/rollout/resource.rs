@@ -5,20 +5,28 @@
 //! at the first, as the filter's own configuration does ([`sluice_core::decode`]).
 
 mod analysis;
+mod endpoint;
 pub(in crate::rollout) mod fields;
+mod gates;
+mod notify;
 mod numbers;
 mod secrets;
 mod steps;
 mod threshold;
 mod units;
+mod windows;
 
 pub use analysis::{Against, Analysis, BasicAuth, Check, IstioLabel, IstioMetrics, MAX_CHECKS};
 pub use analysis::{Metric, OnMissing, Prometheus};
+pub use endpoint::{Endpoint, MAX_URL_BYTES};
+pub use gates::{Before, Gate, MAX_GATES};
+pub use notify::{Event, MAX_RECEIVERS, Notify, Robot, Webhook};
 pub use numbers::{Count, MAX_COUNT, Probability};
 pub use secrets::KeyOf;
 pub use steps::{Converge, From, MAX_STEPS, OnHandEdit, Preset, Step, Unconverged};
 pub use threshold::{Amount, Comparison, Threshold, ThresholdError};
 pub use units::{MAX_SPAN, Share, Span, Weight};
+pub use windows::{Edge, MAX_WINDOWS, Override, Window, Windows, Zone};
 
 use fields::fields;
 
@@ -63,5 +71,13 @@ fields! {
         "onHandEdit" => on_hand_edit: OnHandEdit,
         /// How the run is watched. Default: as its preset says.
         "analysis" => analysis: Option<Analysis>,
+        /// When a run may go forward. Default: always.
+        "windows" => windows: Windows,
+        /// Who is asked before a run goes forward.
+        #[schemars(length(max = 8))]
+        "gates" => gates: Vec<Gate>,
+        /// Who is told what a run does.
+        #[schemars(length(max = 8))]
+        "notify" => notify: Vec<Notify>,
     }
 }
