@@ -5,19 +5,25 @@
 
 pub mod act;
 pub mod analysis;
+mod checking;
 pub mod counters;
 pub mod definition;
 pub mod engine;
+pub mod gates;
 pub mod host;
 pub mod kept;
 pub mod look;
 pub mod manifest;
+pub mod notifications;
 pub mod observation;
+pub mod outbound;
 pub mod peers;
 pub mod proxies;
 pub mod resource;
 pub mod runner;
+pub mod secrets;
 pub mod sources;
 pub mod statistics;
 pub mod status;
+pub mod windows;
 pub mod world;

@@ -11,7 +11,10 @@ use sluice_core::plan::EVERYONE;
 use sluice_core::problem::{Accepted, Problem};
 
 use super::analysis::plan as analysis;
+use super::gates::{self, Gate};
+use super::notifications::{self, Receiver};
 use super::resource::{self, From, MAX_STEPS, OnHandEdit, Preset, Share, Spec, Unconverged};
+use super::windows::{self, Windows};
 
 /// The longest version, in bytes; see docs/limits.md.
 pub const MAX_VERSION_BYTES: usize = 128;
@@ -44,6 +47,12 @@ pub struct Definition {
     pub on_hand_edit: OnHandEdit,
     /// How a run is watched.
     pub analysis: Option<analysis::Plan>,
+    /// When it may go forward.
+    pub windows: Windows,
+    /// Who is asked before it goes forward.
+    pub gates: Vec<Gate>,
+    /// Who is told what it does.
+    pub receivers: Vec<Receiver>,
 }
 
 /// One step.
@@ -121,8 +130,12 @@ impl<'r> Reader<'r> {
         Self { path, problems }
     }
 
+    fn at(&self, field: &str) -> String {
+        format!("{}.{field}", self.path)
+    }
+
     fn report(&mut self, field: &str, found: impl Into<String>, accepted: Accepted) {
-        let path = format!("{}.{field}", self.path);
+        let path = self.at(field);
         self.problems
             .push(Problem::new(path, found.into(), accepted));
     }
@@ -141,6 +154,9 @@ impl<'r> Reader<'r> {
             converge: converge(spec.converge.as_ref()),
             on_hand_edit: spec.on_hand_edit,
             analysis: self.analysis(spec),
+            windows: windows::checked(&self.at("windows"), &spec.windows, self.problems),
+            gates: gates::checked(&self.at("gates"), &spec.gates, self.problems),
+            receivers: notifications::checked(&self.at("notify"), &spec.notify, self.problems),
         }
     }
 
@@ -259,7 +275,7 @@ impl<'r> Reader<'r> {
     }
 
     fn is_reported(&self, field: &str) -> bool {
-        let path = format!("{}.{field}", self.path);
+        let path = self.at(field);
         self.problems.iter().any(|problem| problem.path == path)
     }
 }
