@@ -51,7 +51,7 @@ end
 pub(crate) struct Competitor {
     pub(crate) name: &'static str,
     envoy: Envoy,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     hosts: usize,
     /// Microseconds of Envoy's CPU a request, one a round.
     pub(crate) rounds: Vec<f64>,
@@ -79,29 +79,7 @@ pub(crate) async fn start_all(folder: &Path, module: &Path, baseline: &Path) -> 
     });
     let lua = json!({"name": "lua", "typed_config": lua});
     let sluice = |config: &Value| vec![wasm(module, &canonical(config))];
-    let with = |fields: Value| {
-        let mut config = hostless();
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            match name.as_str() {
-                "guard" => config["splits"]["web"]["guard"] = value.clone(),
-                name => config[name] = value.clone(),
-            }
-        }
-        config
-    };
-    let measured = with(json!({"responseMetrics": true}));
     let mut competitors = Vec::new();
-    // What a former module takes for the same, where there is one to compare with.
-    if let Some(former) = std::env::var_os("FORMER_MODULE") {
-        let former = Path::new(&former);
-        let filters = |config: &Value| vec![wasm(former, &canonical(config))];
-        for (name, filters) in [
-            ("former module, 1 split", filters(&hostless())),
-            ("former module, responseMetrics", filters(&measured)),
-        ] {
-            competitors.push(start(folder, name, filters, 1, Routes::Header).await);
-        }
-    }
     for (name, filters, hosts, routes) in [
         ("no filter", vec![], 1, Routes::Header),
         (
@@ -113,24 +91,6 @@ pub(crate) async fn start_all(folder: &Path, module: &Path, baseline: &Path) -> 
         ("Lua", vec![lua], 1, Routes::Header),
         ("native regex route", vec![], 1, Routes::CookieRegex),
         ("sluice, 1 split", sluice(&hostless()), 1, Routes::Header),
-        (
-            "sluice, responseMetrics",
-            sluice(&measured),
-            1,
-            Routes::Header,
-        ),
-        (
-            "sluice, a guard",
-            sluice(&with(json!({"guard": {}}))),
-            1,
-            Routes::Header,
-        ),
-        (
-            "sluice, both",
-            sluice(&with(json!({"responseMetrics": true, "guard": {}}))),
-            1,
-            Routes::Header,
-        ),
         (
             "sluice, 1 split with a host",
             sluice(&config(1)),

@@ -18,6 +18,7 @@ mod competitors;
 mod configurations;
 mod guard;
 mod instructions;
+mod observed;
 mod processes;
 mod statistics;
 mod table;
@@ -52,21 +53,8 @@ async fn main() {
         return guard::trips(changes).await;
     }
     if std::env::args().any(|argument| argument == "--observed") {
-        let mut competitors = competitors::start_all(folder.path(), &module, &baseline).await;
-        let is_compared = |name: &str| {
-            let others = [
-                "split with a host",
-                "100",
-                "baseline",
-                "Lua",
-                "native",
-                "no filter",
-            ];
-            !others.iter().any(|other| name.contains(other))
-        };
-        competitors.retain(|competitor| is_compared(competitor.name));
-        take_turns(&mut competitors, rounds, &wrk, folder.path());
-        return table::print_observed(&competitors);
+        observed::requests(folder.path(), &module, rounds * 10).await;
+        return observed::many(folder.path(), &module, changes.min(10)).await;
     }
     if is_worst_only {
         worst::worst_requests(folder.path(), &module, &wrk, 11).await;
@@ -84,8 +72,9 @@ async fn main() {
     let mut competitors = competitors::start_all(folder.path(), &module, &baseline).await;
     take_turns(&mut competitors, rounds, &wrk, folder.path());
     table::print_cpu(&competitors);
-    table::print_observed(&competitors);
     drop(competitors);
+    observed::requests(folder.path(), &module, rounds * 10).await;
+    observed::many(folder.path(), &module, changes.min(10)).await;
     worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;
     worst_documents::worst_documents(folder.path(), &module).await;
     instructions::instructions();

@@ -1,30 +1,7 @@
 //! The table of CPU times, as Markdown.
 
 use crate::competitors::Competitor;
-use crate::statistics::{difference, quantile, ratio_of_added};
-
-/// What looking at responses costs, of those that are there.
-pub(crate) fn print_observed(competitors: &[Competitor]) {
-    println!("\n| Envoy with | more than | microseconds of CPU a request |\n|---|---|---|");
-    for (own, other) in [
-        ("sluice, 1 split", "former module, 1 split"),
-        ("sluice, responseMetrics", "former module, responseMetrics"),
-        ("sluice, responseMetrics", "sluice, 1 split"),
-        ("sluice, a guard", "sluice, 1 split"),
-        ("sluice, both", "sluice, responseMetrics"),
-    ] {
-        let rounds = |name: &str| {
-            let mut named = competitors
-                .iter()
-                .filter(|competitor| competitor.name == name);
-            named.next().map(|competitor| &competitor.rounds)
-        };
-        if let (Some(of_own), Some(of_other)) = (rounds(own), rounds(other)) {
-            let (median, low, high) = difference(of_own, of_other);
-            println!("| {own} | {other} | {median:.2} ({low:.2} to {high:.2}) |");
-        }
-    }
-}
+use crate::statistics::{quantile, ratio_of_added};
 
 pub(crate) fn print_cpu(competitors: &[Competitor]) {
     let rounds = |name: &str| {
