@@ -108,6 +108,13 @@ async fn status_says_how_many_users_failed_and_what_the_guard_took_out() {
     let text = String::from_utf8(text).unwrap();
     let tripped = "tripped: Envoy took canary out of split web";
     assert!(text.contains(tripped) && text.contains("FAILED"), "{text}");
+    let bob = ["explain", "--cookie", "sluice=bob"];
+    let text = String::from_utf8(run(folder.path(), &bob).stdout).unwrap();
+    let out = "this proxy's guard took canary out: its weight counts as 0";
+    assert!(
+        text.contains(out) && text.contains("web: stable, in"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

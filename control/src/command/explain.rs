@@ -18,7 +18,10 @@ use crate::files;
 use crate::model::plugin::Plugin;
 use crate::operations::described::Described;
 use crate::operations::explain::{decider, explain, take_out};
+use crate::operations::status::directory::status;
+use crate::operations::status::observed::Tripped;
 use crate::operations::validate::Subject;
+use crate::store::AnyStore;
 
 /// `sluice explain`.
 #[derive(clap::Args, Debug)]
@@ -56,6 +59,7 @@ pub(super) struct Explain {
     #[arg(long, value_name = "NAMESPACE")]
     proxy_namespace: Option<String>,
     /// A challenger that the proxy's guard took out, as `sluice status` names them; repeatable
+    /// [default: in a directory, what the Envoy of a running `sluice dev` took out]
     #[arg(long, value_name = "SPLIT=CHALLENGER")]
     tripped: Vec<String>,
     /// Which store holds the configuration.
@@ -82,7 +86,7 @@ pub(super) enum ProxyKind {
 }
 
 pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
-    let (plugin, subject) = subject(arguments).await?;
+    let (plugin, subject, tripped) = subject(arguments).await?;
     let request = request::described(arguments)?;
     let (kind, why) = proxy(arguments.proxy, &plugin, &subject, &request);
     let mut plan = plugin.plan(&Node {
@@ -97,6 +101,10 @@ pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     }
     for tripped in &arguments.tripped {
         trip(&mut plan, tripped)?;
+    }
+    for Tripped { split, variant, .. } in tripped {
+        // Of another configuration's splits nothing is out here.
+        let _ = take_out(&mut plan, &split, &variant);
     }
     let explanation = explain(&plan, &request);
     output::print(arguments.output.output, &explanation, |explanation| {
@@ -113,8 +121,9 @@ fn trip(plan: &mut Plan, tripped: &str) -> anyhow::Result<()> {
         .with_context(|| format!("--tripped {}", output::quoted(tripped)))
 }
 
-/// The plugin of a file or, without one, of the store; and what lies around it.
-async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject)> {
+/// The plugin of a file or, without one, of the store; what lies around it; and what the guard of an
+/// Envoy that serves a directory took out, unless it is said.
+async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject, Vec<Tripped>)> {
     if let Some(file) = &arguments.file {
         let documents = files::documents(file)?;
         let plugin = files::only_plugin(&file.display().to_string(), documents.clone())?;
@@ -122,14 +131,20 @@ async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject)> {
             documents,
             ..Subject::default()
         };
-        return Ok((plugin, subject));
+        return Ok((plugin, subject, Vec::new()));
     }
     let store = stores::one(&arguments.store).await?;
     let place = Place::One(store.clone());
     let read = Subject::of_stores(std::slice::from_ref(&store), ROOT_NAMESPACE);
     let mut subject = place.said(read).await?;
     let plugin = subject.plugins.pop().context("a store without a plugin")?;
-    Ok((plugin, subject))
+    let tripped = match &store {
+        AnyStore::Directory(directory) if arguments.tripped.is_empty() => {
+            status(directory).await?.tripped
+        }
+        _ => Vec::new(),
+    };
+    Ok((plugin, subject, tripped))
 }
 
 /// Which kind of proxy answers, and why that one.
