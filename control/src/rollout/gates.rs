@@ -15,7 +15,7 @@ use sluice_core::problem::{Accepted, Problem};
 use super::checking;
 use super::outbound::{Outbound, Parcel, Reply, Silence, cut, repeats};
 use super::resource::{self, Before, Endpoint, MAX_GATES, Span};
-use super::secrets::{Place, SecretReader, Written};
+use super::secrets::{Place, SecretReader, Shape, Written};
 
 /// The longest that a gate's answer may take, in seconds. Chosen: a step waits for it.
 pub const MAX_GATE_SECONDS: u64 = 30;
@@ -124,7 +124,7 @@ pub async fn ask(
 ) -> Answer {
     let token = match &gate.token {
         None => None,
-        Some(place) => match secrets.read(place).await {
+        Some(place) => match secrets.read(place, Shape::Line).await {
             Ok(token) => Some(token),
             Err(error) => return closed(gate, &format!("its token: {error}")),
         },

@@ -2,22 +2,32 @@
 //! weights is all that another process needs to go on.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use futures::future::join_all;
+use sluice_core::plan::EVERYONE;
 
 use super::engine::LOOK_EVERY;
 use super::kept::{Keeper, Kept};
 use super::look::Looked;
 use super::manifest::Manifest;
+use super::outbound::Outbound;
 use super::peers::Summary;
+use super::proxies;
 use super::runner::{Followed, Ground, Happened, Runner};
+use super::secrets::{OfThisMachine, SecretReader};
+use super::sources::Source;
 use super::status::Status;
-use super::world::{Command, ProxiesSeen, Verb};
+use super::world::{Command, Verb};
 use crate::operations::Caller;
-use crate::operations::status::directory;
+use crate::store::AnyStore;
 use crate::store::directory::Directory;
+
+/// How long the end of a run waits for its messages. Chosen: a receiver that answers does so within
+/// a second, and another process sends what is left.
+const LAST_LETTERS: Duration = Duration::from_secs(5);
 
 /// How Rollouts are told of.
 pub type Tell<'t> = dyn Fn(&Happened<'_>) + Send + Sync + 't;
@@ -68,18 +78,16 @@ fn runner<'r>(
     };
     // Others of a group wait for it from now on.
     ground.kept(&status)?;
-    Ok(Runner::new(
-        ground,
-        name.clone(),
-        definition.clone(),
-        status,
-    ))
+    let outbound = Outbound::new()?;
+    let (name, definition) = (name.clone(), definition.clone());
+    Ok(Runner::new(ground, name, definition, status, outbound))
 }
 
 async fn until_the_end(runner: &mut Runner<Beside<'_>>, caller: &Caller) -> anyhow::Result<Status> {
     loop {
         let pause: Option<Duration> = runner.turns(caller).await?;
         if runner.has_ended() {
+            runner.last_letters(caller, LAST_LETTERS).await?;
             return Ok(runner.status.clone());
         }
         tokio::time::sleep(pause.unwrap_or(LOOK_EVERY)).await;
@@ -124,29 +132,38 @@ impl Ground for Beside<'_> {
         Ok(all.map(|kept| (kept.rollout, kept.status)).collect())
     }
 
-    async fn proxies(&self, _: &Looked) -> Followed {
-        let status = match directory::status(self.directory).await {
-            Ok(status) => status,
-            Err(error) => {
-                let why = format!("{error:#}");
-                return Followed {
-                    seen: ProxiesSeen::Unknown { why },
-                    tripped: None,
-                };
-            }
+    async fn proxies(&self, looked: &Looked) -> Followed {
+        let Some(variants) = &looked.variants else {
+            return Followed::not_asked();
         };
-        let seen = match &status.revision_in_force {
-            None => ProxiesSeen::Nobody,
-            Some(_) => ProxiesSeen::Seen {
-                converged: usize::from(status.is_converged()),
-                total: 1,
-                lagging: "Envoy".to_owned(),
-            },
+        let watched = proxies::Watched {
+            split: &self.summary.split,
+            // Only whom it reached depends on it.
+            audience: EVERYONE,
+            challenger: &variants.challenger,
         };
-        Followed {
-            seen,
-            tripped: status.tripped.first().map(ToString::to_string),
-        }
+        let mesh = proxies::Mesh {
+            prometheus: None,
+            root_namespace: "",
+        };
+        let store = AnyStore::Directory(self.directory.clone());
+        Followed::of(proxies::proxies(&store, mesh, watched).await)
+    }
+
+    fn plugin(&self) -> [String; 2] {
+        [String::new(), String::new()]
+    }
+
+    fn uid(&self) -> String {
+        self.summary.name.clone()
+    }
+
+    fn secrets(&self) -> Arc<dyn SecretReader> {
+        Arc::new(OfThisMachine)
+    }
+
+    fn own_source(&self) -> Result<Source, String> {
+        Ok(Source::of_envoy(self.directory.clone()))
     }
 
     fn tell(&self, happened: &Happened<'_>) {

@@ -1,7 +1,7 @@
 //! Looking at a split in a store: what the engine needs of it, and what a write will stand on.
 
 use sluice_core::allocation::Percent;
-use sluice_core::plan::{EVERYONE, Plan, Split};
+use sluice_core::plan::{EVERYONE, Plan};
 
 use super::definition::Definition;
 use super::world::{SplitSeen, SplitState};
@@ -15,6 +15,8 @@ pub struct Looked {
     pub seen: SplitSeen,
     /// The variants, where the split is there.
     pub variants: Option<Variants>,
+    /// The plan that they are of.
+    pub plan: Option<Plan>,
     /// What a write stands on; `None` where it could not be read.
     pub snapshot: Option<Snapshot>,
 }
@@ -39,14 +41,16 @@ pub async fn look(store: &impl Store, definition: &Definition) -> Looked {
         Err(error) => return unread(Some(snapshot), error),
     };
     match variants(&plan, definition) {
-        Ok((_, variants)) => Looked {
+        Ok(variants) => Looked {
             seen: SplitSeen::Seen(state(&snapshot, &variants, definition)),
             variants: Some(variants),
+            plan: Some(plan),
             snapshot: Some(snapshot),
         },
         Err(what) => Looked {
             seen: SplitSeen::Missing { what },
             variants: None,
+            plan: None,
             snapshot: Some(snapshot),
         },
     }
@@ -57,18 +61,16 @@ fn unread(snapshot: Option<Snapshot>, error: anyhow::Error) -> Looked {
     Looked {
         seen: SplitSeen::Unknown { why },
         variants: None,
+        plan: None,
         snapshot,
     }
 }
 
-/// The split and the variants that a definition means.
+/// The variants of the split that a definition means.
 ///
 /// # Errors
 /// What is missing, and what there is instead.
-pub fn variants<'p>(
-    plan: &'p Plan,
-    definition: &Definition,
-) -> Result<(&'p Split, Variants), String> {
+pub fn variants(plan: &Plan, definition: &Definition) -> Result<Variants, String> {
     let name = &definition.split;
     let Some(split) = plan.split_named(name) else {
         let names = plan.splits().iter().take(10);
@@ -110,11 +112,10 @@ pub fn variants<'p>(
     }
     let fallback = split.definition.named_variants().next();
     let fallback = fallback.map(|(_, name)| name.to_owned());
-    let variants = Variants {
+    Ok(Variants {
         challenger: challenger.to_owned(),
         fallback: fallback.unwrap_or_default(),
-    };
-    Ok((split, variants))
+    })
 }
 
 fn listed(names: &[&str]) -> String {

@@ -23,7 +23,7 @@ use sluice_core::problem::{Accepted, Problem};
 use super::checking;
 use super::outbound::{Outbound, Parcel, Reply, Silence};
 use super::resource::{self, Endpoint, Event, MAX_RECEIVERS, Notify};
-use super::secrets::{Place, SecretReader, Written};
+use super::secrets::{Place, SecretReader, Shape, Written};
 use message::Subject;
 use queue::{Due, Outcome};
 
@@ -257,7 +257,7 @@ impl<'s> Sender<'s> {
     }
 
     async fn secret(&self, place: &Place) -> Result<SecretString, String> {
-        let secret = self.secrets.read(place).await;
+        let secret = self.secrets.read(place, Shape::Line).await;
         secret.map_err(|error| error.to_string())
     }
 

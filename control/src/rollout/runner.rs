@@ -1,18 +1,29 @@
 //! One Rollout that is run, wherever it is kept: look, ask the engine, keep its status, act; until
 //! the engine wants to wait. The foreground and the controller run the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::act::act;
+use super::analysis;
 use super::definition::Definition;
-use super::engine::{self, Event, EventKind, Wants};
+use super::engine::{self, Event, EventKind, RoundDue, Wants};
+use super::entry::{Asking, Entry};
+use super::letters::{self, Letters};
 use super::look::{Looked, look};
+use super::notifications::message::Subject;
+use super::outbound::Outbound;
 use super::peers::{Summary, peers};
+use super::proxies::Seen;
+use super::resource::Before;
+use super::secrets::SecretReader;
+use super::sources::Source;
 use super::status::{Phase, Stage, Status};
-use super::world::{Command, Failure, ProxiesSeen, World};
+use super::watch::{self, Watched};
+use super::world::{Command, Failure, Judgement, ProxiesSeen, World};
 use crate::operations::Caller;
 use crate::store::Store;
 
@@ -51,6 +62,21 @@ pub trait Ground: Send + Sync {
     /// Which proxies follow, and what their guards took out.
     fn proxies(&self, looked: &Looked) -> impl Future<Output = Followed> + Send;
 
+    /// The namespace and name of the plugin; empty where there are none.
+    fn plugin(&self) -> [String; 2];
+
+    /// What tells the Rollout from all others, also of the same name.
+    fn uid(&self) -> String;
+
+    /// What reads the secrets that the Rollout names.
+    fn secrets(&self) -> Arc<dyn SecretReader>;
+
+    /// Where observations come from while no Prometheus is named.
+    ///
+    /// # Errors
+    /// When there is no such source.
+    fn own_source(&self) -> Result<Source, String>;
+
     /// Says what happened.
     fn tell(&self, happened: &Happened<'_>);
 }
@@ -62,6 +88,38 @@ pub struct Followed {
     pub seen: ProxiesSeen,
     /// Which took the challenger out.
     pub tripped: Option<String>,
+}
+
+impl Followed {
+    /// Nobody asked.
+    pub const fn not_asked() -> Self {
+        Self {
+            seen: ProxiesSeen::NotAsked,
+            tripped: None,
+        }
+    }
+
+    /// What was said of them.
+    pub fn of(seen: Seen) -> Self {
+        match seen {
+            Seen::Nobody => Self {
+                seen: ProxiesSeen::Nobody,
+                tripped: None,
+            },
+            Seen::Unknown(why) => Self {
+                seen: ProxiesSeen::Unknown { why },
+                tripped: None,
+            },
+            Seen::Known(proxies) => Self {
+                tripped: proxies.tripped.first().map(ToString::to_string),
+                seen: ProxiesSeen::Seen {
+                    converged: proxies.converged,
+                    total: proxies.total,
+                    lagging: proxies.lagging.join(", "),
+                },
+            },
+        }
+    }
 }
 
 /// What happened, with where and when.
@@ -96,17 +154,31 @@ pub struct Runner<G> {
     /// How far it is.
     pub status: Status,
     failure: Option<Failure>,
+    source: Option<Source>,
+    entry: Entry,
+    letters: Letters,
+    outbound: Outbound,
 }
 
 impl<G: Ground> Runner<G> {
     /// A Rollout as far as it was kept.
-    pub const fn new(ground: G, name: String, definition: Definition, status: Status) -> Self {
+    pub fn new(
+        ground: G,
+        name: String,
+        definition: Definition,
+        status: Status,
+        outbound: Outbound,
+    ) -> Self {
         Self {
             ground,
             name,
             definition,
             status,
             failure: None,
+            source: None,
+            entry: Entry::default(),
+            letters: Letters::default(),
+            outbound,
         }
     }
 
@@ -120,20 +192,70 @@ impl<G: Ground> Runner<G> {
             let wants = engine::wants(&self.definition, &self.status, now);
             let looked = look(self.ground.store(), &self.definition).await;
             let world = self.world(&wants, &looked, now).await?;
-            let advance = engine::advance(&self.definition, &self.status, &world);
-            if advance.status != self.status {
-                self.ground.keep(&advance.status).await?;
-                self.status = advance.status;
-            }
+            let mut advance = engine::advance(&self.definition, &self.status, &world);
+            letters::put(&mut advance.status, &self.definition, &advance.events, now);
+            self.keep(advance.status).await?;
             for event in &advance.events {
                 self.tell(now, event);
             }
             let has_acted = self.act(caller, &looked, &advance.actions).await;
             if !(advance.is_to_repeat || has_acted) {
-                return Ok(wants.look_again.map(|at| pause(at, caller.now())));
+                self.deliver(&looked, caller.now()).await?;
+                let letters = self.status.messages.next();
+                let next = wants.look_again.into_iter().chain(letters).min();
+                return Ok(next.map(|at| pause(at, caller.now())));
             }
         }
         Ok(Some(BREATH))
+    }
+
+    /// Keeps a status if it is another one.
+    async fn keep(&mut self, status: Status) -> anyhow::Result<()> {
+        if status != self.status {
+            self.ground.keep(&status).await?;
+            self.status = status;
+        }
+        Ok(())
+    }
+
+    /// Notes which messages were received, and sends those that are due.
+    async fn deliver(&mut self, looked: &Looked, now: Timestamp) -> anyhow::Result<()> {
+        let mut status = self.status.clone();
+        self.letters.settle(&mut status.messages, now);
+        let due = status.messages.take_due(now);
+        self.keep(status).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let [namespace, _] = self.ground.plugin();
+        let variants = looked.variants.as_ref();
+        let subject = Subject {
+            uid: self.ground.uid(),
+            namespace,
+            rollout: self.name.clone(),
+            split: self.definition.split.clone(),
+            challenger: variants.map_or_else(String::new, |both| both.challenger.clone()),
+        };
+        let secrets = self.ground.secrets();
+        let Self {
+            definition,
+            outbound,
+            letters,
+            ..
+        } = self;
+        letters.send(due, definition, &subject, outbound, &secrets, now);
+        Ok(())
+    }
+
+    /// Waits for the messages that are being sent, no longer than so long.
+    ///
+    /// # Errors
+    /// When the status cannot be kept.
+    pub async fn last_letters(&mut self, caller: &Caller, most: Duration) -> anyhow::Result<()> {
+        let mut status = self.status.clone();
+        let letters = &mut self.letters;
+        letters.wait(&mut status.messages, caller.now(), most).await;
+        self.keep(status).await
     }
 
     /// Whether anything was done.
@@ -169,10 +291,15 @@ impl<G: Ground> Runner<G> {
         let followed = if wants.proxies {
             self.ground.proxies(looked).await
         } else {
-            Followed {
-                seen: ProxiesSeen::NotAsked,
-                tripped: None,
-            }
+            Followed::not_asked()
+        };
+        let round = match wants.round {
+            Some(due) => self.round(looked, due, now).await,
+            None => None,
+        };
+        let closed = match wants.entry {
+            Some(before) => self.closed(before, now).await,
+            None => None,
         };
         let summary = Summary::of(&self.name, &self.definition);
         Ok(World {
@@ -180,12 +307,64 @@ impl<G: Ground> Runner<G> {
             split: looked.seen.clone(),
             proxies: followed.seen,
             tripped: followed.tripped,
-            round: None,
-            closed: None,
+            round,
+            closed,
             commands: self.ground.commands()?,
             peers: peers(&summary, &self.status, &self.ground.others()?),
             failure: self.failure.take(),
         })
+    }
+
+    /// A round of the analysis, where there is a split to observe.
+    async fn round(&mut self, looked: &Looked, due: RoundDue, now: Timestamp) -> Option<Judgement> {
+        let analysis = self.definition.analysis.clone()?;
+        let run = self.status.run.clone()?;
+        let (plan, variants) = (looked.plan.as_ref()?, looked.variants.as_ref()?);
+        let source = match self.source.take() {
+            Some(source) => Ok(source),
+            None => self.made_source(&analysis).await,
+        };
+        let watched = Watched {
+            definition: &self.definition,
+            run: &run,
+            plugin: self.ground.plugin(),
+            plan,
+            split: plan.split_named(&self.definition.split)?,
+            variants,
+        };
+        match source {
+            Ok(mut source) => {
+                let round = watched.round(&analysis, Ok(&mut source), due, now).await;
+                self.source = Some(source);
+                Some(round)
+            }
+            Err(why) => Some(watched.round(&analysis, Err(why), due, now).await),
+        }
+    }
+
+    async fn made_source(&self, analysis: &analysis::plan::Plan) -> Result<Source, String> {
+        let Some(server) = &analysis.prometheus else {
+            return self.ground.own_source();
+        };
+        let client = watch::client(server, &*self.ground.secrets()).await;
+        let client = client.map_err(|error| format!("{error:#}"))?;
+        Ok(Source::of_prometheus(client, analysis.istio.clone()))
+    }
+
+    /// Why the run may not go forward.
+    async fn closed(&mut self, before: Before, now: Timestamp) -> Option<String> {
+        let run = self.status.run.clone()?;
+        let [namespace, _] = self.ground.plugin();
+        let secrets = self.ground.secrets();
+        let asking = Asking {
+            namespace: &namespace,
+            rollout: &self.name,
+            outbound: &self.outbound,
+            secrets: &*secrets,
+        };
+        self.entry
+            .closed(&self.definition, &run, before, now, &asking)
+            .await
     }
 
     fn tell(&self, at: Timestamp, event: &Event) {

@@ -20,6 +20,9 @@ use crate::{cluster, files};
 /// The longest secret. Chosen: URLs and tokens have some hundred bytes.
 pub const MAX_SECRET_BYTES: usize = 4_096;
 
+/// The longest bundle of certificates. Chosen: all authorities that a system trusts have 250 KB.
+pub const MAX_CERTIFICATES_BYTES: usize = 512 * 1024;
+
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -56,10 +59,32 @@ pub struct SecretError {
     pub why: String,
 }
 
+/// What a secret looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One line, whose end is left out: a token, a URL.
+    Line,
+    /// A text of many lines: certificates.
+    Text,
+}
+
+impl Shape {
+    const fn max_bytes(self) -> usize {
+        match self {
+            Self::Line => MAX_SECRET_BYTES,
+            Self::Text => MAX_CERTIFICATES_BYTES,
+        }
+    }
+}
+
 /// What reads secrets for one Rollout.
 pub trait SecretReader: Send + Sync {
-    /// The secret at a place, without the end of its line.
-    fn read<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<SecretString, SecretError>>;
+    /// The secret at a place.
+    fn read<'a>(
+        &'a self,
+        place: &'a Place,
+        shape: Shape,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>>;
 }
 
 /// Reads this machine's files and environment, for whoever runs a Rollout here.
@@ -67,20 +92,26 @@ pub trait SecretReader: Send + Sync {
 pub struct OfThisMachine;
 
 impl SecretReader for OfThisMachine {
-    fn read<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+    fn read<'a>(
+        &'a self,
+        place: &'a Place,
+        shape: Shape,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
         let bytes = match place {
             Place::Secret { .. } => Err("there is no cluster to read Secrets from".to_owned()),
             Place::File(path) if path.metadata().is_ok_and(|found| !found.is_file()) => {
                 Err("not a file".to_owned())
             }
             Place::File(path) => {
-                files::bytes(path, MAX_SECRET_BYTES).map_err(|error| error.to_string())
+                files::bytes(path, shape.max_bytes()).map_err(|error| error.to_string())
             }
             Place::Variable(name) => std::env::var(name)
                 .map(String::into_bytes)
                 .map_err(|_| "not set".to_owned()),
         };
-        let secret = bytes.and_then(text).map_err(|why| error(place, why));
+        let secret = bytes
+            .and_then(|bytes| text(bytes, shape))
+            .map_err(|why| error(place, why));
         Box::pin(std::future::ready(secret))
     }
 }
@@ -95,7 +126,7 @@ impl OfNamespace {
         Self(Api::namespaced(client, namespace))
     }
 
-    async fn secret(&self, place: &Place) -> Result<SecretString, String> {
+    async fn secret(&self, place: &Place, shape: Shape) -> Result<SecretString, String> {
         let Place::Secret { name, key } = place else {
             return Err("a controller reads Secrets alone".to_owned());
         };
@@ -103,14 +134,18 @@ impl OfNamespace {
         let secret = secret.map_err(|error| cluster::words(&error))?;
         let data = secret.ok_or("there is no such Secret")?.data;
         let value = data.unwrap_or_default().remove(key);
-        text(value.ok_or("it has no such key")?.0)
+        text(value.ok_or("it has no such key")?.0, shape)
     }
 }
 
 impl SecretReader for OfNamespace {
-    fn read<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+    fn read<'a>(
+        &'a self,
+        place: &'a Place,
+        shape: Shape,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
         Box::pin(async move {
-            let secret = self.secret(place).await;
+            let secret = self.secret(place, shape).await;
             secret.map_err(|why| error(place, why))
         })
     }
@@ -121,17 +156,15 @@ fn error(place: &Place, why: String) -> SecretError {
     SecretError { place, why }
 }
 
-/// A secret is one line of text.
-fn text(bytes: Vec<u8>) -> Result<SecretString, String> {
-    let length = bytes.len();
-    if length > MAX_SECRET_BYTES {
-        return Err(format!(
-            "{length} bytes; accepted: at most {MAX_SECRET_BYTES}"
-        ));
+fn text(bytes: Vec<u8>, shape: Shape) -> Result<SecretString, String> {
+    let (length, most) = (bytes.len(), shape.max_bytes());
+    if length > most {
+        return Err(format!("{length} bytes; accepted: at most {most}"));
     }
     let text = String::from_utf8(bytes).map_err(|_| "not text")?;
     match text.trim() {
         "" => Err("empty".to_owned()),
+        text if shape == Shape::Text => Ok(text.into()),
         line if line.contains(['\n', '\r']) => Err("more than one line".to_owned()),
         line => Ok(line.into()),
     }
@@ -212,7 +245,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     async fn read(place: Place) -> Result<String, String> {
-        let secret = OfThisMachine.read(&place).await;
+        let secret = OfThisMachine.read(&place, Shape::Line).await;
         secret
             .map(|secret| secret.expose_secret().to_owned())
             .map_err(|error| error.to_string())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sluice_core::allocation::Percent;
 
 use super::analysis::Memory;
+use super::notifications::queue::Queue;
 
 /// How many ended runs are remembered, a line each.
 pub const MAX_RUNS: usize = 10;
@@ -76,6 +77,9 @@ pub struct Status {
     /// Whether the challenger's weight goes to 0 because the fallback is the new version now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_finishing: bool,
+    /// The messages that were not received yet.
+    #[serde(skip_serializing_if = "is_quiet")]
+    pub messages: Queue,
     /// Whether somebody asked for a run that has not begun yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_start_wanted: bool,
@@ -105,6 +109,9 @@ pub struct Run {
     /// Whether other users are still to be drawn before the first weight.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_to_redraw: bool,
+    /// Whether it has moved anybody yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub has_moved: bool,
     /// Why it stands still.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pause: Option<Pause>,
@@ -143,6 +150,10 @@ impl Run {
         let pause = self.pause.as_ref();
         pause.is_some_and(|pause| pause.reason == PauseReason::HandEdit)
     }
+}
+
+fn is_quiet(queue: &Queue) -> bool {
+    *queue == Queue::default()
 }
 
 fn is_new(memory: &Memory) -> bool {

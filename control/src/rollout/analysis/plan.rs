@@ -13,7 +13,7 @@ use sluice_core::problem::{Accepted, Problem};
 use crate::rollout::resource::{self, MAX_CHECKS, OnMissing, Span, Threshold};
 
 pub use istio::Istio;
-pub use prometheus::{Auth, Place, Prometheus};
+pub use prometheus::{Auth, Certificate, Prometheus};
 
 /// The most checks with a confidence. Chosen: each of them makes all others need more evidence, and
 /// their tests' state has to fit into a status.

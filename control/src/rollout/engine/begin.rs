@@ -92,6 +92,7 @@ impl Turn<'_> {
             weights: seen.weights.clone(),
             wanted: seen.weights.clone(),
             is_to_redraw: self.definition.redraw && !is_anybody_there(&seen.weights),
+            has_moved: false,
             pause: None,
             is_approved: false,
             is_full: false,

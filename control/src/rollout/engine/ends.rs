@@ -5,7 +5,7 @@ use sluice_core::allocation::Percent;
 
 use super::turn::{EventKind, Turn, after, is_anybody_there};
 use crate::rollout::resource::OnHandEdit;
-use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome, Stage};
+use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome};
 use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, SplitState, Verdict};
 
 impl Turn<'_> {
@@ -88,8 +88,7 @@ impl Turn<'_> {
     /// Why the challenger is worse than allowed, or the group's.
     fn failed(&self, run: &Run) -> Option<String> {
         // Before its first weight, a trip is of an earlier one.
-        let has_moved = run.step > 0 || run.stage != Stage::Entering;
-        if let Some(tripped) = self.world.tripped.as_ref().filter(|_| has_moved) {
+        if let Some(tripped) = self.world.tripped.as_ref().filter(|_| run.has_moved) {
             return Some(format!("the guard took the challenger out: {tripped}"));
         }
         if let Some(failed) = &self.world.peers.failed {
@@ -143,7 +142,7 @@ impl Turn<'_> {
         match why {
             Some(why) if is_patient => {
                 let message = format!("{}; {why}", ending.message);
-                self.say_once(EventKind::RollingBack, Phase::RollingBack, message);
+                self.say_once(EventKind::Unfollowed, Phase::RollingBack, message);
             }
             Some(why) => self.over(ending.outcome, format!("{}; {why}", ending.message)),
             None => self.over(ending.outcome, ending.message),
@@ -155,8 +154,8 @@ impl Turn<'_> {
             Some(Failure::Lasting(why) | Failure::Passing(why)) => {
                 format!("{ending}; the weight is not 0 yet: {why}")
             }
-            None => ending.to_owned(),
+            None => return,
         };
-        self.say_once(EventKind::RollingBack, Phase::RollingBack, message);
+        self.say_once(EventKind::Unfollowed, Phase::RollingBack, message);
     }
 }

@@ -24,7 +24,7 @@ impl Turn<'_> {
             Stage::Converging => self.converge(&run),
             Stage::Holding => self.hold(&run, &step),
             Stage::Approval if run.is_approved => {
-                self.pass(format!("step {} passed, approved", run.step + 1));
+                self.finish_step(&run, format!("step {} passed, approved", run.step + 1));
             }
             Stage::Approval | Stage::GoingBack | Stage::Over => {}
         }
@@ -75,6 +75,7 @@ impl Turn<'_> {
         }
         if let Some(run) = &mut self.status.run {
             run.wanted = self.definition.weights_at(run.step);
+            run.has_moved = true;
             run.is_approved = false;
             run.converged = None;
             run.round = None;
@@ -187,7 +188,19 @@ impl Turn<'_> {
             let message = format!("step {number} waits for `sluice rollout approve`");
             return self.say(EventKind::ApprovalWanted, message);
         }
-        self.pass(format!("step {number} passed"));
+        self.finish_step(run, format!("step {number} passed"));
+    }
+
+    /// Ends the step, if it is the last one only when the gates let it.
+    fn finish_step(&mut self, run: &Run, message: String) {
+        let is_last = run.step + 1 >= self.definition.steps.len();
+        match self.world.closed.as_ref().filter(|_| is_last) {
+            Some(why) => {
+                let message = format!("{message}; the run waits: {why}");
+                self.say_once(EventKind::Waiting, Phase::Progressing, message);
+            }
+            None => self.pass(message),
+        }
     }
 
     /// Why the analysis does not let the step end.

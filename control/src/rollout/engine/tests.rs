@@ -640,7 +640,7 @@ fn a_rollback_says_which_proxies_have_not_followed() {
     );
     assert_eq!(
         story.last(),
-        "RollingBack: aborted by ann; 2 of 6 proxies have not followed: shop/web-1, shop/web-2"
+        "Unfollowed: aborted by ann; 2 of 6 proxies have not followed: shop/web-1, shop/web-2"
     );
     story.after(121);
     assert_eq!(story.phase(), Phase::Aborted);

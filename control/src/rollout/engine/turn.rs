@@ -68,6 +68,8 @@ pub enum EventKind {
     Resumed,
     /// Its users are taken back.
     RollingBack,
+    /// They are not back yet.
+    Unfollowed,
     /// It failed, and its users are back.
     RolledBack,
     /// Somebody ended it, and its users are back.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::begin::is_wanted;
 use super::turn::after;
 use crate::rollout::definition::Definition;
+use crate::rollout::resource::Before;
 use crate::rollout::status::{Phase, Run, Stage, Status};
 
 /// What a host is to look at before it asks the engine, and when to look again.
@@ -16,8 +17,8 @@ pub struct Wants {
     pub proxies: bool,
     /// Whether a round of the analysis is due; of the step that converged then.
     pub round: Option<RoundDue>,
-    /// Whether windows and gates matter now.
-    pub entry: bool,
+    /// Whether windows and gates matter now, and what for.
+    pub entry: Option<Before>,
     /// When something is due; `None`: only when something changes.
     pub look_again: Option<Timestamp>,
 }
@@ -38,7 +39,6 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants {
     let soon = Some(after(now, LOOK_EVERY));
     let waiting = Wants {
-        entry: true,
         look_again: soon,
         ..Wants::default()
     };
@@ -51,7 +51,16 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
         };
     };
     match run.stage {
-        Stage::Entering | Stage::Moving => Wants {
+        Stage::Entering => Wants {
+            proxies: true,
+            entry: Some(if run.has_moved {
+                Before::Step
+            } else {
+                Before::Start
+            }),
+            ..waiting
+        },
+        Stage::Moving => Wants {
             proxies: true,
             ..waiting
         },
@@ -71,6 +80,7 @@ fn in_hold(definition: &Definition, run: &Run, now: Timestamp) -> Wants {
     let analysis = definition.analysis.as_ref();
     let analysis = analysis.filter(|_| definition.is_watched(run.step) && !run.is_edited());
     let round = analysis.map(|analysis| round_due(run, converged, end, analysis.interval));
+    let is_last = now >= end && run.step + 1 >= definition.steps.len();
     let is_due = round.is_some_and(|due| due <= now);
     let soon = after(now, LOOK_EVERY);
     let look_again = [Some(end), round].into_iter().flatten();
@@ -84,7 +94,7 @@ fn in_hold(definition: &Definition, run: &Run, now: Timestamp) -> Wants {
             converged,
             last: run.round,
         }),
-        entry: false,
+        entry: is_last.then_some(Before::Finish),
         look_again: Some(look_again),
     }
 }

@@ -8,6 +8,7 @@ use sluice_core::problem::{Accepted, Problem};
 
 use super::Range;
 use crate::rollout::resource::{self, KeyOf};
+use crate::rollout::secrets::Place;
 
 /// The longest address, in bytes. Chosen: what servers commonly take.
 const LONGEST_ADDRESS: usize = 2_048;
@@ -44,15 +45,6 @@ pub enum Auth {
         /// Where the password is.
         password: Place,
     },
-}
-
-/// Where a secret, or a certificate, is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A key of a Secret in the Rollout's namespace.
-    Secret(KeyOf),
-    /// A file of the host.
-    File(String),
 }
 
 /// Whether a certificate is looked at.
@@ -182,7 +174,10 @@ impl Reader<'_> {
                 accepted,
             );
         }
-        let from = from.map(|from| Place::Secret(from.clone()));
-        from.or_else(|| file.map(|file| Place::File(file.to_owned())))
+        let from = from.map(|from| Place::Secret {
+            name: from.name.clone(),
+            key: from.key.clone(),
+        });
+        from.or_else(|| file.map(|file| Place::File(file.into())))
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::rollout::secrets::Place;
 use serde_json::{Value, json};
 use sluice_core::decode::Decode as _;
 
@@ -69,14 +70,11 @@ fn an_analysis_with_every_kind_of_check_is_read() {
         (last.role, last.interval),
         (Role::DryRun, Some(Duration::from_secs(300)))
     );
-    let key = resource::KeyOf {
+    let token = Place::Secret {
         name: "p".to_owned(),
         key: "t".to_owned(),
     };
-    assert_eq!(
-        plan.prometheus.unwrap().auth,
-        Auth::Bearer(Place::Secret(key))
-    );
+    assert_eq!(plan.prometheus.unwrap().auth, Auth::Bearer(token));
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! Whether a run may go forward: windows, then gates. A gate that has said yes is not asked again
+//! for the same step; one that says no is asked again with growing pauses.
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use super::definition::Definition;
+use super::gates::{self, Answer, Gate, Question};
+use super::outbound::Outbound;
+use super::resource::Before;
+use super::secrets::SecretReader;
+use super::status::Run;
+use super::windows::State;
+
+/// What a host remembers of gates while it waits for them.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// The run, its step and what it waits for.
+    at: Option<(u64, usize, Before)>,
+    /// Of each gate of the definition.
+    asked: Vec<Asked>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    times: u32,
+    next: Option<Timestamp>,
+    answer: Option<Answer>,
+}
+
+/// Who asks, and how.
+pub struct Asking<'a> {
+    /// The Rollout's namespace; empty of a directory.
+    pub namespace: &'a str,
+    /// Its name.
+    pub rollout: &'a str,
+    /// The client.
+    pub outbound: &'a Outbound,
+    /// What reads the gates' tokens.
+    pub secrets: &'a dyn SecretReader,
+}
+
+impl Entry {
+    /// Why the run may not go forward now; `None`: it may.
+    pub async fn closed(
+        &mut self,
+        definition: &Definition,
+        run: &Run,
+        before: Before,
+        now: Timestamp,
+        asking: &Asking<'_>,
+    ) -> Option<String> {
+        if before != Before::Finish
+            && let State::Closed { reason, opens } = definition.windows.at(now)
+        {
+            let opens = opens.map_or_else(String::new, |opens| format!(" until {opens}"));
+            return Some(format!("{reason}{opens}"));
+        }
+        let at = (run.number, run.step, before);
+        if self.at != Some(at) || self.asked.len() != definition.gates.len() {
+            self.at = Some(at);
+            self.asked = vec![Asked::default(); definition.gates.len()];
+        }
+        let gates = definition.gates.iter().zip(&mut self.asked);
+        let asked = gates.filter(|(gate, _)| is_asked(gate, before));
+        let closed = asked.map(|(gate, asked)| {
+            let question = question(definition, run, gate, asking);
+            async move {
+                asked.ask(gate, question.as_ref(), now, asking).await;
+                asked.why()
+            }
+        });
+        join_all(closed).await.into_iter().flatten().next()
+    }
+}
+
+/// Before a run begins, the gates of its first step are asked too.
+fn is_asked(gate: &Gate, before: Before) -> bool {
+    gate.before == before || (before == Before::Start && gate.before == Before::Step)
+}
+
+fn question(
+    definition: &Definition,
+    run: &Run,
+    gate: &Gate,
+    asking: &Asking<'_>,
+) -> Option<Question> {
+    let step = definition.steps.get(run.step)?;
+    Some(Question {
+        before: gate.before,
+        namespace: asking.namespace.to_owned(),
+        rollout: asking.rollout.to_owned(),
+        split: definition.split.clone(),
+        run: run.number,
+        version: run.version.clone(),
+        step: run.step + 1,
+        audience: step.audience.clone(),
+        weight: step.weight.as_f64(),
+    })
+}
+
+impl Asked {
+    async fn ask(
+        &mut self,
+        gate: &Gate,
+        question: Option<&Question>,
+        now: Timestamp,
+        asking: &Asking<'_>,
+    ) {
+        let is_open = self.answer == Some(Answer::Open);
+        let is_early = self.next.is_some_and(|next| now < next);
+        let (false, false, Some(question)) = (is_open, is_early, question) else {
+            return;
+        };
+        self.answer = Some(gates::ask(gate, question, asking.outbound, asking.secrets).await);
+        self.times = self.times.saturating_add(1);
+        let pause = SignedDuration::try_from(gates::pause(self.times)).ok();
+        self.next = pause.and_then(|pause| now.checked_add(pause).ok());
+    }
+
+    fn why(&self) -> Option<String> {
+        match &self.answer {
+            Some(Answer::Closed { why }) => Some(why.clone()),
+            _ => None,
+        }
+    }
+}
