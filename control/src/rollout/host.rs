@@ -21,6 +21,7 @@ use super::secrets::{OfThisMachine, SecretReader};
 use super::sources::Source;
 use super::status::Status;
 use super::world::{Command, Verb};
+use crate::local::files::PLUGIN;
 use crate::operations::Caller;
 use crate::store::AnyStore;
 use crate::store::directory::Directory;
@@ -152,6 +153,10 @@ impl Ground for Beside<'_> {
 
     fn plugin(&self) -> [String; 2] {
         [String::new(), String::new()]
+    }
+
+    fn plugin_names(&self) -> Vec<String> {
+        vec![PLUGIN.to_owned()]
     }
 
     fn uid(&self) -> String {

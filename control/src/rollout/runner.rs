@@ -65,6 +65,9 @@ pub trait Ground: Send + Sync {
     /// The namespace and name of the plugin; empty where there are none.
     fn plugin(&self) -> [String; 2];
 
+    /// What the filter's metrics call the plugin.
+    fn plugin_names(&self) -> Vec<String>;
+
     /// What tells the Rollout from all others, also of the same name.
     fn uid(&self) -> String;
 
@@ -328,6 +331,7 @@ impl<G: Ground> Runner<G> {
             definition: &self.definition,
             run: &run,
             plugin: self.ground.plugin(),
+            plugin_names: self.ground.plugin_names(),
             plan,
             split: plan.split_named(&self.definition.split)?,
             variants,

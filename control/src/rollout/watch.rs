@@ -26,6 +26,8 @@ pub struct Watched<'w> {
     pub run: &'w Run,
     /// The plugin's namespace and name; empty of a directory.
     pub plugin: [String; 2],
+    /// What the filter's metrics call it.
+    pub plugin_names: Vec<String>,
     /// The filter's plan now.
     pub plan: &'w sluice_core::plan::Plan,
     /// The split in it.
@@ -90,7 +92,7 @@ impl Watched<'_> {
             challenger: self.variants.challenger.clone(),
             fallback: self.variants.fallback.clone(),
             version: self.run.version.clone(),
-            plugin_names: Vec::new(),
+            plugin_names: self.plugin_names.clone(),
         }
     }
 
