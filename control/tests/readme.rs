@@ -2,10 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use sluice::rollout::definition::Definition;
 use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 
 const README: &str = include_str!("../../README.md");
+const WINDOWS: &str = include_str!("../../docs/windows-gates-messages.md");
+
+#[test]
+fn the_rollout_on_the_page_of_windows_gates_and_messages_is_good() {
+    let block = WINDOWS.split("```yaml\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap();
+    let inputs = sluice::model::input::parse("page", block).unwrap();
+    let mut spec = inputs[0].value.clone();
+    spec["split"] = "web".into();
+    spec["preset"] = "progressive".into();
+    let definition = Definition::read("spec", &spec).unwrap();
+    assert_eq!((definition.gates.len(), definition.receivers.len()), (1, 3));
+}
 
 #[test]
 fn every_configuration_in_the_readme_is_good() {

@@ -17,7 +17,8 @@ pub const URL: &str = "https://127.0.0.1:6443";
 /// Who signs tokens of service accounts, and the audience that the API server itself takes.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
-const ADMIN_TOKEN: &str = "admintoken";
+/// The token of who may do everything.
+pub const ADMIN_TOKEN: &str = "admintoken";
 
 /// A client that may do everything.
 pub(crate) fn administrator() -> Kubernetes {

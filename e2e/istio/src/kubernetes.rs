@@ -33,6 +33,11 @@ impl Kubernetes {
         }
     }
 
+    /// The client of the program under test, where a test runs a part of it in its own process.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Applies every document, server-side, as field manager `gitops`.
     pub async fn apply(&self, yaml: &str) {
         for document in documents(yaml) {

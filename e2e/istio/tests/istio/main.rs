@@ -31,6 +31,8 @@ mod namespaces;
 mod plugins;
 mod policy;
 mod readme;
+mod rollouts_lease;
+mod rollouts_secrets;
 mod speed;
 mod speed_of_many;
 mod trouble;
@@ -122,6 +124,14 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         trouble::an_api_server_that_restarts_is_said_and_costs_no_request,
         trouble::without_istiod_proxies_serve_on_and_status_says_who_has_not_followed,
         trouble::a_watched_status_pushes_again_what_was_overtaken,
+        rollouts_lease::a_standby_leads_at_once_when_the_leader_ends,
+        rollouts_lease::a_killed_leader_is_replaced_when_its_record_has_run_out,
+        rollouts_lease::a_leader_that_is_cut_off_stops_before_another_begins,
+        rollouts_lease::candidates_that_come_and_go_never_lead_at_the_same_time,
+        rollouts_lease::a_lease_that_others_write_or_delete_costs_the_leader_nothing,
+        rollouts_lease::a_leader_outlives_an_api_server_that_restarts_in_time,
+        rollouts_lease::a_leader_without_an_api_server_stops_in_time,
+        rollouts_secrets::a_controller_reads_secrets_of_the_namespace_alone,
         module::a_wrong_digest_gives_everyone_stable_and_status_says_why,
         module::a_registry_that_is_down_costs_the_split_not_the_traffic,
         module::a_registry_that_asks_for_a_login_gets_dockers,
