@@ -8,6 +8,7 @@ pub mod authors;
 mod bounded;
 mod connection;
 mod credentials;
+pub mod custom;
 mod kubeconfig;
 pub mod managed_fields;
 pub mod objects;
@@ -111,6 +112,14 @@ impl Cluster {
     /// The namespace that is meant.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The same cluster, another namespace.
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            ..self.clone()
+        }
     }
 
     /// The client, for requests.

@@ -3,8 +3,10 @@
 //! [`resource`] is what people write. It is used by the commands, by the controller and by
 //! `sluice validate`; whatever is written to a plugin goes through [`crate::operations`].
 
+pub mod abort;
 pub mod act;
 pub mod analysis;
+pub mod asking;
 mod checking;
 pub mod counters;
 pub mod definition;
@@ -20,9 +22,11 @@ pub mod manifest;
 pub mod notifications;
 pub mod observation;
 pub mod outbound;
+pub mod outline;
 pub mod peers;
 pub mod proxies;
 pub mod resource;
+pub mod rollouts;
 pub mod runner;
 pub mod secrets;
 pub mod server;
@@ -30,5 +34,6 @@ pub mod sources;
 pub mod statistics;
 pub mod status;
 pub mod watch;
+pub mod view;
 pub mod windows;
 pub mod world;

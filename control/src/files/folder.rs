@@ -123,18 +123,28 @@ impl Folder {
         links: Links,
         max_bytes: usize,
     ) -> Result<Option<Vec<u8>>, FileError> {
+        let shown = self.path.join(name).display().to_string();
+        let file = self.opened(name, links)?;
+        file.map(|file| bounded::regular(&shown, file, max_bytes))
+            .transpose()
+    }
+
+    /// A file in it, open for reading; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is a link that is not to be followed.
+    pub fn opened(&self, name: &str, links: Links) -> Result<Option<File>, FileError> {
         let path = self.path.join(name);
         // Not blocking: opening a pipe would wait for whoever writes to it.
         let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         if links == Links::Refuse {
             flags |= OFlags::NOFOLLOW;
         }
-        let shown = path.display().to_string();
         match openat(&self.handle, name, flags, Mode::empty()) {
-            Ok(file) => bounded::regular(&shown, File::from(file), max_bytes).map(Some),
+            Ok(file) => Ok(Some(File::from(file))),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::LOOP) if links == Links::Refuse => Err(FileError::NoFile {
-                path: shown,
+                path: path.display().to_string(),
                 found: "a link",
             }),
             Err(errno) => Err(unreadable(&path, errno)),

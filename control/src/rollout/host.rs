@@ -5,7 +5,6 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
 use futures::future::join_all;
 use sluice_core::plan::EVERYONE;
 
@@ -14,13 +13,14 @@ use super::kept::{Keeper, Kept};
 use super::look::Looked;
 use super::manifest::Manifest;
 use super::outbound::Outbound;
+use super::outline::StepLine;
 use super::peers::Summary;
 use super::proxies;
 use super::runner::{Followed, Ground, Happened, Runner};
 use super::secrets::{OfThisMachine, SecretReader};
 use super::sources::Source;
 use super::status::Status;
-use super::world::{Command, Verb};
+use super::world::Command;
 use crate::local::files::PLUGIN;
 use crate::operations::Caller;
 use crate::store::AnyStore;
@@ -46,7 +46,7 @@ pub async fn run(
     let keeper = Keeper::new(directory);
     let mut runners = Vec::with_capacity(manifests.len());
     for manifest in manifests {
-        runners.push(runner(directory, &keeper, manifest, tell)?);
+        runners.push(runner(directory, &keeper, manifest, tell).await?);
     }
     let ended = runners
         .iter_mut()
@@ -54,7 +54,7 @@ pub async fn run(
     join_all(ended).await.into_iter().collect()
 }
 
-fn runner<'r>(
+async fn runner<'r>(
     directory: &'r Directory,
     keeper: &'r Keeper<'r>,
     manifest: &Manifest,
@@ -63,7 +63,7 @@ fn runner<'r>(
     let Manifest {
         name, definition, ..
     } = manifest;
-    let lock = keeper.hold(name)?;
+    let lock = keeper.hold(name).await?;
     let kept = keeper.kept(name)?;
     let mut status = kept.map(|kept| kept.status).unwrap_or_default();
     if definition.version.is_none() && !status.phase.is_under_way() {
@@ -74,6 +74,7 @@ fn runner<'r>(
         directory,
         keeper,
         summary: Summary::of(name, definition),
+        steps: definition.steps.iter().map(StepLine::of).collect(),
         tell,
         _lock: lock,
     };
@@ -100,6 +101,7 @@ struct Beside<'b> {
     directory: &'b Directory,
     keeper: &'b Keeper<'b>,
     summary: Summary,
+    steps: Vec<StepLine>,
     tell: &'b Tell<'b>,
     _lock: File,
 }
@@ -108,6 +110,7 @@ impl Beside<'_> {
     fn kept(&self, status: &Status) -> anyhow::Result<()> {
         self.keeper.keep(&Kept {
             rollout: self.summary.clone(),
+            steps: self.steps.clone(),
             status: status.clone(),
         })
     }
@@ -174,26 +177,4 @@ impl Ground for Beside<'_> {
     fn tell(&self, happened: &Happened<'_>) {
         (self.tell)(happened);
     }
-}
-
-/// Asks something of a Rollout that a directory keeps, and answers the command's number.
-///
-/// # Errors
-/// When the directory has no such Rollout, or cannot be written.
-pub fn ask(
-    directory: &Directory,
-    name: &str,
-    verb: Verb,
-    caller: &Caller,
-    reason: Option<&str>,
-) -> anyhow::Result<u64> {
-    let keeper = Keeper::new(directory);
-    if keeper.kept(name)?.is_none() {
-        bail!(
-            "{} has no Rollout {name}; `sluice rollout run -f FILE --dir {}` begins one",
-            directory.title(),
-            directory.path().display()
-        );
-    }
-    keeper.ask(name, verb, &caller.name, reason)
 }

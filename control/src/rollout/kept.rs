@@ -3,10 +3,13 @@
 //! one process that runs the Rollout, the second by whoever types a command.
 
 use std::fs::{File, TryLockError};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use super::manifest::is_label;
+use super::outline::StepLine;
 use super::peers::Summary;
 use super::status::Status;
 use super::world::{Command, Verb};
@@ -28,14 +31,32 @@ const MAX_KEPT_ROLLOUTS: usize = 1_000;
 /// How often a command is written anew because another was first.
 const MAX_ASKED: usize = 5;
 
+/// How often a process tries to be the one that runs a Rollout: whoever only asks whether one does
+/// holds the lock for some microseconds.
+const MAX_HOLDS: usize = 20;
+
+/// The time between two such tries.
+const BETWEEN_HOLDS: Duration = Duration::from_millis(10);
+
 /// A Rollout as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kept {
     /// What others need to know of it.
     pub rollout: Summary,
+    /// Its steps, for those who look at it.
+    pub steps: Vec<StepLine>,
     /// How far it is.
     pub status: Status,
+}
+
+/// Whether a process runs a Rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// One does.
+    Yes,
+    /// None does.
+    No,
 }
 
 /// Where the Rollouts of a directory are kept.
@@ -54,15 +75,40 @@ impl<'d> Keeper<'d> {
     ///
     /// # Errors
     /// When another process is.
-    pub fn hold(&self, name: &str) -> anyhow::Result<File> {
-        let lock_name = format!("rollout-{name}.lock");
+    pub async fn hold(&self, name: &str) -> anyhow::Result<File> {
+        let lock_name = lock_name(name);
         let lock = self.directory.made_runtime()?.lock_file(&lock_name)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => bail!(
-                "Rollout {name} of {} is run by another process",
-                self.directory.title()
-            ),
+        for _ in 0..MAX_HOLDS {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(BETWEEN_HOLDS).await,
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("{lock_name}: cannot be locked"));
+                }
+            }
+        }
+        bail!(
+            "Rollout {name} of {} is run by another process",
+            self.directory.title()
+        )
+    }
+
+    /// Whether a process runs a Rollout.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn held(&self, name: &str) -> anyhow::Result<Held> {
+        let Some(runtime) = self.directory.runtime()? else {
+            return Ok(Held::No);
+        };
+        let lock_name = lock_name(name);
+        let Some(lock) = runtime.opened(&lock_name, Links::Refuse)? else {
+            return Ok(Held::No);
+        };
+        // Held for an instant, and shared among those who ask; whoever begins tries longer.
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(Held::No),
+            Err(TryLockError::WouldBlock) => Ok(Held::Yes),
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("{lock_name}: cannot be locked"))
             }
@@ -74,7 +120,16 @@ impl<'d> Keeper<'d> {
     /// # Errors
     /// When it cannot be read, or is none.
     pub fn kept(&self, name: &str) -> anyhow::Result<Option<Kept>> {
-        self.read(&file_name(name))
+        let file = file_name(name);
+        let kept: Option<Kept> = self.read(&file)?;
+        match kept {
+            Some(kept) if kept.rollout.name != name => {
+                let found = kept.rollout.name;
+                Err(anyhow::anyhow!("it is of Rollout {found:?}"))
+                    .with_context(|| self.not_ours(&file))
+            }
+            kept => Ok(kept),
+        }
     }
 
     /// Every Rollout of the directory, but for those that cannot be read.
@@ -82,19 +137,27 @@ impl<'d> Keeper<'d> {
     /// # Errors
     /// When the directory cannot be read.
     pub fn all(&self) -> anyhow::Result<Vec<Kept>> {
+        let names = self.names()?;
+        let kept = names.iter().filter_map(|name| self.kept(name).ok()?);
+        Ok(kept.collect())
+    }
+
+    /// The names of the directory's Rollouts, in order.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn names(&self) -> anyhow::Result<Vec<String>> {
         let Some(folder) = self.folder()? else {
             return Ok(Vec::new());
         };
         let path = folder.path();
         let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> = names
-            .filter(|name| name.ends_with(".json") && !name.ends_with(".commands.json"))
-            .take(MAX_KEPT_ROLLOUTS)
-            .collect();
+        let names = names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()));
+        let names = names.filter(|name| is_label(name));
+        let mut names: Vec<String> = names.take(MAX_KEPT_ROLLOUTS).collect();
         names.sort();
-        let kept = names.iter().filter_map(|name| self.read(name).ok()?);
-        Ok(kept.collect())
+        Ok(names)
     }
 
     /// Keeps a Rollout; a reader sees the former or the new one.
@@ -164,13 +227,15 @@ impl<'d> Keeper<'d> {
         bytes
             .map(|bytes| serde_json::from_slice(&bytes))
             .transpose()
-            .with_context(|| {
-                let path = folder.path().join(file);
-                format!(
-                    "{}: not what `sluice rollout` keeps; with the file gone, the run begins anew",
-                    path.display()
-                )
-            })
+            .with_context(|| self.not_ours(file))
+    }
+
+    fn not_ours(&self, file: &str) -> String {
+        let path = self.directory.path().join(FOLDER).join(file);
+        format!(
+            "{}: not what `sluice rollout` keeps; with the file gone, the run begins anew",
+            path.display()
+        )
     }
 
     fn folder(&self) -> anyhow::Result<Option<Folder>> {
@@ -184,6 +249,10 @@ impl<'d> Keeper<'d> {
 
 fn file_name(name: &str) -> String {
     format!("{name}.json")
+}
+
+fn lock_name(name: &str) -> String {
+    format!("rollout-{name}.lock")
 }
 
 fn commands_name(name: &str) -> String {

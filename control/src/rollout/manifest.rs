@@ -141,7 +141,8 @@ fn envelope(input: &Input) -> Vec<Problem> {
     problems
 }
 
-fn is_label(name: &str) -> bool {
+/// Whether a text is a name that a Rollout may have.
+pub fn is_label(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !name.is_empty()
         && name.len() <= MAX_ROLLOUT_NAME_BYTES

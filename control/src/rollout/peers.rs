@@ -18,6 +18,9 @@ pub struct Summary {
     pub name: String,
     /// The split.
     pub split: String,
+    /// The challenger, where one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenger: Option<String>,
     /// The audiences whose weights it moves.
     pub audiences: BTreeSet<String>,
     /// Its group.
@@ -37,6 +40,7 @@ impl Summary {
         Self {
             name: name.to_owned(),
             split: definition.split.clone(),
+            challenger: definition.challenger.clone(),
             audiences: audiences.map(str::to_owned).collect(),
             group: definition.group.clone(),
             steps: definition.steps.len(),

@@ -15,6 +15,9 @@ use super::notifications::queue::Queue;
 /// How many ended runs are remembered, a line each.
 pub const MAX_RUNS: usize = 10;
 
+/// How many answers to commands are remembered. Chosen: who asked looks for it within a second.
+pub const MAX_ANSWERS: usize = 8;
+
 /// The longest sentence in a status, in bytes. Chosen: a condition's message is read in a terminal.
 pub const MAX_SENTENCE_BYTES: usize = 512;
 
@@ -72,8 +75,11 @@ pub struct Status {
     /// The last runs that ended, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunLine>,
-    /// The number of the last command that was obeyed.
+    /// The number of the last command that was obeyed or refused.
     pub handled_command: u64,
+    /// What became of the last commands, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
     /// Whether the challenger's weight goes to 0 because the fallback is the new version now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_finishing: bool,
@@ -83,6 +89,35 @@ pub struct Status {
     /// Whether somebody asked for a run that has not begun yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_start_wanted: bool,
+}
+
+impl Status {
+    /// Remembers what became of a command; the oldest answers go.
+    pub fn answer(&mut self, answer: Answer) {
+        self.answers.push(answer);
+        let surplus = self.answers.len().saturating_sub(MAX_ANSWERS);
+        self.answers.drain(..surplus);
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The command's number.
+    pub number: u64,
+    /// Whether it was obeyed.
+    pub reply: Reply,
+    /// How, or why not, in a sentence.
+    pub message: String,
+}
+
+/// Whether a command was obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It was.
+    Obeyed,
+    /// It was not.
+    Refused,
 }
 
 /// One run.
@@ -145,6 +180,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether it got to its end.
+    pub fn has_succeeded(&self) -> bool {
+        let ending = self.ending.as_ref();
+        ending.is_some_and(|ending| ending.outcome == RunOutcome::Succeeded)
+    }
+
     /// Whether it stands still because somebody else set a weight of it.
     pub fn is_edited(&self) -> bool {
         let pause = self.pause.as_ref();

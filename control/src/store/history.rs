@@ -88,7 +88,9 @@ impl Noted {
     pub fn names(&self, split: &str) -> bool {
         let mut words = self.command.split(' ');
         let command = words.next();
-        self.aborts(split) || command == Some("rollback") || words.next() == Some(split)
+        let is_named =
+            |word: Option<&str>| matches!(word, Some(word) if word == split || word == "--all");
+        self.aborts(split) || command == Some("rollback") || is_named(words.next())
     }
 }
 

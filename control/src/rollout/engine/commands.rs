@@ -1,7 +1,7 @@
 //! What people asked for: one command a turn, each once.
 
 use super::turn::{EventKind, Turn, is_anybody_there};
-use crate::rollout::status::{PauseReason, Phase, RunOutcome, Stage};
+use crate::rollout::status::{Answer, PauseReason, Phase, Reply, RunOutcome, Stage, line};
 use crate::rollout::world::{Command, SplitSeen, Verb};
 
 impl Turn<'_> {
@@ -13,11 +13,21 @@ impl Turn<'_> {
             return false;
         };
         self.status.handled_command = command.number;
-        if let Err(why) = self.obeyed(command) {
-            let Command { verb, by, .. } = command;
-            let refused = format!("`{}` of {by}: {why}", verb.as_str());
-            self.say(EventKind::Refused, refused);
-        }
+        let reply = match self.obeyed(command) {
+            Ok(()) => Reply::Obeyed,
+            Err(why) => {
+                let Command { verb, by, .. } = command;
+                let refused = format!("`{}` of {by}: {why}", verb.as_str());
+                self.say(EventKind::Refused, refused);
+                Reply::Refused
+            }
+        };
+        let said = self.events.first().map(|event| &*event.message);
+        self.status.answer(Answer {
+            number: command.number,
+            reply,
+            message: line(said.unwrap_or(silently(command.verb))),
+        });
         true
     }
 
@@ -25,6 +35,8 @@ impl Turn<'_> {
         let is_under_way = self.status.phase.is_under_way();
         match command.verb {
             Verb::Start | Verb::Retry | Verb::Finish if is_under_way => Err("a run is under way"),
+            // Its users are back, or on their way: an abort may be said twice.
+            Verb::Abort if self.is_aborted() => Ok(()),
             Verb::Retry if !self.status.phase.is_failure() => Err("the last run did not fail"),
             Verb::Start | Verb::Retry => {
                 self.status.is_start_wanted = true;
@@ -52,6 +64,12 @@ impl Turn<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn is_aborted(&self) -> bool {
+        let run = self.status.run.as_ref();
+        let ending = run.and_then(|run| run.ending.as_ref());
+        ending.is_some_and(|ending| ending.outcome == RunOutcome::Aborted)
     }
 
     fn resume(&mut self, command: &Command) -> Result<(), &'static str> {
@@ -131,9 +149,98 @@ impl Turn<'_> {
     }
 }
 
+/// What is done of which nothing happens at once.
+const fn silently(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start | Verb::Retry => "a run is to begin",
+        Verb::Finish => "the challenger's weight is to be 0",
+        _ => "there was nothing left to do",
+    }
+}
+
 fn asked(what: &str, command: &Command) -> String {
     match &command.reason {
         Some(reason) => format!("{what} by {}: {reason}", command.by),
         None => format!("{what} by {}", command.by),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::rollout::definition::Definition;
+    use crate::rollout::engine::advance;
+    use crate::rollout::status::{MAX_ANSWERS, Status};
+    use crate::rollout::world::{Peers, ProxiesSeen, SplitState, World};
+
+    fn world(verbs: &[Verb]) -> World {
+        let command = |(at, verb): (usize, &Verb)| Command {
+            number: at as u64 + 1,
+            verb: *verb,
+            by: "ann".to_owned(),
+            reason: None,
+        };
+        World {
+            now: Timestamp::UNIX_EPOCH,
+            split: SplitSeen::Seen(SplitState::default()),
+            proxies: ProxiesSeen::Nobody,
+            tripped: None,
+            round: None,
+            closed: None,
+            commands: verbs.iter().enumerate().map(command).collect(),
+            peers: Peers::default(),
+            failure: None,
+        }
+    }
+
+    /// Every command, one a turn, of a run whose first step waits for its weight.
+    fn answers(verbs: &[Verb]) -> Vec<String> {
+        let spec =
+            json!({"split": "web", "version": "v1", "steps": [{"weight": 5}, {"weight": 100}]});
+        let definition = Definition::read("spec", &spec).unwrap();
+        let begun = advance(&definition, &Status::default(), &world(&[]));
+        let world = world(verbs);
+        let mut status = begun.status;
+        for _ in verbs {
+            status = advance(&definition, &status, &world).status;
+        }
+        let answers = status.answers.iter();
+        let answers = answers.map(
+            |Answer {
+                 number,
+                 reply,
+                 message,
+             }| format!("{number} {reply:?}: {message}"),
+        );
+        answers.collect()
+    }
+
+    #[test]
+    fn every_command_is_answered_by_its_number() {
+        let verbs = [
+            Verb::Pause,
+            Verb::Skip,
+            Verb::Retry,
+            Verb::Abort,
+            Verb::Abort,
+        ];
+        let expected = [
+            "1 Obeyed: paused by ann",
+            "2 Refused: `skip` of ann: no step is held",
+            "3 Refused: `retry` of ann: a run is under way",
+            "4 Obeyed: aborted by ann",
+            "5 Obeyed: there was nothing left to do",
+        ];
+        assert_eq!(answers(&verbs), expected);
+    }
+
+    #[test]
+    fn only_the_last_answers_are_remembered() {
+        let answers = answers(&[Verb::Pause; MAX_ANSWERS + 3]);
+        assert_eq!(answers.len(), MAX_ANSWERS);
+        assert_eq!(answers[0], "4 Obeyed: paused by ann");
     }
 }

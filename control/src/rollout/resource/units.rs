@@ -37,6 +37,12 @@ impl Span {
         Some(Self(Duration::from_secs(seconds)))
     }
 
+    /// A length, in whole milliseconds; `None` beyond [`MAX_SPAN`].
+    pub fn of(length: Duration) -> Option<Self> {
+        let milliseconds = u64::try_from(length.as_millis()).ok()?;
+        (length <= MAX_SPAN).then_some(Self(Duration::from_millis(milliseconds)))
+    }
+
     /// As the standard library has it.
     pub const fn as_duration(self) -> Duration {
         self.0

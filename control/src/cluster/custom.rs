@@ -1,0 +1,86 @@
+//! Resources of a kind of our own: read and listed within bounds, and an annotation of one changed on
+//! what was read of it.
+
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::json;
+
+use super::Cluster;
+use super::bounded::Objects;
+pub use super::plugins::Scope;
+
+/// A kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Group and version.
+    pub api_version: &'static str,
+    /// Its name.
+    pub kind: &'static str,
+    /// Its name in paths.
+    pub plural: &'static str,
+}
+
+fn objects<'c>(cluster: &'c Cluster, kind: &Kind, namespace: Option<&str>) -> Objects<'c> {
+    let (group, version) = kind.api_version.split_once('/').unwrap_or_default();
+    let known = GroupVersionKind::gvk(group, version, kind.kind);
+    let resource = ApiResource::from_gvk_with_plural(&known, kind.plural);
+    Objects::of(cluster.client(), &resource, namespace)
+}
+
+/// One resource.
+///
+/// # Errors
+/// The API server's.
+pub async fn get(
+    cluster: &Cluster,
+    kind: &Kind,
+    namespace: &str,
+    name: &str,
+) -> kube::Result<DynamicObject> {
+    objects(cluster, kind, Some(namespace)).get(name).await
+}
+
+/// Every resource of a scope.
+///
+/// # Errors
+/// The API server's, also where only some could be listed.
+pub async fn list(
+    cluster: &Cluster,
+    kind: &Kind,
+    scope: &Scope,
+) -> kube::Result<Vec<DynamicObject>> {
+    let namespace = match scope {
+        Scope::Namespace(namespace) => Some(namespace.as_str()),
+        Scope::Everywhere => None,
+    };
+    let objects = objects(cluster, kind, namespace);
+    match objects.list(ListParams::default()).await {
+        (listed, None) => Ok(listed),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// Gives a resource an annotation if it is still what was read; what it is then.
+///
+/// # Errors
+/// The API server's: 409 where it is not.
+pub async fn annotate(
+    cluster: &Cluster,
+    kind: &Kind,
+    read: &DynamicObject,
+    (name, value): (&str, &str),
+) -> kube::Result<DynamicObject> {
+    let metadata = &read.metadata;
+    let patch = json!({"metadata": {
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+        "annotations": {name: value},
+    }});
+    let namespace = metadata.namespace.as_deref();
+    let objects = objects(cluster, kind, namespace);
+    let own_name = metadata.name.as_deref().unwrap_or_default();
+    let parameters = PatchParams::default();
+    objects
+        .patch(own_name, &parameters, &Patch::Merge(&patch))
+        .await
+}

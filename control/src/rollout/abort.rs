@@ -1,0 +1,117 @@
+//! Ending a Rollout's run whoever runs it, and where nobody does: its users are taken back at once,
+//! as `sluice abort` would, and the command is left so that no host goes on with the run.
+
+use serde::Serialize;
+
+use super::rollouts::{Found, RolloutError, RolloutStore};
+use super::status::Phase;
+use super::world::Verb;
+use crate::model::reach::Reach;
+use crate::operations::abort::{self as operation, Abort, AbortOutcome};
+use crate::operations::{Caller, OperationError};
+use crate::store::{AnyStore, Store as _};
+
+/// What an abort did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutAbort {
+    /// The Rollout.
+    pub rollout: String,
+    /// What became of the weights.
+    #[serde(flatten)]
+    pub weights: AbortOutcome,
+    /// The number of the command that was left; `None` where no run is to be ended any more.
+    pub number: Option<u64>,
+    /// Why no command could be left.
+    pub not_left: Option<String>,
+}
+
+/// Why nothing was aborted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAborted {
+    /// There is nothing to end.
+    #[error(
+        "Rollout {rollout}: no run is under way ({phase:?}), so nothing was changed; `sluice abort {split}` takes the \
+         challenger's users back whoever moved them"
+    )]
+    NoRun {
+        /// The Rollout.
+        rollout: String,
+        /// What it does.
+        phase: Phase,
+        /// Its split.
+        split: String,
+    },
+    /// The Rollout is not there, or cannot be read.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// The weights could not be written.
+    #[error(transparent)]
+    Weights(#[from] OperationError),
+}
+
+/// Takes back what the run moved, then leaves the command.
+///
+/// # Errors
+/// When there is no such Rollout, no run of it, or the zeros could not be written.
+pub async fn abort(
+    store: &RolloutStore,
+    caller: &Caller,
+    name: &str,
+    reason: Option<&str>,
+) -> Result<RolloutAbort, NotAborted> {
+    let found = store.one(name).await?;
+    let phase = found.status.phase;
+    if !(phase.is_under_way() || phase.is_failure()) {
+        return Err(NotAborted::NoRun {
+            rollout: found.title(),
+            phase,
+            split: found.rollout.split,
+        });
+    }
+    let weights = store.weights(&found);
+    let why = reason.map_or_else(
+        || format!("Rollout {name} aborted"),
+        |reason| format!("Rollout {name} aborted: {reason}"),
+    );
+    let order = Abort {
+        reach: reach(&weights, &found).await,
+        reason: Some(why),
+    };
+    let aborted = operation::abort(&weights, caller, &order).await?;
+    let left = match phase.is_under_way() {
+        true => Some(store.ask(name, Verb::Abort, caller, reason).await),
+        false => None,
+    };
+    let (number, not_left) = match left {
+        None => (None, None),
+        Some(Ok(number)) => (Some(number), None),
+        Some(Err(error)) => (None, Some(format!("{error:#}"))),
+    };
+    Ok(RolloutAbort {
+        rollout: found.title(),
+        weights: aborted,
+        number,
+        not_left,
+    })
+}
+
+/// What a run moves: one challenger of its audiences; where that cannot be known, the whole split.
+async fn reach(weights: &AnyStore, found: &Found) -> Reach {
+    let rollout = &found.rollout;
+    let challenger = match &rollout.challenger {
+        Some(written) => Some(written.clone()),
+        None => only_challenger(weights, found).await,
+    };
+    let is_known = challenger.is_some() && !rollout.audiences.is_empty();
+    Reach {
+        audiences: is_known.then(|| rollout.audiences.clone()),
+        challenger: challenger.filter(|_| is_known),
+        ..Reach::of_split(&rollout.split)
+    }
+}
+
+async fn only_challenger(weights: &AnyStore, found: &Found) -> Option<String> {
+    let snapshot = weights.snapshot().await.ok()?;
+    found.challenger(&snapshot.plugin.plan_at_home().ok()?)
+}

@@ -1,0 +1,294 @@
+//! Rollouts as resources of a cluster: read as they stand, and asked by an annotation, since who may
+//! ask need not be who may write their status.
+
+use anyhow::{Context as _, bail};
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use super::{Found, Host, Listed};
+use crate::cluster::custom::{self, Kind, Scope};
+use crate::cluster::{Cluster, code};
+use crate::operations::Caller;
+use crate::rollout::definition::Definition;
+use crate::rollout::kept::MAX_COMMANDS;
+use crate::rollout::manifest::{API_VERSION, KIND};
+use crate::rollout::outline::StepLine;
+use crate::rollout::peers::Summary;
+use crate::rollout::status::Status;
+use crate::rollout::world::{Command, Verb};
+use crate::store::kubernetes::Kubernetes;
+
+/// The annotation with what people asked of a Rollout.
+pub const COMMANDS: &str = "sluice.dev/rollout-commands";
+
+/// How often a command is written anew because another write came first. Chosen: a controller keeps
+/// a status once a second at most.
+const MAX_OVERTAKEN: usize = 10;
+
+/// The kind as the API server has it.
+const ROLLOUTS: Kind = Kind {
+    api_version: API_VERSION,
+    kind: KIND,
+    plural: "rollouts",
+};
+
+/// The Rollouts of a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterRollouts {
+    cluster: Cluster,
+    scope: Scope,
+}
+
+impl ClusterRollouts {
+    /// Those of the cluster's namespace.
+    pub fn of_namespace(cluster: Cluster) -> Self {
+        let scope = Scope::Namespace(cluster.namespace().to_owned());
+        Self { cluster, scope }
+    }
+
+    /// Those of every namespace.
+    pub const fn everywhere(cluster: Cluster) -> Self {
+        let scope = Scope::Everywhere;
+        Self { cluster, scope }
+    }
+
+    /// The cluster.
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub(super) fn title(&self) -> String {
+        let cluster = self.cluster.title();
+        match &self.scope {
+            Scope::Namespace(namespace) => format!("{cluster}, namespace {namespace}"),
+            Scope::Everywhere => format!("{cluster}, every namespace"),
+        }
+    }
+
+    pub(super) fn weights(&self, found: &Found) -> Kubernetes {
+        let namespace = found.namespace.as_deref();
+        let cluster = self.cluster.in_namespace(namespace.unwrap_or_default());
+        Kubernetes::new(cluster, found.plugin.clone())
+    }
+
+    pub(super) async fn rollouts(&self) -> anyhow::Result<Listed> {
+        let mut listed = Listed::default();
+        for object in self.objects().await? {
+            match found(&object) {
+                Ok(found) => listed.found.push(found),
+                Err(error) => listed.unread.push(format!("{error:#}")),
+            }
+        }
+        let key = |found: &Found| (found.namespace.clone(), found.rollout.name.clone());
+        listed.found.sort_by_key(key);
+        Ok(listed)
+    }
+
+    pub(super) async fn names(&self) -> anyhow::Result<Vec<String>> {
+        let objects = self.objects().await?.into_iter();
+        Ok(objects.filter_map(|object| object.metadata.name).collect())
+    }
+
+    pub(super) async fn one(&self, name: &str) -> anyhow::Result<Option<Found>> {
+        self.object(name).await?.as_ref().map(found).transpose()
+    }
+
+    pub(super) async fn ask(
+        &self,
+        name: &str,
+        verb: Verb,
+        caller: &Caller,
+        reason: Option<&str>,
+    ) -> anyhow::Result<u64> {
+        let by = self.cluster.caller().await;
+        let by = by.unwrap_or_else(|| caller.name.clone());
+        for _ in 0..MAX_OVERTAKEN {
+            let object = self.object(name).await?;
+            let object = object.with_context(|| format!("Rollout {name} is gone"))?;
+            let (commands, number) = with_command(&object, verb, &by, reason)?;
+            let annotated =
+                custom::annotate(&self.cluster, &ROLLOUTS, &object, (COMMANDS, &commands)).await;
+            match annotated {
+                Ok(_) => return Ok(number),
+                Err(error) if code(&error) == Some(409) => {}
+                Err(error) => return Err(self.explained(name, error)),
+            }
+        }
+        bail!(
+            "Rollout {name}: others were first {MAX_OVERTAKEN} times; nothing was asked, try again"
+        )
+    }
+
+    async fn object(&self, name: &str) -> anyhow::Result<Option<DynamicObject>> {
+        let namespace = self.cluster.namespace();
+        match custom::get(&self.cluster, &ROLLOUTS, namespace, name).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if code(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.explained(name, error)),
+        }
+    }
+
+    async fn objects(&self) -> anyhow::Result<Vec<DynamicObject>> {
+        match custom::list(&self.cluster, &ROLLOUTS, &self.scope).await {
+            Err(error) if code(&error) == Some(404) => bail!(
+                "{}: the cluster does not know Rollouts; `sluice crds | kubectl apply --server-side -f -` installs \
+                 them",
+                self.title()
+            ),
+            listed => listed.map_err(|error| self.explained("of the list", error)),
+        }
+    }
+
+    fn explained(&self, name: &str, error: kube::Error) -> anyhow::Error {
+        self.cluster
+            .explain(format!("Rollout {name}"), error)
+            .into()
+    }
+}
+
+/// What is known of a Rollout from its resource.
+fn found(object: &DynamicObject) -> anyhow::Result<Found> {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let namespace = object.metadata.namespace.clone();
+    let spec = object.data.get("spec").unwrap_or(&Value::Null);
+    let status = status(object)?;
+    let mut waiting = commands(object)?;
+    waiting.retain(|command| command.number > status.handled_command);
+    let (rollout, steps, mistakes) = match Definition::read("spec", spec) {
+        Ok(definition) => {
+            let steps = definition.steps.iter().map(StepLine::of).collect();
+            (Summary::of(&name, &definition), steps, Vec::new())
+        }
+        Err(problems) => {
+            let mistakes = problems.iter().map(ToString::to_string).collect();
+            (as_written(name, spec, &status), Vec::new(), mistakes)
+        }
+    };
+    Ok(Found {
+        namespace,
+        rollout,
+        plugin: text(spec, "plugin"),
+        steps,
+        status,
+        waiting,
+        host: Host::Unknown,
+        mistakes,
+    })
+}
+
+/// What can be said of a Rollout whose spec is wrong: an abort still needs to know what it moves.
+fn as_written(name: String, spec: &Value, status: &Status) -> Summary {
+    let run = status.run.iter();
+    Summary {
+        name,
+        split: text(spec, "split").unwrap_or_default(),
+        challenger: text(spec, "challenger"),
+        audiences: run.flat_map(|run| run.wanted.keys().cloned()).collect(),
+        version: text(spec, "version"),
+        ..Summary::default()
+    }
+}
+
+fn text(spec: &Value, field: &str) -> Option<String> {
+    Some(spec.get(field)?.as_str()?.to_owned())
+}
+
+fn status(object: &DynamicObject) -> anyhow::Result<Status> {
+    let status = object.data.get("status").cloned();
+    let status = status.map(serde_json::from_value).transpose();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    Ok(status
+        .with_context(|| format!("Rollout {name}: its status is not what a controller writes"))?
+        .unwrap_or_default())
+}
+
+/// What people asked of a Rollout, as its resource has it.
+///
+/// # Errors
+/// When the annotation holds something else.
+fn commands(object: &DynamicObject) -> anyhow::Result<Vec<Command>> {
+    let annotations = object.metadata.annotations.as_ref();
+    let written = annotations.and_then(|annotations| annotations.get(COMMANDS));
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let commands = written.map(|text| serde_json::from_str(text)).transpose();
+    Ok(commands
+        .with_context(|| {
+            format!("Rollout {name}: its annotation {COMMANDS} is no list of commands; remove it")
+        })?
+        .unwrap_or_default())
+}
+
+/// The annotation with one command more and without those that were obeyed, and that one's number.
+fn with_command(
+    object: &DynamicObject,
+    verb: Verb,
+    by: &str,
+    reason: Option<&str>,
+) -> anyhow::Result<(String, u64)> {
+    let handled = status(object)?.handled_command;
+    let mut commands = commands(object)?;
+    let last = commands.last().map_or(0, |command| command.number);
+    let number = last.max(handled).saturating_add(1);
+    commands.retain(|command| command.number > handled);
+    commands.push(Command {
+        number,
+        verb,
+        by: by.to_owned(),
+        reason: reason.map(str::to_owned),
+    });
+    let surplus = commands.len().saturating_sub(MAX_COMMANDS);
+    commands.drain(..surplus);
+    Ok((serde_json::to_string(&commands)?, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(annotation: &str, handled: u64) -> DynamicObject {
+        let value = json!({
+            "metadata": {"name": "web", "namespace": "shop", "annotations": {COMMANDS: annotation}},
+            "spec": {"split": "web", "version": "v2", "preset": "emergency"},
+            "status": {"phase": "Paused", "handledCommand": handled, "conditions": []},
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_command_comes_behind_those_that_wait_and_instead_of_those_obeyed() {
+        let annotation =
+            r#"[{"number":3,"verb":"pause","by":"ann"},{"number":4,"verb":"skip","by":"bob"}]"#;
+        let (text, number) =
+            with_command(&object(annotation, 3), Verb::Resume, "cat", Some("fixed")).unwrap();
+        let expected = r#"[{"number":4,"verb":"skip","by":"bob"},{"number":5,"verb":"resume","by":"cat","reason":"fixed"}]"#;
+        assert_eq!((&*text, number), (expected, 5));
+        let (text, number) = with_command(&object("[]", 9), Verb::Pause, "ann", None).unwrap();
+        let expected = r#"[{"number":10,"verb":"pause","by":"ann"}]"#;
+        assert_eq!((&*text, number), (expected, 10));
+    }
+
+    #[test]
+    fn what_is_no_list_of_commands_is_named_and_not_replaced() {
+        let error = with_command(&object("{}", 0), Verb::Pause, "ann", None).unwrap_err();
+        let expected = "Rollout web: its annotation sluice.dev/rollout-commands is no list of commands; remove it";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_rollout_with_a_wrong_spec_still_says_what_it_moves() {
+        let mut object = object("[]", 0);
+        object.data["spec"] = json!({"split": "web", "challenger": "next", "preset": "fast"});
+        let found = found(&object).unwrap();
+        assert_eq!(found.rollout.split, "web");
+        assert_eq!(found.rollout.challenger.as_deref(), Some("next"));
+        assert_eq!(
+            found.mistakes,
+            [
+                "spec.preset: a string (\"fast\"); accepted: one of progressive, emergency, blueGreen, migration",
+                "spec.steps: missing; accepted: steps, or a preset: progressive, emergency, blueGreen, migration",
+            ]
+        );
+    }
+}
