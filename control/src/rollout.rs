@@ -33,7 +33,7 @@ pub mod server;
 pub mod sources;
 pub mod statistics;
 pub mod status;
-pub mod watch;
 pub mod view;
+pub mod watch;
 pub mod windows;
 pub mod world;

@@ -95,7 +95,7 @@ fn say(all: Vec<PluginAbort>) -> Outcome {
 }
 
 /// Says where proxies do not obey.
-fn say_not_in_force(plugin: Option<&str>, aborted: &AbortOutcome) -> Outcome {
+pub(super) fn say_not_in_force(plugin: Option<&str>, aborted: &AbortOutcome) -> Outcome {
     let Some(why) = &aborted.not_in_force else {
         let is_problem = aborted.notes.iter().any(Note::is_problem);
         return if is_problem {
@@ -115,7 +115,8 @@ fn lacks_split(one: &PluginAbort) -> bool {
     one.result.as_ref().is_err_and(OperationError::lacks_split)
 }
 
-fn report(aborted: &AbortOutcome) -> String {
+/// What an abort changed, in words.
+pub(super) fn report(aborted: &AbortOutcome) -> String {
     if aborted.changes.is_empty() && aborted.not_in_force.is_some() {
         return "no weight was changed".to_owned();
     }

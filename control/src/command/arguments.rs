@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cluster::prometheus::Prometheus;
-use crate::model::weights::Share;
 
 /// Where the plugin's configuration is kept: a directory, or a cluster.
 #[derive(Args, Clone, Debug, Default)]
@@ -112,19 +111,6 @@ pub(super) enum Format {
     Json,
     /// For programs and people
     Yaml,
-}
-
-/// A change of one split's weights.
-#[derive(Args, Clone, Debug)]
-pub(super) struct ShareArgs {
-    /// The split
-    pub(super) split: String,
-    /// CHALLENGER=PERCENT, such as canary=10; steps of 0.001
-    #[arg(required = true, value_name = "CHALLENGER=PERCENT")]
-    pub(super) shares: Vec<Share>,
-    /// Whose weights
-    #[arg(long, default_value = "everyone", value_name = "NAME")]
-    pub(super) audience: String,
 }
 
 #[cfg(test)]

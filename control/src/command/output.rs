@@ -7,6 +7,7 @@
 //! where NO_COLOR or CLICOLOR=0 asks for that (no-color.org, bixense.com/clicolors).
 
 mod cut;
+mod live;
 mod shown;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+pub(super) use self::live::Live;
 use self::shown::{on_one_line, shown};
 use super::arguments::Format;
 use crate::model::redacted;

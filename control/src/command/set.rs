@@ -1,23 +1,43 @@
-//! `sluice set`: changes a split's weights.
+//! `sluice set`: changes a split's weights, or those of every split.
 
-use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, ShareArgs, StoreArgs};
+use std::collections::BTreeSet;
+
+use anyhow::anyhow;
+
+use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
 use super::changes::{report, say, say_notes, terms};
 use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
-use crate::operations::Caller;
-use crate::operations::plugins::{WithSplit, with_split};
-use crate::operations::set::{PluginChange, Setting, set, set_everywhere};
+use crate::model::weights::Share;
+use crate::operations::plugins::{WithSplit, everywhere, with_split};
+use crate::operations::set::{
+    PluginChange, Setting, SettingOfAll, set, set_all, set_all_everywhere, set_everywhere,
+};
 use crate::operations::unserved::{UnservedEverywhere, unserved, unserved_everywhere};
+use crate::operations::{Caller, OperationError};
 use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
+#[command(
+    override_usage = "sluice set [OPTIONS] <SPLIT> <CHALLENGER=PERCENT>...\n       \
+                            sluice set [OPTIONS] --all <CHALLENGER=PERCENT>..."
+)]
 pub(super) struct Set {
-    /// What to change.
-    #[command(flatten)]
-    change: ShareArgs,
+    /// The split
+    split: String,
+    /// CHALLENGER=PERCENT, such as canary=10; steps of 0.001
+    #[arg(required_unless_present = "all", value_name = "CHALLENGER=PERCENT")]
+    shares: Vec<Share>,
+    /// Every split of the plugin that has these challengers and the audience; refused as a whole
+    /// if one is refused
+    #[arg(long)]
+    all: bool,
+    /// Whose weights
+    #[arg(long, default_value = "everyone", value_name = "NAME")]
+    audience: String,
     /// Whether it is only described.
     #[command(flatten)]
     dry_run: DryRunArgs,
@@ -36,16 +56,15 @@ pub(super) struct Set {
 }
 
 pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome> {
-    let ShareArgs {
-        split,
-        audience,
-        shares,
-    } = &arguments.change;
+    if arguments.all {
+        return all_splits(arguments, caller).await;
+    }
     let setting = Setting {
-        split,
-        audience,
-        shares,
+        split: &arguments.split,
+        audience: &arguments.audience,
+        shares: &arguments.shares,
     };
+    let split = setting.split;
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     if !arguments.scope.all_namespaces {
         let store = stores::one(&arguments.store).await?;
@@ -62,13 +81,77 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
         output::error(error);
         outcome = Outcome::Problems;
     }
-    let telling = |(title, store): (String, Kubernetes)| (title, store.telling(stores::tell));
-    let stores: Vec<_> = stores.into_iter().map(telling).collect();
+    let stores = telling(stores);
     let all: Vec<AnyStore> = stores
         .iter()
         .map(|(_, store)| AnyStore::Kubernetes(store.clone()))
         .collect();
-    for PluginChange { plugin, result } in set_everywhere(stores, caller, &setting, &terms).await {
+    let changes = set_everywhere(stores, caller, &setting, &terms).await;
+    if say_each(changes) == Outcome::Problems {
+        outcome = Outcome::Problems;
+    }
+    warn_where_nobody_moves_of(&all, split).await;
+    Ok(outcome)
+}
+
+fn telling(stores: Vec<(String, Kubernetes)>) -> Vec<(String, Kubernetes)> {
+    let telling = |(title, store): (String, Kubernetes)| (title, store.telling(stores::tell));
+    stores.into_iter().map(telling).collect()
+}
+
+/// With `--all`, the first word is a share too.
+fn shares_of_all(arguments: &Set) -> anyhow::Result<Vec<Share>> {
+    let typed = &arguments.split;
+    let first: Share = typed
+        .parse()
+        .map_err(|why| anyhow!("--all means every split, and {typed:?} is no share: {why}"))?;
+    let shares = std::iter::once(first).chain(arguments.shares.iter().cloned());
+    Ok(shares.collect())
+}
+
+async fn all_splits(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome> {
+    let shares = shares_of_all(arguments)?;
+    let all = SettingOfAll {
+        audience: &arguments.audience,
+        shares: &shares,
+    };
+    let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
+    if !arguments.scope.all_namespaces {
+        let store = stores::one(&arguments.store).await?;
+        let made = set_all(&store, caller, &all, &terms);
+        let made = Place::One(store.clone()).said(made).await?;
+        say(&made);
+        let splits: BTreeSet<&str> = made
+            .changes
+            .iter()
+            .map(|change| &*change.key.split)
+            .collect();
+        for split in splits {
+            warn_where_nobody_moves(&store, split).await;
+        }
+        return Ok(Outcome::Good);
+    }
+    let cluster = stores::whole_cluster(&arguments.store).await?;
+    let place = Place::Everywhere(cluster.clone());
+    let stores = telling(place.said(everywhere(&cluster)).await?);
+    let mut changes = set_all_everywhere(stores, caller, &all, &terms).await;
+    let has_it = |change: &PluginChange| {
+        !change
+            .result
+            .as_ref()
+            .is_err_and(OperationError::lacks_split)
+    };
+    if changes.iter().any(has_it) {
+        // Of several plugins, some may have nothing of the kind.
+        changes.retain(has_it);
+    }
+    Ok(say_each(changes))
+}
+
+/// Says what became of each plugin.
+fn say_each(changes: Vec<PluginChange>) -> Outcome {
+    let mut outcome = Outcome::Good;
+    for PluginChange { plugin, result } in changes {
         match result {
             Ok(made) => {
                 say_notes(&made.notes);
@@ -80,8 +163,7 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
             }
         }
     }
-    warn_where_nobody_moves_of(&all, split).await;
-    Ok(outcome)
+    outcome
 }
 
 /// The weights are written; that they have no effect must be read by who set them.

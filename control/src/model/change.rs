@@ -127,6 +127,44 @@ pub fn set(
     Ok(managed)
 }
 
+/// Sets shares of one audience of every split that has these challengers and the audience.
+///
+/// # Errors
+/// When no split has them, and a challenger that is given twice.
+pub fn set_all(
+    state: &State,
+    plan: &Plan,
+    audience: &str,
+    shares: &[Share],
+) -> Result<WeightSet, Refusal> {
+    let mut state = state.clone();
+    let mut is_any = false;
+    for split in plan.splits() {
+        let name = &split.definition.name;
+        match set(&state, plan, name, audience, shares) {
+            Ok(managed) => {
+                is_any = true;
+                state.managed = managed;
+            }
+            Err(
+                Refusal::NoChallenger { .. }
+                | Refusal::Fallback { .. }
+                | Refusal::NoAudience { .. },
+            ) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    if is_any {
+        return Ok(state.managed);
+    }
+    let challengers = shares.iter().map(|share| share.challenger.clone());
+    Err(Refusal::NoSplitWith {
+        audience: audience.to_owned(),
+        challengers: challengers.collect::<Vec<_>>().join(" and "),
+        splits: plan.splits().len(),
+    })
+}
+
 /// Explicit zeros for every audience and challenger that is within reach. Never refuses because of a
 /// problem elsewhere: it must work whatever else is wrong.
 ///

@@ -54,6 +54,18 @@ pub enum Refusal {
         /// What may be set.
         challengers: String,
     },
+    /// Of all splits, none has what is to be set.
+    #[error(
+        "none of the {splits} splits has an audience {audience} and a challenger {challengers}"
+    )]
+    NoSplitWith {
+        /// As typed.
+        audience: String,
+        /// As typed.
+        challengers: String,
+        /// How many there are.
+        splits: usize,
+    },
     /// The same challenger was given twice.
     #[error("{challenger} is given twice; accepted: one percentage each")]
     Twice {

@@ -50,7 +50,10 @@ impl OperationError {
 
     /// Whether the plugin merely lacks the split: of several plugins, some may.
     pub fn lacks_split(&self) -> bool {
-        matches!(self, Self::Refused(Refusal::NoSplit { .. }))
+        matches!(
+            self,
+            Self::Refused(Refusal::NoSplit { .. } | Refusal::NoSplitWith { .. })
+        )
     }
 }
 

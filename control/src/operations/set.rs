@@ -54,6 +54,45 @@ pub enum Draw {
     Anew,
 }
 
+/// Sets the weights of one audience of every split that has these challengers and this audience: in
+/// one write where the store has one for several splits, and refused as a whole otherwise.
+///
+/// # Errors
+/// As [`set`]; and when no split has them.
+pub async fn set_all(
+    store: &impl Store,
+    caller: &Caller,
+    all: &SettingOfAll<'_>,
+    terms: &Terms,
+) -> Result<ChangeOutcome, OperationError> {
+    let SettingOfAll { audience, shares } = *all;
+    let setting = Setting {
+        split: EVERY_SPLIT,
+        audience,
+        shares,
+    };
+    let subject = Subject {
+        split: None,
+        command: command(&setting),
+    };
+    let made = make(store, caller, &subject, terms, None, |snapshot, plan| {
+        change::set_all(&snapshot.state(), plan, audience, shares)
+    });
+    made.await
+}
+
+/// How a command names every split.
+const EVERY_SPLIT: &str = "--all";
+
+/// Which weights are set of every split that has them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SettingOfAll<'a> {
+    /// Whose weights: a rule's name, or `everyone`.
+    pub audience: &'a str,
+    /// The challengers with their percentages.
+    pub shares: &'a [Share],
+}
+
 /// The same, on what the caller saw.
 ///
 /// # Errors
@@ -112,6 +151,24 @@ pub async fn set_everywhere<S: Store>(
         .into_iter()
         .map(|(plugin, store)| async move {
             let result = set(&store, caller, setting, terms).await;
+            PluginChange { plugin, result }
+        })
+        .collect();
+    let changes = futures::stream::iter(changes).buffered(MAX_AT_ONCE);
+    changes.collect().await
+}
+
+/// The same of every split of several plugins, many plugins at once.
+pub async fn set_all_everywhere<S: Store>(
+    stores: Vec<(String, S)>,
+    caller: &Caller,
+    all: &SettingOfAll<'_>,
+    terms: &Terms,
+) -> Vec<PluginChange> {
+    let changes: Vec<_> = stores
+        .into_iter()
+        .map(|(plugin, store)| async move {
+            let result = set_all(&store, caller, all, terms).await;
             PluginChange { plugin, result }
         })
         .collect();

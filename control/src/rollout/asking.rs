@@ -164,6 +164,7 @@ mod tests {
             rollout: Summary::default(),
             plugin: None,
             steps: Vec::new(),
+            checks: Vec::new(),
             status: Status {
                 handled_command,
                 answers: vec![

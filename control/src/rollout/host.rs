@@ -8,12 +8,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use sluice_core::plan::EVERYONE;
 
+use super::analysis::plan::Plan;
 use super::engine::LOOK_EVERY;
 use super::kept::{Keeper, Kept};
 use super::look::Looked;
 use super::manifest::Manifest;
 use super::outbound::Outbound;
-use super::outline::StepLine;
+use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::proxies;
 use super::runner::{Followed, Ground, Happened, Runner};
@@ -75,6 +76,7 @@ async fn runner<'r>(
         keeper,
         summary: Summary::of(name, definition),
         steps: definition.steps.iter().map(StepLine::of).collect(),
+        analysis: definition.analysis.clone(),
         tell,
         _lock: lock,
     };
@@ -102,6 +104,7 @@ struct Beside<'b> {
     keeper: &'b Keeper<'b>,
     summary: Summary,
     steps: Vec<StepLine>,
+    analysis: Option<Plan>,
     tell: &'b Tell<'b>,
     _lock: File,
 }
@@ -111,6 +114,7 @@ impl Beside<'_> {
         self.keeper.keep(&Kept {
             rollout: self.summary.clone(),
             steps: self.steps.clone(),
+            checks: CheckLine::all(self.analysis.as_ref(), status),
             status: status.clone(),
         })
     }

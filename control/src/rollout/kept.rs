@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::is_label;
-use super::outline::StepLine;
+use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::status::Status;
 use super::world::{Command, Verb};
@@ -46,6 +46,9 @@ pub struct Kept {
     pub rollout: Summary,
     /// Its steps, for those who look at it.
     pub steps: Vec<StepLine>,
+    /// Its checks as they stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckLine>,
     /// How far it is.
     pub status: Status,
 }

@@ -1,11 +1,14 @@
-//! A Rollout's steps as they are kept for those who look at it: its own spec may be in a file that
+//! A Rollout's steps and checks as they are kept for those who look at it: its own spec may be in a file that
 //! they do not have.
 
 use serde::{Deserialize, Serialize};
 use sluice_core::allocation::Percent;
 
+use super::analysis::Standing;
+use super::analysis::plan::Plan;
 use super::definition::Step;
 use super::resource::Span;
+use super::status::Status;
 
 /// A step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,33 @@ impl StepLine {
     pub fn length(&self) -> std::time::Duration {
         let hold: Result<Span, _> = self.hold.parse();
         hold.unwrap_or_default().as_duration()
+    }
+}
+
+/// A check as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckLine {
+    /// What its last measurement said.
+    pub standing: Standing,
+    /// Its value, what it is judged by, how far that is, and why it does not pass.
+    pub text: String,
+}
+
+impl CheckLine {
+    /// Every check of a run under way, or of the last one, that was measured.
+    pub fn all(plan: Option<&Plan>, status: &Status) -> Vec<Self> {
+        let (Some(plan), Some(run)) = (plan, &status.run) else {
+            return Vec::new();
+        };
+        let checks = plan.checks.iter();
+        let known = checks.filter_map(|check| Some((run.analysis.state(&check.name)?, check)));
+        known
+            .map(|(state, check)| Self {
+                standing: state.standing,
+                text: state.line(check),
+            })
+            .collect()
     }
 }
 

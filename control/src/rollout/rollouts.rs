@@ -10,7 +10,7 @@ pub use cluster::{COMMANDS, ClusterRollouts};
 
 use super::kept::{Held, Keeper, Kept};
 use super::manifest::is_label;
-use super::outline::StepLine;
+use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::status::Status;
 use super::world::{Command, Verb};
@@ -39,6 +39,8 @@ pub struct Found {
     pub plugin: Option<String>,
     /// Its steps.
     pub steps: Vec<StepLine>,
+    /// Its checks as they stand.
+    pub checks: Vec<CheckLine>,
     /// How far it is.
     pub status: Status,
     /// Commands that nobody obeyed yet.
@@ -222,6 +224,7 @@ fn one_in_directory(keeper: &Keeper<'_>, name: &str) -> anyhow::Result<Option<Fo
     let Some(Kept {
         rollout,
         steps,
+        checks,
         status,
     }) = keeper.kept(name)?
     else {
@@ -234,6 +237,7 @@ fn one_in_directory(keeper: &Keeper<'_>, name: &str) -> anyhow::Result<Option<Fo
         rollout,
         plugin: None,
         steps,
+        checks,
         status,
         waiting,
         host: match held {

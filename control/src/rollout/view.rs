@@ -6,17 +6,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sluice_core::allocation::Percent;
-use sluice_core::plan::Plan;
+use sluice_core::plan::EVERYONE;
 
-use super::outline::StepLine;
+use super::outline::{CheckLine, StepLine};
+use super::proxies::{Mesh, Seen, Watched, proxies};
 use super::resource::Span;
 use super::rollouts::{Found, Host, RolloutStore};
 use super::status::{Phase, Run, Stage, Status};
-use crate::cluster::prometheus::Prometheus;
 use crate::model::weights::{Weight, WeightKey, WeightSet};
-use crate::operations::status::following::{self, Following};
-use crate::operations::status::measured;
-use crate::store::kubernetes::Kubernetes;
 use crate::store::{AnyStore, Snapshot, Store as _};
 
 /// One Rollout.
@@ -47,6 +44,9 @@ pub struct View {
     pub mistakes: Vec<String>,
     /// Its steps.
     pub steps: Vec<StepView>,
+    /// Its checks as they stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckLine>,
     /// What is in force; `None` where it was not looked at, or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_force: Option<InForce>,
@@ -95,10 +95,10 @@ pub struct InForce {
     pub weights: BTreeMap<String, Percent>,
     /// Who follows; `None` where nobody can be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxies: Option<Proxies>,
-    /// About whom the challenger reached, by audience.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub users: Vec<Reached>,
+    pub proxies: Option<Follow>,
+    /// About whom the challenger reached; `None` where users are not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
     /// What guards took out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tripped: Vec<String>,
@@ -107,30 +107,27 @@ pub struct InForce {
 /// Who follows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Proxies {
-    /// How many run the split as it is wanted.
+pub struct Follow {
+    /// How many proxies run the split as it is wanted.
     pub converged: usize,
     /// Of how many.
     pub total: usize,
-    /// Which do not, the first of them.
+    /// What the others do, the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lagging: Vec<String>,
 }
 
-/// About how many users of an audience a challenger reached since the split last changed.
+/// About how many users of an audience a challenger reached since its weights last changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reached {
-    /// The audience.
+pub struct Users {
+    /// The audience: that of the run's step.
     pub audience: String,
     /// Users who got it.
-    pub users: u64,
+    pub reached: u64,
     /// Those of them with a failed response.
     pub failed: u64,
 }
-
-/// How many proxies that do not follow are named.
-const MAX_NAMED_LAGGING: usize = 5;
 
 /// A Rollout as it is kept, without a look at its split.
 pub fn kept(store: &RolloutStore, found: &Found, now: Timestamp) -> View {
@@ -146,6 +143,7 @@ pub fn kept(store: &RolloutStore, found: &Found, now: Timestamp) -> View {
         waiting_commands: found.waiting.len(),
         mistakes: found.mistakes.clone(),
         steps: steps(&found.steps, found.status.run.as_ref(), now),
+        checks: found.checks.clone(),
         in_force: None,
         unknown: Vec::new(),
         status: found.status.clone(),
@@ -153,39 +151,38 @@ pub fn kept(store: &RolloutStore, found: &Found, now: Timestamp) -> View {
 }
 
 /// The same with what is in force of its split, as far as that can be seen: who cannot see it reads
-/// why. Of a cluster's proxies, `prometheus` tells, with Istio's root namespace beside it.
+/// why.
 pub async fn looked_at(
     store: &RolloutStore,
     found: &Found,
-    prometheus: Option<(&Prometheus, &str)>,
+    mesh: Mesh<'_>,
     now: Timestamp,
 ) -> View {
     let mut view = kept(store, found, now);
     let weights = store.weights(found);
-    match weights.snapshot().await {
-        Ok(snapshot) => see(&mut view, &weights, &snapshot, found, prometheus).await,
-        Err(error) => view.unknown.push(format!("weights: {error:#}")),
+    let seen = match weights.snapshot().await {
+        Ok(snapshot) => in_force(&snapshot, found),
+        Err(error) => Err(format!("weights: {error:#}")),
+    };
+    match seen {
+        Ok(mut in_force) => {
+            view.unknown
+                .extend(in_force.follow(&weights, found, mesh).await);
+            view.in_force = Some(in_force);
+        }
+        Err(why) => view.unknown.push(why),
     }
     view
 }
 
-async fn see(
-    view: &mut View,
-    weights: &AnyStore,
-    snapshot: &Snapshot,
-    found: &Found,
-    prometheus: Option<(&Prometheus, &str)>,
-) {
+/// The challenger's weights in a store, or why they are not known.
+fn in_force(snapshot: &Snapshot, found: &Found) -> Result<InForce, String> {
     let split = &found.rollout.split;
-    let plan = match snapshot.plugin.plan_at_home() {
-        Ok(plan) => plan,
-        Err(error) => return view.unknown.push(format!("weights: {error:#}")),
-    };
-    let Some(challenger) = found.challenger(&plan) else {
-        return view
-            .unknown
-            .push(format!("the plugin has no challenger of split {split}"));
-    };
+    let plan = snapshot.plugin.plan_at_home();
+    let plan = plan.map_err(|error| format!("weights: {error:#}"))?;
+    let challenger = found.challenger(&plan);
+    let challenger =
+        challenger.ok_or_else(|| format!("the plugin has no challenger of split {split}"))?;
     let written = WeightSet::of_config(&snapshot.plugin.config);
     let weight = |audience: &String| {
         let key = WeightKey::new(split, audience, &challenger);
@@ -195,75 +192,47 @@ async fn see(
         }
     };
     let audiences = found.rollout.audiences.iter();
-    let mut in_force = InForce {
+    Ok(InForce {
         weights: audiences.map(|name| (name.clone(), weight(name))).collect(),
         challenger,
         ..InForce::default()
-    };
-    match asked(weights, &plan, split, prometheus).await {
-        Ok(Some(following)) => in_force.follow(&plan, found, &following),
-        Ok(None) => {}
-        Err(error) => view.unknown.push(format!("proxies: {error:#}")),
-    }
-    view.in_force = Some(in_force);
-}
-
-/// Who follows; `None` where nobody can be asked.
-async fn asked(
-    weights: &AnyStore,
-    plan: &Plan,
-    split: &str,
-    prometheus: Option<(&Prometheus, &str)>,
-) -> anyhow::Result<Option<Following>> {
-    match (weights, prometheus) {
-        (AnyStore::Directory(directory), _) => {
-            following::in_directory(directory, plan, split).await
-        }
-        (AnyStore::Kubernetes(kubernetes), Some(prometheus)) => {
-            in_cluster(kubernetes, plan, split, prometheus)
-                .await
-                .map(Some)
-        }
-        (AnyStore::Kubernetes(_), None) => Ok(None),
-    }
-}
-
-async fn in_cluster(
-    kubernetes: &Kubernetes,
-    plan: &Plan,
-    split: &str,
-    prometheus: (&Prometheus, &str),
-) -> anyhow::Result<Following> {
-    let live = kubernetes.read().await?;
-    following::in_cluster(kubernetes, &live, plan, split, prometheus).await
+    })
 }
 
 impl InForce {
-    fn follow(&mut self, plan: &Plan, found: &Found, following: &Following) {
-        let lagging = following.lagging.iter().take(MAX_NAMED_LAGGING);
-        self.proxies = Some(Proxies {
-            converged: following.converged,
-            total: following.total,
-            lagging: lagging
-                .map(|proxy| format!("{}/{}", proxy.namespace, proxy.pod))
-                .collect(),
-        });
-        let tripped = following.tripped.iter();
-        self.tripped = tripped.map(ToString::to_string).collect();
-        let rows = measured::rows(plan, None, following.users.as_ref());
-        let split = &found.rollout.split;
-        self.users = rows
-            .into_iter()
-            .filter(|row| row.split == *split && row.variant == self.challenger)
-            .filter(|row| found.rollout.audiences.contains(&row.audience))
-            .filter_map(|row| {
-                Some(Reached {
-                    users: row.users?,
-                    failed: row.failed_users?,
-                    audience: row.audience,
-                })
-            })
-            .collect();
+    /// Asks the proxies; why they do not tell.
+    async fn follow(
+        &mut self,
+        weights: &AnyStore,
+        found: &Found,
+        mesh: Mesh<'_>,
+    ) -> Option<String> {
+        let run = found.status.run.as_ref();
+        let step = run.and_then(|run| found.steps.get(run.step));
+        let audience = step.map_or(EVERYONE, |step| &*step.audience);
+        let watched = Watched {
+            split: &found.rollout.split,
+            audience,
+            challenger: &self.challenger,
+        };
+        match proxies(weights, mesh, watched).await {
+            Seen::Known(known) => {
+                self.proxies = Some(Follow {
+                    converged: known.converged,
+                    total: known.total,
+                    lagging: known.lagging,
+                });
+                self.users = known.reached.map(|reached| Users {
+                    audience: audience.to_owned(),
+                    reached: reached.users,
+                    failed: reached.failed,
+                });
+                self.tripped = known.tripped.iter().map(ToString::to_string).collect();
+                None
+            }
+            Seen::Nobody => None,
+            Seen::Unknown(why) => Some(format!("proxies: {why}")),
+        }
     }
 }
 

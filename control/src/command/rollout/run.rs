@@ -12,7 +12,7 @@ use crate::operations::Caller;
 use crate::rollout::host;
 use crate::rollout::manifest::{self, Manifest};
 use crate::rollout::runner::Happened;
-use crate::rollout::status::Phase;
+use crate::rollout::status::Run as RunOf;
 use crate::store::directory::Directory;
 
 /// `sluice rollout run`.
@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: &Run, caller: &Caller) -> anyhow::Result<Outc
     };
     let are_good = statuses
         .iter()
-        .all(|status| status.phase == Phase::Succeeded);
+        .all(|status| status.run.as_ref().is_some_and(RunOf::has_succeeded));
     for (manifest, status) in manifests.iter().zip(&statuses) {
         if arguments.output == Lines::Text {
             let name = &manifest.name;

@@ -12,7 +12,7 @@ use crate::operations::Caller;
 use crate::rollout::definition::Definition;
 use crate::rollout::kept::MAX_COMMANDS;
 use crate::rollout::manifest::{API_VERSION, KIND};
-use crate::rollout::outline::StepLine;
+use crate::rollout::outline::{CheckLine, StepLine};
 use crate::rollout::peers::Summary;
 use crate::rollout::status::Status;
 use crate::rollout::world::{Command, Verb};
@@ -154,21 +154,23 @@ fn found(object: &DynamicObject) -> anyhow::Result<Found> {
     let status = status(object)?;
     let mut waiting = commands(object)?;
     waiting.retain(|command| command.number > status.handled_command);
-    let (rollout, steps, mistakes) = match Definition::read("spec", spec) {
-        Ok(definition) => {
-            let steps = definition.steps.iter().map(StepLine::of).collect();
-            (Summary::of(&name, &definition), steps, Vec::new())
-        }
+    let definition = Definition::read("spec", spec);
+    let (rollout, mistakes) = match &definition {
+        Ok(definition) => (Summary::of(&name, definition), Vec::new()),
         Err(problems) => {
             let mistakes = problems.iter().map(ToString::to_string).collect();
-            (as_written(name, spec, &status), Vec::new(), mistakes)
+            (as_written(name, spec, &status), mistakes)
         }
     };
+    let steps = definition.iter().flat_map(|definition| &definition.steps);
+    let analysis = definition.as_ref().ok();
+    let analysis = analysis.and_then(|definition| definition.analysis.as_ref());
     Ok(Found {
         namespace,
         rollout,
         plugin: text(spec, "plugin"),
-        steps,
+        steps: steps.map(StepLine::of).collect(),
+        checks: CheckLine::all(analysis, &status),
         status,
         waiting,
         host: Host::Unknown,

@@ -1,0 +1,59 @@
+//! `sluice rollout abort`: takes a run's users back at once, whoever runs it and where nobody does,
+//! and ends it for good.
+
+use super::place::{PlaceArgs, print};
+use crate::command::abort::{report, say_not_in_force};
+use crate::command::arguments::{OutputArgs, ReasonArgs};
+use crate::command::changes::say_notes;
+use crate::command::outcome::Outcome;
+use crate::command::output;
+use crate::operations::Caller;
+use crate::rollout::abort::{self, NotAborted, RolloutAbort};
+
+/// `sluice rollout abort`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Abort {
+    /// The Rollout
+    name: String,
+    /// Why.
+    #[command(flatten)]
+    reason: ReasonArgs,
+    /// Where it is.
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
+    let store = arguments.place.one().await?;
+    let reason = arguments.reason.reason.as_deref();
+    let aborted = match abort::abort(&store, caller, &arguments.name, reason).await {
+        Err(no_run @ NotAborted::NoRun { .. }) => {
+            output::error(&no_run.into());
+            return Ok(Outcome::Problems);
+        }
+        aborted => aborted?,
+    };
+    say_notes(&aborted.weights.notes);
+    print(arguments.output.output, &aborted, text)?;
+    let in_force = say_not_in_force(Some(&aborted.rollout), &aborted.weights);
+    let Some(why) = &aborted.not_left else {
+        return Ok(in_force);
+    };
+    output::note(format!(
+        "{}: its users are back, but whoever runs it was not told: {why}",
+        aborted.rollout
+    ));
+    Ok(Outcome::Problems)
+}
+
+fn text(aborted: &RolloutAbort) -> String {
+    let ended = match aborted.number {
+        Some(number) => format!("its run ends as aborted (command {number})"),
+        None => "its run had ended".to_owned(),
+    };
+    let rollout = &aborted.rollout;
+    format!("{}\n{rollout}: {ended}", report(&aborted.weights))
+}
