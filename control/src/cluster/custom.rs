@@ -9,6 +9,9 @@ use super::Cluster;
 use super::bounded::Objects;
 pub use super::plugins::Scope;
 
+/// The field manager of what is asked of such a resource.
+const MANAGER: &str = "sluice";
+
 /// A kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -79,7 +82,10 @@ pub async fn annotate(
     let namespace = metadata.namespace.as_deref();
     let objects = objects(cluster, kind, namespace);
     let own_name = metadata.name.as_deref().unwrap_or_default();
-    let parameters = PatchParams::default();
+    let parameters = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     objects
         .patch(own_name, &parameters, &Patch::Merge(&patch))
         .await

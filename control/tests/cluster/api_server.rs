@@ -249,7 +249,7 @@ impl ApiServer {
             }
             ("PATCH", Some(object)) => {
                 let (code, answer) = patched(&object, body, url);
-                if code == 200 {
+                if code == 200 && !url.contains("dryRun=All") {
                     objects.insert(path.to_owned(), answer.clone());
                 }
                 (code, answer)
@@ -281,9 +281,14 @@ pub(crate) fn failure(code: u16, message: &str) -> (u16, Value) {
 }
 
 fn is_list(path: &str) -> bool {
-    ["wasmplugins", "trafficextensions", "controllerrevisions"]
-        .iter()
-        .any(|kind| path.ends_with(kind))
+    [
+        "wasmplugins",
+        "trafficextensions",
+        "controllerrevisions",
+        "rollouts",
+    ]
+    .iter()
+    .any(|kind| path.ends_with(kind))
 }
 
 /// What lies right below a path, or in every namespace.

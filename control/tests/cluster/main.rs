@@ -5,3 +5,4 @@ mod aborts;
 mod api_server;
 mod changes;
 mod history;
+mod rollouts;

@@ -13,14 +13,14 @@ const USUAL: (usize, usize) = (24, 80);
 
 /// A text that is redrawn in place.
 #[derive(Debug, Default)]
-pub(in crate::command) struct Live {
+pub(crate) struct Live {
     /// How many lines of it are there.
     drawn: usize,
 }
 
 impl Live {
     /// Draws it, or draws it anew.
-    pub(in crate::command) fn draw(&mut self, text: &str) {
+    pub(crate) fn draw(&mut self, text: &str) {
         let (frame, drawn) = frame(text, self.drawn, size());
         self.drawn = drawn;
         let mut output = std::io::stdout();

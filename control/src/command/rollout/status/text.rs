@@ -141,14 +141,17 @@ fn head(view: &View, run: Option<&Run>) -> String {
 
 /// `2 of 5`.
 fn step_of(run: &Run, view: &View) -> String {
-    format!("{} of {}", run.step + 1, view.steps.len())
+    match view.steps.len() {
+        0 => format!("{} of ?", run.step + 1),
+        steps => format!("{} of {steps}", run.step + 1),
+    }
 }
 
 /// Why it is as it is.
 fn reason(view: &View) -> String {
     match view.mistakes.len() {
         0 => view.status.message.clone(),
-        1 => "its spec has a mistake".to_owned(),
+        1 => "its spec has 1 mistake".to_owned(),
         many => format!("its spec has {many} mistakes"),
     }
 }
