@@ -41,7 +41,7 @@ test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 	  cargo test --locked -p sluice-core --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
-test-e2e: wasm envoy ## tests in a real Envoy
+test-e2e: wasm envoy prometheus ## tests in a real Envoy and with a real Prometheus
 	cargo build -q --locked -p sluice
 	cargo test --locked --no-fail-fast -p sluice-e2e
 

@@ -1,6 +1,6 @@
 # What `make e2e-istio` needs besides: Kubernetes' API server and Istio, built from Go modules; a
-# registry and Prometheus out of Debian packages. About ten minutes on two cores the first time;
-# `make test` needs none of it. Versions: tools/go/*/go.mod.
+# registry out of a Debian package. About ten minutes on two cores the first time; `make test` needs
+# none of it. Versions: tools/go/*/go.mod.
 
 GO_BIN := $(TOOLS)/go
 GO_BUILD := GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -tags tools -trimpath
@@ -25,19 +25,8 @@ $(GO_BIN)/crds.yaml: $(GO_BIN)/pilot-discovery
 	cp -f $(call GO_MODULE_DIR,istio.io/istio)/tools/packaging/common/envoy_bootstrap.json $(GO_BIN)/
 	mv $@.new $@
 
-# $(call debian,PACKAGE): a package of Debian's, unpacked without installing it.
-define debian
-@mkdir -p $(TOOLS)/debian
-cd $(TOOLS)/debian && (apt-get download -qq $(1) || (apt-get update -qq && apt-get download -qq $(1)))
-cd $(TOOLS)/debian && dpkg -x $(1)_*.deb . && rm $(1)_*.deb
-@touch $@
-endef
-
 $(TOOLS)/debian/usr/bin/docker-registry:
 	$(call debian,docker-registry)
-
-$(TOOLS)/debian/usr/bin/prometheus:
-	$(call debian,prometheus)
 
 .PHONY: istio
 istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server, a registry, Prometheus into target/tools

@@ -62,3 +62,23 @@ CARGO_FUZZ := $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 $(CARGO_FUZZ):
 	cargo install -q --locked cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
 	  --target-dir $(TARGET)/tools-build
+
+# $(call debian,PACKAGE): a package of Debian's, unpacked without installing it.
+define debian
+@mkdir -p $(TOOLS)/debian
+cd $(TOOLS)/debian && (apt-get download -qq $(1) || (apt-get update -qq && apt-get download -qq $(1)))
+cd $(TOOLS)/debian && dpkg -x $(1)_*.deb . && rm $(1)_*.deb
+@touch $@
+endef
+
+# The real Prometheus; PROMETHEUS=/path/to/prometheus uses another.
+.PHONY: prometheus
+ifdef PROMETHEUS
+export PROMETHEUS := $(abspath $(PROMETHEUS))
+prometheus:
+else
+prometheus: $(TOOLS)/debian/usr/bin/prometheus ## fetch Prometheus into target/tools (PROMETHEUS=PATH uses another)
+endif
+
+$(TOOLS)/debian/usr/bin/prometheus:
+	$(call debian,prometheus)

@@ -15,6 +15,7 @@ pub mod cases;
 pub mod client;
 pub mod dev;
 pub mod mesh;
+pub mod prometheus;
 pub mod traffic;
 pub mod upstream;
 pub mod wait;

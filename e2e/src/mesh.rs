@@ -147,6 +147,11 @@ impl Mesh {
         self.address
     }
 
+    /// Where Envoy's admin interface listens, whose `/stats/prometheus` Prometheus scrapes.
+    pub fn admin(&self) -> SocketAddr {
+        self.envoy.admin().address()
+    }
+
     /// Envoy's process id.
     pub fn envoy_id(&self) -> u32 {
         self.envoy.id()

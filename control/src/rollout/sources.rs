@@ -14,10 +14,9 @@ mod target;
 pub use envoy::MAX_KEPT_SAMPLES;
 pub use prometheus::MAX_QUERIES_AT_ONCE;
 pub use query::{filled, reading};
-pub use target::{Round, Target};
+pub use target::{Asked, Observed, Purpose, Round, Target};
 
 use super::analysis::plan::Istio;
-use super::observation::Observation;
 use crate::cluster::prometheus::Prometheus;
 use crate::store::directory::Directory;
 
@@ -46,7 +45,7 @@ impl Source {
     }
 
     /// What is seen of a target in a round.
-    pub async fn observe(&mut self, target: &Target, round: &Round<'_>) -> Observation {
+    pub async fn observe(&mut self, target: &Target, round: &Round<'_>) -> Observed {
         match &mut self.0 {
             Kind::Prometheus(source) => source.observe(target, round).await,
             Kind::Envoy(source) => source.observe(target, round).await,

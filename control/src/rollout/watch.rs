@@ -79,7 +79,7 @@ impl Watched<'_> {
             window: analysis.window,
             interval: analysis.interval,
         };
-        source.observe(&self.target(), &round).await
+        source.observe(&self.target(), &round).await.observation
     }
 
     fn target(&self) -> Target {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::series::{Counted, Counter, Dialect, add_users, arms};
-use super::target::{Round, Target};
+use super::target::{Observed, Round, Target};
 use crate::local::metrics;
 use crate::operations::status::directory::{Asked, asked};
 use crate::operations::status::observed::{Gauge, UsersSeen};
@@ -36,7 +36,7 @@ impl Source {
         }
     }
 
-    pub(super) async fn observe(&mut self, target: &Target, round: &Round<'_>) -> Observation {
+    pub(super) async fn observe(&mut self, target: &Target, round: &Round<'_>) -> Observed {
         let arms = match asked(&self.directory).await {
             Ok(Asked::Answered(samples)) => self.arms(&samples, target, round),
             Ok(Asked::Nobody) => Reading::Error(format!(
@@ -48,13 +48,16 @@ impl Source {
         let queries = round.checks.iter();
         let queries = queries.filter(|check| matches!(check.subject, Subject::Query(_)));
         let unasked = "there is no Prometheus to ask: analysis.prometheus names one";
-        Observation {
-            at: round.at,
-            since: round.since,
-            arms,
-            queries: queries
-                .map(|check| (check.name.clone(), Reading::Error(unasked.to_owned())))
-                .collect(),
+        Observed {
+            observation: Observation {
+                at: round.at,
+                since: round.since,
+                arms,
+                queries: queries
+                    .map(|check| (check.name.clone(), Reading::Error(unasked.to_owned())))
+                    .collect(),
+            },
+            asked: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::istio;
 use super::query::{duration, filled, partial, reading};
 use super::series::{Counted, Counter, Dialect, add_users, arms};
-use super::target::{Round, Target};
+use super::target::{Asked, Observed, Purpose, Round, Target};
 use crate::cluster::prometheus::{Answer, Outcome, Prometheus, PrometheusError, Series};
 use crate::operations::status::observed::{Gauge, UsersSeen, WORD_GAUGES};
 use crate::rollout::analysis::plan::{Istio, Subject};
@@ -39,34 +39,30 @@ pub(super) struct Source {
     pub(super) istio: Option<Istio>,
 }
 
-/// What a query is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Purpose {
-    Responses,
-    Buckets,
-    Ticks,
-    Users,
-    Check(String),
-}
-
 impl Source {
-    pub(super) async fn observe(&self, target: &Target, round: &Round<'_>) -> Observation {
+    pub(super) async fn observe(&self, target: &Target, round: &Round<'_>) -> Observed {
         let dialect = self.dialect(target);
         let asked = asked(&dialect, target, round);
         let ask = |(purpose, query): (Purpose, String)| async move {
             let answer = self.server.ask(&query).await;
-            (purpose, answer)
+            (purpose, query, answer)
         };
         let answers = futures::stream::iter(asked).map(ask);
-        let answers: Vec<_> = answers
-            .buffer_unordered(MAX_QUERIES_AT_ONCE)
-            .collect()
-            .await;
+        let answers: Vec<_> = answers.buffered(MAX_QUERIES_AT_ONCE).collect().await;
         let mut found = Found::default();
-        for (purpose, answer) in answers {
-            found.take(purpose, answer);
+        let mut asked = Vec::with_capacity(answers.len());
+        for (purpose, query, answer) in answers {
+            let trouble = found.take(&purpose, answer).err();
+            asked.push(Asked {
+                purpose,
+                query,
+                trouble,
+            });
         }
-        found.observation(dialect, target, round)
+        Observed {
+            observation: found.observation(dialect, target, round),
+            asked,
+        }
     }
 
     fn dialect(&self, target: &Target) -> Dialect {
@@ -79,20 +75,18 @@ impl Source {
 
 /// The queries of a round.
 fn asked(dialect: &Dialect, target: &Target, round: &Round<'_>) -> Vec<(Purpose, String)> {
-    let names = target
-        .plugin_names
-        .iter()
-        .map(|name| name.replace('.', "\\\\."));
-    let plugin = format!("sluice_plugin=~\"{}\"", names.collect::<Vec<_>>().join("|"));
+    let names = target.plugin_names.iter();
+    let names: Vec<String> = names.map(|name| name.replace('.', "\\\\.")).collect();
+    let plugin = format!("sluice_plugin=~\"{}\"", names.join("|"));
     let back = round.at.duration_since(round.from());
     let back = Duration::try_from(back).unwrap_or_default();
     let range = (back + BASE).min(LONGEST_LOOK_BACK);
     let subjects = || round.checks.iter().map(|check| &check.subject);
     let ticks = format!("sluice_ticks_total{{{plugin}}}[{}]", duration(range));
     let responses = dialect.query(dialect.responses, range);
-    let mut asked = vec![(Purpose::Responses, responses), (Purpose::Ticks, ticks)];
+    let mut asked = vec![(Purpose::Responses, responses), (Purpose::Proxies, ticks)];
     if subjects().any(|subject| matches!(subject, Subject::Latency(_))) {
-        asked.push((Purpose::Buckets, dialect.query(dialect.buckets, range)));
+        asked.push((Purpose::Times, dialect.query(dialect.buckets, range)));
     }
     if subjects().any(|subject| matches!(subject, Subject::FailedUsers | Subject::SampleRatio)) {
         let names = WORD_GAUGES.join("|");
@@ -125,23 +119,39 @@ struct Found {
 }
 
 impl Found {
-    fn take(&mut self, purpose: Purpose, answer: Result<Answer, PrometheusError>) {
+    fn take(
+        &mut self,
+        purpose: &Purpose,
+        answer: Result<Answer, PrometheusError>,
+    ) -> Result<(), String> {
         if let Purpose::Check(name) = purpose {
             let answer = answer.map_err(told);
             let reading = answer.map_or_else(Reading::Error, |answer| reading(&answer));
-            self.queries.insert(name, reading);
-            return;
+            let why = match &reading {
+                Reading::Error(why) => Err(why.clone()),
+                Reading::Value(_) | Reading::NoData => Ok(()),
+            };
+            self.queries.insert(name.clone(), reading);
+            return why;
         }
-        let series = answer.map_err(told).and_then(series);
-        match (purpose, series) {
-            (Purpose::Responses, Ok(series)) => self.counted.responses = counters(&series),
-            (Purpose::Buckets, Ok(series)) => self.counted.buckets = counters(&series),
-            (Purpose::Ticks, Ok(series)) => self.counted.ticks = counters(&series),
-            (Purpose::Users, Ok(series)) => self.users = Some(series),
-            (Purpose::Responses | Purpose::Ticks, Err(why)) => self.trouble = Some(why),
-            // What needs them says that they are missing.
-            (Purpose::Buckets | Purpose::Users | Purpose::Check(_), _) => {}
+        let series = match answer.map_err(told).and_then(series) {
+            Ok(series) => series,
+            Err(why) => {
+                // Without times or users, what needs them has no data.
+                if matches!(purpose, Purpose::Responses | Purpose::Proxies) {
+                    self.trouble = Some(why.clone());
+                }
+                return Err(why);
+            }
+        };
+        match purpose {
+            Purpose::Responses => self.counted.responses = counters(&series),
+            Purpose::Times => self.counted.buckets = counters(&series),
+            Purpose::Proxies => self.counted.ticks = counters(&series),
+            Purpose::Users => self.users = Some(series),
+            Purpose::Check(_) => {}
         }
+        Ok(())
     }
 
     fn observation(

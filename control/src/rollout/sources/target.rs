@@ -1,4 +1,4 @@
-//! Whom a source observes, and when.
+//! Whom a source observes, when, and what it was asked for that.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sluice_core::plan::Plan;
 
 use crate::rollout::analysis::plan::Check;
+use crate::rollout::observation::Observation;
 
 /// Whom a source observes: one challenger of one split, and what it is compared with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,4 +61,39 @@ impl Round<'_> {
         let from = self.window_from();
         self.since.map_or(from, |since| since.min(from))
     }
+}
+
+/// What a query is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// How many responses there were, and how many failed.
+    Responses,
+    /// How long they took.
+    Times,
+    /// Which proxies run the filter, and since when.
+    Proxies,
+    /// Who was served and who saw a failure.
+    Users,
+    /// The number of the check with this name.
+    Check(String),
+}
+
+/// A query, and why it gave nothing where it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// As it was asked.
+    pub query: String,
+    /// What went wrong with it, without secrets.
+    pub trouble: Option<String>,
+}
+
+/// What came of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// What was seen.
+    pub observation: Observation,
+    /// What was asked for it; nothing of a local Envoy, which has one page for all.
+    pub asked: Vec<Asked>,
 }
