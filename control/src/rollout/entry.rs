@@ -11,6 +11,7 @@ use super::resource::Before;
 use super::secrets::SecretReader;
 use super::status::Run;
 use super::windows::State;
+use super::world::Forward;
 
 /// What a host remembers of gates while it waits for them.
 #[derive(Debug, Default)]
@@ -41,8 +42,36 @@ pub struct Asking<'a> {
 }
 
 impl Entry {
-    /// Why the run may not go forward now; `None`: it may.
-    pub async fn closed(
+    /// Whether the run may go forward now.
+    pub async fn forward(
+        &mut self,
+        definition: &Definition,
+        run: &Run,
+        before: Before,
+        now: Timestamp,
+        asking: &Asking<'_>,
+    ) -> Forward {
+        let window = match before {
+            // Whoever has all users is not held back from having them.
+            Before::Finish => State::Open { closes: None },
+            Before::Start | Before::Step => definition.windows.at(now),
+        };
+        if let State::Closed { reason, opens } = &window {
+            let opens = opens.map_or_else(String::new, |opens| format!(" until {opens}"));
+            return Forward::Closed(format!("{reason}{opens}"));
+        }
+        if let Some(why) = self.closed_gate(definition, run, before, now, asking).await {
+            return Forward::Closed(why);
+        }
+        match window {
+            State::Overridden { by, reason } => {
+                Forward::Overridden(format!("{reason}, overridden by {by}"))
+            }
+            State::Open { .. } | State::Closed { .. } => Forward::Open,
+        }
+    }
+
+    async fn closed_gate(
         &mut self,
         definition: &Definition,
         run: &Run,
@@ -50,12 +79,6 @@ impl Entry {
         now: Timestamp,
         asking: &Asking<'_>,
     ) -> Option<String> {
-        if before != Before::Finish
-            && let State::Closed { reason, opens } = definition.windows.at(now)
-        {
-            let opens = opens.map_or_else(String::new, |opens| format!(" until {opens}"));
-            return Some(format!("{reason}{opens}"));
-        }
         let at = (run.number, run.step, before);
         if self.at != Some(at) || self.asked.len() != definition.gates.len() {
             self.at = Some(at);

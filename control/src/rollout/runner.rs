@@ -23,7 +23,7 @@ use super::secrets::SecretReader;
 use super::sources::Source;
 use super::status::{Phase, Stage, Status};
 use super::watch::{self, Watched};
-use super::world::{Command, Failure, Judgement, ProxiesSeen, World};
+use super::world::{Command, Failure, Forward, Judgement, ProxiesSeen, World};
 use crate::operations::Caller;
 use crate::store::Store;
 
@@ -300,9 +300,9 @@ impl<G: Ground> Runner<G> {
             Some(due) => self.round(looked, due, now).await,
             None => None,
         };
-        let closed = match wants.entry {
-            Some(before) => self.closed(before, now).await,
-            None => None,
+        let forward = match wants.entry {
+            Some(before) => self.forward(before, now).await,
+            None => Forward::Open,
         };
         let summary = Summary::of(&self.name, &self.definition);
         Ok(World {
@@ -311,7 +311,7 @@ impl<G: Ground> Runner<G> {
             proxies: followed.seen,
             tripped: followed.tripped,
             round,
-            closed,
+            forward,
             commands: self.ground.commands()?,
             peers: peers(&summary, &self.status, &self.ground.others()?),
             failure: self.failure.take(),
@@ -355,9 +355,11 @@ impl<G: Ground> Runner<G> {
         Ok(Source::of_prometheus(client, analysis.istio.clone()))
     }
 
-    /// Why the run may not go forward.
-    async fn closed(&mut self, before: Before, now: Timestamp) -> Option<String> {
-        let run = self.status.run.clone()?;
+    /// Whether the run may go forward.
+    async fn forward(&mut self, before: Before, now: Timestamp) -> Forward {
+        let Some(run) = self.status.run.clone() else {
+            return Forward::Open;
+        };
         let [namespace, _] = self.ground.plugin();
         let secrets = self.ground.secrets();
         let asking = Asking {
@@ -367,7 +369,7 @@ impl<G: Ground> Runner<G> {
             secrets: &*secrets,
         };
         self.entry
-            .closed(&self.definition, &run, before, now, &asking)
+            .forward(&self.definition, &run, before, now, &asking)
             .await
     }
 

@@ -23,14 +23,25 @@ pub struct World {
     pub tripped: Option<String>,
     /// What the analysis says, where a round was made.
     pub round: Option<Judgement>,
-    /// Why no step may begin: a closed window, a closed gate.
-    pub closed: Option<String>,
+    /// Whether windows and gates let the run go forward.
+    pub forward: Forward,
     /// What people asked for, in the order of their numbers.
     pub commands: Vec<Command>,
     /// Other Rollouts.
     pub peers: Peers,
     /// Why the last action failed.
     pub failure: Option<Failure>,
+}
+
+/// Whether a run may go forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// It may.
+    Open,
+    /// It may although a window is closed: who says so, and what it is closed for.
+    Overridden(String),
+    /// It may not; why.
+    Closed(String),
 }
 
 /// Why an action failed.

@@ -189,7 +189,7 @@ mod tests {
             proxies: ProxiesSeen::Nobody,
             tripped: None,
             round: None,
-            closed: None,
+            forward: crate::rollout::world::Forward::Open,
             commands: verbs.iter().enumerate().map(command).collect(),
             peers: Peers::default(),
             failure: None,

@@ -7,7 +7,7 @@ use super::wants::hold_end;
 use crate::rollout::definition::Step;
 use crate::rollout::resource::Unconverged;
 use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome, Stage};
-use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, Verdict};
+use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen, Verdict};
 
 impl Turn<'_> {
     pub(super) fn go_on(&mut self, stage: Stage) {
@@ -67,7 +67,10 @@ impl Turn<'_> {
         };
         let behind = self.world.peers.behind.as_ref();
         let held = held
-            .or_else(|| self.world.closed.clone())
+            .or_else(|| match &self.world.forward {
+                Forward::Closed(why) => Some(why.clone()),
+                Forward::Open | Forward::Overridden(_) => None,
+            })
             .or_else(|| behind.map(|behind| format!("Rollout {behind} of the group is behind")));
         if let Some(why) = held {
             let message = format!("step {} waits: {why}", run.step + 1);
@@ -86,7 +89,12 @@ impl Turn<'_> {
         let Step {
             weight, audience, ..
         } = step;
-        let message = format!("step {} of {of}: {weight} % of {audience}", run.step + 1);
+        let overridden = match &self.world.forward {
+            Forward::Overridden(by) => format!("; {by}"),
+            Forward::Open | Forward::Closed(_) => String::new(),
+        };
+        let number = run.step + 1;
+        let message = format!("step {number} of {of}: {weight} % of {audience}{overridden}");
         self.say(EventKind::Stepped, message);
     }
 
@@ -194,12 +202,12 @@ impl Turn<'_> {
     /// Ends the step, if it is the last one only when the gates let it.
     fn finish_step(&mut self, run: &Run, message: String) {
         let is_last = run.step + 1 >= self.definition.steps.len();
-        match self.world.closed.as_ref().filter(|_| is_last) {
-            Some(why) => {
+        match &self.world.forward {
+            Forward::Closed(why) if is_last => {
                 let message = format!("{message}; the run waits: {why}");
                 self.say_once(EventKind::Waiting, Phase::Progressing, message);
             }
-            None => self.pass(message),
+            _ => self.pass(message),
         }
     }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::rollout::analysis::Memory;
 use crate::rollout::status::{Phase, RunOutcome};
 use crate::rollout::world::{
-    Command, Failure, Judgement, Peers, ProxiesSeen, SplitState, Verb, Verdict, World,
+    Command, Failure, Forward, Judgement, Peers, ProxiesSeen, SplitState, Verb, Verdict, World,
 };
 
 /// A store, a clock and whatever else a world has.
@@ -41,7 +41,7 @@ impl Story {
                 proxies: ProxiesSeen::Nobody,
                 tripped: None,
                 round: None,
-                closed: None,
+                forward: Forward::Open,
                 commands: Vec::new(),
                 peers: Peers::default(),
                 failure: None,
@@ -427,7 +427,7 @@ fn a_run_that_paused_for_its_proxies_goes_on_when_they_follow() {
 fn windows_gates_and_groups_hold_steps_and_never_a_rollback() {
     let mut story = ramp();
     story.settle();
-    story.world.closed = Some("weekend freeze until Mon 08:00".to_owned());
+    story.world.forward = Forward::Closed("weekend freeze until Mon 08:00".to_owned());
     story.world.peers.behind = Some("api".to_owned());
     story.after(30);
     assert_eq!(story.weights(), "everyone 5");
@@ -435,13 +435,13 @@ fn windows_gates_and_groups_hold_steps_and_never_a_rollback() {
         story.last(),
         "Waiting: step 2 waits: weekend freeze until Mon 08:00"
     );
-    story.world.closed = None;
+    story.world.forward = Forward::Open;
     story.after(1);
     assert_eq!(
         story.last(),
         "Waiting: step 2 waits: Rollout api of the group is behind"
     );
-    story.world.closed = Some("weekend freeze".to_owned());
+    story.world.forward = Forward::Closed("weekend freeze".to_owned());
     story.world.peers.failed = Some("api".to_owned());
     story.settle();
     assert_eq!(
@@ -449,6 +449,30 @@ fn windows_gates_and_groups_hold_steps_and_never_a_rollback() {
         (Phase::RolledBack, "everyone 0")
     );
     assert_eq!(story.last(), "RolledBack: Rollout api of the group failed");
+}
+
+#[test]
+fn an_override_of_a_window_is_said_with_the_step() {
+    let mut story = ramp();
+    let by = "weekend freeze, overridden by INC-1";
+    story.world.forward = Forward::Overridden(by.to_owned());
+    story.settle();
+    let stepped = format!("Stepped: step 1 of 3: 5 % of everyone; {by}");
+    assert!(story.said.contains(&stepped), "{:?}", story.said);
+}
+
+#[test]
+fn a_gate_holds_the_end_of_the_last_step() {
+    let mut story = Story::new(json!({"split": "web", "version": "v1", "preset": "emergency"}));
+    story.turn();
+    story.turn();
+    story.world.forward = Forward::Closed("gate ci.example.com: no".to_owned());
+    story.after(5);
+    let said = "Waiting: step 1 passed; the run waits: gate ci.example.com: no";
+    assert_eq!((story.phase(), story.last()), (Phase::Progressing, said));
+    story.world.forward = Forward::Open;
+    story.after(1);
+    assert_eq!(story.phase(), Phase::Succeeded);
 }
 
 #[test]
@@ -776,7 +800,10 @@ proptest! {
                     continue;
                 }
                 Happens::Closed(is_closed) => {
-                    told.world.closed = is_closed.then(|| "frozen".to_owned());
+                    told.world.forward = match is_closed {
+                        true => Forward::Closed("frozen".to_owned()),
+                        false => Forward::Open,
+                    };
                 }
             }
             let before = told.seen().weights.clone();
@@ -802,7 +829,7 @@ proptest! {
         // With nothing in its way, every run ends.
         told.verdict = Some(Verdict::Pass);
         told.world.proxies = ProxiesSeen::Nobody;
-        told.world.closed = None;
+        told.world.forward = Forward::Open;
         for _ in 0..3 {
             told.ask(Verb::Resume);
         }
