@@ -16,7 +16,9 @@ mod users;
 use jiff::Timestamp;
 
 use crate::rollout::observation::{Arms, Observation, Reading};
+use crate::rollout::statistics::needed;
 use plan::{Check, Plan, Role, Subject};
+use users::Since;
 
 pub use memory::{Memory, Shown, Standing, State};
 pub use reason::Reason;
@@ -77,7 +79,7 @@ pub fn judge(context: Context<'_>, memory: &Memory, observation: &Observation) -
     let round = Round {
         context,
         observation,
-        users: users::newly_failed(&mut memory.users, observation),
+        users: users::newly_failed(&mut memory.users, context.step, observation),
     };
     for (check, state) in context.plan.checks.iter().zip(&mut memory.checks) {
         measure::measure(check, &round, state);
@@ -124,10 +126,19 @@ impl Round<'_> {
         }
     }
 
-    /// What an e-value must reach, as a logarithm.
-    fn needed(&self, confidence: f64) -> f64 {
-        let plan = self.context.plan;
-        crate::rollout::statistics::needed(confidence, plan.tests(), self.context.steps)
+    /// What a check's e-value must reach, as a logarithm. Each step is judged by itself, and they share
+    /// the errors alike. But where users are counted, evidence goes on over steps: four fifths of the
+    /// errors are for what goes on since the run began, and the steps that may have to begin anew
+    /// share the rest.
+    fn needed(&self, check: &Check, confidence: f64) -> f64 {
+        let steps = self.context.steps.max(1) as f64;
+        let parts = match (&check.subject, self.users.map(|users| users.since)) {
+            (Subject::FailedUsers, _) if steps == 1.0 => 1.0,
+            (Subject::FailedUsers, Some(Since::Run) | None) => 1.25,
+            (Subject::FailedUsers, Some(_)) => 5.0 * (steps - 1.0),
+            _ => steps,
+        };
+        needed(confidence, self.context.plan.tests() as f64 * parts)
     }
 }
 

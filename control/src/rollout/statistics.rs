@@ -15,11 +15,11 @@ pub mod sample_ratio;
 pub use mixture::{Mixture, RATIOS, ratio_share};
 pub use points::{Counts, Points};
 
-/// What an e-value must reach, as its logarithm, when so many checks in so many steps share the
-/// errors that this confidence allows (a union bound: no assumption of what they have in common).
-pub fn needed(confidence: f64, checks: usize, steps: usize) -> f64 {
-    let looks = (checks.max(1) as f64) * (steps.max(1) as f64);
-    (looks / (1.0 - confidence)).ln()
+/// What an e-value must reach, as its logarithm, when it has this part of the errors that a
+/// confidence allows: one of so many `parts` (a union bound, so it does not matter what the others
+/// have in common with it).
+pub fn needed(confidence: f64, parts: f64) -> f64 {
+    (parts.max(1.0) / (1.0 - confidence)).ln()
 }
 
 /// The logarithm of the mean of what these are logarithms of.
@@ -32,8 +32,16 @@ fn mean_of_logs(logs: &[f64]) -> f64 {
     most + (sum / logs.len() as f64).ln()
 }
 
-/// Kept in thousandths, so that a state stays short; far below what any threshold turns on.
+/// Beyond it nothing turns on how great a logarithm is; JSON has no infinity.
+const GREATEST_LOG: f64 = 1e12;
+
+/// Kept in thousandths, so that a state stays short; far below what any threshold turns on. What is
+/// no number is no evidence.
 fn rounded(log: f64) -> f64 {
+    if log.is_nan() {
+        return -GREATEST_LOG;
+    }
+    let log = log.clamp(-GREATEST_LOG, GREATEST_LOG);
     (log * 1_000.0).round() / 1_000.0
 }
 
@@ -44,15 +52,28 @@ mod tests {
     #[test]
     fn more_looks_need_more_evidence() {
         let cases = [
-            (0.99, 1, 1, 100.0_f64),
-            (0.99, 1, 7, 700.0),
-            (0.99, 3, 7, 2_100.0),
-            (0.999, 1, 1, 1_000.0),
-            (0.99, 0, 0, 100.0),
+            (0.99, 1.0, 100.0_f64),
+            (0.99, 7.0, 700.0),
+            (0.99, 21.0, 2_100.0),
+            (0.999, 1.0, 1_000.0),
+            (0.99, 0.0, 100.0),
         ];
-        for (confidence, checks, steps, expected) in cases {
-            let found = needed(confidence, checks, steps);
+        for (confidence, parts, expected) in cases {
+            let found = needed(confidence, parts);
             assert!((found - expected.ln()).abs() < 1e-9, "{expected}: {found}");
+        }
+    }
+
+    #[test]
+    fn what_json_has_not_is_kept_as_a_number() {
+        let cases = [
+            (f64::NAN, -1e12),
+            (f64::INFINITY, 1e12),
+            (f64::NEG_INFINITY, -1e12),
+            (1.234_56, 1.235),
+        ];
+        for (log, kept) in cases {
+            assert_eq!(rounded(log), kept);
         }
     }
 

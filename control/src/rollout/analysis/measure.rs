@@ -116,7 +116,9 @@ fn of_rate(
 
 /// Whether a check with a confidence has what it needs to fail.
 fn has_evidence(check: &Check, round: &Round<'_>, state: &mut State) -> bool {
-    let needed = check.confidence.map(|confidence| round.needed(confidence));
+    let needed = check
+        .confidence
+        .map(|confidence| round.needed(check, confidence));
     needed.is_some_and(|needed| state.suffices(needed))
 }
 
@@ -176,7 +178,7 @@ fn of_sample_ratio(
     let exposures = round.context.exposures;
     let (share, evidence) = rates::of_sample_ratio(arms, exposures)?;
     state.set(share, None, None);
-    let needed = round.needed(check.confidence.unwrap_or_default());
+    let needed = round.needed(check, check.confidence.unwrap_or_default());
     if state.show(evidence, needed) {
         return Ok((Standing::Fail, Some(Reason::Evidence)));
     }

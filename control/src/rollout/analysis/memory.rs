@@ -17,7 +17,7 @@ use crate::rollout::statistics::{Mixture, Points};
 pub struct Memory {
     /// The step that the evidence is of.
     step: Option<usize>,
-    /// The bits of the users who failed in this step.
+    /// The bits of the users who failed in this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) users: Option<Seen>,
     /// In the order of the plan.
@@ -108,7 +108,8 @@ impl Memory {
         &self.checks
     }
 
-    /// For a round of this step: in a new one only the number of failed measurements stays.
+    /// For a round of this step. In a new one the number of failed measurements stays, and the
+    /// evidence of users, who are counted once over steps.
     pub(super) fn for_step(&self, context: &Context<'_>) -> Self {
         let is_same = self.step == Some(context.step);
         let of_check = |check: &Check| {
@@ -122,6 +123,7 @@ impl Memory {
                 Some(known) => State {
                     failed: known.failed,
                     asked: known.asked,
+                    test: known.test.filter(|_| check.subject == Subject::FailedUsers),
                     ..named
                 },
                 None => named,
@@ -129,7 +131,7 @@ impl Memory {
         };
         Self {
             step: Some(context.step),
-            users: self.users.clone().filter(|_| is_same),
+            users: self.users.clone(),
             checks: context.plan.checks.iter().map(of_check).collect(),
         }
     }

@@ -1,17 +1,19 @@
 //! Rates of failures and of users who failed: their values, and what is new for their tests.
 
+use sluice_core::users::{FAILED_BITS, Users};
+
 use super::evidence::Hits;
 use super::memory::State;
 use super::plan::{Basis, Check, Subject};
 use super::reason::Reason;
-use super::users::Newly;
+use super::users::{Newly, Since};
 use super::{Exposures, Round};
-use crate::rollout::observation::Arms;
+use crate::rollout::observation::{Arm, Arms};
 use crate::rollout::resource::{Amount, Threshold};
 use crate::rollout::statistics::{ratio_share, sample_ratio};
 
-/// The part of the fallback's bits below which too few are left to count with. Chosen: what is left
-/// then is a matter of chance.
+/// The part of the bits below which too few are left to count with. Chosen: what is left then is a
+/// matter of chance.
 const LEAST_UNSET: f64 = 0.05;
 
 /// What is compared with thresholds, and what is shown beside it.
@@ -83,46 +85,56 @@ pub(super) fn of_users(
     state: &mut State,
 ) -> Result<Value, Reason> {
     let newly = round.users.ok_or(Reason::NoUsers)?;
+    let sketch = |arm: &Arm| arm.users.clone().ok_or(Reason::NoUsers);
+    let (own, others) = (sketch(&arms.challenger)?, sketch(&arms.fallback)?);
     if check.basis == Basis::Limit {
-        let users = arms.challenger.users.as_ref().ok_or(Reason::NoUsers)?;
-        let own = users.failed() / users.users().max(1.0);
+        let own = own.failed() / own.users().max(1.0);
         return Ok(Value {
             compared: own,
             own,
             fallback: None,
         });
     }
-    if newly.fallback.unset.1 < LEAST_UNSET {
-        return Err(Reason::Saturated);
-    }
     let exposures = round.context.exposures;
     if let (true, Some(fail)) = (check.is_test(), check.fail) {
-        let share = share_of_bits(&newly, exposures, 1.0 + fail.amount.value());
-        let (own, others) = (newly.challenger.events, newly.fallback.events);
-        state.add_events(own.into(), others.into(), share);
+        add_users(newly, exposures, 1.0 + fail.amount.value(), state)?;
+    } else if unset(&others) < LEAST_UNSET {
+        return Err(Reason::Saturated);
     }
-    let (own, others) = (newly.challenger.failed, newly.fallback.failed);
-    let compared = relative(own / exposures.challenger, others / exposures.fallback);
+    let (own, others) = (own.failed(), others.failed());
     Ok(Value {
-        compared,
+        compared: relative(own / exposures.challenger, others / exposures.fallback),
         own,
         fallback: Some(others),
     })
 }
 
-/// A user who fails sets a new bit only where the bit was not set: exposures count by the bits that
-/// are left. Of the challenger those before the round, of the fallback those after it, which is the
-/// greatest share that the challenger had at any time between: evidence never comes from bits that
-/// the other side ran out of.
-fn share_of_bits(newly: &Newly, exposures: Exposures, margin: f64) -> Option<f64> {
-    let own = exposures.challenger * newly.challenger.unset.0;
-    let others = exposures.fallback * newly.fallback.unset.1;
-    ratio_share(own, others, margin)
+/// A step that begins with nearly all bits set cannot be judged. Where they fill up later, evidence
+/// ends after hundreds of users, and what there is stands.
+fn add_users(
+    newly: Newly,
+    exposures: Exposures,
+    margin: f64,
+    state: &mut State,
+) -> Result<(), Reason> {
+    if newly.since == Since::Now {
+        state.test = None;
+    }
+    let share = ratio_share(exposures.challenger, exposures.fallback, margin);
+    state.add_events(newly.challenger.into(), newly.fallback.into(), share);
+    match newly.unset < LEAST_UNSET {
+        true => Err(Reason::Saturated),
+        false => Ok(()),
+    }
+}
+
+fn unset(users: &Users) -> f64 {
+    1.0 - f64::from(users.failed_bits()) / FAILED_BITS as f64
 }
 
 /// The challenger's part of the users, and the evidence that it is not its weight.
 pub(super) fn of_sample_ratio(arms: &Arms, exposures: Exposures) -> Result<(f64, f64), Reason> {
-    let users = |arm: &crate::rollout::observation::Arm| {
+    let users = |arm: &Arm| {
         let users = arm.users.as_ref().ok_or(Reason::NoUsers)?;
         Ok(users.users())
     };

@@ -627,6 +627,48 @@ fn a_user_is_one_failure_however_many_proxies_and_rounds_meet_them() {
 }
 
 #[test]
+fn evidence_of_users_goes_on_over_steps_and_nobody_is_new_twice() {
+    let plan = failed_users();
+    let round = |own: std::ops::Range<u32>, others: std::ops::Range<u32>| {
+        let fallback = with_users(800, users(others.clone(), 0..2_000));
+        observed(with_users(200, users(own, 0..2_000)), fallback)
+    };
+    let mut memory = judge(context(&plan, 0), &Memory::default(), &round(0..0, 0..0)).memory;
+    memory = judge(context(&plan, 0), &memory, &round(0..3, 1_000..1_003)).memory;
+    let shown = memory.states()[0].evidence.unwrap();
+    assert!(shown.now > 1.0 && shown.needed == 125.0, "{shown:?}");
+    // The next step: those who failed on the fallback have moved, and fail again.
+    memory = judge(context(&plan, 1), &memory, &round(0..0, 0..0)).memory;
+    memory = judge(context(&plan, 1), &memory, &round(1_000..1_003, 0..3)).memory;
+    assert_eq!(memory.states()[0].evidence, Some(shown));
+    // Who fails for both in one round is nobody's.
+    memory = judge(context(&plan, 1), &memory, &round(500..510, 500..510)).memory;
+    assert_eq!(memory.states()[0].evidence, Some(shown));
+    memory = judge(context(&plan, 1), &memory, &round(600..610, 0..0)).memory;
+    assert_eq!(memory.states()[0].standing, Fail);
+}
+
+#[test]
+fn a_step_that_finds_a_quarter_of_the_bits_set_begins_anew_and_needs_more() {
+    let plan = failed_users();
+    let round = |failed: u32| {
+        let fallback = with_users(800, users(1_000..1_000, 1_000..1_800));
+        observed(with_users(200, users(0..failed, 0..2_000)), fallback)
+    };
+    let mut memory = judge(context(&plan, 0), &Memory::default(), &round(0)).memory;
+    memory = judge(context(&plan, 0), &memory, &round(400)).memory;
+    let shown = memory.states()[0].evidence.unwrap();
+    assert_eq!((shown.now, shown.needed), (1e12, 125.0));
+    for (failed, now) in [(0, 1.0), (0, 1.0)] {
+        memory = judge(context(&plan, 1), &memory, &round(failed)).memory;
+        let shown = memory.states()[0].evidence.unwrap();
+        assert_eq!((shown.now, shown.needed), (now, 3_000.0));
+    }
+    memory = judge(context(&plan, 1), &memory, &round(20)).memory;
+    assert_eq!(memory.states()[0].standing, Fail);
+}
+
+#[test]
 fn where_users_are_not_counted_or_too_many_fail_there_is_no_data() {
     let plan = failed_users();
     let cases = [

@@ -1,56 +1,90 @@
 //! Which users failed since the last round, of bits that all proxies share.
 //!
-//! The bits that were ever seen in a step are remembered, not only how many: so a proxy that
-//! disappears and takes its bits along takes no evidence with it, and none is counted twice.
+//! A bit counts once, whichever variant set it: those that were ever seen are remembered, over steps
+//! too. While the challenger is no worse, the next bit is the challenger's with the probability that
+//! its weight says, whatever was seen before, because who is where is drawn by a hash: a user who
+//! moves and fails again is not new. So evidence may go on over steps; and because both variants run
+//! out of the same bits, what is left cancels. A proxy that disappears and takes its bits along takes
+//! no evidence with it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sluice_core::users::{FAILED_BITS, FAILED_WORDS, Users};
 
 use crate::rollout::observation::{Observation, Reading};
 
-/// The bits of the users of both variants who failed in this step.
+/// A step that finds more bits set than this begins with none set. Chosen: a quarter, up to which
+/// hardly any user is lost to a bit that another has set.
+const MOST_KEPT: u32 = FAILED_BITS as u32 / 4;
+
+/// The bits of the users who failed, of either variant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seen {
-    challenger: Bits,
-    fallback: Bits,
-    /// How many were set when the step converged: of the challenger, of the fallback.
-    base: (u32, u32),
+    bits: Bits,
+    /// The step whose first round was the base last.
+    step: usize,
+    /// How many bits were set after that round.
+    base: u32,
+    /// How often it began with none set, after the first time.
+    again: u32,
 }
 
 /// What a round added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Newly {
-    pub(super) challenger: Arm,
-    pub(super) fallback: Arm,
+    /// Users of the challenger and of the fallback who were not known to fail.
+    pub(super) challenger: u32,
+    pub(super) fallback: u32,
+    /// Whether evidence goes on, and how much of the errors that are allowed it may use.
+    pub(super) since: Since,
+    /// The part of the bits that were left when the step began.
+    pub(super) unset: f64,
 }
 
-/// One variant.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Arm {
-    /// Bits that were not set before.
-    pub(super) events: u32,
-    /// The part of all bits that could still be set, before this round and after it.
-    pub(super) unset: (f64, f64),
-    /// Users who failed in the step, as linear counting has it.
-    pub(super) failed: f64,
+/// Since when evidence is gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// The run's beginning.
+    Run,
+    /// This round: too many bits were set.
+    Now,
+    /// A later step.
+    Step,
 }
 
-/// Joins what the proxies have with what was seen. The first round that sees users is the base, and
-/// has no events. `None`: users are not known.
-pub(super) fn newly_failed(seen: &mut Option<Seen>, observation: &Observation) -> Option<Newly> {
+/// Joins what the proxies have with what was seen. The first round of a step is its base, and has no
+/// events. `None`: users are not known.
+pub(super) fn newly_failed(
+    seen: &mut Option<Seen>,
+    step: usize,
+    observation: &Observation,
+) -> Option<Newly> {
     let Reading::Value(arms) = &observation.arms else {
         return None;
     };
     let challenger = Bits::of(arms.challenger.users.as_ref()?);
     let fallback = Bits::of(arms.fallback.users.as_ref()?);
-    let seen = seen.get_or_insert_with(|| Seen {
-        base: (challenger.count(), fallback.count()),
-        challenger: challenger.clone(),
-        fallback: fallback.clone(),
-    });
+    let is_first = seen.is_none();
+    let seen = seen.get_or_insert_default();
+    let is_base = is_first || seen.step != step;
+    seen.step = step;
+    let is_full = is_base && seen.bits.count() > MOST_KEPT;
+    if is_full {
+        seen.bits = Bits::default();
+        seen.again = seen.again.saturating_add(1);
+    }
+    let (own, others) = seen.bits.join(&challenger, &fallback);
+    if is_base {
+        seen.base = seen.bits.count();
+    }
     Some(Newly {
-        challenger: seen.challenger.join(&challenger, seen.base.0),
-        fallback: seen.fallback.join(&fallback, seen.base.1),
+        challenger: if is_base { 0 } else { own },
+        fallback: if is_base { 0 } else { others },
+        since: match (is_full, seen.again) {
+            (true, _) => Since::Now,
+            (false, 0) => Since::Run,
+            (false, _) => Since::Step,
+        },
+        unset: 1.0 - f64::from(seen.base) / FAILED_BITS as f64,
     })
 }
 
@@ -66,21 +100,16 @@ impl Bits {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
-    fn join(&mut self, now: &Self, base: u32) -> Arm {
-        let before = self.count();
-        for (own, word) in self.0.iter_mut().zip(now.0) {
-            *own |= word;
+    /// How many bits are new, of each. One that both set in the same round is nobody's: which of
+    /// them was the first is not known.
+    fn join(&mut self, challenger: &Self, fallback: &Self) -> (u32, u32) {
+        let mut new = (0, 0);
+        for (seen, (own, others)) in self.0.iter_mut().zip(challenger.0.iter().zip(fallback.0)) {
+            new.0 += (own & !others & !*seen).count_ones();
+            new.1 += (others & !own & !*seen).count_ones();
+            *seen |= own | others;
         }
-        let after = self.count();
-        let unset = |count: u32| 1.0 - f64::from(count) / FAILED_BITS as f64;
-        // Whang, Vander-Zanden and Taylor (1990), of what could be set at the base. The last bit
-        // stands for all beyond.
-        let left = unset(after).max(1.0 / FAILED_BITS as f64);
-        Arm {
-            events: after - before,
-            unset: (unset(before), unset(after)),
-            failed: (FAILED_BITS as f64 * (unset(base) / left).ln()).max(0.0),
-        }
+        new
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
             (0..500).any(|_| {
                 let hits = u64::from(uniform(&mut state) < probability);
                 mixture.add(hits, 1, share);
-                mixture.evidence() >= needed(0.95, 1, 1)
+                mixture.evidence() >= needed(0.95, 1.0)
             })
         });
         runs.count()

@@ -179,7 +179,7 @@ mod tests {
             worse.add(counts(6, 100), counts(9, 900), 0.01);
             within.add(counts(3, 200), counts(18, 1_800), 0.01);
         }
-        assert!(worse.evidence() > needed(0.99, 1, 7));
+        assert!(worse.evidence() > needed(0.99, 7.0));
         assert!(within.evidence() <= 0.0, "{}", within.evidence());
     }
 

@@ -99,7 +99,7 @@ mod tests {
         for (challenger, fallback, weights, is_found) in cases {
             let found = evidence(challenger, fallback, weights);
             let case = format!("{challenger} {fallback} {weights:?}: {found}");
-            assert_eq!(found >= needed(0.999, 1, 7), is_found, "{case}");
+            assert_eq!(found >= needed(0.999, 7.0), is_found, "{case}");
         }
     }
 
