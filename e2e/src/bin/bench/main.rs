@@ -20,6 +20,7 @@ mod guard;
 mod instructions;
 mod observed;
 mod processes;
+mod rollouts;
 mod statistics;
 mod table;
 mod worst;
@@ -38,6 +39,10 @@ async fn main() {
     let is_quick = std::env::args().any(|argument| argument == "--quick");
     let is_worst_only = std::env::args().any(|argument| argument == "--worst");
     let (rounds, changes) = if is_quick { (6, 5) } else { (ROUNDS, 30) };
+    let simulated = if is_quick { 1_000 } else { 10_000 };
+    if std::env::args().any(|argument| argument == "--rollouts") {
+        return rollouts::simulate(simulated);
+    }
     let folder = tempfile::Builder::new()
         .prefix("sluice-bench-")
         .tempdir()
@@ -77,6 +82,7 @@ async fn main() {
     observed::many(folder.path(), &module, changes.min(10)).await;
     worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;
     worst_documents::worst_documents(folder.path(), &module).await;
+    rollouts::simulate(simulated);
     instructions::instructions();
 }
 
