@@ -1,4 +1,4 @@
-//! The README's configurations are good, and its full one names every default as it is.
+//! The README's configurations and its Rollout are good, and its full one names every default as it is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -28,8 +28,16 @@ fn every_configuration_in_the_readme_is_good() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 2);
-    for block in blocks {
+    assert_eq!(blocks.len(), 3);
+    let (rollouts, configurations): (Vec<&str>, Vec<&str>) = blocks
+        .into_iter()
+        .partition(|block| block.contains("kind: Rollout"));
+    for block in rollouts {
+        let inputs = sluice::model::input::parse("README.md", block).unwrap();
+        let rollouts = sluice::rollout::manifest::rollouts(&inputs).unwrap();
+        assert_eq!(rollouts.len(), 1, "{block}");
+    }
+    for block in configurations {
         let inputs = sluice::model::input::parse("README.md", block).unwrap();
         let document = Document::from_value(inputs[0].value.clone()).unwrap();
         let plan = Plan::build(&document, &Node::default(), None);

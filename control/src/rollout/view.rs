@@ -269,8 +269,9 @@ fn left(index: usize, step: &StepLine, run: &Run, now: Timestamp) -> Option<Stri
     }
     let length = SignedDuration::try_from(step.length()).ok()?;
     let end = run.converged?.checked_add(length).ok()?;
-    let seconds = end.duration_since(now).as_secs().max(0);
-    Some(Span::of_seconds(seconds.unsigned_abs())?.to_string())
+    let milliseconds = end.duration_since(now).as_millis().max(0);
+    let seconds = u64::try_from(milliseconds).ok()?.div_ceil(1_000);
+    Some(Span::of_seconds(seconds)?.to_string())
 }
 
 impl View {
@@ -294,5 +295,70 @@ impl View {
             || matches!(status.phase, Phase::Waiting | Phase::Blocked)
             || self.waiting_commands > 0;
         self.host == Host::Nobody && has_work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn steps_of(run: serde_json::Value, after_seconds: i64) -> Vec<(StepState, Option<String>)> {
+        let lines = json!([
+            {"audience": "staff", "weight": 100, "hold": "1h"},
+            {"audience": "everyone", "weight": 5, "hold": "90s"},
+            {"audience": "everyone", "weight": 100, "hold": "0s"},
+        ]);
+        let lines: Vec<StepLine> = serde_json::from_value(lines).unwrap();
+        let mut whole = json!({
+            "number": 1, "began": "2026-11-21T09:00:00Z", "step": 1, "since": "2026-11-21T09:00:00Z",
+            "weights": {}, "wanted": {}, "converged": "2026-11-21T09:00:00Z",
+        });
+        json_patch::merge(&mut whole, &run);
+        let run: Run = serde_json::from_value(whole).unwrap();
+        let now = run.began + SignedDuration::from_secs(after_seconds);
+        let steps = steps(&lines, Some(&run), now).into_iter();
+        steps.map(|step| (step.state, step.left)).collect()
+    }
+
+    #[test]
+    fn steps_are_done_current_ended_or_to_come_and_a_hold_has_a_time_left() {
+        use StepState::{Current, Done, Ended, ToCome};
+        let left = |text: &str| Some(text.to_owned());
+        let failed = json!({"stage": "Over", "ending": {"as": "RolledBack", "message": ""}});
+        let good =
+            json!({"stage": "Over", "step": 2, "ending": {"as": "Succeeded", "message": ""}});
+        let cases = [
+            (
+                "held",
+                json!({"stage": "Holding"}),
+                20,
+                [Done, Current, ToCome],
+                left("1m10s"),
+            ),
+            (
+                "held longer",
+                json!({"stage": "Holding"}),
+                500,
+                [Done, Current, ToCome],
+                left("0s"),
+            ),
+            (
+                "moving",
+                json!({"stage": "Moving"}),
+                20,
+                [Done, Current, ToCome],
+                None,
+            ),
+            ("failed", failed, 20, [Done, Ended, ToCome], None),
+            ("succeeded", good, 20, [Done, Done, Done], None),
+        ];
+        for (label, run, after, states, left) in cases {
+            let steps = steps_of(run, after);
+            let found: Vec<StepState> = steps.iter().map(|(state, _)| *state).collect();
+            assert_eq!(found, states, "{label}");
+            assert_eq!(steps[1].1, left, "{label}");
+        }
     }
 }

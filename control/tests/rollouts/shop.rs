@@ -74,11 +74,18 @@ impl Shop {
     }
 
     pub(crate) fn begin(&self, arguments: &str) -> Running {
-        let mut command = self.command(arguments);
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Running { child, lines }
+        begun(self.command(arguments))
+    }
+
+    /// Begins a command in a terminal of its own (`script` of util-linux).
+    pub(crate) fn begin_in_terminal(&self, arguments: &str) -> Running {
+        let typed = format!("{} {arguments}", env!("CARGO_BIN_EXE_sluice"));
+        let mut command = Command::new("script");
+        command
+            .args(["-qec", &typed, "/dev/null"])
+            .current_dir(self.path())
+            .env("USER", "ann");
+        begun(command)
     }
 
     /// The weight of everyone's canary.
@@ -181,6 +188,13 @@ impl Running {
         let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
         assert!(sent.success());
     }
+}
+
+fn begun(mut command: Command) -> Running {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    Running { child, lines }
 }
 
 /// The kinds of events, in order.

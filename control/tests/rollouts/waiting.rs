@@ -59,3 +59,24 @@ fn who_watches_without_a_terminal_reads_a_line_for_each_change_until_ctrl_c() {
     let (code, err) = watching.ended();
     assert_eq!((code, &*err), (0, "on directory .\n"));
 }
+
+#[test]
+fn in_a_terminal_the_tree_is_redrawn_in_place_until_the_run_has_ended() {
+    let shop = Shop::new("[{weight: 5, hold: 1h}, {weight: 100}]");
+    let mut run = shop.run();
+    run.until("converged", 1);
+    let mut watching = shop.begin_in_terminal("rollout status web --watch --wait");
+    let mut seen = String::new();
+    while !seen.contains("everyone: 5 % wanted, 5 % in force") {
+        seen += &watching.line().unwrap();
+    }
+    assert_eq!(shop.sluice("rollout skip web").code, 0);
+    while let Some(line) = watching.line() {
+        seen += &line;
+    }
+    assert_eq!(watching.ended().0, 0);
+    // The first tree has seven lines: head, message, steps with two, weights with one.
+    assert!(seen.contains("\x1b[J\x1b[7A\rweb: "), "{seen:?}");
+    assert!(seen.contains("✔ 2: 100 % of everyone\x1b[K"), "{seen:?}");
+    assert!(!seen.contains("\x1b[2J"), "nothing flickers: {seen:?}");
+}

@@ -162,8 +162,7 @@ impl Shower<'_> {
                         self.say(view)?;
                     }
                 }
-                // Who watches wants to see the cluster come back.
-                Err(error) => output::error(&error),
+                Err(error) => self.say_error(&error),
             }
             sleep(EVERY).await;
         }
@@ -186,13 +185,14 @@ impl Shower<'_> {
                     is_told = true;
                     let runner = self.store.runner();
                     output::note(format!("note: nobody runs Rollout {name}; {runner} does"));
+                    self.live = Live::default();
                 }
             }
             sleep(if self.arguments.wait { OFTEN } else { EVERY }).await;
             match self.view(name).await {
                 Ok(now) => view = now,
                 Err(gone @ RolloutError::Unknown { .. }) => return Err(gone.into()),
-                Err(error) => output::error(&error.into()),
+                Err(error) => self.say_error(&error.into()),
             }
         }
     }
@@ -223,6 +223,12 @@ impl Shower<'_> {
             text::line(view)
         ));
         Ok(Some(Outcome::Problems))
+    }
+
+    /// Who watches wants to see the cluster come back; what is drawn next comes below the error.
+    fn say_error(&mut self, error: &anyhow::Error) {
+        output::error(error);
+        self.live = Live::default();
     }
 
     fn is_live(&self) -> bool {
