@@ -7,6 +7,8 @@ mod abort;
 mod apply;
 mod arguments;
 mod changes;
+mod controller;
+mod crds;
 mod dev;
 mod diff;
 mod explain;
@@ -69,6 +71,8 @@ enum Command {
     Abort(abort::Abort),
     /// Move a percentage by itself, step by step, watched
     Rollout(rollout::Rollout),
+    /// Run the Rollouts of a cluster
+    Controller(controller::Controller),
     /// Copy a split's weights to another namespace or cluster
     Promote(promote::Promote),
     /// Make the agents of a plugin's proxies fetch the module again
@@ -91,6 +95,8 @@ enum Command {
     Push(push::Push),
     /// Print the JSON Schema of the plugin configuration, for editors
     Schema,
+    /// Print the CustomResourceDefinition of Rollouts, to apply to a cluster
+    Crds,
     /// Run a program that ends when this process' parent does
     #[command(hide = true)]
     Leash(leash::Leash),
@@ -127,6 +133,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::Rollback(arguments) => rollback::run(&arguments, caller).await,
         Command::Abort(arguments) => abort::run(&arguments, caller).await,
         Command::Rollout(arguments) => rollout::run(&arguments, caller).await,
+        Command::Controller(arguments) => controller::run(&arguments, caller).await,
         Command::Promote(arguments) => promote::run(&arguments, caller).await,
         Command::Refetch(arguments) => refetch::run(&arguments, caller).await,
         Command::Status(arguments) => status::run(&arguments, caller).await,
@@ -141,6 +148,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
             output::document(serde_json::to_string_pretty(&schema::schema())?);
             Ok(Outcome::Good)
         }
+        Command::Crds => crds::run().map(|()| Outcome::Good),
         Command::Leash(arguments) => leash::run(&arguments),
     }
 }

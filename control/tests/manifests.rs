@@ -1,4 +1,5 @@
-//! The committed routes and plugin are those that `sluice render` writes, and they fit together.
+//! The committed routes and plugin are those that `sluice render` writes, and they fit together; the
+//! definition of Rollouts is what `sluice crds` prints.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -39,9 +40,22 @@ fn the_committed_manifests_are_the_rendered_ones() {
     let (code, rendered) = sluice(&[&arguments[..], &IMAGE[..]].concat());
     assert_eq!(code, 0, "{rendered}");
     let text = format!("# Rendered from config.yaml by `make manifests`; do not edit.\n{rendered}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasmplugin/base/web.yaml");
+    assert_committed("base/web.yaml", &text);
+}
+
+#[test]
+fn the_committed_definition_of_rollouts_is_the_one_that_is_read() {
+    let (code, printed) = sluice(&["crds"]);
+    assert_eq!(code, 0, "{printed}");
+    let text = format!("# `sluice crds`, by `make manifests`; do not edit.\n{printed}");
+    assert_committed("crds/rollouts.yaml", &text);
+}
+
+fn assert_committed(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasmplugin");
+    let path = path.join(name);
     if std::env::var_os("GOLDEN").is_some() {
-        std::fs::write(&path, &text).unwrap();
+        std::fs::write(&path, text).unwrap();
     }
     assert_eq!(
         std::fs::read_to_string(path).unwrap_or_default(),

@@ -157,8 +157,13 @@ fn role(arguments: Vec<String>) -> Option<String> {
 /// The name that Envoy knows a plugin by, which our metrics carry as `sluice_plugin`: Istio 1.30
 /// and newer translate WasmPlugins.
 pub fn plugin_names(live: &LivePlugin) -> [String; 2] {
-    let plain = format!("{}.{}", live.namespace(), live.name());
-    match live.plugin.kind {
+    names_of(live.plugin.kind, live.namespace(), live.name())
+}
+
+/// The same of a plugin that is known by its kind and name.
+pub fn names_of(kind: Kind, namespace: &str, name: &str) -> [String; 2] {
+    let plain = format!("{namespace}.{name}");
+    match kind {
         Kind::WasmPlugin => [format!("{plain}~istio-translated-wasmplugin"), plain],
         _ => [plain.clone(), plain],
     }

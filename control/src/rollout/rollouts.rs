@@ -6,7 +6,8 @@ mod cluster;
 use serde::Serialize;
 use sluice_core::plan::Plan;
 
-pub use cluster::{COMMANDS, ClusterRollouts};
+pub use super::object::COMMANDS;
+pub use cluster::ClusterRollouts;
 
 use super::kept::{Held, Keeper, Kept};
 use super::manifest::is_label;

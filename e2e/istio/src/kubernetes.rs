@@ -219,7 +219,10 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
         }
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
         "ControllerRevision" => ("apps", "v1", kind),
-        "ClusterRole" | "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", kind),
+        "Rollout" => ("sluice.dev", "v1alpha1", kind),
+        "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {
+            ("rbac.authorization.k8s.io", "v1", kind)
+        }
         "ValidatingAdmissionPolicy"
         | "ValidatingAdmissionPolicyBinding"
         | "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", kind),

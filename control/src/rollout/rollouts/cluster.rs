@@ -12,14 +12,12 @@ use crate::operations::Caller;
 use crate::rollout::definition::Definition;
 use crate::rollout::kept::MAX_COMMANDS;
 use crate::rollout::manifest::{API_VERSION, KIND};
+use crate::rollout::object::COMMANDS;
 use crate::rollout::outline::{CheckLine, StepLine};
 use crate::rollout::peers::Summary;
 use crate::rollout::status::Status;
 use crate::rollout::world::{Command, Verb};
 use crate::store::kubernetes::Kubernetes;
-
-/// The annotation with what people asked of a Rollout.
-pub const COMMANDS: &str = "sluice.dev/rollout-commands";
 
 /// How often a command is written anew because another write came first. Chosen: a controller keeps
 /// a status once a second at most.

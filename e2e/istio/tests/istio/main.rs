@@ -31,6 +31,7 @@ mod namespaces;
 mod plugins;
 mod policy;
 mod readme;
+mod rollouts;
 mod rollouts_lease;
 mod rollouts_secrets;
 mod speed;
@@ -76,6 +77,25 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::status_measures_the_shares_that_prometheus_has_seen,
         guard::users_are_counted_once_over_six_proxies,
         guard::a_canary_that_fails_is_taken_out_and_status_names_the_proxies,
+        rollouts::a_wrong_rollout_is_refused_with_the_words_of_validate,
+        rollouts::what_is_declared_can_be_explained,
+        rollouts::a_rollout_reaches_everybody_and_says_how,
+        rollouts::a_run_begins_only_where_nobody_would_go_back,
+        rollouts::a_step_waits_until_somebody_approves_it,
+        rollouts::rings_get_it_one_after_the_other,
+        rollouts::blue_green_previews_and_moves_everybody_at_once,
+        rollouts::an_emergency_is_one_step,
+        rollouts::a_hand_edit_pauses_the_run_and_says_who,
+        rollouts::an_abort_by_the_command_line_ends_the_run_for_good,
+        rollouts::another_version_begins_at_the_first_step_and_moves_nobody_twice,
+        rollouts::a_missing_split_is_waited_for_and_nothing_moves,
+        rollouts::a_guard_that_trips_ends_the_run,
+        rollouts::two_services_step_together_and_go_back_together,
+        rollouts::of_two_rollouts_on_one_audience_one_waits,
+        rollouts::a_controller_killed_at_any_moment_leaves_a_run_that_goes_on,
+        rollouts::an_api_server_that_restarts_costs_a_run_nothing,
+        rollouts::the_controllers_account_may_do_its_work_and_nothing_more,
+        rollouts::an_account_of_one_namespace_suffices_for_it,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,

@@ -40,6 +40,8 @@ impl World {
     pub async fn start() -> Self {
         let mut chain = Chain::start().await;
         let digest = push(&chain).await;
+        let rollouts = chain.sluice.run_beside("crds").await.good().out;
+        chain.kubernetes.apply(&rollouts).await;
         let mut upstreams = Vec::new();
         // In a, in b, and those of `late`.
         for subnet in [2, 4, 5] {

@@ -11,7 +11,8 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
+    "Rollout",
     "WasmPlugin",
     "TrafficExtension",
     "HTTPRoute",
@@ -23,7 +24,9 @@ const KINDS: [&str; 8] = [
 ];
 
 /// What lies in no namespace and tests make: kind and name.
-const OF_THE_CLUSTER: [(&str, &str); 6] = [
+const OF_THE_CLUSTER: [(&str, &str); 8] = [
+    ("ClusterRoleBinding", "sluice-controller"),
+    ("ClusterRole", "sluice-controller"),
     ("ValidatingAdmissionPolicyBinding", "sluice-history"),
     ("ValidatingAdmissionPolicy", "sluice-history"),
     ("ValidatingAdmissionPolicyBinding", "sluice-weights-only"),

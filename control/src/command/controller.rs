@@ -1,0 +1,193 @@
+//! `sluice controller`: runs the Rollouts of a cluster until it is told to end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::outcome::Outcome;
+use super::output;
+use crate::cluster::prometheus::Prometheus;
+use crate::cluster::{Address, Cluster};
+use crate::operations::Caller;
+use crate::rollout::controller::{CALLER, Running, Settings};
+use crate::rollout::lease::{Candidate, Standing, Timing};
+use crate::rollout::server::{Pages, Readiness, serve};
+
+/// The Lease that says which controller leads.
+const LEASE: &str = "sluice-controller";
+
+/// How often it is tried whether the Rollouts can be read.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// `sluice controller`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Controller {
+    /// Run the Rollouts of this namespace only [default: all]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The Prometheus that scrapes the proxies, for Rollouts that name none
+    #[arg(long, value_name = "URL", env = "SLUICE_PROMETHEUS", value_parser = Prometheus::new)]
+    prometheus: Option<Prometheus>,
+    /// Istio's root namespace
+    #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
+    root_namespace: String,
+    /// Where /metrics, /healthz and /readyz are answered
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// What tells this process from its standbys
+    #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
+    instance: Option<String>,
+    /// After how many seconds without a sign a standby takes over
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..=3600))]
+    lease_seconds: u32,
+}
+
+pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Result<Outcome> {
+    let cluster = Cluster::connect(&Address {
+        kubeconfig: arguments.kubeconfig.clone(),
+        context: arguments.context.clone(),
+        namespace: arguments.namespace.clone(),
+    })
+    .await?;
+    let listener = TcpListener::bind(arguments.listen).await;
+    let listener = listener.with_context(|| format!("--listen {}", arguments.listen))?;
+    output::note(format!(
+        "on {}; answers on {}",
+        cluster.title(),
+        listener.local_addr()?
+    ));
+    let instance = instance(arguments, caller);
+    let candidate = Candidate::new(
+        cluster.client().clone(),
+        cluster.namespace(),
+        LEASE,
+        &instance,
+        timing(arguments.lease_seconds),
+    );
+    let (standing, stands) = watch::channel(Standing::unknown());
+    let caller = Caller {
+        name: CALLER.to_owned(),
+        ..caller.clone()
+    };
+    let settings = settings(arguments, cluster, &instance);
+    let running = Running::new(settings, caller, stands.clone())?;
+    let (ready, readiness) = watch::channel(Readiness::NotYet {
+        why: "the Rollouts are not read yet".to_owned(),
+    });
+    let pages = Pages {
+        metrics: Arc::new(running.metrics()),
+        readiness,
+    };
+    let (done, ended) = watch::channel(false);
+    let saying = tokio::spawn(say_standing(stands));
+    let probing = say_ready(running.probe(), ready);
+    let serving = tokio::spawn(serve(listener, pages, until_done(ended.clone())));
+    let electing = tokio::spawn(async move {
+        candidate.run(&standing, until_done(ended)).await;
+    });
+    tokio::select! {
+        () = running.run(told_to_end()?, |words| output::note(words)) => {}
+        () = probing => {}
+    }
+    // Only when nothing is done any more may another lead.
+    done.send_replace(true);
+    let _ = tokio::join!(electing, serving);
+    saying.abort();
+    Ok(Outcome::Good)
+}
+
+fn settings(arguments: &Controller, cluster: Cluster, instance: &str) -> Settings {
+    Settings {
+        cluster,
+        namespace: arguments.namespace.clone(),
+        prometheus: arguments.prometheus.clone(),
+        root_namespace: arguments.root_namespace.clone(),
+        instance: instance.to_owned(),
+    }
+}
+
+/// A name that no other process has: a pod's may be given again, and so may a process id.
+fn instance(arguments: &Controller, caller: &Caller) -> String {
+    let named = arguments.instance.clone();
+    let named = named.or_else(|| std::env::var("HOSTNAME").ok());
+    let named = named.unwrap_or_else(|| LEASE.to_owned());
+    let (id, now) = (std::process::id(), caller.now().as_microsecond());
+    format!("{named}-{id}-{now:x}")
+}
+
+/// As client-go divides its 15 seconds: ten to renew, two between tries.
+fn timing(seconds: u32) -> Timing {
+    let lasts = Duration::from_secs(u64::from(seconds));
+    Timing {
+        lasts,
+        renews_within: lasts * 2 / 3,
+        retries_every: lasts * 2 / 15,
+    }
+}
+
+async fn say_standing(mut stands: watch::Receiver<Standing>) {
+    let mut said = String::new();
+    loop {
+        let words = match &*stands.borrow_and_update() {
+            Standing::Leads { .. } => "leads".to_owned(),
+            Standing::Waits {
+                trouble: Some(trouble),
+                ..
+            } => {
+                format!("waits: the Lease {LEASE} cannot be read or written: {trouble}")
+            }
+            Standing::Waits {
+                holder: Some(holder),
+                ..
+            } => format!("waits: {holder} leads"),
+            Standing::Waits { .. } => "waits".to_owned(),
+        };
+        if words != said {
+            output::note(&words);
+            said = words;
+        }
+        if stands.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One is ready once the Rollouts can be read, and stays so: who cannot go on says it elsewhere. It
+/// never ends.
+async fn say_ready(probe: impl AsyncFn() -> Result<(), String>, ready: watch::Sender<Readiness>) {
+    while let Err(why) = probe().await {
+        ready.send_replace(Readiness::NotYet { why });
+        tokio::time::sleep(PROBE_EVERY).await;
+    }
+    ready.send_replace(Readiness::Ready);
+    std::future::pending().await
+}
+
+async fn until_done(mut ended: watch::Receiver<bool>) {
+    // It fails only when the process ends anyway.
+    let _ = ended.wait_for(|is_done| *is_done).await;
+}
+
+/// When somebody, or the system, says so.
+fn told_to_end() -> anyhow::Result<impl Future<Output = ()> + Send + Sync + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,174 @@
+//! What a Rollout's status says for tools: the three conditions of kstatus
+//! (<https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus>), the generation that it is of, and
+//! what `kubectl get` shows. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Value, json};
+use sluice_core::allocation::Percent;
+
+use super::definition::Definition;
+use super::object::{Reported, Rollout};
+use super::status::{Phase, Status};
+
+/// The longest message of a condition, in bytes. Chosen: a dozen mistakes of a spec.
+const MAX_CONDITION_BYTES: usize = 2_048;
+
+/// The longest status, in bytes, as JSON. Chosen: ten thousand of them are 80 MB.
+pub const MAX_STATUS_BYTES: usize = 8 * 1024;
+
+/// What is reported of a Rollout that the engine left in this status.
+pub fn reported(rollout: &Rollout, status: Status, now: Timestamp) -> Reported {
+    let former = rollout.reported.as_ref().map(|former| &*former.conditions);
+    let facts = facts(rollout, &status);
+    let generation = rollout.metadata.generation;
+    let conditions = facts.into_iter().map(|fact| {
+        let former = former.unwrap_or_default().iter();
+        let mut former =
+            former.filter(|former| former.type_ == fact.kind && former.status == fact.holds());
+        let since = former
+            .next()
+            .map(|former| former.last_transition_time.clone());
+        Condition {
+            type_: fact.kind.to_owned(),
+            status: fact.holds().to_owned(),
+            reason: fact.reason,
+            message: cut(fact.message),
+            last_transition_time: since.unwrap_or_else(|| Time(to_the_second(now))),
+            observed_generation: generation,
+        }
+    });
+    Reported {
+        observed_generation: generation,
+        conditions: conditions.collect(),
+        status,
+    }
+}
+
+/// The same as the API server keeps it, with what people are shown; older runs are left out where it
+/// would be too long.
+pub fn written(reported: &Reported, definition: Option<&Definition>) -> serde_json::Result<Value> {
+    let mut status = reported.status.clone();
+    loop {
+        let mut value = serde_json::to_value(&status)?;
+        value["observedGeneration"] = json!(reported.observed_generation);
+        value["conditions"] = serde_json::to_value(&reported.conditions)?;
+        if let Some(shown) = definition.and_then(|definition| shown(definition, &status)) {
+            value["shown"] = shown;
+        }
+        if status.runs.is_empty() || value.to_string().len() <= MAX_STATUS_BYTES {
+            return Ok(value);
+        }
+        status.runs.remove(0);
+    }
+}
+
+/// One condition.
+struct Fact {
+    kind: &'static str,
+    is_so: bool,
+    reason: String,
+    message: String,
+}
+
+impl Fact {
+    const fn holds(&self) -> &'static str {
+        if self.is_so { "True" } else { "False" }
+    }
+}
+
+fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
+    let wrong = wrong(rollout);
+    let phase = format!("{:?}", status.phase);
+    let fact = |kind, is_so: bool, says: &str| Fact {
+        kind,
+        is_so,
+        reason: wrong
+            .as_ref()
+            .map_or_else(|| phase.clone(), |(reason, _)| (*reason).to_owned()),
+        // Each message once: with the fact that it explains.
+        message: if is_so {
+            says.to_owned()
+        } else {
+            String::new()
+        },
+    };
+    let said = wrong.as_ref().map_or(&*status.message, |(_, why)| why);
+    let is_at_rest = matches!(status.phase, Phase::Idle | Phase::Succeeded);
+    let is_right = wrong.is_none();
+    let mut facts = vec![
+        fact("Ready", is_right && is_at_rest, said),
+        fact(
+            "Reconciling",
+            is_right && !is_at_rest && !status.phase.is_failure(),
+            said,
+        ),
+        fact("Stalled", !is_right || status.phase.is_failure(), said),
+    ];
+    if let Err(why) = &rollout.commands {
+        facts.push(Fact {
+            kind: "CommandsUnreadable",
+            is_so: true,
+            reason: "Annotation".to_owned(),
+            message: why.clone(),
+        });
+    }
+    facts
+}
+
+/// Why a Rollout cannot be run at all.
+fn wrong(rollout: &Rollout) -> Option<(&'static str, String)> {
+    if let Err(mistakes) = &rollout.definition {
+        let mut said = mistakes.join("\n");
+        let phase = rollout
+            .reported
+            .as_ref()
+            .map(|reported| reported.status.phase);
+        if phase.is_ok_and(Phase::is_under_way) {
+            said.insert_str(
+                0,
+                "the run stands still, and its weights stay: the spec is wrong\n",
+            );
+        }
+        return Some(("InvalidSpec", said));
+    }
+    let why = rollout.reported.as_ref().err()?;
+    Some(("InvalidStatus", why.clone()))
+}
+
+/// What `kubectl get` shows of a run.
+fn shown(definition: &Definition, status: &Status) -> Option<Value> {
+    let run = status.run.as_ref()?;
+    let step = definition.steps.get(run.step)?;
+    let weights = if status.phase.is_under_way() {
+        &run.wanted
+    } else {
+        &run.weights
+    };
+    let weight = weights
+        .get(&step.audience)
+        .copied()
+        .unwrap_or(Percent::ZERO);
+    let weight = if status.phase.is_failure() {
+        Percent::ZERO
+    } else {
+        weight
+    };
+    Some(json!({
+        "step": format!("{}/{}", run.step + 1, definition.steps.len()),
+        "weight": format!("{weight}% of {}", step.audience),
+    }))
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_CONDITION_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_CONDITION_BYTES));
+        text.push('…');
+    }
+    text
+}
+
+/// Conditions have times to the second.
+fn to_the_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,246 @@
+//! `sluice controller`: runs every Rollout of a cluster, or of one namespace.
+//!
+//! kube's controller says when which Rollout is to be looked at; what is done then is [`look`]'s. An
+//! idle Rollout costs nothing but the memory of it. Only the process that leads does anything; the
+//! others keep the same caches and wait.
+
+mod context;
+mod events;
+mod ground;
+mod index;
+mod look;
+mod metrics;
+mod plugins;
+pub mod record;
+mod turns;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use kube::api::{Api, ListParams};
+use kube::runtime::controller::Error;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Config, Controller, watcher};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use self::context::Context;
+use self::events::Events;
+use self::index::Index;
+use self::look::{Failed, Looker, after_failure, look};
+use self::metrics::{HowFar, Metrics, Told};
+use self::plugins::{Pause, WATCH_SECONDS};
+use self::turns::Turns;
+use super::lease::Standing;
+use super::object::Rollout;
+use super::outbound::Outbound;
+use crate::cluster::prometheus::Prometheus;
+use crate::cluster::{Cluster, words};
+use crate::operations::Caller;
+
+/// How its changes are signed, where the API server does not know a better name.
+pub const CALLER: &str = "sluice-controller";
+
+/// How many Rollouts are run at once. Chosen: each mostly waits for the API server, which lets as
+/// many requests of one client through.
+const MAX_RUN_AT_ONCE: u16 = 32;
+
+/// How long the last Events are waited for.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
+
+/// What a controller works on.
+#[derive(Debug)]
+pub struct Settings {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The namespace that it is confined to; `None`: all.
+    pub namespace: Option<String>,
+    /// The Prometheus that scrapes the proxies, where a Rollout names no other.
+    pub prometheus: Option<Prometheus>,
+    /// Istio's root namespace.
+    pub root_namespace: String,
+    /// What tells this process from its standbys, for Events.
+    pub instance: String,
+}
+
+/// A controller that is about to run.
+pub struct Running {
+    context: Arc<Context>,
+    controller: Controller<Rollout>,
+    saying: Pin<Box<dyn Future<Output = ()> + Send>>,
+    settings: Settings,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Running");
+        shown
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// A controller that acts while it leads.
+    ///
+    /// # Errors
+    /// When TLS for messages cannot be set up.
+    pub fn new(
+        settings: Settings,
+        caller: Caller,
+        standing: watch::Receiver<Standing>,
+    ) -> anyhow::Result<Self> {
+        let client = settings.cluster.client().clone();
+        let api = rollouts(&settings.cluster, settings.namespace.as_deref());
+        let (poked, pokes) = mpsc::unbounded_channel();
+        let controller = Controller::new(api, watcher::Config::default().timeout(WATCH_SECONDS))
+            .with_config(Config::default().concurrency(MAX_RUN_AT_ONCE))
+            .trigger_backoff(Pause::default())
+            .reconcile_on(received(pokes))
+            .reconcile_all_on(led(standing.clone()));
+        let (events, saying) = Events::new(client, settings.instance.clone());
+        let context = Arc::new(Context {
+            cluster: settings.cluster.clone(),
+            prometheus: settings.prometheus.clone(),
+            root_namespace: settings.root_namespace.clone(),
+            caller,
+            watched: controller.store(),
+            index: Index::default(),
+            turns: Turns::default(),
+            events,
+            metrics: Metrics::new(),
+            outbound: Outbound::new()?,
+            standing,
+            poked,
+        });
+        Ok(Self {
+            context,
+            controller,
+            saying: Box::pin(saying),
+            settings,
+        })
+    }
+
+    /// What it counts, and how far each Rollout is.
+    pub fn metrics(&self) -> Registry {
+        let mut registry = Registry::default();
+        self.context.metrics.register(&mut registry);
+        let of = Arc::downgrade(&self.context);
+        registry.register_collector(Box::new(HowFar { of }));
+        registry
+    }
+
+    /// What finds out whether Rollouts can be read; why not, in words.
+    pub fn probe(&self) -> impl AsyncFn() -> Result<(), String> + Send + use<> {
+        let (cluster, namespace) = (
+            self.settings.cluster.clone(),
+            self.settings.namespace.clone(),
+        );
+        async move || {
+            let first = ListParams::default().limit(1);
+            let listed = rollouts(&cluster, namespace.as_deref()).list(&first).await;
+            listed
+                .map(drop)
+                .map_err(|error| format!("Rollouts cannot be read: {}", words(&error)))
+        }
+    }
+
+    /// Runs until it is told to stop, and then until what it began is done.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()> + Send + Sync + 'static,
+        say: impl Fn(&str) + Send + Sync,
+    ) {
+        let Self {
+            context,
+            controller,
+            saying,
+            settings,
+        } = self;
+        let saying = tokio::spawn(saying);
+        let looker = Arc::new(Looker::new(Arc::clone(&context)));
+        let poking = plugins::poke(Arc::clone(&context), settings.namespace);
+        let shared = Arc::clone(&looker);
+        let looks = controller
+            .graceful_shutdown_on(stop)
+            .run(look, after_failure, shared);
+        let looks = looks.for_each(|look| {
+            if let Err(error) = look {
+                note(&looker, error, &say);
+            }
+            std::future::ready(())
+        });
+        tokio::select! {
+            () = looks => {}
+            () = poking => {}
+        }
+        drop((looker, context));
+        // The last Events are of what was just done.
+        let _ = tokio::time::timeout(LAST_EVENTS, saying).await;
+    }
+}
+
+fn rollouts(cluster: &Cluster, namespace: Option<&str>) -> Api<Rollout> {
+    let client = cluster.client().clone();
+    match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
+}
+
+impl Told for Context {
+    fn index(&self) -> &Index {
+        self.index
+            .retain(|namespace, name| self.is_there(namespace, name));
+        &self.index
+    }
+
+    fn leads(&self) -> bool {
+        Self::leads(self)
+    }
+}
+
+fn note(looker: &Looker, error: Error<Failed, watcher::Error>, say: &impl Fn(&str)) {
+    match error {
+        // It was deleted while it waited for its turn.
+        Error::ObjectNotFound(gone) => {
+            let named = ObjectRef::new(&gone.name);
+            let namespace = gone.namespace.as_deref().unwrap_or_default();
+            looker.forget(&named.within(namespace));
+        }
+        Error::ReconcilerFailed(failed, rollout) => {
+            let namespace = rollout.namespace.as_deref().unwrap_or_default();
+            say(&format!("Rollout {namespace}/{}: {failed}", rollout.name));
+        }
+        Error::QueueError(error) => say(&format!("Rollouts cannot be watched: {error}")),
+        Error::RunnerError(error) => say(&error.to_string()),
+    }
+}
+
+/// What comes out of a channel.
+fn received<T: Send + 'static>(
+    receiver: mpsc::UnboundedReceiver<T>,
+) -> impl Stream<Item = T> + Send {
+    futures::stream::unfold(receiver, async |mut receiver| {
+        let item = receiver.recv().await?;
+        Some((item, receiver))
+    })
+}
+
+/// Each moment at which this process begins to lead.
+fn led(standing: watch::Receiver<Standing>) -> impl Stream<Item = ()> + Send {
+    futures::stream::unfold((standing, false), async |(mut standing, mut led)| {
+        loop {
+            let former = led;
+            led = standing.borrow_and_update().leads_at(Instant::now());
+            if led && !former {
+                return Some(((), (standing, led)));
+            }
+            standing.changed().await.ok()?;
+        }
+    })
+}

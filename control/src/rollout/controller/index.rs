@@ -1,0 +1,206 @@
+//! What the controller knows of all Rollouts, by namespace: what each needs of the others, and whom
+//! a change of a plugin concerns.
+//!
+//! A watch is some milliseconds behind this process's own writes: what was written last counts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::runtime::reflector::ObjectRef;
+
+use crate::rollout::object::Rollout;
+use crate::rollout::peers::Summary;
+use crate::rollout::status::{Phase, Status};
+
+/// Every Rollout.
+#[derive(Debug, Default)]
+pub(super) struct Index(Mutex<Namespaces>);
+
+type Namespaces = HashMap<String, BTreeMap<String, Known>>;
+
+/// A Rollout as it was last seen or written.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Which of its states that was.
+    version: u64,
+    /// What others need of it; `None` while its spec is wrong.
+    pub(super) summary: Option<Summary>,
+    /// The name of its plugin, where the spec says one.
+    plugin: Option<String>,
+    /// How far it is.
+    pub(super) status: Status,
+}
+
+impl Index {
+    /// Remembers a Rollout that was seen, unless a later state of it is known.
+    pub(super) fn note(&self, rollout: &Rollout) {
+        let definition = rollout.definition.as_ref().ok();
+        let reported = rollout.reported.as_ref();
+        let known = Known {
+            version: rollout.version(),
+            summary: definition.map(|definition| Summary::of(rollout.name(), definition)),
+            plugin: definition.and_then(|definition| definition.plugin.clone()),
+            status: reported
+                .map(|reported| reported.status.clone())
+                .unwrap_or_default(),
+        };
+        let mut namespaces = self.lock();
+        let names = namespaces
+            .entry(rollout.namespace().to_owned())
+            .or_default();
+        let former = names.get(rollout.name());
+        if former.is_none_or(|former| former.version <= known.version) {
+            names.insert(rollout.name().to_owned(), known);
+        }
+    }
+
+    /// Forgets Rollouts that are gone.
+    pub(super) fn retain(&self, mut is_there: impl FnMut(&str, &str) -> bool) {
+        let mut namespaces = self.lock();
+        for (namespace, names) in namespaces.iter_mut() {
+            names.retain(|name, _| is_there(namespace, name));
+        }
+        namespaces.retain(|_, names| !names.is_empty());
+    }
+
+    /// The other Rollouts of a namespace that may matter to one: of its group, or of its split.
+    pub(super) fn others(&self, namespace: &str, own: &Summary) -> Vec<(Summary, Status)> {
+        let namespaces = self.lock();
+        let all = namespaces.get(namespace).into_iter().flatten();
+        let matter = all.filter_map(|(name, known)| {
+            let summary = known.summary.as_ref()?;
+            let is_of_group = own.group.is_some() && summary.group == own.group;
+            let matters = *name != own.name && (is_of_group || summary.split == own.split);
+            matters.then(|| (summary.clone(), known.status.clone()))
+        });
+        matter.collect()
+    }
+
+    /// The Rollouts that a change of a plugin concerns: those that are under way, or wait.
+    pub(super) fn concerned(
+        &self,
+        namespace: &str,
+        plugin: Option<&str>,
+    ) -> Vec<ObjectRef<Rollout>> {
+        let namespaces = self.lock();
+        let all = namespaces.get(namespace).into_iter().flatten();
+        let concerned = all.filter(|(_, known)| {
+            let is_active = known.status.phase.is_under_way() || known.status.is_finishing;
+            let waits = matches!(known.status.phase, Phase::Waiting | Phase::Blocked);
+            (is_active || waits) && known.may_mean(plugin)
+        });
+        concerned
+            .map(|(name, _)| ObjectRef::new(name).within(namespace))
+            .collect()
+    }
+
+    /// Hands each to a function.
+    pub(super) fn each(&self, mut take: impl FnMut(&str, &str, &Known)) {
+        for (namespace, names) in &*self.lock() {
+            for (name, known) in names {
+                take(namespace, name, known);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Namespaces> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Whether its plugin may be the one that changed; `None`: it is not known which did.
+    fn may_mean(&self, changed: Option<&str>) -> bool {
+        let named = self
+            .plugin
+            .as_deref()
+            .map(|named| named.rsplit('/').next().unwrap_or(named));
+        match (named, changed) {
+            (Some(named), Some(changed)) => named == changed,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn rollout(name: &str, version: u64, spec: Value, phase: &str) -> Rollout {
+        let metadata =
+            json!({"name": name, "namespace": "shop", "resourceVersion": version.to_string()});
+        let status = json!({"phase": phase});
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status}))
+            .unwrap()
+    }
+
+    fn names(found: &[ObjectRef<Rollout>]) -> Vec<&str> {
+        found.iter().map(|found| &*found.name).collect()
+    }
+
+    #[test]
+    fn what_was_written_last_counts_however_late_a_watch_is() {
+        let index = Index::default();
+        let spec = json!({"split": "web", "preset": "emergency"});
+        index.note(&rollout("web", 9, spec.clone(), "Progressing"));
+        index.note(&rollout("web", 5, spec, "Idle"));
+        let mut phases = Vec::new();
+        index.each(|_, _, known| phases.push(known.status.phase));
+        assert_eq!(phases, [Phase::Progressing]);
+    }
+
+    #[test]
+    fn others_are_those_of_the_group_or_of_the_split() {
+        let index = Index::default();
+        let spec = |split: &str, group: Option<&str>| {
+            let mut spec = json!({"split": split, "preset": "emergency"});
+            if let Some(group) = group {
+                spec["group"] = json!(group);
+            }
+            spec
+        };
+        let own = rollout("web", 1, spec("web", Some("spring")), "Idle");
+        index.note(&own);
+        index.note(&rollout("same", 1, spec("web", None), "Idle"));
+        index.note(&rollout("api", 1, spec("api", Some("spring")), "Idle"));
+        index.note(&rollout("else", 1, spec("else", None), "Idle"));
+        index.note(&rollout("wrong", 1, json!({"split": "web"}), "Idle"));
+        let own = Summary::of("web", own.definition.as_ref().unwrap());
+        let others = index.others("shop", &own);
+        let others: Vec<&str> = others.iter().map(|(other, _)| &*other.name).collect();
+        assert_eq!(others, ["api", "same"]);
+        assert_eq!(index.others("other", &own), []);
+    }
+
+    #[test]
+    fn a_plugin_concerns_those_that_do_something_and_may_mean_it() {
+        let index = Index::default();
+        let spec = |plugin: Option<&str>| {
+            let mut spec = json!({"split": "web", "preset": "emergency"});
+            if let Some(plugin) = plugin {
+                spec["plugin"] = json!(plugin);
+            }
+            spec
+        };
+        index.note(&rollout("any", 1, spec(None), "Progressing"));
+        index.note(&rollout("done", 1, spec(None), "Succeeded"));
+        index.note(&rollout(
+            "named",
+            1,
+            spec(Some("wasmplugin/sluice")),
+            "Waiting",
+        ));
+        index.note(&rollout("other", 1, spec(Some("else")), "Blocked"));
+        assert_eq!(
+            names(&index.concerned("shop", Some("sluice"))),
+            ["any", "named"]
+        );
+        assert_eq!(
+            names(&index.concerned("shop", None)),
+            ["any", "named", "other"]
+        );
+        index.retain(|_, name| name == "other");
+        assert_eq!(names(&index.concerned("shop", None)), ["other"]);
+    }
+}

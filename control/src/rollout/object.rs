@@ -1,0 +1,287 @@
+//! A Rollout as an API server has it: its definition and status as types, and nothing that a
+//! controller with ten thousand of them need not hold.
+//!
+//! Reading one never fails: what is wrong in it is kept in words, since one bad object must not spoil
+//! a list.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use kube::api::ObjectMeta;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::crd::PLURAL;
+use super::definition::Definition;
+use super::kept::MAX_COMMANDS;
+use super::manifest::{API_VERSION, GROUP, KIND};
+use super::status::Status;
+use super::world::Command;
+
+/// The annotation with what people asked for: a JSON list of [`Command`], in the order of their
+/// numbers, at most [`MAX_COMMANDS`].
+pub const COMMANDS: &str = "sluice.dev/rollout-commands";
+
+/// The longest such annotation that is read. Chosen: sixteen reasons of a kilobyte.
+const MAX_COMMANDS_BYTES: usize = 32 * 1024;
+
+/// A Rollout in a cluster.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Its metadata, but for what only tools for people read.
+    pub metadata: ObjectMeta,
+    /// What it wants, or every mistake in it, a line each.
+    pub definition: Result<Definition, Vec<String>>,
+    /// How far it is, or why that cannot be read.
+    pub reported: Result<Reported, String>,
+    /// What people asked for, or why that cannot be read.
+    pub commands: Result<Vec<Command>, String>,
+}
+
+/// A Rollout's status in a cluster: the engine's, and what is said of it for tools.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Reported {
+    /// The generation of the spec that it is of.
+    pub observed_generation: Option<i64>,
+    /// As kstatus reads them.
+    pub conditions: Vec<Condition>,
+    /// The engine's.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+impl Rollout {
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// How people call it.
+    pub fn title(&self) -> String {
+        format!("Rollout {}/{}", self.namespace(), self.name())
+    }
+
+    /// What tells it from an earlier one of its name.
+    pub fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Which of its states this is, as the API server counts; later ones have greater numbers.
+    pub fn version(&self) -> u64 {
+        let version = self.metadata.resource_version.as_deref();
+        version
+            .and_then(|version| version.parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// Whether somebody asked for something that was not obeyed yet.
+    pub fn is_asked(&self) -> bool {
+        let handled = self
+            .reported
+            .as_ref()
+            .map(|kept| kept.status.handled_command);
+        let handled = handled.unwrap_or_default();
+        let mut commands = self.commands.iter().flatten();
+        commands.any(|command| command.number > handled)
+    }
+}
+
+impl Resource for Rollout {
+    type DynamicType = ();
+    type Scope = kube::core::NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        KIND.into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        GROUP.into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        let version = API_VERSION.rsplit_once('/');
+        version.map_or(API_VERSION, |(_, version)| version).into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        PLURAL.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// As it comes over the wire.
+#[derive(Deserialize)]
+struct Raw {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    status: Value,
+}
+
+impl<'de> Deserialize<'de> for Rollout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Raw {
+            mut metadata,
+            spec,
+            status,
+        } = Raw::deserialize(deserializer)?;
+        let commands = commands(metadata.annotations.as_ref());
+        metadata.managed_fields = None;
+        metadata.annotations = None;
+        metadata.labels = None;
+        let definition = Definition::read("spec", &spec);
+        Ok(Self {
+            metadata,
+            definition: definition
+                .map_err(|problems| problems.iter().map(ToString::to_string).collect()),
+            reported: reported(status),
+            commands,
+        })
+    }
+}
+
+fn reported(status: Value) -> Result<Reported, String> {
+    if status.is_null() {
+        return Ok(Reported::default());
+    }
+    serde_json::from_value(status).map_err(|error| {
+        format!("status: {error}; it is not what the controller writes; with it gone, the run begins anew")
+    })
+}
+
+/// What the annotation asks for.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn commands(annotations: Option<&BTreeMap<String, String>>) -> Result<Vec<Command>, String> {
+    let Some(text) = annotations.and_then(|annotations| annotations.get(COMMANDS)) else {
+        return Ok(Vec::new());
+    };
+    if text.len() > MAX_COMMANDS_BYTES {
+        let length = text.len();
+        return Err(format!(
+            "annotation {COMMANDS}: {length} bytes; at most {MAX_COMMANDS_BYTES}"
+        ));
+    }
+    let commands: Vec<Command> = serde_json::from_str(text)
+        .map_err(|error| format!("annotation {COMMANDS}: {error}; accepted: a list of commands"))?;
+    if commands.len() > MAX_COMMANDS {
+        let length = commands.len();
+        return Err(format!(
+            "annotation {COMMANDS}: {length} commands; at most {MAX_COMMANDS}"
+        ));
+    }
+    let mut numbers = commands.windows(2);
+    if numbers.any(|pair| pair[0].number >= pair[1].number) {
+        return Err(format!(
+            "annotation {COMMANDS}: accepted: each command's number greater than the one before"
+        ));
+    }
+    Ok(commands)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::status::Phase;
+    use serde_json::json;
+
+    fn rollout(value: Value) -> Rollout {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn one_that_is_wrong_everywhere_is_read_and_says_so() {
+        let read = rollout(json!({
+            "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {
+                "name": "web", "namespace": "shop", "resourceVersion": "42",
+                "annotations": {"sluice.dev/rollout-commands": "[5]", "x": "y"},
+                "managedFields": [{"manager": "kubectl"}],
+            },
+            "spec": {"split": "web", "preset": "fast"},
+            "status": {"phase": "Sleeping"},
+        }));
+        assert_eq!(
+            (read.namespace(), read.name(), read.version()),
+            ("shop", "web", 42)
+        );
+        let expected = [
+            "spec.preset: a string (\"fast\"); accepted: one of progressive, emergency, blueGreen, migration",
+            "spec.steps: missing; accepted: steps, or a preset: progressive, emergency, blueGreen, migration",
+        ];
+        assert_eq!(read.definition.unwrap_err(), expected);
+        let why = read.reported.unwrap_err();
+        assert!(
+            why.starts_with("status: unknown variant `Sleeping`"),
+            "{why}"
+        );
+        let why = read.commands.unwrap_err();
+        assert!(
+            why.starts_with("annotation sluice.dev/rollout-commands: invalid type"),
+            "{why}"
+        );
+        assert_eq!(read.metadata.managed_fields, None);
+        assert_eq!(read.metadata.annotations, None);
+    }
+
+    #[test]
+    fn what_was_written_as_a_status_is_read_again() {
+        let status = Status {
+            phase: Phase::Paused,
+            handled_command: 3,
+            ..Status::default()
+        };
+        let mut written = serde_json::to_value(&status).unwrap();
+        written["observedGeneration"] = json!(7);
+        let command = |number: u64| json!({"number": number, "verb": "pause", "by": "ann"});
+        let asked = json!([command(2), command(4)]).to_string();
+        let read = rollout(json!({
+            "metadata": {"name": "web", "annotations": {"sluice.dev/rollout-commands": asked}},
+            "spec": {"split": "web", "preset": "emergency"},
+            "status": written,
+        }));
+        assert!(read.is_asked());
+        let reported = read.reported.unwrap();
+        assert_eq!(
+            (reported.status, reported.observed_generation),
+            (status, Some(7))
+        );
+    }
+
+    #[test]
+    fn commands_are_bounded_and_in_order() {
+        let of = |text: String| commands(Some(&BTreeMap::from([(COMMANDS.to_owned(), text)])));
+        let command = |number: u64| json!({"number": number, "verb": "pause", "by": "ann"});
+        let many: Vec<Value> = (1..18).map(command).collect();
+        let cases = [
+            (json!(many).to_string(), "17 commands; at most 16"),
+            (
+                json!([command(2), command(2)]).to_string(),
+                "number greater than the one before",
+            ),
+            (" ".repeat(40_000), "40000 bytes; at most 32768"),
+        ];
+        for (text, expected) in cases {
+            let why = of(text).unwrap_err();
+            assert!(why.contains(expected), "{why}");
+        }
+        assert_eq!(commands(None), Ok(Vec::new()));
+    }
+}

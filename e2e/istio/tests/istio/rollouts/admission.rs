@@ -1,0 +1,120 @@
+//! The definition of Rollouts, by the real API server: what it refuses, and what it explains.
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn rollout(name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": name, "namespace": "a"}, "spec": spec,
+    })
+}
+
+pub async fn a_wrong_rollout_is_refused_with_the_words_of_validate(world: &mut World) {
+    let many: Vec<Value> = (0..51).map(|_| json!({"weight": 5})).collect();
+    let falling = json!([{"weight": 5}, {"audience": "staff", "weight": 100}, {"weight": 4}]);
+    let cases = [
+        (
+            "no split",
+            json!({"preset": "emergency"}),
+            "spec.split: Required value",
+        ),
+        (
+            "no steps",
+            json!({"split": "web"}),
+            "spec.steps: Invalid value: missing; accepted: steps, or a preset",
+        ),
+        (
+            "both",
+            json!({"split": "web", "preset": "emergency", "steps": [{"weight": 5}]}),
+            "a preset has its own steps: write one of them",
+        ),
+        (
+            "too many",
+            json!({"split": "web", "steps": many}),
+            "must have at most 50 items",
+        ),
+        (
+            "falling",
+            json!({"split": "web", "steps": falling}),
+            "a step never takes users away",
+        ),
+        (
+            "140 %",
+            json!({"split": "web", "steps": [{"weight": 140}]}),
+            "should be less than or equal to 100",
+        ),
+        (
+            "no preview",
+            json!({"split": "web", "preset": "progressive", "previewAudience": "staff"}),
+            "it belongs to the preset blueGreen",
+        ),
+        (
+            "preset",
+            json!({"split": "web", "preset": "fast"}),
+            "supported values: \"progressive\", \"emergency\"",
+        ),
+        (
+            "a time",
+            json!({"split": "web", "steps": [{"weight": 5, "hold": "5 min"}]}),
+            "spec.steps[0].hold",
+        ),
+        (
+            "a check",
+            json!({"split": "web", "preset": "progressive", "analysis": {"checks": [{"name": "x"}]}}),
+            "a check has a metric or a query: write one of them",
+        ),
+    ];
+    for (label, spec, expected) in cases {
+        let created = world
+            .chain
+            .kubernetes
+            .create(&rollout("wrong", &spec))
+            .await;
+        let refused = created.unwrap_err().to_string();
+        assert!(refused.contains(expected), "{label}: {refused}");
+    }
+    let good = json!({"split": "web", "preset": "emergency"});
+    let named = world.chain.kubernetes.create(&rollout("a.b", &good)).await;
+    assert!(
+        named.unwrap_err().to_string().contains("a name of 1 to 63"),
+        "a name with a dot"
+    );
+}
+
+pub async fn what_is_declared_can_be_explained(world: &mut World) {
+    let explained = world.kubectl("explain rollout.spec.steps").await.good().out;
+    for words in [
+        "GROUP:      sluice.dev",
+        "FIELD: steps <[]Object>",
+        "The steps, in their order.",
+        "weight\t<number> -required-",
+        "How long the step takes at least. Default: 0s.",
+    ] {
+        assert!(explained.contains(words), "{words}: {explained}");
+    }
+    let explained = world
+        .kubectl("explain rollout.spec.preset")
+        .await
+        .good()
+        .out;
+    assert!(
+        explained.contains("ENUM:") && explained.contains("blueGreen: A preview for one"),
+        "{explained}"
+    );
+    let unknown = rollout(
+        "unknown",
+        &json!({"split": "web", "preset": "emergency", "splitt": "x"}),
+    );
+    let file = world.chain.folder().join("unknown.json");
+    std::fs::write(&file, unknown.to_string()).unwrap();
+    let said = world
+        .kubectl(&format!("apply -f {}", file.display()))
+        .await
+        .ended_with(1);
+    assert!(
+        said.err.contains("unknown field \"spec.splitt\""),
+        "{said:?}"
+    );
+}
