@@ -4,6 +4,7 @@
 //! Pure and deterministic: what is known comes in as arguments, what is to be remembered goes out as
 //! [`Memory`], and a verdict is all that the engine asks for. docs/analysis.md has the rules in words.
 
+mod decide;
 mod evidence;
 mod latency;
 mod measure;
@@ -11,6 +12,7 @@ mod memory;
 pub mod plan;
 mod rates;
 mod reason;
+mod slow;
 mod users;
 
 use jiff::Timestamp;

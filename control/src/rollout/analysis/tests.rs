@@ -300,6 +300,18 @@ fn a_latency_is_judged_at_bucket_edges_and_never_between_them() {
 }
 
 #[test]
+fn a_line_names_the_edge_of_its_own_round() {
+    let check = json!({"metric": "latency", "quantile": 0.9, "pass": "<= 500ms", "fail": "> 1s"});
+    let plan = one(&check);
+    let mut memory = Memory::default();
+    for (counts, edge) in [([0, 90, 99, 100], Some(0.5)), ([0, 89, 90, 100], None)] {
+        let observation = observed(arm(times(counts)), Arm::default());
+        memory = judge(context(&plan, 0), &memory, &observation).memory;
+        assert_eq!(memory.states()[0].edge, edge, "{counts:?}");
+    }
+}
+
+#[test]
 fn a_latency_against_the_fallback_is_judged_at_the_edge_above_the_margin() {
     let check =
         json!({"metric": "latency", "quantile": 0.9, "against": "fallback", "fail": "> +50%"});
