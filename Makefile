@@ -26,7 +26,8 @@ toolchain:
 	@rustup -q component add clippy rustfmt
 
 .PHONY: demo
-demo: wasm envoy ## a minute of real traffic: 2,000 users, a ramp, an abort, and what was measured
+demo: wasm envoy ## two minutes of real traffic: 2,000 users, a ramp, an abort, three rollouts, and what was measured
+	-@$(MAKE) -s prometheus || echo "no Prometheus: rollouts are watched through Envoy's own figures"
 	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin demo
 	$(TARGET)/release/demo
 

@@ -31,12 +31,25 @@ impl Dev {
 
     /// The same with further arguments.
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        let demo = ["--demo"].into_iter().chain(arguments.iter().copied());
+        Self::run(folder, demo.map(str::to_owned))
+    }
+
+    /// Without servers of its own: each variant, as `split/variant`, is served at an address.
+    pub fn start_on(folder: &Path, upstreams: &[(&str, SocketAddr)]) -> Self {
+        let upstreams = upstreams.iter().flat_map(|(variant, address)| {
+            ["--upstream".to_owned(), format!("{variant}={address}")]
+        });
+        Self::run(folder, upstreams)
+    }
+
+    fn run(folder: &Path, arguments: impl Iterator<Item = String>) -> Self {
         let mut child = Command::new(sluice())
             .args(["leash", "--parent", &std::process::id().to_string(), "--"])
             .arg(sluice())
             .arg("dev")
             .arg(folder)
-            .args(["--demo", "--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .env("ENVOY", envoy_binary())
             .stdin(Stdio::null())
@@ -80,6 +93,13 @@ impl Dev {
             }
         }
         panic!("sluice dev never said {part:?}");
+    }
+
+    /// Where its Envoy's admin interface listens.
+    pub fn admin(&self, folder: &Path) -> SocketAddr {
+        let text = std::fs::read_to_string(folder.join(".sluice/dev.json")).unwrap();
+        let running: serde_json::Value = serde_json::from_str(&text).unwrap();
+        running["admin"].as_str().unwrap().parse().unwrap()
     }
 
     /// Ctrl-C, as a terminal sends it; whether it ended well.

@@ -55,7 +55,7 @@ impl Prometheus {
         write(at("prometheus.yaml"), configuration(options).to_string()).unwrap();
         let mut command = Command::new(sluice());
         command.args(["leash", "--parent", &std::process::id().to_string(), "--"]);
-        command.arg(binary());
+        command.arg(found().expect("Prometheus: run `make prometheus` first, or set PROMETHEUS"));
         command.arg("--config.file").arg(at("prometheus.yaml"));
         command.arg("--storage.tsdb.path").arg(at("data"));
         command.arg(format!("--web.listen-address={address}"));
@@ -139,14 +139,18 @@ fn free_address() -> SocketAddr {
 }
 
 /// The program: `PROMETHEUS`, or the one that the Makefile fetched.
-fn binary() -> PathBuf {
+/// Whether there is one to start.
+pub fn is_there() -> bool {
+    found().is_some()
+}
+
+fn found() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("PROMETHEUS") {
-        return path.into();
+        return Some(path.into());
     }
     let program = std::env::current_exe().unwrap();
-    let found = program
+    program
         .ancestors()
         .map(|folder| folder.join("tools/debian/usr/bin/prometheus"))
-        .find(|path| path.is_file());
-    found.expect("Prometheus: run `make prometheus` first, or set PROMETHEUS")
+        .find(|path| path.is_file())
 }

@@ -27,9 +27,9 @@ use crate::operations::Caller;
 use crate::store::AnyStore;
 use crate::store::directory::Directory;
 
-/// How long the end of a run waits for its messages. Chosen: a receiver that answers does so within
-/// a second, and another process sends what is left.
-const LAST_LETTERS: Duration = Duration::from_secs(5);
+/// How long the end of a run waits for its messages. Chosen: two repetitions; beyond that the
+/// process that waits for the run matters more than who is told of it.
+const LAST_LETTERS: Duration = Duration::from_secs(20);
 
 /// How Rollouts are told of.
 pub type Tell<'t> = dyn Fn(&Happened<'_>) + Send + Sync + 't;

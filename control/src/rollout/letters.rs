@@ -2,7 +2,6 @@
 //! the run, which never waits for a receiver.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -55,18 +54,6 @@ impl Letters {
                 queue.settle(&due, &outcome, now);
             }
         }
-    }
-
-    /// Waits for those that are being sent, no longer than so long.
-    pub async fn wait(&mut self, queue: &mut Queue, now: Timestamp, most: Duration) {
-        let all = async {
-            while let Some(sent) = self.0.join_next().await {
-                if let Ok((due, outcome)) = sent {
-                    queue.settle(&due, &outcome, now);
-                }
-            }
-        };
-        let _ = tokio::time::timeout(most, all).await;
     }
 }
 

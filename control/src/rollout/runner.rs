@@ -250,15 +250,18 @@ impl<G: Ground> Runner<G> {
         Ok(())
     }
 
-    /// Waits for the messages that are being sent, no longer than so long.
+    /// Sends the messages that wait, as long as any does and no longer than so long.
     ///
     /// # Errors
     /// When the status cannot be kept.
     pub async fn last_letters(&mut self, caller: &Caller, most: Duration) -> anyhow::Result<()> {
-        let mut status = self.status.clone();
-        let letters = &mut self.letters;
-        letters.wait(&mut status.messages, caller.now(), most).await;
-        self.keep(status).await
+        let looked = look(self.ground.store(), &self.definition).await;
+        let until = tokio::time::Instant::now() + most;
+        while self.status.messages.next().is_some() && tokio::time::Instant::now() < until {
+            self.deliver(&looked, caller.now()).await?;
+            tokio::time::sleep(BREATH).await;
+        }
+        Ok(())
     }
 
     /// Whether anything was done.
