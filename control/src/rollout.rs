@@ -7,6 +7,7 @@ pub mod abort;
 pub mod act;
 pub mod analysis;
 pub mod asking;
+pub mod check;
 mod checking;
 pub mod conditions;
 pub mod controller;

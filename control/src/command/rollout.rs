@@ -2,6 +2,7 @@
 
 mod abort;
 mod ask;
+mod check;
 mod history;
 mod place;
 mod run;
@@ -46,6 +47,8 @@ enum Command {
     Retry(ask::Ask),
     /// Take the weight to 0, since the fallback is the new version now
     Finish(ask::Ask),
+    /// Ask every query of the analysis once, and say what it would decide; nothing moves
+    Check(check::Check),
     /// The last runs, a line each
     History(history::History),
 }
@@ -63,6 +66,7 @@ pub(super) async fn run(arguments: &Rollout, caller: &Caller) -> anyhow::Result<
         Command::Abort(arguments) => abort::run(arguments, caller).await,
         Command::Retry(arguments) => ask::run(arguments, Verb::Retry, caller).await,
         Command::Finish(arguments) => ask::run(arguments, Verb::Finish, caller).await,
+        Command::Check(arguments) => check::run(arguments, caller).await,
         Command::History(arguments) => history::run(arguments).await,
     }
 }

@@ -7,8 +7,11 @@ use super::outcome::Outcome;
 use super::{output, stores};
 use crate::analyze::ROOT_NAMESPACE;
 use crate::files;
+use crate::model::input::Input;
 use crate::model::plugin;
-use crate::operations::validate::{PluginReport, Subject, ValidationReport, validate};
+use crate::operations::validate::{PluginReport, ReportedProblem, RolloutReport, Subject};
+use crate::operations::validate::{ValidationReport, validate};
+use crate::rollout::manifest;
 use crate::store::AnyStore;
 
 /// `sluice validate`.
@@ -43,7 +46,12 @@ pub(super) async fn run(arguments: &Validate) -> anyhow::Result<Outcome> {
         Some(earlier) => read(earlier)?.plugins,
         None => Vec::new(),
     };
-    let report = validate(&subject, &replaced, &arguments.root_namespace)?;
+    let mut report = validate(&subject, &replaced, &arguments.root_namespace)?;
+    report.rollouts = rollouts(&subject.documents);
+    report.is_good &= report
+        .rollouts
+        .iter()
+        .all(|rollout| rollout.problems.is_empty());
     output::print(arguments.output.output, &report, text)?;
     Ok(if report.is_good {
         Outcome::Good
@@ -58,7 +66,7 @@ fn read(file: &Path) -> anyhow::Result<Subject> {
     // What is no plugin is not copied: it may be large.
     let configured = documents.iter().filter(|input| plugin::may_be_one(input));
     let plugins = plugin::plugins(configured.cloned().collect())?;
-    if plugins.is_empty() {
+    if plugins.is_empty() && !documents.iter().any(manifest::is_one) {
         // Says what is accepted.
         files::plugin(file)?;
     }
@@ -67,6 +75,20 @@ fn read(file: &Path) -> anyhow::Result<Subject> {
         documents,
         ..Subject::default()
     })
+}
+
+/// What is wrong with each Rollout.
+fn rollouts(documents: &[Input]) -> Vec<RolloutReport> {
+    let rollouts = documents.iter().filter(|input| manifest::is_one(input));
+    let report = |input: &Input| RolloutReport {
+        source: input.source.clone(),
+        name: input.name().unwrap_or("without a name").to_owned(),
+        problems: match manifest::manifest(input) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.into_iter().map(Into::into).collect(),
+        },
+    };
+    rollouts.map(report).collect()
 }
 
 /// The store's plugin, or with -A every one of the cluster, and the routes beside them.
@@ -79,6 +101,7 @@ async fn stored(arguments: &Validate) -> anyhow::Result<Subject> {
 
 fn text(report: &ValidationReport) -> String {
     let mut lines: Vec<String> = report.plugins.iter().flat_map(lines_of).collect();
+    lines.extend(report.rollouts.iter().flat_map(lines_of_rollout));
     lines.extend(report.problems.iter().cloned());
     let warnings = report.warnings.iter();
     lines.extend(warnings.map(|warning| format!("warning: {warning}")));
@@ -93,14 +116,30 @@ fn text(report: &ValidationReport) -> String {
     lines.join("\n")
 }
 
+fn lines_of_rollout(report: &RolloutReport) -> Vec<String> {
+    let title = format!("{}: Rollout {}", report.source, report.name);
+    let problems = report.problems.iter();
+    let problems = problems.map(|problem| line(&title, problem));
+    let verdict = match report.problems.len() {
+        0 => "good".to_owned(),
+        problems => format!("{problems} problems"),
+    };
+    problems.chain([format!("{title}: {verdict}")]).collect()
+}
+
+fn line(title: &str, problem: &ReportedProblem) -> String {
+    let ReportedProblem {
+        path,
+        found,
+        accepted,
+    } = problem;
+    format!("{title}: {path}: {found}; accepted: {accepted}")
+}
+
 fn lines_of(report: &PluginReport) -> Vec<String> {
     let source = &report.source;
-    let problems = report.problems.iter().map(|problem| {
-        format!(
-            "{source}: {}: {}; accepted: {}",
-            problem.path, problem.found, problem.accepted
-        )
-    });
+    let problems = report.problems.iter();
+    let problems = problems.map(|problem| line(source, problem));
     let warnings = report
         .warnings
         .iter()

@@ -123,6 +123,20 @@ pub struct ValidationReport {
     pub problems: Vec<String>,
     /// What is likely a mistake between them.
     pub warnings: Vec<String>,
+    /// What each Rollout among the documents says by itself; who reads Rollouts adds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<RolloutReport>,
+}
+
+/// What is wrong with one Rollout.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RolloutReport {
+    /// Where it was read from.
+    pub source: String,
+    /// Its name.
+    pub name: String,
+    /// Everything that is wrong with it.
+    pub problems: Vec<ReportedProblem>,
 }
 
 /// What is wrong with one plugin's configuration.
@@ -148,6 +162,16 @@ pub struct ReportedProblem {
     pub found: String,
     /// What may stand there.
     pub accepted: String,
+}
+
+impl From<Problem> for ReportedProblem {
+    fn from(problem: Problem) -> Self {
+        Self {
+            path: problem.path,
+            found: problem.found.into_owned(),
+            accepted: problem.accepted.to_string(),
+        }
+    }
 }
 
 /// Validates plugins and what is around them. Against the plugins that they replace, if those are
@@ -181,6 +205,7 @@ pub fn validate(
         plugins,
         problems,
         warnings,
+        rollouts: Vec::new(),
     })
 }
 
@@ -194,11 +219,6 @@ fn known(live: &LivePlugin) -> Vec<String> {
 }
 
 fn alone(plugin: &Plugin) -> PluginReport {
-    let reported = |problem: Problem| ReportedProblem {
-        path: problem.path,
-        found: problem.found.into_owned(),
-        accepted: problem.accepted.to_string(),
-    };
     let plan = plugin.plan(&Node::default()).ok();
     let warnings = plan
         .as_ref()
@@ -206,7 +226,7 @@ fn alone(plugin: &Plugin) -> PluginReport {
     PluginReport {
         source: plugin.source.clone(),
         is_readable: plan.is_some(),
-        problems: plugin.problems().into_iter().map(reported).collect(),
+        problems: plugin.problems().into_iter().map(Into::into).collect(),
         warnings: warnings.unwrap_or_default(),
     }
 }

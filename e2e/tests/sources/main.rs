@@ -10,6 +10,7 @@
 
 mod access;
 mod answers;
+mod checked;
 mod counted;
 mod envoy;
 mod exporter;

@@ -41,6 +41,11 @@ impl PlaceArgs {
         }
     }
 
+    /// The directory, or the cluster.
+    pub(super) async fn backend(&self) -> anyhow::Result<Backend> {
+        stores::backend(&self.store()).await
+    }
+
     /// The directory or the namespace that is meant, which is said on standard error.
     pub(super) async fn one(&self) -> anyhow::Result<RolloutStore> {
         let store = match stores::backend(&self.store()).await? {

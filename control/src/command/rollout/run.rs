@@ -67,7 +67,7 @@ pub(super) async fn run(arguments: &Run, caller: &Caller) -> anyhow::Result<Outc
 }
 
 /// The Rollouts of a file: at least one, and all without a mistake.
-fn manifests(file: &std::path::Path) -> anyhow::Result<Vec<Manifest>> {
+pub(super) fn manifests(file: &std::path::Path) -> anyhow::Result<Vec<Manifest>> {
     let manifests = manifest::rollouts(&files::documents(file)?)?;
     if manifests.is_empty() {
         bail!(
