@@ -131,17 +131,13 @@ fn late(store: &RolloutStore, order: &Order<'_>) -> (Became, String) {
         rollout, patience, ..
     } = order;
     let seconds = patience.as_secs_f64();
-    let who = match store {
-        RolloutStore::Directory(_) => "the process that runs it",
-        RolloutStore::Cluster(_) => "no controller",
-    };
-    let answered = match store {
-        RolloutStore::Directory(_) => "did not answer",
-        RolloutStore::Cluster(_) => "answered",
+    let nobody = match store {
+        RolloutStore::Directory(_) => "the process that runs it did not answer",
+        RolloutStore::Cluster(_) => "no controller answered",
     };
     let message = format!(
-        "{who} {answered} within {seconds} s; the command stays with Rollout {rollout} until {} obeys it, and \
-         `sluice rollout status {rollout}` shows when",
+        "{nobody} within {seconds} s; the command stays with Rollout {rollout} until {} obeys it, and `sluice rollout \
+         status {rollout}` shows when",
         store.runner()
     );
     (Became::Unanswered, message)

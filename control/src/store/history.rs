@@ -236,6 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn a_change_names_its_split_or_every_one() {
+        let cases = [
+            ("set web canary=5", true),
+            ("set --all canary=5", true),
+            ("set api web=5", false),
+            ("abort --all", true),
+            ("abort api", false),
+            ("rollback", true),
+        ];
+        for (command, expected) in cases {
+            let text = format!(r#"{{"at": "", "by": "", "command": "{command}"}}"#);
+            let noted: Noted = serde_json::from_str(&text).unwrap();
+            assert_eq!(noted.names("web"), expected, "{command}");
+        }
+    }
+
+    #[test]
     fn what_was_changed_by_hand_is_remembered_too() {
         let mut history = Vec::new();
         let first = write(5.0, "ann", "set web canary=5", None);

@@ -177,3 +177,57 @@ fn git_s_weights_stay_beneath_ours() {
         json!({"weights": {"web": {"everyone": {"blue": 3}}}})
     );
 }
+
+#[test]
+fn all_splits_are_those_that_have_the_challenger_and_the_audience() {
+    let rules = json!([{"name": "staff", "match": [{"cookies": {"a": {"exact": "1"}}}]}]);
+    let (state, plan) = state(json!({
+        "splits": {
+            "api": {}, "old": {"variants": ["one", "two"]}, "turned": {"variants": ["canary", "stable"]},
+            "web": {"variants": ["stable", "canary", "blue"], "rules": rules},
+        },
+        "weights": {"web": {"everyone": {"blue": 5}}},
+    }));
+    let set = |audience: &str, shares: &[&str]| {
+        let shares: Vec<Share> = shares.iter().map(|share| share.parse().unwrap()).collect();
+        let managed = set_all(&state, &plan, audience, &shares);
+        managed.map(|managed| managed.to_config()["weights"].clone())
+    };
+    let blue = json!({"blue": 5, "canary": 25});
+    let cases = [
+        (
+            "everyone",
+            ["canary=25"],
+            json!({"api": {"everyone": {"canary": 25}}, "web": {"everyone": blue}}),
+        ),
+        (
+            "staff",
+            ["canary=25"],
+            json!({"web": {"everyone": {"blue": 5}, "staff": {"canary": 25}}}),
+        ),
+        (
+            "everyone",
+            ["two=7"],
+            json!({"old": {"everyone": {"two": 7}}, "web": {"everyone": {"blue": 5}}}),
+        ),
+    ];
+    for (audience, shares, expected) in cases {
+        assert_eq!(
+            set(audience, &shares),
+            Ok(expected),
+            "{audience} {shares:?}"
+        );
+    }
+    let nowhere = set("staff", &["two=7"]).unwrap_err().to_string();
+    assert_eq!(
+        nowhere,
+        "none of the 4 splits has an audience staff and a challenger two"
+    );
+    let twice = set("everyone", &["canary=7", "canary=8"])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        twice,
+        "canary is given twice; accepted: one percentage each"
+    );
+}
