@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::arguments as shared;
 use super::outcome::Outcome;
 use super::output;
-use crate::cluster::prometheus::Prometheus;
 use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings};
@@ -38,8 +38,8 @@ pub(super) struct Controller {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// The Prometheus that scrapes the proxies, for Rollouts that name none
-    #[arg(long, value_name = "URL", env = "SLUICE_PROMETHEUS", value_parser = Prometheus::new)]
-    prometheus: Option<Prometheus>,
+    #[arg(long, value_name = "URL")]
+    prometheus: Option<String>,
     /// Istio's root namespace
     #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
     root_namespace: String,
@@ -81,7 +81,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         name: CALLER.to_owned(),
         ..caller.clone()
     };
-    let settings = settings(arguments, cluster, &instance);
+    let settings = settings(arguments, cluster, &instance)?;
     let running = Running::new(settings, caller, stands.clone())?;
     let (ready, readiness) = watch::channel(Readiness::NotYet {
         why: "the Rollouts are not read yet".to_owned(),
@@ -108,14 +108,14 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     Ok(Outcome::Good)
 }
 
-fn settings(arguments: &Controller, cluster: Cluster, instance: &str) -> Settings {
-    Settings {
+fn settings(arguments: &Controller, cluster: Cluster, instance: &str) -> anyhow::Result<Settings> {
+    Ok(Settings {
         cluster,
         namespace: arguments.namespace.clone(),
-        prometheus: arguments.prometheus.clone(),
+        prometheus: shared::prometheus(arguments.prometheus.as_deref())?,
         root_namespace: arguments.root_namespace.clone(),
         instance: instance.to_owned(),
-    }
+    })
 }
 
 /// A name that no other process has: a pod's may be given again, and so may a process id.

@@ -92,7 +92,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts::a_guard_that_trips_ends_the_run,
         rollouts::two_services_step_together_and_go_back_together,
         rollouts::of_two_rollouts_on_one_audience_one_waits,
-        rollouts::a_controller_killed_at_any_moment_leaves_a_run_that_goes_on,
+        rollouts::a_controller_killed_at_any_moment_is_replaced_by_its_standby,
         rollouts::an_api_server_that_restarts_costs_a_run_nothing,
         rollouts::the_controllers_account_may_do_its_work_and_nothing_more,
         rollouts::an_account_of_one_namespace_suffices_for_it,

@@ -3,27 +3,42 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sluice_e2e::wait::until;
+use sluice_e2e_istio::process::Process;
 
 use super::controller::{apply, ramp, start, start_as, wait_for_phase, wait_for_weight};
 use crate::world::World;
 
 const WEB: &str = "/web/everyone/canary";
 
-pub async fn a_controller_killed_at_any_moment_leaves_a_run_that_goes_on(world: &mut World) {
+/// Which of two controllers leads, once one does.
+async fn leader(controllers: &[Process; 2]) -> usize {
+    until("one of two controllers to lead", async || {
+        let logs = controllers.each_ref().map(Process::log);
+        let leads = |log: &String| log.lines().next_back() == Some("leads");
+        logs.iter().position(leads).ok_or(logs.join("\n--\n"))
+    })
+    .await
+}
+
+pub async fn a_controller_killed_at_any_moment_is_replaced_by_its_standby(world: &mut World) {
     world.new_plugin("a").await;
-    let spec = json!({"split": "web", "version": "v2", "steps": ramp(&[5, 10, 20, 40, 60, 80, 100], "500ms")});
-    apply(world, "web", &spec).await;
+    let steps = ramp(&[5, 10, 20, 40, 60, 80, 100], "500ms");
+    apply(
+        world,
+        "web",
+        &json!({"split": "web", "version": "v2", "steps": steps}),
+    )
+    .await;
+    let start = |name: &str| start_as(world, &world.chain.sluice, name, "controller -n a");
+    let mut controllers = [start("killed-0"), start("killed-1")];
     // Chosen: moments from before its first request to within a step.
-    for (index, milliseconds) in [40, 90, 150, 230, 310, 420, 570, 760]
-        .into_iter()
-        .enumerate()
-    {
-        let name = format!("killed-{index}");
-        let mut controller = start_as(world, &world.chain.sluice, &name, "controller -n a");
+    for (index, milliseconds) in [0, 60, 150, 310, 700].into_iter().enumerate() {
+        let leads = leader(&controllers).await;
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-        controller.kill();
+        controllers[leads].kill();
+        controllers[leads] = start(&format!("killed-{}", index + 2));
     }
-    let _controller = start(world);
     let status = wait_for_phase(world, "web", "Succeeded").await;
     assert_eq!(status["run"]["number"], 1, "{status:#}");
     assert_eq!(world.weight("a", WEB).await, Some(100.0));

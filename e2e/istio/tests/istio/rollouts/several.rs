@@ -1,9 +1,10 @@
 //! Rollouts that mean something to each other: of one group, or of one audience.
 
 use serde_json::{Value, json};
+use sluice_e2e::wait::until;
 
 use super::controller::{
-    apply, ask, message, ramp, start, wait_for, wait_for_phase, wait_for_weight,
+    apply, ask, message, ramp, start, status, wait_for, wait_for_phase, wait_for_weight,
 };
 use crate::world::World;
 
@@ -46,17 +47,14 @@ pub async fn of_two_rollouts_on_one_audience_one_waits(world: &mut World) {
     apply(world, "other", &spec("v3")).await;
     let _controller = start(world);
     let is_waiting = |status: &Value| message(status).ends_with("moves the same weights");
-    wait_for_weight(world, WEB, 10.0).await;
-    let (one, other) = (
-        super::controller::status(world, "one").await,
-        super::controller::status(world, "other").await,
-    );
-    assert!(is_waiting(&one) != is_waiting(&other), "{one:#}\n{other:#}");
-    let (first, second) = if is_waiting(&one) {
-        ("other", "one")
-    } else {
-        ("one", "other")
-    };
+    let (first, second) = until("one of them to wait for the other", async || {
+        match (status(world, "one").await, status(world, "other").await) {
+            (one, other) if is_waiting(&one) && !is_waiting(&other) => Ok(("other", "one")),
+            (one, other) if is_waiting(&other) && !is_waiting(&one) => Ok(("one", "other")),
+            (one, other) => Err(format!("{one:#}\n{other:#}")),
+        }
+    })
+    .await;
     wait_for_phase(world, first, "Succeeded").await;
     // The first one's users keep its version: nobody is sent back because another run would begin.
     wait_for_phase(world, second, "Blocked").await;
