@@ -1,6 +1,6 @@
 //! `sluice controller`: runs every Rollout of a cluster, or of one namespace.
 //!
-//! kube's controller says when which Rollout is to be looked at; what is done then is [`look`]'s. An
+//! kube's controller says when which Rollout is to be looked at; what is done then is `look`'s. An
 //! idle Rollout costs nothing but the memory of it. Only the process that leads does anything; the
 //! others keep the same caches and wait.
 
