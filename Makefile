@@ -136,6 +136,10 @@ bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now
 	BASELINE_MODULE=$(BASELINE) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-core --bench decide \
 	  --no-run --message-format json | grep -o '"executable":"[^"]*decide-[^"]*"' | cut -d'"' -f4)" $(TARGET)/release/bench
 
+.PHONY: bench-rollouts
+bench-rollouts: ## ten thousand Rollouts on a real API server: memory, due steps, aborts idle and in a burst
+	$(MAKE) e2e-istio ONLY=speed_of_rollouts
+
 .PHONY: golden
 golden: ## rewrite what tests compare with; review the difference like code
 	cargo build -q --locked -p sluice

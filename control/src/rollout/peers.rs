@@ -16,6 +16,9 @@ use super::world::Peers;
 pub struct Summary {
     /// Its name.
     pub name: String,
+    /// The plugin's name, where the spec says one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
     /// The split.
     pub split: String,
     /// The challenger, where one is written.
@@ -39,6 +42,7 @@ impl Summary {
         let audiences = definition.audiences().into_iter();
         Self {
             name: name.to_owned(),
+            plugin: definition.plugin.clone(),
             split: definition.split.clone(),
             challenger: definition.challenger.clone(),
             audiences: audiences.map(str::to_owned).collect(),
@@ -46,6 +50,17 @@ impl Summary {
             steps: definition.steps.len(),
             version: definition.version.clone(),
         }
+    }
+
+    /// Whether it may be of the same split: of two plugins that both are named, splits of one name are
+    /// two.
+    pub fn may_share(&self, other: &Self) -> bool {
+        let name = |named: &Self| {
+            let plugin = named.plugin.as_deref();
+            plugin.map(|plugin| plugin.rsplit('/').next().unwrap_or(plugin).to_owned())
+        };
+        let is_another = matches!((name(self), name(other)), (Some(one), Some(two)) if one != two);
+        self.split == other.split && !is_another
     }
 
     /// How many steps it has behind it; `None` where it has nothing to do, and is ready for any.
@@ -71,7 +86,7 @@ pub fn peers(own: &Summary, status: &Status, others: &[(Summary, Status)]) -> Pe
     let others = others.iter().filter(|(other, _)| other.name != own.name);
     let others: Vec<&(Summary, Status)> = others.collect();
     let ahead = others.iter().find(|(other, status)| {
-        let is_same = other.split == own.split && !other.audiences.is_disjoint(&own.audiences);
+        let is_same = other.may_share(own) && !other.audiences.is_disjoint(&own.audiences);
         is_same && status.phase.is_under_way()
     });
     let group = others

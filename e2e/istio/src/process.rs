@@ -77,6 +77,14 @@ impl Process {
         Duration::from_millis(ticks * MILLISECONDS_A_TICK)
     }
 
+    /// The memory that it has in RAM (`VmRSS` of proc(5)), in MiB.
+    pub fn resident_mebibytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = resident.and_then(|resident| resident.trim().strip_suffix(" kB"));
+        kilobytes.unwrap().parse::<u64>().unwrap() / 1024
+    }
+
     /// Whether it has ended, by itself or because it was told to.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

@@ -70,7 +70,7 @@ impl Index {
         let matter = all.filter_map(|(name, known)| {
             let summary = known.summary.as_ref()?;
             let is_of_group = own.group.is_some() && summary.group == own.group;
-            let matters = *name != own.name && (is_of_group || summary.split == own.split);
+            let matters = *name != own.name && (is_of_group || summary.may_share(own));
             matters.then(|| (summary.clone(), known.status.clone()))
         });
         matter.collect()
@@ -166,7 +166,11 @@ mod tests {
         index.note(&rollout("api", 1, spec("api", Some("spring")), "Idle"));
         index.note(&rollout("else", 1, spec("else", None), "Idle"));
         index.note(&rollout("wrong", 1, json!({"split": "web"}), "Idle"));
-        let own = Summary::of("web", own.definition.as_ref().unwrap());
+        let mut elsewhere = spec("web", None);
+        elsewhere["plugin"] = json!("b");
+        index.note(&rollout("elsewhere", 1, elsewhere, "Idle"));
+        let mut own = Summary::of("web", own.definition.as_ref().unwrap());
+        own.plugin = Some("wasmplugin/a".to_owned());
         let others = index.others("shop", &own);
         let others: Vec<&str> = others.iter().map(|(other, _)| &*other.name).collect();
         assert_eq!(others, ["api", "same"]);

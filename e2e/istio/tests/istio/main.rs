@@ -36,6 +36,7 @@ mod rollouts_lease;
 mod rollouts_secrets;
 mod speed;
 mod speed_of_many;
+mod speed_of_rollouts;
 mod trouble;
 mod users;
 mod world;
@@ -163,6 +164,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         speed::resources_applied_at_once_or_by_sluice,
         speed_of_many::an_abort_and_a_change_of_a_thousand_plugins,
         speed_of_many::an_abort_of_a_thousand_splits,
+        speed_of_rollouts::ten_thousand_rollouts_of_one_controller,
     ];
     let is_asked_for = std::env::args().any(|argument| argument.contains("speed"));
     tests
