@@ -26,6 +26,10 @@ use words::Words;
 /// How long an answer may be. Chosen: ten samples each of a hundred thousand series.
 const MAX_PROMETHEUS_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long an answer may be that is one number. Chosen: room for some thousand series, of which an
+/// error says how many there are.
+const MAX_NUMBER_BYTES: usize = 1024 * 1024;
+
 /// A Prometheus server.
 #[derive(Clone)]
 pub struct Prometheus {
@@ -98,6 +102,18 @@ impl Prometheus {
     /// When Prometheus cannot be reached, does not answer in time, refuses the query or the
     /// credentials, sends elsewhere, or what answers is not Prometheus' API.
     pub async fn ask(&self, query: &str) -> Result<Answer, PrometheusError> {
+        self.ask_within(query, MAX_PROMETHEUS_BYTES).await
+    }
+
+    /// The same of a query that gives one number: a short answer, so that many may be asked at once.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_number(&self, query: &str) -> Result<Answer, PrometheusError> {
+        self.ask_within(query, MAX_NUMBER_BYTES).await
+    }
+
+    async fn ask_within(&self, query: &str, most: usize) -> Result<Answer, PrometheusError> {
         let request = self.request(query)?;
         let words = Words::without(authorization(&request), &self.access);
         let sent = self.client.execute(request).await;
@@ -106,7 +122,7 @@ impl Prometheus {
         if status.is_redirection() {
             return Err(self.elsewhere(&answer, &words));
         }
-        let body = self.bounded(answer).await?;
+        let body = self.bounded(answer, most).await?;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(PrometheusError::Denied {
                 shown: self.shown.clone(),
@@ -164,7 +180,7 @@ impl Prometheus {
         }
     }
 
-    async fn bounded(&self, mut answer: Response) -> Result<Vec<u8>, PrometheusError> {
+    async fn bounded(&self, mut answer: Response, most: usize) -> Result<Vec<u8>, PrometheusError> {
         let mut body = Vec::new();
         let next = async |answer: &mut Response| {
             let chunk = answer.chunk().await;
@@ -172,10 +188,10 @@ impl Prometheus {
         };
         while let Some(chunk) = next(&mut answer).await? {
             body.extend_from_slice(&chunk);
-            if body.len() > MAX_PROMETHEUS_BYTES {
+            if body.len() > most {
                 return Err(PrometheusError::TooLong {
                     shown: self.shown.clone(),
-                    bytes: MAX_PROMETHEUS_BYTES,
+                    bytes: most,
                 });
             }
         }

@@ -78,7 +78,8 @@ pub async fn abort(
         reach: reach(&weights, &found).await,
         reason: Some(why),
     };
-    let aborted = operation::abort(&weights, caller, &order).await?;
+    let aborted = operation::abort(&weights, caller, &order).await;
+    // Whoever runs it must not go on, all the more where the zeros could not be written.
     let left = match phase.is_under_way() {
         true => Some(store.ask(name, Verb::Abort, caller, reason).await),
         false => None,
@@ -90,7 +91,7 @@ pub async fn abort(
     };
     Ok(RolloutAbort {
         rollout: found.title(),
-        weights: aborted,
+        weights: aborted?,
         number,
         not_left,
     })

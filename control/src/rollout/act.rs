@@ -1,8 +1,7 @@
 //! Doing what the engine wants, by the operations that the command line uses.
 
-use super::definition::Definition;
 use super::engine::Action;
-use super::look::{Looked, Variants};
+use super::look::{Looked, Subject, Variants};
 use super::world::Failure;
 use crate::model::reach::Reach;
 use crate::model::weights::Share;
@@ -19,7 +18,7 @@ use crate::store::{OthersFields, Store, WriteError};
 pub async fn act(
     store: &impl Store,
     caller: &Caller,
-    definition: &Definition,
+    subject: &Subject,
     reason: &str,
     looked: &Looked,
     action: &Action,
@@ -38,7 +37,7 @@ pub async fn act(
                 percent: *percent,
             }];
             let setting = Setting {
-                split: &definition.split,
+                split: &subject.split,
                 audience,
                 shares: &shares,
             };
@@ -52,7 +51,7 @@ pub async fn act(
         }
         (Action::Set { .. }, None) => Err(Failure::Passing("the split was not seen".to_owned())),
         (Action::TakeBack { why }, variants) => {
-            take_back(store, caller, definition, variants.as_ref(), why).await
+            take_back(store, caller, subject, variants.as_ref(), why).await
         }
     }
 }
@@ -69,18 +68,17 @@ fn terms(reason: &str) -> Terms {
 async fn take_back(
     store: &impl Store,
     caller: &Caller,
-    definition: &Definition,
+    subject: &Subject,
     variants: Option<&Variants>,
     why: &str,
 ) -> Result<(), Failure> {
-    let audiences = definition.audiences().into_iter().map(str::to_owned);
-    let challenger = definition.challenger.clone();
+    let challenger = subject.challenger.clone();
     let challenger = challenger.or_else(|| variants.map(|variants| variants.challenger.clone()));
     let order = Abort {
         reach: Reach {
-            audiences: challenger.is_some().then(|| audiences.collect()),
+            audiences: challenger.is_some().then(|| subject.audiences.clone()),
             challenger,
-            ..Reach::of_split(&definition.split)
+            ..Reach::of_split(&subject.split)
         },
         reason: Some(why.to_owned()),
     };

@@ -178,6 +178,10 @@ impl<'r> Reader<'r> {
                 self.report(field, format!("{} bytes", name.len()), accepted);
             }
         }
+        if spec.version.as_deref() == Some("") {
+            let accepted = Accepted::value("a text, or no such field");
+            self.report("version", "empty", accepted);
+        }
         let version = spec.version.as_ref();
         if let Some(version) = version.filter(|version| version.len() > MAX_VERSION_BYTES) {
             let accepted = Accepted::rule(format!("at most {MAX_VERSION_BYTES}"));

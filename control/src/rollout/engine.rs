@@ -86,7 +86,7 @@ impl Turn<'_> {
     fn actions(&self) -> Vec<Action> {
         let SplitSeen::Seen(seen) = &self.world.split else {
             return match self.status.run.as_ref() {
-                // What cannot be read may still be written.
+                // What cannot be read may still be written; what is missing may come back.
                 Some(run) if run.stage == Stage::GoingBack => vec![self.take_back(run)],
                 _ => Vec::new(),
             };

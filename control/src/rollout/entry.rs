@@ -1,8 +1,10 @@
 //! Whether a run may go forward: windows, then gates. A gate that has said yes is not asked again
 //! for the same step; one that says no is asked again with growing pauses.
 
-use futures::future::join_all;
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinHandle;
 
 use super::definition::Definition;
 use super::gates::{self, Answer, Gate, Question};
@@ -22,8 +24,9 @@ pub struct Entry {
     asked: Vec<Asked>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Asked {
+    under_way: Option<JoinHandle<Answer>>,
     times: u32,
     next: Option<Timestamp>,
     answer: Option<Answer>,
@@ -38,7 +41,7 @@ pub struct Asking<'a> {
     /// The client.
     pub outbound: &'a Outbound,
     /// What reads the gates' tokens.
-    pub secrets: &'a dyn SecretReader,
+    pub secrets: &'a Arc<dyn SecretReader>,
 }
 
 impl Entry {
@@ -60,10 +63,9 @@ impl Entry {
             let opens = opens.map_or_else(String::new, |opens| format!(" until {opens}"));
             return Forward::Closed(format!("{reason}{opens}"));
         }
-        if let Some(why) = self.closed_gate(definition, run, before, now, asking).await {
-            return Forward::Closed(why);
-        }
+        let forward = self.gates(definition, run, before, now, asking).await;
         match window {
+            _ if forward != Forward::Open => forward,
             State::Overridden { by, reason } => {
                 Forward::Overridden(format!("{reason}, overridden by {by}"))
             }
@@ -71,29 +73,31 @@ impl Entry {
         }
     }
 
-    async fn closed_gate(
+    /// What the gates say: asked beside the run, which looks at everything else meanwhile.
+    async fn gates(
         &mut self,
         definition: &Definition,
         run: &Run,
         before: Before,
         now: Timestamp,
         asking: &Asking<'_>,
-    ) -> Option<String> {
+    ) -> Forward {
         let at = (run.number, run.step, before);
         if self.at != Some(at) || self.asked.len() != definition.gates.len() {
             self.at = Some(at);
-            self.asked = vec![Asked::default(); definition.gates.len()];
+            self.asked = definition.gates.iter().map(|_| Asked::default()).collect();
         }
+        let mut forward = Forward::Open;
         let gates = definition.gates.iter().zip(&mut self.asked);
-        let asked = gates.filter(|(gate, _)| is_asked(gate, before));
-        let closed = asked.map(|(gate, asked)| {
+        for (gate, asked) in gates.filter(|(gate, _)| is_asked(gate, before)) {
             let question = question(definition, run, gate, asking);
-            async move {
-                asked.ask(gate, question.as_ref(), now, asking).await;
-                asked.why()
+            match asked.said(gate, question, now, asking).await {
+                Some(Answer::Open) => {}
+                Some(Answer::Closed { why }) => return Forward::Closed(why),
+                None => forward = Forward::Asking,
             }
-        });
-        join_all(closed).await.into_iter().flatten().next()
+        }
+        forward
     }
 }
 
@@ -123,28 +127,31 @@ fn question(
 }
 
 impl Asked {
-    async fn ask(
+    /// The gate's last answer; `None` while the first is on its way.
+    async fn said(
         &mut self,
         gate: &Gate,
-        question: Option<&Question>,
+        question: Option<Question>,
         now: Timestamp,
         asking: &Asking<'_>,
-    ) {
+    ) -> Option<Answer> {
+        if let Some(asked) = self.under_way.take_if(|asked| asked.is_finished()) {
+            self.answer = asked.await.ok();
+            self.times = self.times.saturating_add(1);
+            let pause = SignedDuration::try_from(gates::pause(self.times)).ok();
+            self.next = pause.and_then(|pause| now.checked_add(pause).ok());
+        }
         let is_open = self.answer == Some(Answer::Open);
         let is_early = self.next.is_some_and(|next| now < next);
-        let (false, false, Some(question)) = (is_open, is_early, question) else {
-            return;
-        };
-        self.answer = Some(gates::ask(gate, question, asking.outbound, asking.secrets).await);
-        self.times = self.times.saturating_add(1);
-        let pause = SignedDuration::try_from(gates::pause(self.times)).ok();
-        self.next = pause.and_then(|pause| now.checked_add(pause).ok());
-    }
-
-    fn why(&self) -> Option<String> {
-        match &self.answer {
-            Some(Answer::Closed { why }) => Some(why.clone()),
-            _ => None,
+        if let Some(question) = question
+            && !(is_open || is_early || self.under_way.is_some())
+        {
+            let (gate, outbound) = (gate.clone(), asking.outbound.clone());
+            let secrets = Arc::clone(asking.secrets);
+            self.under_way = Some(tokio::spawn(async move {
+                gates::ask(&gate, &question, &outbound, &*secrets).await
+            }));
         }
+        self.answer.clone()
     }
 }

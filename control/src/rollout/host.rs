@@ -31,6 +31,9 @@ use crate::store::directory::Directory;
 /// process that waits for the run matters more than who is told of it.
 const LAST_LETTERS: Duration = Duration::from_secs(20);
 
+/// How often in all a run's status may fail to be kept. Chosen: five minutes, a look a second.
+const MAX_TROUBLES: usize = 300;
+
 /// How Rollouts are told of.
 pub type Tell<'t> = dyn Fn(&Happened<'_>) + Send + Sync + 't;
 
@@ -88,8 +91,18 @@ async fn runner<'r>(
 }
 
 async fn until_the_end(runner: &mut Runner<Beside<'_>>, caller: &Caller) -> anyhow::Result<Status> {
+    let mut troubles = 0;
     loop {
-        let pause: Option<Duration> = runner.turns(caller).await?;
+        let pause: Option<Duration> = match runner.turns(caller).await {
+            Ok(pause) => pause,
+            // A full disk, or a file that somebody spoilt: the run goes on from memory.
+            Err(error) if troubles < MAX_TROUBLES => {
+                troubles += 1;
+                runner.trouble(caller, &error);
+                Some(LOOK_EVERY)
+            }
+            Err(error) => return Err(error),
+        };
         if runner.has_ended() {
             runner.last_letters(caller, LAST_LETTERS).await?;
             return Ok(runner.status.clone());

@@ -12,7 +12,7 @@ use super::manifest::is_label;
 use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::status::Status;
-use super::world::{Command, Verb};
+use super::world::{Command, Verb, next_number};
 use crate::files::folder::{Folder, Links, Replaced};
 use crate::store::directory::Directory;
 
@@ -203,8 +203,8 @@ impl<'d> Keeper<'d> {
                 Some(bytes) => serde_json::from_slice(bytes).with_context(|| file.clone())?,
                 None => Vec::new(),
             };
-            let last = commands.last().map_or(0, |command| command.number);
-            let number = last.max(handled) + 1;
+            let number = next_number(&commands, handled);
+            commands.retain(|command| command.number < number);
             commands.push(Command {
                 number,
                 verb,

@@ -47,6 +47,11 @@ impl Letters {
         }
     }
 
+    /// Whether any has left and is not settled yet.
+    pub fn are_underway(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Takes note of what was sent meanwhile.
     pub fn settle(&mut self, queue: &mut Queue, now: Timestamp) {
         while let Some(sent) = self.0.try_join_next() {

@@ -1,9 +1,12 @@
 //! Looking at a split in a store: what the engine needs of it, and what a write will stand on.
 
+use std::collections::BTreeSet;
+
 use sluice_core::allocation::Percent;
 use sluice_core::plan::{EVERYONE, Plan};
 
 use super::definition::Definition;
+use super::status::{Stage, Status};
 use super::world::{SplitSeen, SplitState};
 use crate::model::weights::{Weight, WeightKey, WeightSet};
 use crate::store::{Snapshot, Store};
@@ -30,8 +33,42 @@ pub struct Variants {
     pub fallback: String,
 }
 
+/// What is looked at: what a run moves or, without one, what its definition would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The split.
+    pub split: String,
+    /// The challenger; `None`: the split's only one.
+    pub challenger: Option<String>,
+    /// The audiences.
+    pub audiences: BTreeSet<String>,
+}
+
+impl Subject {
+    /// Of a run that is under way, whatever its spec says meanwhile; else of the definition.
+    pub fn of(definition: &Definition, status: &Status) -> Self {
+        let run = status.run.as_ref().filter(|run| run.stage != Stage::Over);
+        run.map_or_else(
+            || Self {
+                split: definition.split.clone(),
+                challenger: definition.challenger.clone(),
+                audiences: definition
+                    .audiences()
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect(),
+            },
+            |run| Self {
+                split: run.split.clone(),
+                challenger: Some(run.challenger.clone()),
+                audiences: run.weights.keys().cloned().collect(),
+            },
+        )
+    }
+}
+
 /// Looks at a Rollout's split.
-pub async fn look(store: &impl Store, definition: &Definition) -> Looked {
+pub async fn look(store: &impl Store, subject: &Subject) -> Looked {
     let snapshot = match store.snapshot().await {
         Ok(snapshot) => snapshot,
         Err(error) => return unread(None, error),
@@ -40,9 +77,9 @@ pub async fn look(store: &impl Store, definition: &Definition) -> Looked {
         Ok(plan) => plan,
         Err(error) => return unread(Some(snapshot), error),
     };
-    match variants(&plan, definition) {
+    match variants(&plan, subject) {
         Ok(variants) => Looked {
-            seen: SplitSeen::Seen(state(&snapshot, &variants, definition)),
+            seen: SplitSeen::Seen(state(&snapshot, &variants, subject)),
             variants: Some(variants),
             plan: Some(plan),
             snapshot: Some(snapshot),
@@ -66,12 +103,12 @@ fn unread(snapshot: Option<Snapshot>, error: anyhow::Error) -> Looked {
     }
 }
 
-/// The variants of the split that a definition means.
+/// The variants of the split that a subject means.
 ///
 /// # Errors
 /// What is missing, and what there is instead.
-pub fn variants(plan: &Plan, definition: &Definition) -> Result<Variants, String> {
-    let name = &definition.split;
+pub fn variants(plan: &Plan, subject: &Subject) -> Result<Variants, String> {
+    let name = &subject.split;
     let Some(split) = plan.split_named(name) else {
         let names = plan.splits().iter().take(10);
         let names: Vec<&str> = names.map(|split| &*split.definition.name).collect();
@@ -86,7 +123,7 @@ pub fn variants(plan: &Plan, definition: &Definition) -> Result<Variants, String
         .iter()
         .map(|name| &**name)
         .collect();
-    let challenger = match (&definition.challenger, challengers.as_slice()) {
+    let challenger = match (&subject.challenger, challengers.as_slice()) {
         (Some(wanted), _) if challengers.contains(&wanted.as_str()) => wanted,
         (None, [only]) => *only,
         (None, _) => {
@@ -107,7 +144,7 @@ pub fn variants(plan: &Plan, definition: &Definition) -> Result<Variants, String
         let mut rules = rules.iter();
         audience == EVERYONE || rules.any(|rule| *rule.name == *audience)
     };
-    if let Some(audience) = definition.audiences().into_iter().find(|name| !has(name)) {
+    if let Some(audience) = subject.audiences.iter().find(|name| !has(name)) {
         return Err(format!("split {name} has no rule {audience}"));
     }
     let fallback = split.definition.named_variants().next();
@@ -125,11 +162,11 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-fn state(snapshot: &Snapshot, variants: &Variants, definition: &Definition) -> SplitState {
+fn state(snapshot: &Snapshot, variants: &Variants, subject: &Subject) -> SplitState {
     let written = WeightSet::of_config(&snapshot.plugin.config);
-    let audiences = definition.audiences();
+    let audiences: BTreeSet<&str> = subject.audiences.iter().map(String::as_str).collect();
     let weight = |audience: &str| {
-        let key = WeightKey::new(&definition.split, audience, &variants.challenger);
+        let key = WeightKey::new(&subject.split, audience, &variants.challenger);
         match written.weight(&key) {
             Some(Weight::Percent(percent)) => *percent,
             _ => Percent::ZERO,
@@ -140,12 +177,14 @@ fn state(snapshot: &Snapshot, variants: &Variants, definition: &Definition) -> S
         .map(|audience| ((*audience).to_owned(), weight(audience)));
     let mut changes = snapshot.noted.iter();
     let mut aborts = changes.clone();
-    let split = &definition.split;
+    let split = &subject.split;
     let change = changes.rfind(|noted| noted.names(split));
     let abort = aborts.rfind(|noted| noted.takes_back(split, &variants.challenger, &audiences));
     SplitState {
+        challenger: variants.challenger.clone(),
         weights: weights.collect(),
         last_change: change.map(ToString::to_string),
         last_abort: abort.map(ToString::to_string),
+        last_abort_id: abort.map(|abort| format!("{} {abort}", abort.revision)),
     }
 }

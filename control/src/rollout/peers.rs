@@ -100,10 +100,15 @@ pub fn peers(own: &Summary, status: &Status, others: &[(Summary, Status)]) -> Pe
         let done = other.done(status);
         !other.has_begun(status) || done.is_some_and(|done| done < step.min(other.steps))
     });
+    let unready = group.clone().find(|(_, status)| {
+        let run = status.run.as_ref();
+        run.is_some_and(|run| status.phase.is_under_way() && !run.is_ready)
+    });
     let failed = group.find(|(_, status)| began.is_some_and(|began| has_failed(status, began)));
     Peers {
         ahead: ahead.map(|other| other.0.name.clone()),
         behind: behind.map(|other| other.0.name.clone()),
+        unready: unready.map(|other| other.0.name.clone()),
         failed: failed.map(|other| other.0.name.clone()),
     }
 }

@@ -13,7 +13,8 @@ use super::definition::Definition;
 use super::engine::{self, Event, EventKind, RoundDue, Wants};
 use super::entry::{Asking, Entry};
 use super::letters::{self, Letters};
-use super::look::{Looked, look};
+use super::look::{self, Looked, look};
+use super::notifications::Receiver;
 use super::notifications::message::Subject;
 use super::outbound::Outbound;
 use super::peers::{Summary, peers};
@@ -21,7 +22,7 @@ use super::proxies::Seen;
 use super::resource::Before;
 use super::secrets::SecretReader;
 use super::sources::Source;
-use super::status::{Phase, Stage, Status};
+use super::status::{Phase, Stage, Status, sentence};
 use super::watch::{self, Watched};
 use super::world::{Command, Failure, Forward, Judgement, ProxiesSeen, World};
 use crate::operations::Caller;
@@ -161,6 +162,7 @@ pub struct Runner<G> {
     entry: Entry,
     letters: Letters,
     outbound: Outbound,
+    trouble: String,
 }
 
 impl<G: Ground> Runner<G> {
@@ -182,6 +184,7 @@ impl<G: Ground> Runner<G> {
             entry: Entry::default(),
             letters: Letters::default(),
             outbound,
+            trouble: String::new(),
         }
     }
 
@@ -193,15 +196,27 @@ impl<G: Ground> Runner<G> {
         for _ in 0..MAX_TURNS {
             let now = caller.now();
             let wants = engine::wants(&self.definition, &self.status, now);
-            let looked = look(self.ground.store(), &self.definition).await;
-            let world = self.world(&wants, &looked, now).await?;
+            let subject = look::Subject::of(&self.definition, &self.status);
+            let looked = look(self.ground.store(), &subject).await;
+            let mut world = self.world(&wants, &looked, now).await?;
+            // Whatever was asked took its time: the split is looked at last.
+            let looked = look(self.ground.store(), &subject).await;
+            world.split = looked.seen.clone();
             let mut advance = engine::advance(&self.definition, &self.status, &world);
             letters::put(&mut advance.status, &self.definition, &advance.events, now);
+            let is_taking_back = advance.actions.iter().any(engine::Action::is_taking_back);
+            if is_taking_back {
+                // Users go back first: nothing that is kept must hold that up.
+                self.act(caller, &subject, &looked, &advance.actions).await;
+            }
             self.keep(advance.status).await?;
             for event in &advance.events {
                 self.tell(now, event);
             }
-            let has_acted = self.act(caller, &looked, &advance.actions).await;
+            let has_acted = match is_taking_back {
+                true => self.failure.is_none(),
+                false => self.act(caller, &subject, &looked, &advance.actions).await,
+            };
             if !(advance.is_to_repeat || has_acted) {
                 self.deliver(&looked, caller.now()).await?;
                 let letters = self.status.messages.next();
@@ -225,7 +240,15 @@ impl<G: Ground> Runner<G> {
     async fn deliver(&mut self, looked: &Looked, now: Timestamp) -> anyhow::Result<()> {
         let mut status = self.status.clone();
         self.letters.settle(&mut status.messages, now);
-        let due = status.messages.take_due(now);
+        let named: Vec<String> = self.definition.receivers.iter().map(Receiver::id).collect();
+        status
+            .messages
+            .retain(|id| named.iter().any(|named| named == id));
+        // A message that is on its way is not sent once more.
+        let due = match self.letters.are_underway() {
+            true => Vec::new(),
+            false => status.messages.take_due(now),
+        };
         self.keep(status).await?;
         if due.is_empty() {
             return Ok(());
@@ -255,7 +278,8 @@ impl<G: Ground> Runner<G> {
     /// # Errors
     /// When the status cannot be kept.
     pub async fn last_letters(&mut self, caller: &Caller, most: Duration) -> anyhow::Result<()> {
-        let looked = look(self.ground.store(), &self.definition).await;
+        let subject = look::Subject::of(&self.definition, &self.status);
+        let looked = look(self.ground.store(), &subject).await;
         let until = tokio::time::Instant::now() + most;
         while self.status.messages.next().is_some() && tokio::time::Instant::now() < until {
             self.deliver(&looked, caller.now()).await?;
@@ -265,11 +289,17 @@ impl<G: Ground> Runner<G> {
     }
 
     /// Whether anything was done.
-    async fn act(&mut self, caller: &Caller, looked: &Looked, actions: &[engine::Action]) -> bool {
+    async fn act(
+        &mut self,
+        caller: &Caller,
+        subject: &look::Subject,
+        looked: &Looked,
+        actions: &[engine::Action],
+    ) -> bool {
         let reason = self.reason();
-        let (store, definition) = (self.ground.store(), &self.definition);
+        let store = self.ground.store();
         for action in actions {
-            let acted = act(store, caller, definition, &reason, looked, action).await;
+            let acted = act(store, caller, subject, &reason, looked, action).await;
             if let Err(failure) = acted {
                 self.failure = Some(failure);
                 return false;
@@ -315,8 +345,13 @@ impl<G: Ground> Runner<G> {
             tripped: followed.tripped,
             round,
             forward,
-            commands: self.ground.commands()?,
-            peers: peers(&summary, &self.status, &self.ground.others()?),
+            // What cannot be read asks for nothing; a rollback does not wait for it.
+            commands: self.ground.commands().unwrap_or_default(),
+            peers: peers(
+                &summary,
+                &self.status,
+                &self.ground.others().unwrap_or_default(),
+            ),
             failure: self.failure.take(),
         })
     }
@@ -336,7 +371,7 @@ impl<G: Ground> Runner<G> {
             plugin: self.ground.plugin(),
             plugin_names: self.ground.plugin_names(),
             plan,
-            split: plan.split_named(&self.definition.split)?,
+            split: plan.split_named(&run.split)?,
             variants,
         };
         match source {
@@ -369,7 +404,7 @@ impl<G: Ground> Runner<G> {
             namespace: &namespace,
             rollout: &self.name,
             outbound: &self.outbound,
-            secrets: &*secrets,
+            secrets: &secrets,
         };
         self.entry
             .forward(&self.definition, &run, before, now, &asking)
@@ -387,6 +422,17 @@ impl<G: Ground> Runner<G> {
             step: run.map(|run| run.step + 1),
             message: &event.message,
         });
+    }
+
+    /// Says that something of the ground could not be read or kept, once until it is another.
+    pub fn trouble(&mut self, caller: &Caller, error: &anyhow::Error) {
+        let message = sentence(format!("{error:#}; it is tried again"));
+        if self.trouble != message {
+            let kind = EventKind::Waiting;
+            let run = self.status.run.as_ref().map_or(0, |run| run.number);
+            self.trouble.clone_from(&message);
+            self.tell(caller.now(), &Event { kind, run, message });
+        }
     }
 
     /// Whether there is nothing left to run.

@@ -131,6 +131,12 @@ pub struct Run {
     pub version: Option<String>,
     /// When it began.
     pub began: Timestamp,
+    /// The split whose weights it moves.
+    #[serde(default)]
+    pub split: String,
+    /// The challenger that it moves users to.
+    #[serde(default)]
+    pub challenger: String,
     /// The index of its step.
     pub step: usize,
     /// Where in the step it is.
@@ -153,6 +159,9 @@ pub struct Run {
     /// Whether somebody approved the step.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_approved: bool,
+    /// Whether its last step is over, and it waits for its group.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_ready: bool,
     /// Whether every step is to be skipped.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_full: bool,
@@ -168,6 +177,9 @@ pub struct Run {
     /// Whether that round passed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub has_passed: bool,
+    /// Since when somebody else's weight is seen that may be half of an abort.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edited: Option<Timestamp>,
     /// The last abort of the split that was there when the run began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub former_abort: Option<String>,
@@ -180,6 +192,15 @@ pub struct Run {
 }
 
 impl Run {
+    /// The index of the step whose weights are in force: one that waits to begin has not set its
+    /// own yet.
+    pub const fn step_in_force(&self) -> usize {
+        match self.stage {
+            Stage::Entering => self.step.saturating_sub(1),
+            _ => self.step,
+        }
+    }
+
     /// Whether it got to its end.
     pub fn has_succeeded(&self) -> bool {
         let ending = self.ending.as_ref();

@@ -51,7 +51,7 @@ impl Watched<'_> {
         };
         let context = Context {
             plan: analysis,
-            step: self.run.step,
+            step: self.run.step_in_force(),
             steps: self.definition.steps.len(),
             exposures: self.exposures(),
         };
@@ -98,7 +98,7 @@ impl Watched<'_> {
 
     /// Whose weight the step moved.
     fn audience(&self) -> &str {
-        let step = self.definition.steps.get(self.run.step);
+        let step = self.definition.steps.get(self.run.step_in_force());
         step.map_or("", |step| &step.audience)
     }
 

@@ -42,6 +42,8 @@ pub enum Forward {
     Overridden(String),
     /// It may not; why.
     Closed(String),
+    /// A gate has been asked and has not answered yet.
+    Asking,
 }
 
 /// Why an action failed.
@@ -73,12 +75,16 @@ pub enum SplitSeen {
 /// The state of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SplitState {
+    /// The challenger.
+    pub challenger: String,
     /// The challenger's weight in force, by audience of the Rollout.
     pub weights: BTreeMap<String, Percent>,
     /// Who changed it last, in words.
     pub last_change: Option<String>,
     /// The last abort of it, in words.
     pub last_abort: Option<String>,
+    /// What tells that abort from others of the same words.
+    pub last_abort_id: Option<String>,
 }
 
 /// What was seen of the proxies.
@@ -137,8 +143,30 @@ pub struct Peers {
     pub ahead: Option<String>,
     /// One of the group that is not ready for this one's next step.
     pub behind: Option<String>,
+    /// One of the group that is not ready to end.
+    pub unready: Option<String>,
     /// One of the group that failed since this run began.
     pub failed: Option<String>,
+}
+
+/// How far ahead of the last obeyed command another's number may be: one that is further was not
+/// given by `sluice`, and would keep all later ones from being obeyed.
+pub const MAX_AHEAD: u64 = 1_000;
+
+/// The commands that are still to be obeyed.
+pub fn to_obey(commands: &[Command], handled: u64) -> impl Iterator<Item = &Command> {
+    let most = handled.saturating_add(MAX_AHEAD);
+    commands
+        .iter()
+        .filter(move |command| command.number > handled && command.number <= most)
+}
+
+/// The number of the next command.
+pub fn next_number(commands: &[Command], handled: u64) -> u64 {
+    let last = to_obey(commands, handled)
+        .map(|command| command.number)
+        .max();
+    last.unwrap_or(handled).saturating_add(1)
 }
 
 /// What somebody asks of a Rollout.

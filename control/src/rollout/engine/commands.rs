@@ -2,13 +2,12 @@
 
 use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::rollout::status::{Answer, PauseReason, Phase, Reply, RunOutcome, Stage, line};
-use crate::rollout::world::{Command, SplitSeen, Verb};
+use crate::rollout::world::{Command, SplitSeen, Verb, to_obey};
 
 impl Turn<'_> {
     /// Obeys the next command; whether there was one.
     pub(super) fn obey(&mut self) -> bool {
-        let commands = self.world.commands.iter();
-        let mut commands = commands.filter(|command| command.number > self.status.handled_command);
+        let mut commands = to_obey(&self.world.commands, self.status.handled_command);
         let Some(command) = commands.next() else {
             return false;
         };
@@ -107,6 +106,14 @@ impl Turn<'_> {
         let step = step.and_then(|step| self.definition.steps.get(step));
         if !step.is_some_and(|step| step.needs_approval) {
             return Err("the step waits for no approval");
+        }
+        if self
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.stage == Stage::Entering)
+        {
+            return Err("the step has not begun");
         }
         if let Some(run) = &mut self.status.run {
             run.is_approved = true;

@@ -1,6 +1,8 @@
 //! What ends a run before its last step: another version, an abort, a guard, the group, somebody
 //! else's weight, a failed check. None of it waits for a tick, a window or a gate.
 
+use std::time::Duration;
+
 use sluice_core::allocation::Percent;
 
 use super::turn::{EventKind, Turn, after, is_anybody_there};
@@ -8,26 +10,44 @@ use crate::rollout::resource::OnHandEdit;
 use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome};
 use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, SplitState, Verdict};
 
+/// How long an abort may take from its zeros to its note. Chosen: ten times what a disk takes.
+const NOTED_WITHIN: Duration = Duration::from_millis(500);
+
 impl Turn<'_> {
     /// Ends or pauses the run if anything says so; whether something did.
     pub(super) fn ends(&mut self) -> bool {
         let Some(run) = self.status.run.clone() else {
             return false;
         };
-        if let SplitSeen::Seen(seen) = &self.world.split
-            && (self.was_aborted(&run, seen) || self.was_edited(&run, seen))
-        {
-            return true;
-        }
-        if self.has_another_version(&run) {
-            return true;
-        }
         self.note_round();
-        let failed = self.failed(&run);
-        if let Some(why) = &failed {
-            self.end_as(RunOutcome::RolledBack, why.clone());
+        match &self.world.split {
+            SplitSeen::Seen(seen) if self.was_aborted(&run, seen) => return true,
+            SplitSeen::Missing { what } => {
+                self.end_as(RunOutcome::RolledBack, what.clone());
+                return true;
+            }
+            SplitSeen::Seen(_) | SplitSeen::Unknown { .. } => {}
         }
-        failed.is_some()
+        if let Some(why) = self.failed(&run).or_else(|| self.moves_another(&run)) {
+            self.end_as(RunOutcome::RolledBack, why);
+            return true;
+        }
+        let seen = match &self.world.split {
+            SplitSeen::Seen(seen) => Some(seen),
+            _ => None,
+        };
+        seen.is_some_and(|seen| self.was_edited(&run, seen)) || self.has_another_version(&run)
+    }
+
+    /// A spec that names other weights in the middle of a run would leave this run's users.
+    fn moves_another(&self, run: &Run) -> Option<String> {
+        let definition = self.definition;
+        let challenger = definition.challenger.as_ref();
+        let is_same = definition.split == run.split
+            && challenger.is_none_or(|challenger| *challenger == run.challenger)
+            && definition.audiences().into_iter().eq(run.weights.keys());
+        let other = "the spec names another split, challenger or audience than the run moves";
+        (!is_same).then(|| other.to_owned())
     }
 
     /// Somebody aborted the split: the run is over, and nobody resumes it.
@@ -35,7 +55,7 @@ impl Turn<'_> {
         let Some(abort) = &seen.last_abort else {
             return false;
         };
-        if run.former_abort.as_ref() == Some(abort) {
+        if run.former_abort == seen.last_abort_id {
             return false;
         }
         let message = format!("aborted by {abort}");
@@ -76,6 +96,9 @@ impl Turn<'_> {
         else {
             return false;
         };
+        if self.may_be_half_an_abort(run, seen) {
+            return true;
+        }
         let by = seen.last_change.as_deref().unwrap_or("somebody unknown");
         let message = format!("the challenger has {percent} % of {audience}, set by {by}");
         match self.definition.on_hand_edit {
@@ -85,10 +108,28 @@ impl Turn<'_> {
         true
     }
 
+    /// An abort is written before it is noted; whether one may be under way.
+    fn may_be_half_an_abort(&mut self, run: &Run, seen: &SplitState) -> bool {
+        if is_anybody_there(&seen.weights) {
+            return false;
+        }
+        let now = self.world.now;
+        let since = run.edited.unwrap_or(now);
+        if let Some(run) = &mut self.status.run {
+            run.edited = Some(since);
+        }
+        now < after(since, NOTED_WITHIN)
+    }
+
     /// Why the challenger is worse than allowed, or the group's.
     fn failed(&self, run: &Run) -> Option<String> {
         // Before its first weight, a trip is of an earlier one.
-        if let Some(tripped) = self.world.tripped.as_ref().filter(|_| run.has_moved) {
+        let has_users = match &self.world.split {
+            SplitSeen::Seen(seen) => is_anybody_there(&seen.weights),
+            _ => run.has_moved,
+        };
+        let tripped = self.world.tripped.as_ref();
+        if let Some(tripped) = tripped.filter(|_| run.has_moved || has_users) {
             return Some(format!("the guard took the challenger out: {tripped}"));
         }
         if let Some(failed) = &self.world.peers.failed {
@@ -110,8 +151,11 @@ impl Turn<'_> {
         };
         let is_back = match &self.world.split {
             SplitSeen::Seen(seen) => !is_anybody_there(&seen.weights),
-            // What is gone has no users of this run.
-            SplitSeen::Missing { .. } => true,
+            // What is gone has no users; the zeros were written once, in case it comes back.
+            SplitSeen::Missing { what } => {
+                let message = format!("{}; {what}", ending.message);
+                return self.over(ending.outcome, message);
+            }
             SplitSeen::Unknown { .. } => false,
         };
         if !is_back {

@@ -12,22 +12,39 @@ use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen, Verdict};
 impl Turn<'_> {
     pub(super) fn go_on(&mut self, stage: Stage) {
         let Some((run, step)) = self.current() else {
-            // The spec has fewer steps than it had.
-            return self.over(RunOutcome::Succeeded, "no step is left");
+            return self.enter_last();
         };
         if run.pause.is_some() {
             return self.stay_paused(&run);
+        }
+        let is_set = matches!(stage, Stage::Converging | Stage::Holding | Stage::Approval);
+        if is_set && let SplitSeen::Unknown { why } = &self.world.split {
+            let message = format!("the split cannot be read, and nothing is watched: {why}");
+            return self.say_once(EventKind::Waiting, Phase::Progressing, message);
+        }
+        if is_set && self.definition.weights_at(run.step) != run.wanted {
+            // The spec gives the step another weight than it had.
+            return self.go_to(Stage::Entering);
         }
         match stage {
             Stage::Entering => self.enter(&run, &step),
             Stage::Moving => self.move_weights(),
             Stage::Converging => self.converge(&run),
             Stage::Holding => self.hold(&run, &step),
-            Stage::Approval if run.is_approved => {
+            Stage::Approval if run.is_approved || run.is_full => {
                 self.finish_step(&run, format!("step {} passed, approved", run.step + 1));
             }
             Stage::Approval | Stage::GoingBack | Stage::Over => {}
         }
+    }
+
+    /// The spec has fewer steps than it had: the run goes on at its last one.
+    fn enter_last(&mut self) {
+        let last = self.definition.steps.len().saturating_sub(1);
+        if let Some(run) = &mut self.status.run {
+            run.step = last;
+        }
+        self.go_to(Stage::Entering);
     }
 
     fn current(&self) -> Option<(Run, Step)> {
@@ -65,11 +82,14 @@ impl Turn<'_> {
             SplitSeen::Missing { what } => Some(what.clone()),
             SplitSeen::Seen(_) => None,
         };
+        if self.world.forward == Forward::Asking {
+            return;
+        }
         let behind = self.world.peers.behind.as_ref();
         let held = held
             .or_else(|| match &self.world.forward {
                 Forward::Closed(why) => Some(why.clone()),
-                Forward::Open | Forward::Overridden(_) => None,
+                Forward::Open | Forward::Overridden(_) | Forward::Asking => None,
             })
             .or_else(|| behind.map(|behind| format!("Rollout {behind} of the group is behind")));
         if let Some(why) = held {
@@ -83,6 +103,7 @@ impl Turn<'_> {
             run.converged = None;
             run.round = None;
             run.has_passed = false;
+            run.is_ready = false;
         }
         self.go_to(Stage::Moving);
         let of = self.definition.steps.len();
@@ -91,7 +112,7 @@ impl Turn<'_> {
         } = step;
         let overridden = match &self.world.forward {
             Forward::Overridden(by) => format!("; {by}"),
-            Forward::Open | Forward::Closed(_) => String::new(),
+            Forward::Open | Forward::Closed(_) | Forward::Asking => String::new(),
         };
         let number = run.step + 1;
         let message = format!("step {number} of {of}: {weight} % of {audience}{overridden}");
@@ -181,7 +202,7 @@ impl Turn<'_> {
     fn hold(&mut self, run: &Run, step: &Step) {
         let number = run.step + 1;
         if run.is_full {
-            return self.pass(format!("step {number} passed: everything is skipped"));
+            return self.finish_step(run, format!("step {number} passed: everything is skipped"));
         }
         let end = hold_end(self.definition, run);
         if self.world.now < end {
@@ -202,12 +223,26 @@ impl Turn<'_> {
     /// Ends the step, if it is the last one only when the gates let it.
     fn finish_step(&mut self, run: &Run, message: String) {
         let is_last = run.step + 1 >= self.definition.steps.len();
-        match &self.world.forward {
-            Forward::Closed(why) if is_last => {
+        if !is_last {
+            return self.pass(message);
+        }
+        if let Some(run) = &mut self.status.run {
+            run.is_ready = true;
+        }
+        let unready = self.world.peers.unready.as_ref();
+        let why = match &self.world.forward {
+            Forward::Asking => return,
+            Forward::Closed(why) => Some(why.clone()),
+            Forward::Open | Forward::Overridden(_) => {
+                unready.map(|unready| format!("Rollout {unready} of the group is not at its end"))
+            }
+        };
+        match why {
+            Some(why) => {
                 let message = format!("{message}; the run waits: {why}");
                 self.say_once(EventKind::Waiting, Phase::Progressing, message);
             }
-            _ => self.pass(message),
+            None => self.pass(message),
         }
     }
 

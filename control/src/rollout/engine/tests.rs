@@ -109,6 +109,7 @@ impl Story {
                     *percent = Percent::ZERO;
                 }
                 self.seen().last_abort = Some(format!("ours: {why}"));
+                self.seen().last_abort_id = Some(format!("ours: {why}"));
             }
         }
     }
@@ -424,6 +425,118 @@ fn a_run_that_paused_for_its_proxies_goes_on_when_they_follow() {
 }
 
 #[test]
+fn a_split_that_goes_missing_is_taken_back_once_and_ends_the_run() {
+    let mut story = ramp();
+    story.settle();
+    story.world.split = SplitSeen::Missing {
+        what: "the plugin has no split web; it has shop".to_owned(),
+    };
+    let mut took_back = 0;
+    for _ in 0..10 {
+        let advance = advance(&story.definition, &story.status, &story.world);
+        took_back += advance.actions.len();
+        story.status = advance.status;
+    }
+    assert_eq!((story.phase(), took_back), (Phase::RolledBack, 1));
+}
+
+#[test]
+fn a_spec_that_names_other_weights_takes_back_those_of_the_run() {
+    let others = [
+        json!({"split": "shop", "version": "v1", "steps": [{"weight": 5}]}),
+        json!({"split": "web", "challenger": "blue", "version": "v1", "steps": [{"weight": 5}]}),
+        json!({"split": "web", "version": "v2", "steps": [{"audience": "staff", "weight": 5}]}),
+    ];
+    for other in others {
+        let mut story = ramp();
+        story.seen().challenger = "canary".to_owned();
+        story.settle();
+        story.definition = Definition::read("spec", &other).unwrap();
+        story.turn();
+        assert_eq!(story.phase(), Phase::RollingBack, "{other}");
+        assert_eq!(story.weights(), "everyone 0");
+    }
+}
+
+#[test]
+fn a_run_succeeds_only_with_the_weight_that_its_spec_has_now() {
+    for steps in [
+        json!([{"weight": 5, "hold": "10s"}, {"weight": 10}]),
+        json!([{"weight": 10}]),
+    ] {
+        let mut story = ramp();
+        story.after(11);
+        assert_eq!(story.weights(), "everyone 50");
+        let spec = json!({"split": "web", "version": "v1", "steps": steps});
+        story.definition = Definition::read("spec", &spec).unwrap();
+        story.after(20);
+        assert_eq!(
+            (story.phase(), &*story.weights()),
+            (Phase::Succeeded, "everyone 10")
+        );
+    }
+}
+
+#[test]
+fn a_step_that_waits_to_begin_is_watched_at_the_weight_before_it() {
+    let mut story = ramp().analysed();
+    story.verdict = Some(Verdict::Pass);
+    story.settle();
+    story.world.forward = Forward::Closed("weekend freeze".to_owned());
+    story.after(15);
+    assert_eq!(story.weights(), "everyone 5");
+    story.verdict = Some(Verdict::Fail {
+        why: "success rate is 90 %".to_owned(),
+    });
+    story.after(40);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+}
+
+#[test]
+fn zeros_without_a_note_are_an_abort_half_way_for_a_moment_and_then_an_edit() {
+    let mut story = ramp();
+    story.settle();
+    story
+        .seen()
+        .weights
+        .insert("everyone".to_owned(), Percent::ZERO);
+    story.settle();
+    assert_eq!(story.phase(), Phase::Progressing);
+    let mut noted = ramp();
+    noted.status = story.status.clone();
+    noted.seen().last_abort = Some("`abort web` of bob".to_owned());
+    noted.seen().last_abort_id = Some("8".to_owned());
+    noted.settle();
+    assert_eq!(noted.phase(), Phase::Aborted);
+    story.after(1);
+    assert_eq!(story.phase(), Phase::Paused);
+}
+
+#[test]
+fn a_command_whose_number_is_far_ahead_blocks_no_other() {
+    let mut story = ramp();
+    story.settle();
+    story.world.commands.push(Command {
+        number: u64::MAX,
+        verb: Verb::Abort,
+        by: "neighbour".to_owned(),
+        reason: None,
+    });
+    story.settle();
+    assert_eq!(
+        (story.phase(), story.status.handled_command),
+        (Phase::Progressing, 0)
+    );
+    assert_eq!(
+        crate::rollout::world::next_number(&story.world.commands, 0),
+        1
+    );
+}
+
+#[test]
 fn windows_gates_and_groups_hold_steps_and_never_a_rollback() {
     let mut story = ramp();
     story.settle();
@@ -551,6 +664,7 @@ fn an_abort_by_anybody_ends_the_run_for_good() {
         let mut story = ramp();
         story.settle();
         story.seen().last_abort = Some("`abort web` of bob".to_owned());
+        story.seen().last_abort_id = Some("7".to_owned());
         story
             .seen()
             .weights
@@ -772,6 +886,7 @@ proptest! {
                 Happens::Abort => {
                     aborts += 1;
                     told.seen().last_abort = Some(format!("abort {aborts}"));
+                    told.seen().last_abort_id = Some(format!("{aborts}"));
                     told.seen().weights.insert("everyone".to_owned(), Percent::ZERO);
                 }
                 Happens::Version(version) => {

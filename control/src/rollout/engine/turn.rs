@@ -33,6 +33,13 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it takes users back.
+    pub const fn is_taking_back(&self) -> bool {
+        matches!(self, Self::TakeBack { .. })
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {

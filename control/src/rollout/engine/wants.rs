@@ -53,6 +53,7 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
     match run.stage {
         Stage::Entering => Wants {
             proxies: true,
+            round: waiting_round(definition, run, now),
             entry: Some(if run.has_moved {
                 Before::Step
             } else {
@@ -97,6 +98,18 @@ fn in_hold(definition: &Definition, run: &Run, now: Timestamp) -> Wants {
         entry: is_last.then_some(Before::Finish),
         look_again: Some(look_again),
     }
+}
+
+/// A round of the step before, whose users go on being watched while the next one waits.
+fn waiting_round(definition: &Definition, run: &Run, now: Timestamp) -> Option<RoundDue> {
+    let analysis = definition.analysis.as_ref()?;
+    let converged = run.converged?;
+    let last = run.round?;
+    let is_watched = definition.is_watched(run.step_in_force()) && !run.is_edited();
+    (is_watched && after(last, analysis.interval) <= now).then_some(RoundDue {
+        converged,
+        last: Some(last),
+    })
 }
 
 /// When the next round is made: when the proxies have converged, each interval, and at the end of

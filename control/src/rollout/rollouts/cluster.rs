@@ -16,7 +16,7 @@ use crate::rollout::object::COMMANDS;
 use crate::rollout::outline::{CheckLine, StepLine};
 use crate::rollout::peers::Summary;
 use crate::rollout::status::Status;
-use crate::rollout::world::{Command, Verb};
+use crate::rollout::world::{Command, Verb, next_number};
 use crate::store::kubernetes::Kubernetes;
 
 /// How often a command is written anew because another write came first. Chosen: a controller keeps
@@ -227,9 +227,8 @@ fn with_command(
 ) -> anyhow::Result<(String, u64)> {
     let handled = status(object)?.handled_command;
     let mut commands = commands(object)?;
-    let last = commands.last().map_or(0, |command| command.number);
-    let number = last.max(handled).saturating_add(1);
-    commands.retain(|command| command.number > handled);
+    let number = next_number(&commands, handled);
+    commands.retain(|command| command.number > handled && command.number < number);
     commands.push(Command {
         number,
         verb,

@@ -44,7 +44,10 @@ impl Source {
         let dialect = self.dialect(target);
         let asked = asked(&dialect, target, round);
         let ask = |(purpose, query): (Purpose, String)| async move {
-            let answer = self.server.ask(&query).await;
+            let answer = match purpose {
+                Purpose::Check(_) => self.server.ask_number(&query).await,
+                _ => self.server.ask(&query).await,
+            };
             (purpose, query, answer)
         };
         let answers = futures::stream::iter(asked).map(ask);
