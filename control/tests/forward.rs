@@ -15,9 +15,13 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use sluice::model::input::Input;
+use sluice::model::reach::Reach;
 use sluice::operations::Caller;
+use sluice::operations::abort::{Abort, abort};
+use sluice::rollout::kept::Keeper;
 use sluice::rollout::manifest::{Manifest, manifest};
 use sluice::rollout::status::{Phase, Status};
+use sluice::rollout::world::Verb;
 use sluice::rollout::{host, runner};
 use sluice::store::directory::Directory;
 use tokio::net::TcpListener;
@@ -222,4 +226,52 @@ async fn each_event_is_told_once_also_when_the_run_is_taken_over() {
     events.sort();
     let expected = ["started", "stepped", "stepped", "stepped", "succeeded"];
     assert_eq!(events, expected.map(|event| format!("rollout.{event}")));
+}
+
+#[tokio::test]
+async fn a_prometheus_that_hangs_holds_up_neither_an_abort_nor_a_command() {
+    sluice::tls::set_up();
+    let hanging = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = hanging.local_addr().unwrap();
+    let mut connections = Vec::new();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = hanging.accept().await {
+            connections.push(stream);
+        }
+    });
+    for verb in [None, Some(Verb::Abort)] {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(folder.path());
+        let manifest = rollout(json!({
+            "steps": [{"weight": 5, "hold": "1h"}],
+            "analysis": {
+                "prometheus": {"address": format!("http://{address}"), "timeout": "1m"},
+                "checks": [{"name": "up", "query": "up", "pass": "> 0"}],
+            },
+        }));
+        let running = run(&directory, &manifest);
+        let stop = async {
+            while !folder.path().join("weights.yaml").exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            match verb {
+                Some(verb) => {
+                    let keeper = Keeper::new(&directory);
+                    keeper.ask("web", verb, "ann", None).unwrap();
+                }
+                None => {
+                    let order = Abort {
+                        reach: Reach::of_split("web"),
+                        reason: None,
+                    };
+                    abort(&directory, &caller(), &order).await.unwrap();
+                }
+            }
+        };
+        let ended = async { tokio::join!(running, stop).0 };
+        // Half of what the Prometheus would take.
+        let most = std::time::Duration::from_secs(30);
+        let status = tokio::time::timeout(most, ended).await.unwrap();
+        assert_eq!(status.phase, Phase::Aborted, "{verb:?}");
+    }
 }

@@ -24,7 +24,7 @@ use super::secrets::SecretReader;
 use super::sources::Source;
 use super::status::{Phase, Stage, Status, sentence};
 use super::watch::{self, Watched};
-use super::world::{Command, Failure, Forward, Judgement, ProxiesSeen, World};
+use super::world::{Command, Failure, Forward, Judgement, ProxiesSeen, SplitSeen, World, to_obey};
 use crate::operations::Caller;
 use crate::store::Store;
 
@@ -324,14 +324,15 @@ impl<G: Ground> Runner<G> {
         looked: &Looked,
         now: Timestamp,
     ) -> anyhow::Result<World> {
-        let followed = if wants.proxies {
-            self.ground.proxies(looked).await
-        } else {
-            Followed::not_asked()
-        };
-        let round = match wants.round {
-            Some(due) => self.round(looked, due, now).await,
-            None => None,
+        let source = self.source.take();
+        let (followed, round) = tokio::select! {
+            biased;
+            (followed, (round, source)) = self.asked(wants, looked, now, source) => {
+                self.source = source;
+                (followed, round)
+            }
+            // Whoever hangs is left alone: the source is made anew.
+            () = self.urgent() => (Followed::not_asked(), None),
         };
         let forward = match wants.entry {
             Some(before) => self.forward(before, now).await,
@@ -356,31 +357,101 @@ impl<G: Ground> Runner<G> {
         })
     }
 
-    /// A round of the analysis, where there is a split to observe.
-    async fn round(&mut self, looked: &Looked, due: RoundDue, now: Timestamp) -> Option<Judgement> {
-        let analysis = self.definition.analysis.clone()?;
-        let run = self.status.run.clone()?;
-        let (plan, variants) = (looked.plan.as_ref()?, looked.variants.as_ref()?);
-        let source = match self.source.take() {
+    /// What proxies and the analysis say, which may take its time.
+    async fn asked(
+        &self,
+        wants: &Wants,
+        looked: &Looked,
+        now: Timestamp,
+        source: Option<Source>,
+    ) -> (Followed, (Option<Judgement>, Option<Source>)) {
+        let followed = async {
+            match wants.proxies {
+                true => self.ground.proxies(looked).await,
+                false => Followed::not_asked(),
+            }
+        };
+        let round = async {
+            match wants.round {
+                Some(due) => self.round(looked, due, now, source).await,
+                None => (None, source),
+            }
+        };
+        tokio::join!(followed, round)
+    }
+
+    /// Waits until something ends or pauses the run that needs neither proxies nor an analysis.
+    async fn urgent(&self) {
+        let summary = Summary::of(&self.name, &self.definition);
+        let handled = self.status.handled_command;
+        let mut looks: u32 = 0;
+        loop {
+            tokio::time::sleep(BREATH).await;
+            let commands = self.ground.commands().unwrap_or_default();
+            let others = self.ground.others().unwrap_or_default();
+            let failed = peers(&summary, &self.status, &others).failed;
+            looks = looks.wrapping_add(1);
+            // The store is looked at each second, since that may be a request.
+            let is_aborted = looks.is_multiple_of(10) && self.is_aborted().await;
+            let has_command = to_obey(&commands, handled).next().is_some();
+            if has_command || failed.is_some() || is_aborted {
+                return;
+            }
+        }
+    }
+
+    async fn is_aborted(&self) -> bool {
+        let Some(run) = self.status.run.as_ref() else {
+            return false;
+        };
+        let subject = look::Subject::of(&self.definition, &self.status);
+        match look(self.ground.store(), &subject).await.seen {
+            SplitSeen::Seen(seen) => {
+                run.stage != Stage::Over && seen.last_abort_id != run.former_abort
+            }
+            SplitSeen::Unknown { .. } | SplitSeen::Missing { .. } => false,
+        }
+    }
+
+    /// A round of the analysis, where there is a split to observe, and the source for the next.
+    async fn round(
+        &self,
+        looked: &Looked,
+        due: RoundDue,
+        now: Timestamp,
+        source: Option<Source>,
+    ) -> (Option<Judgement>, Option<Source>) {
+        let (Some(analysis), Some(run)) = (&self.definition.analysis, &self.status.run) else {
+            return (None, source);
+        };
+        let (Some(plan), Some(variants)) = (&looked.plan, &looked.variants) else {
+            return (None, source);
+        };
+        let Some(split) = plan.split_named(&run.split) else {
+            return (None, source);
+        };
+        let source = match source {
             Some(source) => Ok(source),
-            None => self.made_source(&analysis).await,
+            None => self.made_source(analysis).await,
         };
         let watched = Watched {
             definition: &self.definition,
-            run: &run,
+            run,
             plugin: self.ground.plugin(),
             plugin_names: self.ground.plugin_names(),
             plan,
-            split: plan.split_named(&run.split)?,
+            split,
             variants,
         };
         match source {
             Ok(mut source) => {
-                let round = watched.round(&analysis, Ok(&mut source), due, now).await;
-                self.source = Some(source);
-                Some(round)
+                let round = watched.round(analysis, Ok(&mut source), due, now).await;
+                (Some(round), Some(source))
             }
-            Err(why) => Some(watched.round(&analysis, Err(why), due, now).await),
+            Err(why) => (
+                Some(watched.round(analysis, Err(why), due, now).await),
+                None,
+            ),
         }
     }
 
