@@ -22,7 +22,7 @@ use super::proxies::Seen;
 use super::resource::Before;
 use super::secrets::SecretReader;
 use super::sources::Source;
-use super::status::{Phase, Stage, Status, sentence};
+use super::status::{Phase, Run, Stage, Status, sentence};
 use super::watch::{self, Watched};
 use super::world::{Command, Failure, Forward, Judgement, ProxiesSeen, SplitSeen, World, to_obey};
 use crate::operations::Caller;
@@ -380,8 +380,14 @@ impl<G: Ground> Runner<G> {
         tokio::join!(followed, round)
     }
 
-    /// Waits until something ends or pauses the run that needs neither proxies nor an analysis.
+    /// Waits until something ends or pauses the run that needs neither proxies nor an analysis. A
+    /// run that goes back ends with its proxies alone.
     async fn urgent(&self) {
+        let run = self.status.run.as_ref();
+        let is_going_on = |run: &&Run| !matches!(run.stage, Stage::GoingBack | Stage::Over);
+        let Some(run) = run.filter(is_going_on) else {
+            return std::future::pending().await;
+        };
         let summary = Summary::of(&self.name, &self.definition);
         let handled = self.status.handled_command;
         let mut looks: u32 = 0;
@@ -392,7 +398,7 @@ impl<G: Ground> Runner<G> {
             let failed = peers(&summary, &self.status, &others).failed;
             looks = looks.wrapping_add(1);
             // The store is looked at each second, since that may be a request.
-            let is_aborted = looks.is_multiple_of(10) && self.is_aborted().await;
+            let is_aborted = looks.is_multiple_of(10) && self.is_aborted(run).await;
             let has_command = to_obey(&commands, handled).next().is_some();
             if has_command || failed.is_some() || is_aborted {
                 return;
@@ -400,15 +406,10 @@ impl<G: Ground> Runner<G> {
         }
     }
 
-    async fn is_aborted(&self) -> bool {
-        let Some(run) = self.status.run.as_ref() else {
-            return false;
-        };
+    async fn is_aborted(&self, run: &Run) -> bool {
         let subject = look::Subject::of(&self.definition, &self.status);
         match look(self.ground.store(), &subject).await.seen {
-            SplitSeen::Seen(seen) => {
-                run.stage != Stage::Over && seen.last_abort_id != run.former_abort
-            }
+            SplitSeen::Seen(seen) => run.abort_since(&seen).is_some(),
             SplitSeen::Unknown { .. } | SplitSeen::Missing { .. } => false,
         }
     }
@@ -519,3 +520,6 @@ fn pause(until: Timestamp, now: Timestamp) -> Duration {
     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     left.clamp(BREATH, engine::LOOK_EVERY)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use sluice_core::allocation::Percent;
 
 use super::analysis::Memory;
 use super::notifications::queue::Queue;
+use super::world::SplitState;
 
 /// How many ended runs are remembered, a line each.
 pub const MAX_RUNS: usize = 10;
@@ -192,6 +193,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// The abort of the split that landed since the run began, in words.
+    pub fn abort_since<'s>(&self, seen: &'s SplitState) -> Option<&'s str> {
+        let abort = seen.last_abort.as_deref();
+        abort.filter(|_| self.former_abort != seen.last_abort_id)
+    }
+
     /// The index of the step whose weights are in force: one that waits to begin has not set its
     /// own yet.
     pub const fn step_in_force(&self) -> usize {

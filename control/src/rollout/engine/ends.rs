@@ -52,12 +52,9 @@ impl Turn<'_> {
 
     /// Somebody aborted the split: the run is over, and nobody resumes it.
     fn was_aborted(&mut self, run: &Run, seen: &SplitState) -> bool {
-        let Some(abort) = &seen.last_abort else {
+        let Some(abort) = run.abort_since(seen) else {
             return false;
         };
-        if run.former_abort == seen.last_abort_id {
-            return false;
-        }
         let message = format!("aborted by {abort}");
         if is_anybody_there(&seen.weights) {
             // Whoever set a weight after the abort, this run had its part in it.
