@@ -15,6 +15,7 @@ mod explain;
 mod get;
 mod history;
 mod import;
+mod interruption;
 mod leash;
 mod outcome;
 pub mod output;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::SignedDuration;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{self as shared, ForceArgs, Format, OutputArgs};
+use super::interruption::Interruption;
 use super::outcome::Outcome;
 use super::render::{Needed, ResourceArgs, rendered, say_weights_are_left_out};
 use crate::cluster::{Address, Cluster};
@@ -190,13 +190,11 @@ async fn carry_out(
     mut application: Application,
     terms: &Terms<'_>,
 ) -> anyhow::Result<Outcome> {
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interruption = Interruption::listen()?;
     let mut say = |step: Step<'_>| say(output.output, &step);
     let result = tokio::select! {
         result = application.run(terms, &mut say) => result.map_err(anyhow::Error::from),
-        _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted")),
-        _ = terminated.recv() => Err(anyhow::anyhow!("terminated")),
+        signal = interruption.received() => Err(anyhow::anyhow!(signal)),
     };
     if output.output != Format::Table {
         print(output, &application)?;

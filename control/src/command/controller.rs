@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::arguments as shared;
+use super::interruption::Interruption;
 use super::outcome::Outcome;
 use super::output;
 use crate::cluster::{Address, Cluster};
@@ -90,6 +90,10 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         metrics: Arc::new(running.metrics()),
         readiness,
     };
+    let mut interruption = Interruption::listen()?;
+    let stop = async move {
+        interruption.received().await;
+    };
     let (done, ended) = watch::channel(false);
     let saying = tokio::spawn(say_standing(stands));
     let probing = say_ready(running.probe(), ready);
@@ -98,7 +102,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         candidate.run(&standing, until_done(ended)).await;
     });
     tokio::select! {
-        () = running.run(told_to_end()?, |words| output::note(words)) => {}
+        () = running.run(stop, |words| output::note(words)) => {}
         () = probing => {}
     }
     // Only when nothing is done any more may another lead.
@@ -178,16 +182,4 @@ async fn say_ready(probe: impl AsyncFn() -> Result<(), String>, ready: watch::Se
 async fn until_done(mut ended: watch::Receiver<bool>) {
     // It fails only when the process ends anyway.
     let _ = ended.wait_for(|is_done| *is_done).await;
-}
-
-/// When somebody, or the system, says so.
-fn told_to_end() -> anyhow::Result<impl Future<Output = ()> + Send + Sync + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

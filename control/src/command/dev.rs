@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::interruption::Interruption;
 use super::outcome::Outcome;
 use crate::local::Upstream;
 use crate::local::files::{Files, Settings};
@@ -120,9 +120,7 @@ async fn watch(
 ) -> anyhow::Result<Outcome> {
     let mut changes = tokio::time::interval(POLL);
     let mut refresh = tokio::time::interval(view.period());
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
+    let mut interruption = Interruption::listen()?;
     loop {
         tokio::select! {
             _ = changes.tick() => {
@@ -136,9 +134,7 @@ async fn watch(
                 }
             }
             _ = refresh.tick() => view.refresh(envoy).await,
-            _ = interrupted.recv() => break Ok(Outcome::Good),
-            _ = terminated.recv() => break Ok(Outcome::Good),
-            _ = hung_up.recv() => break Ok(Outcome::Good),
+            _ = interruption.received() => break Ok(Outcome::Good),
         }
     }
 }

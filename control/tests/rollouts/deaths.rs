@@ -95,3 +95,16 @@ fn an_interrupted_run_leaves_the_weights_and_goes_on_where_it_was() {
         ["passed", "stepped", "converged", "passed", "succeeded"]
     );
 }
+
+#[test]
+fn an_interruption_is_heard_from_the_first_event_on() {
+    // Whether it began to listen too late was chance.
+    for _ in 0..12 {
+        let shop = Shop::new("[{weight: 5, hold: 1h}, {weight: 100}]");
+        let mut run = shop.run();
+        run.event();
+        run.interrupt();
+        let (_, code, err) = run.end();
+        assert_eq!((code, err.contains("stopped")), (2, true), "{err}");
+    }
+}

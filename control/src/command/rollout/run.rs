@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::ValueEnum;
 
+use super::super::interruption::Interruption;
 use super::super::outcome::Outcome;
 use super::super::output;
 use crate::files;
@@ -43,10 +44,11 @@ pub(super) async fn run(arguments: &Run, caller: &Caller) -> anyhow::Result<Outc
     let manifests = manifests(&arguments.file)?;
     let directory = Directory::open(&arguments.dir)?;
     let tell = |happened: &Happened<'_>| say(arguments.output, happened);
+    let mut interruption = Interruption::listen()?;
     let running = host::run(&directory, caller, &manifests, &tell);
     let statuses = tokio::select! {
         statuses = running => statuses?,
-        _ = tokio::signal::ctrl_c() => {
+        _ = interruption.received() => {
             bail!("stopped; weights stay as they are, and the same command goes on where it was")
         }
     };

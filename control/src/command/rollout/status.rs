@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, sleep};
 
+use super::super::interruption::Interruption;
 use super::ask::length;
 use super::place::{PlaceArgs, print};
 use crate::cluster::prometheus::Prometheus;
@@ -77,10 +78,11 @@ pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<O
         live: Live::default(),
         lines: BTreeMap::new(),
     };
+    let mut interruption = Interruption::listen()?;
     let showing = shower.show();
     tokio::select! {
         shown = showing => shown,
-        _ = tokio::signal::ctrl_c() => {
+        _ = interruption.received() => {
             if arguments.wait {
                 bail!("stopped before the run has ended; the run goes on");
             }
