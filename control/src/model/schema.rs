@@ -4,7 +4,7 @@
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
-use sluice_core::config::{Cookie, Split};
+use sluice_core::config::{Brake, Cookie, Split};
 use std::collections::BTreeMap;
 
 /// The top level: what [`sluice_core::config::Document`] reads by hand, so that one team's mistake stays its own.
@@ -30,6 +30,8 @@ struct Configuration {
     /// Counts responses and times by split, variant and status class.
     #[schemars(default)]
     response_metrics: bool,
+    /// The service that proxies ask for brakes. Default: none.
+    brake: Option<Brake>,
 }
 
 /// A percentage, in steps of 0.001.

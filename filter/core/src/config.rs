@@ -5,6 +5,7 @@
 //! team's. Each type below is declared once, by `fields!`; the schema for editors is generated from
 //! the same declarations.
 
+mod brake;
 mod cookie;
 mod salvage;
 mod size;
@@ -13,6 +14,7 @@ pub mod weights;
 
 use serde_json::{Map, Value};
 
+pub use brake::Brake;
 pub use cookie::{Cookie, SameSite};
 pub use split::{
     Anonymous, Guard, Match, NamelessSource, Override, Rule, Source, Split, StringMatch,
@@ -34,7 +36,7 @@ pub const MAX_SPLITS: usize = 1_000;
 /// while it is read, and all together have 24 MB.
 pub const MAX_DOCUMENT_VALUES: usize = 56_000;
 
-const TOP_LEVEL_FIELDS: &str = "version, splits, weights, draws, cookie, responseMetrics";
+const TOP_LEVEL_FIELDS: &str = "version, splits, weights, draws, cookie, responseMetrics, brake";
 
 /// A document that was readable as a whole. Nothing below the second level has been decoded yet. An
 /// entry of a split that cannot be read is null.
@@ -50,6 +52,8 @@ pub struct Document {
     pub cookie: Option<Value>,
     /// Whether responses are counted and timed.
     pub response_metrics: bool,
+    /// The service that is asked for brakes, undecoded.
+    pub brake: Option<Value>,
     /// Top-level fields that this version does not know, in byte order.
     pub unknown_fields: Vec<String>,
     /// What is wrong with the entries that are null.
@@ -167,6 +171,7 @@ impl Document {
                 ));
             }
         };
+        let brake = fields.remove("brake");
         let unknown_fields = fields.keys().cloned().collect();
         Ok(Self {
             splits,
@@ -174,6 +179,7 @@ impl Document {
             draws,
             cookie,
             response_metrics,
+            brake,
             unknown_fields,
             unread: unread.into_iter().map(|unread| unread.problem).collect(),
             revision,

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod allocation;
+pub mod brake;
 pub mod bucket;
 pub mod byte_set;
 mod caching;

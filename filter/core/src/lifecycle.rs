@@ -321,7 +321,7 @@ mod tests {
         served(&host, &[format!("{{{}}}", fields.join(",")).as_bytes()]);
         let lines = lines(&host);
         assert_eq!(lines.len(), 21);
-        let accepted = "accepted: version, splits, weights, draws, cookie, responseMetrics";
+        let accepted = "accepted: version, splits, weights, draws, cookie, responseMetrics, brake";
         let first = format!("Warning sluice a: x10: unknown field, ignored; {accepted}");
         assert_eq!(lines.first(), Some(&first));
         assert_eq!(

@@ -5,6 +5,7 @@
 //! Called by the filter at each configuration and by the `sluice` binary wherever it must know what
 //! a configuration means.
 
+pub mod brake;
 pub mod cookie;
 mod weights;
 
@@ -145,6 +146,7 @@ pub struct Plan {
     node: Node,
     response_metrics: bool,
     is_guarded: bool,
+    brake: Option<brake::Service>,
     revision: Revision,
     /// Its place among those of its proxy; none before it has been taken.
     pub(crate) place: Place,
@@ -208,9 +210,11 @@ impl Plan {
         }
         orphans("weights", &document.weights, document, &mut problems);
         orphans("draws", &document.draws, document, &mut problems);
-        let mut of_cookie = Vec::new();
-        let cookie = Cookie::decode(document.cookie.as_ref(), &mut of_cookie);
-        problems.extend(of_cookie);
+        let mut of_others = Vec::new();
+        let cookie = Cookie::decode(document.cookie.as_ref(), &mut of_others);
+        let brake = document.brake.as_ref();
+        let brake = brake.and_then(|value| brake::Service::decode(value, &mut of_others));
+        problems.extend(of_others);
         let hosts = index(&splits, &mut problems);
         patterns.forget_unused();
         Self {
@@ -220,6 +224,7 @@ impl Plan {
             node: node.clone(),
             response_metrics: document.response_metrics,
             is_guarded,
+            brake,
             revision: document.revision,
             place: Place::default(),
             is_received: true,
@@ -275,6 +280,11 @@ impl Plan {
     /// Whether any split has a guard.
     pub fn is_guarded(&self) -> bool {
         self.is_guarded
+    }
+
+    /// The service that is asked for brakes, if one is.
+    pub fn brake(&self) -> Option<&brake::Service> {
+        self.brake.as_ref()
     }
 
     pub(crate) fn stamp(&mut self, stamps: impl Fn(&Split) -> Stamps) {

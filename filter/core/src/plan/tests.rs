@@ -86,7 +86,7 @@ fn weights_that_do_not_fit_are_reported() {
         (
             "an unknown top-level field",
             json!({"mirrors": {}}),
-            "mirrors: unknown field, ignored; accepted: version, splits, weights, draws, cookie, responseMetrics",
+            "mirrors: unknown field, ignored; accepted: version, splits, weights, draws, cookie, responseMetrics, brake",
         ),
         (
             "no split's name",
