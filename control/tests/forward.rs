@@ -18,11 +18,11 @@ use sluice::model::input::Input;
 use sluice::model::reach::Reach;
 use sluice::operations::Caller;
 use sluice::operations::abort::{Abort, abort};
+use sluice::rollout::commands::Verb;
 use sluice::rollout::kept::Keeper;
 use sluice::rollout::manifest::{Manifest, manifest};
 use sluice::rollout::status::{Phase, Status};
-use sluice::rollout::world::Verb;
-use sluice::rollout::{host, runner};
+use sluice::rollout::{ground, host};
 use sluice::store::directory::Directory;
 use tokio::net::TcpListener;
 
@@ -170,7 +170,7 @@ async fn a_gate_that_says_no_holds_the_run_before_anybody_is_moved() {
     }));
     let said = Mutex::new(Vec::new());
     let tell =
-        |happened: &runner::Happened<'_>| said.lock().unwrap().push(happened.message.to_owned());
+        |happened: &ground::Happened<'_>| said.lock().unwrap().push(happened.message.to_owned());
     let caller = caller();
     let manifests = [manifest];
     let running = host::run(&directory, &caller, &manifests, &tell);

@@ -12,7 +12,7 @@ use clap::Subcommand;
 
 use super::outcome::Outcome;
 use crate::operations::Caller;
-use crate::rollout::world::Verb;
+use crate::rollout::commands::Verb;
 
 /// `sluice rollout`.
 #[derive(clap::Args, Debug)]

@@ -101,6 +101,14 @@ pub async fn abort(
     Ok(aborted.outcome())
 }
 
+/// Whether an abort was made already, as far as a snapshot says: the explicit zeros are there. Then,
+/// whether proxies obey them.
+pub fn made(snapshot: &Snapshot, reach: &Reach) -> Option<Result<(), NotInForce>> {
+    let (plan, state) = (snapshot.plugin.splits_alone(), snapshot.state());
+    let zeros = change::abort(&state, plan.as_ref(), reach).ok()?;
+    (zeros == state.managed).then(|| in_force::check(&snapshot.plugin, reach))
+}
+
 /// Others were first, again and again.
 fn overtaken(seconds: u64) -> AbortOutcome {
     let why = format!("others have been writing for {seconds} s; nothing was changed, try again");

@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
+use super::commands::Verb;
+use super::look::Subject;
 use super::rollouts::{Found, RolloutError, RolloutStore};
 use super::status::Phase;
-use super::world::Verb;
 use crate::model::reach::Reach;
 use crate::operations::abort::{self as operation, Abort, AbortOutcome};
 use crate::operations::{Caller, OperationError};
@@ -97,19 +98,17 @@ pub async fn abort(
     })
 }
 
-/// What a run moves: one challenger of its audiences; where that cannot be known, the whole split.
+/// What the run moved, whatever its spec says meanwhile; where the challenger cannot be known, the
+/// whole split.
 async fn reach(weights: &AnyStore, found: &Found) -> Reach {
-    let rollout = &found.rollout;
-    let challenger = match &rollout.challenger {
-        Some(written) => Some(written.clone()),
-        None => only_challenger(weights, found).await,
-    };
-    let is_known = challenger.is_some() && !rollout.audiences.is_empty();
-    Reach {
-        audiences: is_known.then(|| rollout.audiences.clone()),
-        challenger: challenger.filter(|_| is_known),
-        ..Reach::of_split(&rollout.split)
+    if let Some(run) = &found.status.run {
+        return Subject::moved(run).reach();
     }
+    let mut wanted = Subject::wanted(&found.rollout);
+    if wanted.challenger.is_none() {
+        wanted.challenger = only_challenger(weights, found).await;
+    }
+    wanted.reach()
 }
 
 async fn only_challenger(weights: &AnyStore, found: &Found) -> Option<String> {

@@ -1,11 +1,10 @@
 //! Doing what the engine wants, by the operations that the command line uses.
 
 use super::engine::Action;
-use super::look::{Looked, Subject, Variants};
+use super::look::{Looked, Subject};
 use super::world::Failure;
-use crate::model::reach::Reach;
 use crate::model::weights::Share;
-use crate::operations::abort::{Abort, abort};
+use crate::operations::abort::{Abort, abort, made};
 use crate::operations::change::{Mode, Terms};
 use crate::operations::set::{Basis, Setting, set_on};
 use crate::operations::{Caller, OperationError};
@@ -50,9 +49,7 @@ pub async fn act(
             made.map(|_| ()).map_err(failure)
         }
         (Action::Set { .. }, None) => Err(Failure::Passing("the split was not seen".to_owned())),
-        (Action::TakeBack { why }, variants) => {
-            take_back(store, caller, subject, variants.as_ref(), why).await
-        }
+        (Action::TakeBack { why }, _) => take_back(store, caller, subject, looked, why).await,
     }
 }
 
@@ -64,31 +61,32 @@ fn terms(reason: &str) -> Terms {
     }
 }
 
-/// Takes back what the run moved; where the split cannot be read, all of it.
+/// Takes back what the run moved; where the split cannot be read, all of it. What was written
+/// before is not written again, also where no proxy obeys it.
 async fn take_back(
     store: &impl Store,
     caller: &Caller,
     subject: &Subject,
-    variants: Option<&Variants>,
+    looked: &Looked,
     why: &str,
 ) -> Result<(), Failure> {
-    let challenger = subject.challenger.clone();
-    let challenger = challenger.or_else(|| variants.map(|variants| variants.challenger.clone()));
+    let mut subject = subject.clone();
+    let seen = looked.variants.as_ref().map(|both| both.challenger.clone());
+    subject.challenger = subject.challenger.or(seen);
     let order = Abort {
-        reach: Reach {
-            audiences: challenger.is_some().then(|| subject.audiences.clone()),
-            challenger,
-            ..Reach::of_split(&subject.split)
-        },
+        reach: subject.reach(),
         reason: Some(why.to_owned()),
     };
-    match abort(store, caller, &order).await {
-        Ok(aborted) => match aborted.not_in_force {
-            None => Ok(()),
-            Some(why) => Err(Failure::Passing(format!("NOT IN FORCE: {why}"))),
-        },
-        Err(error) => Err(failure(error)),
-    }
+    let snapshot = looked.snapshot.as_ref();
+    let made = snapshot.and_then(|snapshot| made(snapshot, &order.reach));
+    let in_force = match made {
+        Some(in_force) => in_force,
+        None => {
+            let aborted = abort(store, caller, &order).await.map_err(failure)?;
+            aborted.not_in_force.map_or(Ok(()), Err)
+        }
+    };
+    in_force.map_err(|why| Failure::Passing(format!("NOT IN FORCE: {why}")))
 }
 
 /// Whether trying again may help.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use super::commands::Verb;
 use super::rollouts::{Found, Host, RolloutError, RolloutStore};
 use super::status::{Phase, Reply};
-use super::world::Verb;
 use crate::operations::Caller;
 
 /// How often what became of a command is looked up. Chosen: people wait for it.

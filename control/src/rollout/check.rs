@@ -10,9 +10,9 @@ use super::definition::Definition;
 use super::look::{self, Variants, look};
 use super::manifest::Manifest;
 use super::observation::Reading;
+use super::peers::Summary;
 use super::secrets::SecretReader;
 use super::sources::{Asked, Observed, Purpose, Round, Source, Target};
-use super::status::Status;
 use super::watch::client;
 use super::world::SplitSeen;
 use crate::store::Store;
@@ -95,7 +95,11 @@ pub async fn check(
     let Some(plan) = &definition.analysis else {
         anyhow::bail!("Rollout {name} has no analysis: nothing would be asked");
     };
-    let looked = look(store, &look::Subject::of(definition, &Status::default())).await;
+    let looked = look(
+        store,
+        &look::Subject::wanted(&Summary::of(name, definition)),
+    )
+    .await;
     let (filters_plan, variants) = match (looked.plan, looked.variants, looked.seen) {
         (Some(plan), Some(variants), _) => (plan, variants),
         (_, _, SplitSeen::Missing { what: why } | SplitSeen::Unknown { why }) => {

@@ -32,12 +32,20 @@ struct Asked {
     answer: Option<Answer>,
 }
 
-/// Who asks, and how.
+/// Who asks, for what, and how.
 pub struct Asking<'a> {
     /// The Rollout's namespace; empty of a directory.
     pub namespace: &'a str,
     /// Its name.
     pub rollout: &'a str,
+    /// What it wants.
+    pub definition: &'a Definition,
+    /// Its run.
+    pub run: &'a Run,
+    /// What the run waits for.
+    pub before: Before,
+    /// When.
+    pub now: Timestamp,
     /// The client.
     pub outbound: &'a Outbound,
     /// What reads the gates' tokens.
@@ -46,24 +54,17 @@ pub struct Asking<'a> {
 
 impl Entry {
     /// Whether the run may go forward now.
-    pub async fn forward(
-        &mut self,
-        definition: &Definition,
-        run: &Run,
-        before: Before,
-        now: Timestamp,
-        asking: &Asking<'_>,
-    ) -> Forward {
-        let window = match before {
+    pub async fn forward(&mut self, asking: &Asking<'_>) -> Forward {
+        let window = match asking.before {
             // Whoever has all users is not held back from having them.
             Before::Finish => State::Open { closes: None },
-            Before::Start | Before::Step => definition.windows.at(now),
+            Before::Start | Before::Step => asking.definition.windows.at(asking.now),
         };
         if let State::Closed { reason, opens } = &window {
             let opens = opens.map_or_else(String::new, |opens| format!(" until {opens}"));
             return Forward::Closed(format!("{reason}{opens}"));
         }
-        let forward = self.gates(definition, run, before, now, asking).await;
+        let forward = self.gates(asking).await;
         match window {
             _ if forward != Forward::Open => forward,
             State::Overridden { by, reason } => {
@@ -74,24 +75,17 @@ impl Entry {
     }
 
     /// What the gates say: asked beside the run, which looks at everything else meanwhile.
-    async fn gates(
-        &mut self,
-        definition: &Definition,
-        run: &Run,
-        before: Before,
-        now: Timestamp,
-        asking: &Asking<'_>,
-    ) -> Forward {
-        let at = (run.number, run.step, before);
-        if self.at != Some(at) || self.asked.len() != definition.gates.len() {
+    async fn gates(&mut self, asking: &Asking<'_>) -> Forward {
+        let (run, gates) = (asking.run, &asking.definition.gates);
+        let at = (run.number, run.step, asking.before);
+        if self.at != Some(at) || self.asked.len() != gates.len() {
             self.at = Some(at);
-            self.asked = definition.gates.iter().map(|_| Asked::default()).collect();
+            self.asked = gates.iter().map(|_| Asked::default()).collect();
         }
         let mut forward = Forward::Open;
-        let gates = definition.gates.iter().zip(&mut self.asked);
-        for (gate, asked) in gates.filter(|(gate, _)| is_asked(gate, before)) {
-            let question = question(definition, run, gate, asking);
-            match asked.said(gate, question, now, asking).await {
+        let gates = gates.iter().zip(&mut self.asked);
+        for (gate, asked) in gates.filter(|(gate, _)| is_asked(gate, asking.before)) {
+            match asked.said(gate, asking).await {
                 Some(Answer::Open) => {}
                 Some(Answer::Closed { why }) => return Forward::Closed(why),
                 None => forward = Forward::Asking,
@@ -106,18 +100,14 @@ fn is_asked(gate: &Gate, before: Before) -> bool {
     gate.before == before || (before == Before::Start && gate.before == Before::Step)
 }
 
-fn question(
-    definition: &Definition,
-    run: &Run,
-    gate: &Gate,
-    asking: &Asking<'_>,
-) -> Option<Question> {
-    let step = definition.steps.get(run.step)?;
+fn question(gate: &Gate, asking: &Asking<'_>) -> Option<Question> {
+    let run = asking.run;
+    let step = asking.definition.steps.get(run.step)?;
     Some(Question {
         before: gate.before,
         namespace: asking.namespace.to_owned(),
         rollout: asking.rollout.to_owned(),
-        split: definition.split.clone(),
+        split: asking.definition.split.clone(),
         run: run.number,
         version: run.version.clone(),
         step: run.step + 1,
@@ -128,13 +118,8 @@ fn question(
 
 impl Asked {
     /// The gate's last answer; `None` while the first is on its way.
-    async fn said(
-        &mut self,
-        gate: &Gate,
-        question: Option<Question>,
-        now: Timestamp,
-        asking: &Asking<'_>,
-    ) -> Option<Answer> {
+    async fn said(&mut self, gate: &Gate, asking: &Asking<'_>) -> Option<Answer> {
+        let now = asking.now;
         if let Some(asked) = self.under_way.take_if(|asked| asked.is_finished()) {
             self.answer = asked.await.ok();
             self.times = self.times.saturating_add(1);
@@ -143,7 +128,7 @@ impl Asked {
         }
         let is_open = self.answer == Some(Answer::Open);
         let is_early = self.next.is_some_and(|next| now < next);
-        if let Some(question) = question
+        if let Some(question) = question(gate, asking)
             && !(is_open || is_early || self.under_way.is_some())
         {
             let (gate, outbound) = (gate.clone(), asking.outbound.clone());

@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use super::commands::{self, Command, Verb};
 use super::manifest::is_label;
 use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::status::Status;
-use super::world::{Command, Verb, next_number};
 use crate::files::folder::{Folder, Links, Replaced};
 use crate::store::directory::Directory;
 
@@ -21,9 +21,6 @@ const FOLDER: &str = "rollouts";
 
 /// The longest such file that is read. Chosen: four times what a status may have.
 const MAX_KEPT_BYTES: usize = 256 * 1024;
-
-/// The most commands that are kept; the oldest go first. Chosen: one is obeyed within a second.
-pub const MAX_COMMANDS: usize = 16;
 
 /// The most Rollouts of a directory that others are compared with.
 const MAX_KEPT_ROLLOUTS: usize = 1_000;
@@ -203,16 +200,7 @@ impl<'d> Keeper<'d> {
                 Some(bytes) => serde_json::from_slice(bytes).with_context(|| file.clone())?,
                 None => Vec::new(),
             };
-            let number = next_number(&commands, handled);
-            commands.retain(|command| command.number < number);
-            commands.push(Command {
-                number,
-                verb,
-                by: by.to_owned(),
-                reason: reason.map(str::to_owned),
-            });
-            let surplus = commands.len().saturating_sub(MAX_COMMANDS);
-            commands.drain(..surplus);
+            let number = commands::add(&mut commands, handled, verb, by, reason);
             let text = serde_json::to_string(&commands)? + "\n";
             let replaced = folder.replace_if(&file, before.as_deref(), text.as_bytes())?;
             if replaced == Replaced::Yes {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use sluice_core::allocation::Percent;
 use sluice_core::plan::{EVERYONE, Plan};
 
-use super::definition::Definition;
-use super::status::{Stage, Status};
+use super::peers::Summary;
+use super::status::{Run, Stage, Status};
 use super::world::{SplitSeen, SplitState};
+use crate::model::reach::Reach;
 use crate::model::weights::{Weight, WeightKey, WeightSet};
 use crate::store::{Snapshot, Store};
 
@@ -45,25 +46,38 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Of a run that is under way, whatever its spec says meanwhile; else of the definition.
-    pub fn of(definition: &Definition, status: &Status) -> Self {
+    /// Of a run that is under way, whatever its spec says meanwhile; else of what the spec says.
+    pub fn of(wanted: &Summary, status: &Status) -> Self {
         let run = status.run.as_ref().filter(|run| run.stage != Stage::Over);
-        run.map_or_else(
-            || Self {
-                split: definition.split.clone(),
-                challenger: definition.challenger.clone(),
-                audiences: definition
-                    .audiences()
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect(),
-            },
-            |run| Self {
-                split: run.split.clone(),
-                challenger: Some(run.challenger.clone()),
-                audiences: run.weights.keys().cloned().collect(),
-            },
-        )
+        run.map_or_else(|| Self::wanted(wanted), Self::moved)
+    }
+
+    /// What a run moved.
+    pub fn moved(run: &Run) -> Self {
+        Self {
+            split: run.split.clone(),
+            challenger: Some(run.challenger.clone()),
+            audiences: run.weights.keys().cloned().collect(),
+        }
+    }
+
+    /// What the spec says.
+    pub fn wanted(wanted: &Summary) -> Self {
+        Self {
+            split: wanted.split.clone(),
+            challenger: wanted.challenger.clone(),
+            audiences: wanted.audiences.clone(),
+        }
+    }
+
+    /// What taking it back reaches: where that cannot be known, the whole split.
+    pub fn reach(&self) -> Reach {
+        let is_known = self.challenger.is_some() && !self.audiences.is_empty();
+        Reach {
+            audiences: is_known.then(|| self.audiences.clone()),
+            challenger: self.challenger.clone(),
+            ..Reach::of_split(&self.split)
+        }
     }
 }
 

@@ -13,12 +13,11 @@ use kube::api::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::commands::{Command, MAX_COMMANDS};
 use super::crd::PLURAL;
 use super::definition::Definition;
-use super::kept::MAX_COMMANDS;
 use super::manifest::{API_VERSION, GROUP, KIND};
 use super::status::Status;
-use super::world::Command;
 
 /// The annotation with what people asked for: a JSON list of [`Command`], in the order of their
 /// numbers, at most [`MAX_COMMANDS`].

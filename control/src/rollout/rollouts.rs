@@ -6,7 +6,7 @@ mod cluster;
 use serde::Serialize;
 use sluice_core::plan::Plan;
 
-pub use super::object::COMMANDS;
+pub use super::commands::{Command, Verb};
 pub use cluster::ClusterRollouts;
 
 use super::kept::{Held, Keeper, Kept};
@@ -14,7 +14,6 @@ use super::manifest::is_label;
 use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::status::Status;
-use super::world::{Command, Verb};
 use crate::model::suggest;
 use crate::operations::Caller;
 use crate::store::AnyStore;

@@ -1,150 +1,36 @@
 //! One Rollout that is run, wherever it is kept: look, ask the engine, keep its status, act; until
 //! the engine wants to wait. The foreground and the controller run the same.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::act::act;
-use super::analysis;
+use super::analysis::Judged;
+use super::analysis::plan::Plan;
+use super::commands::to_obey;
 use super::definition::Definition;
 use super::engine::{self, Event, EventKind, RoundDue, Wants};
 use super::entry::{Asking, Entry};
+use super::ground::{Followed, Ground, Happened};
 use super::letters::{self, Letters};
 use super::look::{self, Looked, look};
 use super::notifications::Receiver;
 use super::notifications::message::Subject;
 use super::outbound::Outbound;
 use super::peers::{Summary, peers};
-use super::proxies::Seen;
 use super::resource::Before;
-use super::secrets::SecretReader;
 use super::sources::Source;
-use super::status::{Phase, Run, Stage, Status, sentence};
+use super::status::{Run, Stage, Status, sentence};
 use super::watch::{self, Watched};
-use super::world::{Command, Failure, Forward, Judgement, ProxiesSeen, SplitSeen, World, to_obey};
+use super::world::{Failure, Forward, SplitSeen, World};
 use crate::operations::Caller;
-use crate::store::Store;
 
 /// The shortest time between two looks. Chosen: a tenth of what people notice.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// The most turns of the engine without a breath between them: a step has fewer transitions.
 const MAX_TURNS: usize = 16;
-
-/// Where a Rollout is run: its store, and everything else that is looked at or kept.
-pub trait Ground: Send + Sync {
-    /// The store of the split.
-    type Store: Store;
-
-    /// The store of the split.
-    fn store(&self) -> &Self::Store;
-
-    /// Keeps a status; once this returns, another host would go on from it.
-    ///
-    /// # Errors
-    /// When it cannot be kept: then nothing is done either.
-    fn keep(&self, status: &Status) -> impl Future<Output = anyhow::Result<()>> + Send;
-
-    /// What people asked for.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn commands(&self) -> anyhow::Result<Vec<Command>>;
-
-    /// The other Rollouts of the namespace or directory.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    fn others(&self) -> anyhow::Result<Vec<(Summary, Status)>>;
-
-    /// Which proxies follow, and what their guards took out.
-    fn proxies(&self, looked: &Looked) -> impl Future<Output = Followed> + Send;
-
-    /// The namespace and name of the plugin; empty where there are none.
-    fn plugin(&self) -> [String; 2];
-
-    /// What the filter's metrics call the plugin.
-    fn plugin_names(&self) -> Vec<String>;
-
-    /// What tells the Rollout from all others, also of the same name.
-    fn uid(&self) -> String;
-
-    /// What reads the secrets that the Rollout names.
-    fn secrets(&self) -> Arc<dyn SecretReader>;
-
-    /// Where observations come from while no Prometheus is named.
-    ///
-    /// # Errors
-    /// When there is no such source.
-    fn own_source(&self) -> Result<Source, String>;
-
-    /// Says what happened.
-    fn tell(&self, happened: &Happened<'_>);
-}
-
-/// Which proxies follow, and what their guards took out, in words.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Followed {
-    /// Which follow.
-    pub seen: ProxiesSeen,
-    /// Which took the challenger out.
-    pub tripped: Option<String>,
-}
-
-impl Followed {
-    /// Nobody asked.
-    pub const fn not_asked() -> Self {
-        Self {
-            seen: ProxiesSeen::NotAsked,
-            tripped: None,
-        }
-    }
-
-    /// What was said of them.
-    pub fn of(seen: Seen) -> Self {
-        match seen {
-            Seen::Nobody => Self {
-                seen: ProxiesSeen::Nobody,
-                tripped: None,
-            },
-            Seen::Unknown(why) => Self {
-                seen: ProxiesSeen::Unknown { why },
-                tripped: None,
-            },
-            Seen::Known(proxies) => Self {
-                tripped: proxies.tripped.first().map(ToString::to_string),
-                seen: ProxiesSeen::Seen {
-                    converged: proxies.converged,
-                    total: proxies.total,
-                    lagging: proxies.lagging.join(", "),
-                },
-            },
-        }
-    }
-}
-
-/// What happened, with where and when.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Happened<'h> {
-    /// When.
-    pub at: Timestamp,
-    /// The Rollout.
-    pub rollout: &'h str,
-    /// What kind of thing.
-    pub event: EventKind,
-    /// The run's number; 0 before the first.
-    pub run: u64,
-    /// What the Rollout does now.
-    pub phase: Phase,
-    /// The step, counting from 1.
-    pub step: Option<usize>,
-    /// In a sentence.
-    pub message: &'h str,
-}
 
 /// One Rollout that is run.
 #[derive(Debug)]
@@ -191,17 +77,19 @@ impl<G: Ground> Runner<G> {
     /// Turns of the engine until it wants to wait, and how long.
     ///
     /// # Errors
-    /// When something of the ground cannot be read or kept; then nothing was done since.
+    /// When a status cannot be kept: then nothing but a rollback was done since.
     pub async fn turns(&mut self, caller: &Caller) -> anyhow::Result<Option<Duration>> {
         for _ in 0..MAX_TURNS {
             let now = caller.now();
             let wants = engine::wants(&self.definition, &self.status, now);
-            let subject = look::Subject::of(&self.definition, &self.status);
-            let looked = look(self.ground.store(), &subject).await;
-            let mut world = self.world(&wants, &looked, now).await?;
-            // Whatever was asked took its time: the split is looked at last.
-            let looked = look(self.ground.store(), &subject).await;
-            world.split = looked.seen.clone();
+            let subject = self.subject();
+            let mut looked = look(self.ground.store(), &subject).await;
+            let mut world = self.world(&wants, &looked, now).await;
+            if wants.asks_somebody() {
+                // That took its time: the split is looked at last.
+                looked = look(self.ground.store(), &subject).await;
+                world.split = looked.seen.clone();
+            }
             let mut advance = engine::advance(&self.definition, &self.status, &world);
             letters::put(&mut advance.status, &self.definition, &advance.events, now);
             let is_taking_back = advance.actions.iter().any(engine::Action::is_taking_back);
@@ -278,7 +166,7 @@ impl<G: Ground> Runner<G> {
     /// # Errors
     /// When the status cannot be kept.
     pub async fn last_letters(&mut self, caller: &Caller, most: Duration) -> anyhow::Result<()> {
-        let subject = look::Subject::of(&self.definition, &self.status);
+        let subject = self.subject();
         let looked = look(self.ground.store(), &subject).await;
         let until = tokio::time::Instant::now() + most;
         while self.status.messages.next().is_some() && tokio::time::Instant::now() < until {
@@ -318,12 +206,15 @@ impl<G: Ground> Runner<G> {
         format!("Rollout {}, run {number}, step {step} of {of}", self.name)
     }
 
-    async fn world(
-        &mut self,
-        wants: &Wants,
-        looked: &Looked,
-        now: Timestamp,
-    ) -> anyhow::Result<World> {
+    fn summary(&self) -> Summary {
+        Summary::of(&self.name, &self.definition)
+    }
+
+    fn subject(&self) -> look::Subject {
+        look::Subject::of(&self.summary(), &self.status)
+    }
+
+    async fn world(&mut self, wants: &Wants, looked: &Looked, now: Timestamp) -> World {
         let source = self.source.take();
         let (followed, round) = tokio::select! {
             biased;
@@ -338,8 +229,8 @@ impl<G: Ground> Runner<G> {
             Some(before) => self.forward(before, now).await,
             None => Forward::Open,
         };
-        let summary = Summary::of(&self.name, &self.definition);
-        Ok(World {
+        let others = self.ground.others().unwrap_or_default();
+        World {
             now,
             split: looked.seen.clone(),
             proxies: followed.seen,
@@ -348,13 +239,9 @@ impl<G: Ground> Runner<G> {
             forward,
             // What cannot be read asks for nothing; a rollback does not wait for it.
             commands: self.ground.commands().unwrap_or_default(),
-            peers: peers(
-                &summary,
-                &self.status,
-                &self.ground.others().unwrap_or_default(),
-            ),
+            peers: peers(&self.summary(), &self.status, &others),
             failure: self.failure.take(),
-        })
+        }
     }
 
     /// What proxies and the analysis say, which may take its time.
@@ -364,7 +251,7 @@ impl<G: Ground> Runner<G> {
         looked: &Looked,
         now: Timestamp,
         source: Option<Source>,
-    ) -> (Followed, (Option<Judgement>, Option<Source>)) {
+    ) -> (Followed, (Option<Judged>, Option<Source>)) {
         let followed = async {
             match wants.proxies {
                 true => self.ground.proxies(looked).await,
@@ -388,7 +275,7 @@ impl<G: Ground> Runner<G> {
         let Some(run) = run.filter(is_going_on) else {
             return std::future::pending().await;
         };
-        let summary = Summary::of(&self.name, &self.definition);
+        let summary = self.summary();
         let handled = self.status.handled_command;
         let mut looks: u32 = 0;
         loop {
@@ -407,7 +294,7 @@ impl<G: Ground> Runner<G> {
     }
 
     async fn is_aborted(&self, run: &Run) -> bool {
-        let subject = look::Subject::of(&self.definition, &self.status);
+        let subject = self.subject();
         match look(self.ground.store(), &subject).await.seen {
             SplitSeen::Seen(seen) => run.abort_since(&seen).is_some(),
             SplitSeen::Unknown { .. } | SplitSeen::Missing { .. } => false,
@@ -421,7 +308,7 @@ impl<G: Ground> Runner<G> {
         due: RoundDue,
         now: Timestamp,
         source: Option<Source>,
-    ) -> (Option<Judgement>, Option<Source>) {
+    ) -> (Option<Judged>, Option<Source>) {
         let (Some(analysis), Some(run)) = (&self.definition.analysis, &self.status.run) else {
             return (None, source);
         };
@@ -456,7 +343,7 @@ impl<G: Ground> Runner<G> {
         }
     }
 
-    async fn made_source(&self, analysis: &analysis::plan::Plan) -> Result<Source, String> {
+    async fn made_source(&self, analysis: &Plan) -> Result<Source, String> {
         let Some(server) = &analysis.prometheus else {
             return self.ground.own_source();
         };
@@ -467,7 +354,7 @@ impl<G: Ground> Runner<G> {
 
     /// Whether the run may go forward.
     async fn forward(&mut self, before: Before, now: Timestamp) -> Forward {
-        let Some(run) = self.status.run.clone() else {
+        let Some(run) = &self.status.run else {
             return Forward::Open;
         };
         let [namespace, _] = self.ground.plugin();
@@ -475,12 +362,14 @@ impl<G: Ground> Runner<G> {
         let asking = Asking {
             namespace: &namespace,
             rollout: &self.name,
+            definition: &self.definition,
+            run,
+            before,
+            now,
             outbound: &self.outbound,
             secrets: &secrets,
         };
-        self.entry
-            .forward(&self.definition, &run, before, now, &asking)
-            .await
+        self.entry.forward(&asking).await
     }
 
     fn tell(&self, at: Timestamp, event: &Event) {

@@ -6,7 +6,7 @@ use sluice_core::index::VariantIndex;
 use sluice_core::plan::Split;
 
 use super::analysis::plan::{Auth, Certificate, Plan, Prometheus, Subject};
-use super::analysis::{self, Context, Exposures, Memory};
+use super::analysis::{self, Context, Exposures, Judged, Memory};
 use super::definition::Definition;
 use super::engine::RoundDue;
 use super::look::Variants;
@@ -14,7 +14,6 @@ use super::observation::{Observation, Reading};
 use super::secrets::{SecretReader, Shape};
 use super::sources::{Round, Source, Target};
 use super::status::Run;
-use super::world::{Judgement, Verdict};
 use crate::cluster::prometheus::{self, Access, Credentials, Trust};
 use crate::model::churn::audiences;
 
@@ -44,7 +43,7 @@ impl Watched<'_> {
         source: Result<&mut Source, String>,
         due: RoundDue,
         now: Timestamp,
-    ) -> Judgement {
+    ) -> Judged {
         let observation = match source {
             Ok(source) => self.observe(analysis, source, due, now).await,
             Err(why) => unobserved(analysis, &why, due, now),
@@ -55,11 +54,7 @@ impl Watched<'_> {
             steps: self.definition.steps.len(),
             exposures: self.exposures(),
         };
-        let judged = analysis::judge(context, &self.run.analysis, &observation);
-        Judgement {
-            memory: judged.memory,
-            verdict: words(judged.verdict),
-        }
+        analysis::judge(context, &self.run.analysis, &observation)
     }
 
     async fn observe(
@@ -144,18 +139,6 @@ fn unobserved(analysis: &Plan, why: &str, due: RoundDue, now: Timestamp) -> Obse
         since: due.last,
         arms: Reading::Error(why.to_owned()),
         queries: queries.map(error).collect(),
-    }
-}
-
-fn words(verdict: analysis::Verdict) -> Verdict {
-    match verdict {
-        analysis::Verdict::Pass => Verdict::Pass,
-        analysis::Verdict::Hold { reasons } => Verdict::Hold {
-            why: reasons.join("; "),
-        },
-        analysis::Verdict::Fail { reasons, .. } => Verdict::Fail {
-            why: reasons.join("; "),
-        },
     }
 }
 

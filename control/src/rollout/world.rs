@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sluice_core::allocation::Percent;
 
-use super::analysis::Memory;
-use super::resource::fields::names;
+use super::analysis::Judged;
+use super::commands::Command;
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +21,7 @@ pub struct World {
     /// Proxies that took the challenger out by themselves, in words.
     pub tripped: Option<String>,
     /// What the analysis says, where a round was made.
-    pub round: Option<Judgement>,
+    pub round: Option<Judged>,
     /// Whether windows and gates let the run go forward.
     pub forward: Forward,
     /// What people asked for, in the order of their numbers.
@@ -110,32 +109,6 @@ pub enum ProxiesSeen {
     },
 }
 
-/// What came of a round of the analysis.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
-    /// What it says.
-    pub verdict: Verdict,
-    /// What the next round needs of it.
-    pub memory: Memory,
-}
-
-/// What a round of the analysis says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    /// Every check passes.
-    Pass,
-    /// It is not known yet.
-    Hold {
-        /// Why not.
-        why: String,
-    },
-    /// The challenger is worse than allowed.
-    Fail {
-        /// Which check says so, and why.
-        why: String,
-    },
-}
-
 /// What other Rollouts mean for this one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Peers {
@@ -147,62 +120,4 @@ pub struct Peers {
     pub unready: Option<String>,
     /// One of the group that failed since this run began.
     pub failed: Option<String>,
-}
-
-/// How far ahead of the last obeyed command another's number may be: one that is further was not
-/// given by `sluice`, and would keep all later ones from being obeyed.
-pub const MAX_AHEAD: u64 = 1_000;
-
-/// The commands that are still to be obeyed.
-pub fn to_obey(commands: &[Command], handled: u64) -> impl Iterator<Item = &Command> {
-    let most = handled.saturating_add(MAX_AHEAD);
-    commands
-        .iter()
-        .filter(move |command| command.number > handled && command.number <= most)
-}
-
-/// The number of the next command.
-pub fn next_number(commands: &[Command], handled: u64) -> u64 {
-    let last = to_obey(commands, handled)
-        .map(|command| command.number)
-        .max();
-    last.unwrap_or(handled).saturating_add(1)
-}
-
-/// What somebody asks of a Rollout.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Command {
-    /// Its number, counting up from 1.
-    pub number: u64,
-    /// What.
-    pub verb: Verb,
-    /// Who, as their machine names them.
-    pub by: String,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-}
-
-names! {
-    /// What may be asked of a Rollout.
-    pub enum Verb, accepted as "what to do" {
-        /// Begin a run, also of a version that was brought already.
-        "start" => Start,
-        /// Stand still.
-        "pause" => Pause,
-        /// Go on; a weight that somebody else set is set again.
-        "resume" => Resume,
-        /// End the step now.
-        "skip" => Skip,
-        /// Let a step that waits for it end.
-        "approve" => Approve,
-        /// Go to the last step now.
-        "promoteFull" => PromoteFull,
-        /// Take the users back and end the run.
-        "abort" => Abort,
-        /// Try the version again that failed.
-        "retry" => Retry,
-        /// Take the weight to 0, since the fallback is the new version now.
-        "finish" => Finish,
-    }
 }

@@ -1,5 +1,7 @@
 //! What people say to a run from another process, and what becomes of it.
 
+use serde_json::{Value, json};
+
 use crate::shop::{Said, Shop, kinds};
 
 const SLOW: &str = "[{weight: 5, hold: 1h}, {weight: 20, approval: true}, {weight: 50, hold: 1h}, {weight: 100, hold: 1h}]";
@@ -114,6 +116,20 @@ fn an_abort_needs_nobody_who_runs_the_rollout() {
         "{events:?}"
     );
     assert_eq!((shop.weight(), shop.phase().as_str()), (0.0, "Aborted"));
+}
+
+#[test]
+fn an_abort_takes_back_what_the_run_moved_whatever_its_spec_says_meanwhile() {
+    let shop = Shop::new(SLOW);
+    let mut run = shop.run();
+    run.until("converged", 1);
+    run.kill();
+    let kept = shop.path().join("rollouts/web.json");
+    let mut edited: Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();
+    edited["rollout"]["audiences"] = json!(["staff"]);
+    shop.write("rollouts/web.json", &edited.to_string());
+    let said = shop.sluice("rollout abort web");
+    assert_eq!((said.code, shop.weight()), (0, 0.0), "{said:?}");
 }
 
 #[test]

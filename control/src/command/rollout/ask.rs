@@ -9,8 +9,8 @@ use crate::command::outcome::Outcome;
 use crate::command::output;
 use crate::operations::Caller;
 use crate::rollout::asking::{self, Asked, Became, Order};
+use crate::rollout::commands::Verb;
 use crate::rollout::resource::Span;
-use crate::rollout::world::Verb;
 
 /// What such a command takes.
 #[derive(clap::Args, Debug)]

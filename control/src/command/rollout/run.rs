@@ -10,9 +10,9 @@ use super::super::outcome::Outcome;
 use super::super::output;
 use crate::files;
 use crate::operations::Caller;
+use crate::rollout::ground::Happened;
 use crate::rollout::host;
 use crate::rollout::manifest::{self, Manifest};
-use crate::rollout::runner::Happened;
 use crate::rollout::status::Run as RunOf;
 use crate::store::directory::Directory;
 

@@ -8,8 +8,8 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
 use crate::rollout::engine::EventKind;
+use crate::rollout::ground::Happened;
 use crate::rollout::object::Rollout;
-use crate::rollout::runner::Happened;
 
 /// How many Events wait to be said; what comes then is left out. Chosen: a hundred Rollouts that
 /// all end a step at once.

@@ -1,8 +1,9 @@
 //! What people asked for: one command a turn, each once.
 
 use super::turn::{EventKind, Turn, is_anybody_there};
+use crate::rollout::commands::{Command, Verb, to_obey};
 use crate::rollout::status::{Answer, PauseReason, Phase, Reply, RunOutcome, Stage, line};
-use crate::rollout::world::{Command, SplitSeen, Verb, to_obey};
+use crate::rollout::world::SplitSeen;
 
 impl Turn<'_> {
     /// Obeys the next command; whether there was one.

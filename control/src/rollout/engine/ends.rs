@@ -6,9 +6,10 @@ use std::time::Duration;
 use sluice_core::allocation::Percent;
 
 use super::turn::{EventKind, Turn, after, is_anybody_there};
+use crate::rollout::analysis::Verdict;
 use crate::rollout::resource::OnHandEdit;
 use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome};
-use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, SplitState, Verdict};
+use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, SplitState};
 
 /// How long an abort may take from its zeros to its note. Chosen: ten times what a disk takes.
 const NOTED_WITHIN: Duration = Duration::from_millis(500);
@@ -133,7 +134,7 @@ impl Turn<'_> {
             return Some(format!("Rollout {failed} of the group failed"));
         }
         match self.world.round.as_ref().map(|round| &round.verdict) {
-            Some(Verdict::Fail { why }) => Some(why.clone()),
+            Some(Verdict::Fail { reasons, .. }) => Some(reasons.join("; ")),
             _ => None,
         }
     }

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use super::turn::{EventKind, Turn, after};
 use super::wants::hold_end;
+use crate::rollout::analysis::Verdict;
 use crate::rollout::definition::Step;
 use crate::rollout::resource::Unconverged;
 use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome, Stage};
-use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen, Verdict};
+use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen};
 
 impl Turn<'_> {
     pub(super) fn go_on(&mut self, stage: Stage) {
@@ -253,8 +254,8 @@ impl Turn<'_> {
             return None;
         }
         let round = self.world.round.as_ref();
-        if let Some(Verdict::Hold { why }) = round.map(|round| &round.verdict) {
-            return Some(why.clone());
+        if let Some(Verdict::Hold { reasons }) = round.map(|round| &round.verdict) {
+            return Some(reasons.join("; "));
         }
         let is_recent = run.round.is_some_and(|round| round >= end);
         if is_recent && run.has_passed {

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::rollout::analysis::Memory;
+use crate::rollout::analysis::{Judged, Verdict};
+use crate::rollout::commands::{Command, Verb};
 use crate::rollout::status::{Phase, RunOutcome};
-use crate::rollout::world::{
-    Command, Failure, Forward, Judgement, Peers, ProxiesSeen, SplitState, Verb, Verdict, World,
-};
+use crate::rollout::world::{Failure, Forward, Peers, ProxiesSeen, SplitState, World};
 
 /// A store, a clock and whatever else a world has.
 struct Story {
@@ -167,8 +167,8 @@ fn ramp() -> Story {
     ]}))
 }
 
-fn judgement(verdict: Verdict) -> Judgement {
-    Judgement {
+fn judgement(verdict: Verdict) -> Judged {
+    Judged {
         verdict,
         memory: Memory::default(),
     }
@@ -332,7 +332,8 @@ fn a_failed_check_takes_the_users_back_and_the_version_is_not_tried_again() {
     story.verdict = Some(Verdict::Pass);
     assert_eq!(story.after(11).weights(), "everyone 50");
     story.verdict = Some(Verdict::Fail {
-        why: "success rate is 90 %, below 95 %".to_owned(),
+        check: "success rate".to_owned(),
+        reasons: vec!["success rate is 90 %, below 95 %".to_owned()],
     });
     story.after(10);
     assert_eq!(
@@ -355,7 +356,7 @@ fn a_failed_check_takes_the_users_back_and_the_version_is_not_tried_again() {
 fn a_step_ends_only_with_a_round_that_passed_at_its_end() {
     let mut story = ramp().analysed();
     story.verdict = Some(Verdict::Hold {
-        why: "40 of 100 requests".to_owned(),
+        reasons: vec!["40 of 100 requests".to_owned()],
     });
     story.after(25);
     assert_eq!(story.weights(), "everyone 5");
@@ -486,7 +487,8 @@ fn a_step_that_waits_to_begin_is_watched_at_the_weight_before_it() {
     story.after(15);
     assert_eq!(story.weights(), "everyone 5");
     story.verdict = Some(Verdict::Fail {
-        why: "success rate is 90 %".to_owned(),
+        check: "success rate".to_owned(),
+        reasons: vec!["success rate is 90 %".to_owned()],
     });
     story.after(40);
     assert_eq!(
@@ -531,7 +533,7 @@ fn a_command_whose_number_is_far_ahead_blocks_no_other() {
         (Phase::Progressing, 0)
     );
     assert_eq!(
-        crate::rollout::world::next_number(&story.world.commands, 0),
+        crate::rollout::commands::next_number(&story.world.commands, 0),
         1
     );
 }
@@ -815,10 +817,11 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just(None),
         Just(Some(Verdict::Pass)),
         Just(Some(Verdict::Hold {
-            why: "few".to_owned()
+            reasons: vec!["few".to_owned()]
         })),
         Just(Some(Verdict::Fail {
-            why: "bad".to_owned()
+            check: "bad".to_owned(),
+            reasons: vec!["bad".to_owned()]
         })),
     ];
     let proxies = prop_oneof![

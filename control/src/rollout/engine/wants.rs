@@ -23,6 +23,13 @@ pub struct Wants {
     pub look_again: Option<Timestamp>,
 }
 
+impl Wants {
+    /// Whether proxies or a source of observations are to be asked, which may take its time.
+    pub const fn asks_somebody(&self) -> bool {
+        self.proxies || self.round.is_some()
+    }
+}
+
 /// A round of the analysis that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoundDue {

@@ -9,14 +9,13 @@ use super::{Found, Host, Listed};
 use crate::cluster::custom::{self, Kind, Scope};
 use crate::cluster::{Cluster, code};
 use crate::operations::Caller;
+use crate::rollout::commands::{self, Command, Verb};
 use crate::rollout::definition::Definition;
-use crate::rollout::kept::MAX_COMMANDS;
 use crate::rollout::manifest::{API_VERSION, KIND};
 use crate::rollout::object::COMMANDS;
 use crate::rollout::outline::{CheckLine, StepLine};
 use crate::rollout::peers::Summary;
 use crate::rollout::status::Status;
-use crate::rollout::world::{Command, Verb, next_number};
 use crate::store::kubernetes::Kubernetes;
 
 /// How often a command is written anew because another write came first. Chosen: a controller keeps
@@ -226,17 +225,8 @@ fn with_command(
     reason: Option<&str>,
 ) -> anyhow::Result<(String, u64)> {
     let handled = status(object)?.handled_command;
-    let mut commands = commands(object)?;
-    let number = next_number(&commands, handled);
-    commands.retain(|command| command.number > handled && command.number < number);
-    commands.push(Command {
-        number,
-        verb,
-        by: by.to_owned(),
-        reason: reason.map(str::to_owned),
-    });
-    let surplus = commands.len().saturating_sub(MAX_COMMANDS);
-    commands.drain(..surplus);
+    let mut commands = self::commands(object)?;
+    let number = commands::add(&mut commands, handled, verb, by, reason);
     Ok((serde_json::to_string(&commands)?, number))
 }
 

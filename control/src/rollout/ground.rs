@@ -1,0 +1,129 @@
+//! Where a Rollout is run: what its host gives the runner, and is told by it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::commands::Command;
+use super::engine::EventKind;
+use super::look::Looked;
+use super::peers::Summary;
+use super::proxies::Seen;
+use super::secrets::SecretReader;
+use super::sources::Source;
+use super::status::{Phase, Status};
+use super::world::ProxiesSeen;
+use crate::store::Store;
+
+/// Where a Rollout is run: its store, and everything else that is looked at or kept.
+pub trait Ground: Send + Sync {
+    /// The store of the split.
+    type Store: Store;
+
+    /// The store of the split.
+    fn store(&self) -> &Self::Store;
+
+    /// Keeps a status; once this returns, another host would go on from it.
+    ///
+    /// # Errors
+    /// When it cannot be kept: then nothing is done either.
+    fn keep(&self, status: &Status) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// What people asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn commands(&self) -> anyhow::Result<Vec<Command>>;
+
+    /// The other Rollouts of the namespace or directory.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn others(&self) -> anyhow::Result<Vec<(Summary, Status)>>;
+
+    /// Which proxies follow, and what their guards took out.
+    fn proxies(&self, looked: &Looked) -> impl Future<Output = Followed> + Send;
+
+    /// The namespace and name of the plugin; empty where there are none.
+    fn plugin(&self) -> [String; 2];
+
+    /// What the filter's metrics call the plugin.
+    fn plugin_names(&self) -> Vec<String>;
+
+    /// What tells the Rollout from all others, also of the same name.
+    fn uid(&self) -> String;
+
+    /// What reads the secrets that the Rollout names.
+    fn secrets(&self) -> Arc<dyn SecretReader>;
+
+    /// Where observations come from while no Prometheus is named.
+    ///
+    /// # Errors
+    /// When there is no such source.
+    fn own_source(&self) -> Result<Source, String>;
+
+    /// Says what happened.
+    fn tell(&self, happened: &Happened<'_>);
+}
+
+/// Which proxies follow, and what their guards took out, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Followed {
+    /// Which follow.
+    pub seen: ProxiesSeen,
+    /// Which took the challenger out.
+    pub tripped: Option<String>,
+}
+
+impl Followed {
+    /// Nobody asked.
+    pub const fn not_asked() -> Self {
+        Self {
+            seen: ProxiesSeen::NotAsked,
+            tripped: None,
+        }
+    }
+
+    /// What was said of them.
+    pub fn of(seen: Seen) -> Self {
+        match seen {
+            Seen::Nobody => Self {
+                seen: ProxiesSeen::Nobody,
+                tripped: None,
+            },
+            Seen::Unknown(why) => Self {
+                seen: ProxiesSeen::Unknown { why },
+                tripped: None,
+            },
+            Seen::Known(proxies) => Self {
+                tripped: proxies.tripped.first().map(ToString::to_string),
+                seen: ProxiesSeen::Seen {
+                    converged: proxies.converged,
+                    total: proxies.total,
+                    lagging: proxies.lagging.join(", "),
+                },
+            },
+        }
+    }
+}
+
+/// What happened, with where and when.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Happened<'h> {
+    /// When.
+    pub at: Timestamp,
+    /// The Rollout.
+    pub rollout: &'h str,
+    /// What kind of thing.
+    pub event: EventKind,
+    /// The run's number; 0 before the first.
+    pub run: u64,
+    /// What the Rollout does now.
+    pub phase: Phase,
+    /// The step, counting from 1.
+    pub step: Option<usize>,
+    /// In a sentence.
+    pub message: &'h str,
+}
