@@ -203,7 +203,13 @@ impl<G: Ground> Runner<G> {
         };
         let of = self.definition.steps.len();
         let (number, step) = (run.number, run.step + 1);
-        format!("Rollout {}, run {number}, step {step} of {of}", self.name)
+        let overridden = run.overridden.as_ref();
+        let overridden = overridden.filter(|overridden| overridden.step == run.step);
+        let overridden = overridden.map_or_else(String::new, |one| format!("; {}", one.by));
+        format!(
+            "Rollout {}, run {number}, step {step} of {of}{overridden}",
+            self.name
+        )
     }
 
     fn summary(&self) -> Summary {

@@ -181,6 +181,9 @@ pub struct Run {
     /// Since when somebody else's weight is seen that may be half of an abort.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edited: Option<Timestamp>,
+    /// The last step that went forward in spite of a window.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub overridden: Option<Overridden>,
     /// The last abort of the split that was there when the run began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub former_abort: Option<String>,
@@ -219,6 +222,15 @@ impl Run {
         let pause = self.pause.as_ref();
         pause.is_some_and(|pause| pause.reason == PauseReason::HandEdit)
     }
+}
+
+/// A step that went forward in spite of a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overridden {
+    /// The index of the step.
+    pub step: usize,
+    /// In spite of what, and who said so.
+    pub by: String,
 }
 
 fn is_quiet(queue: &Queue) -> bool {

@@ -103,6 +103,7 @@ impl Turn<'_> {
             round: None,
             has_passed: false,
             analysis: Memory::default(),
+            overridden: None,
             former_abort: seen.last_abort_id.clone(),
             edited: None,
             ending: None,

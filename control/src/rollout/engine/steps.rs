@@ -7,7 +7,7 @@ use super::wants::hold_end;
 use crate::rollout::analysis::Verdict;
 use crate::rollout::definition::Step;
 use crate::rollout::resource::Unconverged;
-use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome, Stage};
+use crate::rollout::status::{Overridden, PauseReason, Phase, Run, RunOutcome, Stage};
 use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen};
 
 impl Turn<'_> {
@@ -105,6 +105,10 @@ impl Turn<'_> {
             run.round = None;
             run.has_passed = false;
             run.is_ready = false;
+            if let Forward::Overridden(by) = &self.world.forward {
+                let (step, by) = (run.step, by.clone());
+                run.overridden = Some(Overridden { step, by });
+            }
         }
         self.go_to(Stage::Moving);
         let of = self.definition.steps.len();

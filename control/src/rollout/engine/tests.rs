@@ -567,13 +567,19 @@ fn windows_gates_and_groups_hold_steps_and_never_a_rollback() {
 }
 
 #[test]
-fn an_override_of_a_window_is_said_with_the_step() {
+fn an_override_of_a_window_is_said_with_the_step_and_kept() {
     let mut story = ramp();
     let by = "weekend freeze, overridden by INC-1";
     story.world.forward = Forward::Overridden(by.to_owned());
     story.settle();
     let stepped = format!("Stepped: step 1 of 3: 5 % of everyone; {by}");
     assert!(story.said.contains(&stepped), "{:?}", story.said);
+    // The window ends; what was done in spite of it stays in the run's record.
+    story.world.forward = Forward::Open;
+    story.after(300);
+    let run = story.status.run.as_ref().unwrap();
+    let kept = run.overridden.as_ref().unwrap();
+    assert_eq!((run.step, kept.step, &*kept.by), (2, 0, by));
 }
 
 #[test]

@@ -77,6 +77,10 @@ pub(super) fn tree(view: &View) -> String {
         let why = format!("{:?}: {}", pause.reason, quoted(&pause.message));
         branches.push(("paused".to_owned(), vec![why]));
     }
+    if let Some(overridden) = run.and_then(|run| run.overridden.as_ref()) {
+        let (step, by) = (overridden.step + 1, quoted(&overridden.by));
+        branches.push(("windows".to_owned(), vec![format!("step {step}: {by}")]));
+    }
     let mistakes = view.mistakes.iter().map(quoted).collect();
     branches.push(("mistakes in its spec".to_owned(), mistakes));
     branches.push((
