@@ -172,6 +172,7 @@ mod tests {
             waiting: Vec::new(),
             host,
             mistakes: Vec::new(),
+            is_of_spec: true,
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Found {
     pub host: Host,
     /// What is wrong with its spec.
     pub mistakes: Vec<String>,
+    /// Whether the status is of the spec as it is now, and not of an earlier one.
+    pub is_of_spec: bool,
 }
 
 /// Whether somebody runs a Rollout.
@@ -245,5 +247,6 @@ fn one_in_directory(keeper: &Keeper<'_>, name: &str) -> anyhow::Result<Option<Fo
             Held::No => Host::Nobody,
         },
         mistakes: Vec::new(),
+        is_of_spec: true,
     }))
 }

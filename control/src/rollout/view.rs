@@ -42,6 +42,8 @@ pub struct View {
     /// What is wrong with its spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,
+    /// Whether the status is of the spec as it is now, and not of an earlier one.
+    pub is_of_spec: bool,
     /// Its steps.
     pub steps: Vec<StepView>,
     /// Its checks as they stand.
@@ -142,6 +144,7 @@ pub fn kept(store: &RolloutStore, found: &Found, now: Timestamp) -> View {
         host: found.host,
         waiting_commands: found.waiting.len(),
         mistakes: found.mistakes.clone(),
+        is_of_spec: found.is_of_spec,
         steps: steps(&found.steps, found.status.run.as_ref(), now),
         checks: found.checks.clone(),
         in_force: None,
@@ -280,7 +283,9 @@ impl View {
         let run = self.status.run.as_ref();
         let is_of_version = run.is_some_and(|run| run.version == self.version);
         let is_over = run.is_some_and(|run| run.stage == Stage::Over);
-        is_of_version && is_over && !self.status.is_start_wanted && self.waiting_commands == 0
+        let is_asked =
+            self.status.is_start_wanted || self.status.is_finishing || self.waiting_commands > 0;
+        self.is_of_spec && is_of_version && is_over && !is_asked
     }
 
     /// Whether the last run ended well.

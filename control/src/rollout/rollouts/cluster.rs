@@ -172,7 +172,16 @@ fn found(object: &DynamicObject) -> anyhow::Result<Found> {
         waiting,
         host: Host::Unknown,
         mistakes,
+        is_of_spec: is_of_spec(object),
     })
+}
+
+/// Whether a controller has seen the spec as it is now: the API server counts specs, and the
+/// controller notes which one it has seen.
+fn is_of_spec(object: &DynamicObject) -> bool {
+    let seen = object.data.pointer("/status/observedGeneration");
+    let seen = seen.and_then(Value::as_i64).unwrap_or_default();
+    object.metadata.generation.is_none_or(|now| now <= seen)
 }
 
 /// What can be said of a Rollout whose spec is wrong: an abort still needs to know what it moves.
@@ -256,6 +265,23 @@ mod tests {
         let (text, number) = with_command(&object("[]", 9), Verb::Pause, "ann", None).unwrap();
         let expected = r#"[{"number":10,"verb":"pause","by":"ann"}]"#;
         assert_eq!((&*text, number), (expected, 10));
+    }
+
+    #[test]
+    fn a_status_is_of_the_spec_that_its_controller_has_seen() {
+        let cases = [
+            ("the same", json!(3), json!(3), true),
+            ("an earlier one", json!(3), json!(2), false),
+            ("none yet", json!(1), json!(null), false),
+            ("nobody counts", json!(null), json!(null), true),
+        ];
+        for (label, generation, seen, expected) in cases {
+            let mut value = serde_json::to_value(object("[]", 0)).unwrap();
+            value["metadata"]["generation"] = generation;
+            value["status"]["observedGeneration"] = seen;
+            let object = serde_json::from_value(value).unwrap();
+            assert_eq!(found(&object).unwrap().is_of_spec, expected, "{label}");
+        }
     }
 
     #[test]

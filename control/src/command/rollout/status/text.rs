@@ -154,6 +154,10 @@ fn step_of(run: &Run, view: &View) -> String {
 /// Why it is as it is.
 fn reason(view: &View) -> String {
     match view.mistakes.len() {
+        0 if !view.is_of_spec => match &*view.status.message {
+            "" => "no controller has seen its spec yet".to_owned(),
+            before => format!("no controller has seen its spec yet; before: {before}"),
+        },
         0 => view.status.message.clone(),
         1 => "its spec has 1 mistake".to_owned(),
         many => format!("its spec has {many} mistakes"),
