@@ -61,7 +61,7 @@ fn of_two_processes_the_second_is_refused_and_the_first_goes_on() {
     let shop = Shop::new("[{weight: 5, hold: 1h}, {weight: 100}]");
     let mut run = shop.run();
     run.until("converged", 1);
-    let (events, code, err) = shop.run().end();
+    let (events, code, err) = shop.run_refused().end();
     assert_eq!((events.len(), code), (0, 2));
     assert_eq!(
         err,

@@ -6,6 +6,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
+/// How many seconds a run has to be refused in. Chosen: a hundred times what it takes.
+const REFUSED_WITHIN: &str = "30";
+
 /// A directory with a plugin and a Rollout.
 pub(crate) struct Shop {
     folder: tempfile::TempDir,
@@ -71,6 +74,21 @@ impl Shop {
     /// Runs the Rollout.
     pub(crate) fn run(&self) -> Running {
         self.begin("rollout run -f rollout.yaml --dir . -o json")
+    }
+
+    /// Runs it as one that must be refused: should it be let in, `timeout` of coreutils kills it
+    /// before long.
+    pub(crate) fn run_refused(&self) -> Running {
+        let run = self.command("rollout run -f rollout.yaml --dir . -o json");
+        let mut command = Command::new("timeout");
+        command
+            .args(["--signal=KILL", "--foreground", REFUSED_WITHIN])
+            .arg(run.get_program())
+            .args(run.get_args())
+            .current_dir(self.path())
+            .env_clear()
+            .env("USER", "ann");
+        begun(command)
     }
 
     pub(crate) fn begin(&self, arguments: &str) -> Running {
