@@ -31,6 +31,7 @@ pub struct Chain {
     /// What `sluice get` said before there was an Istio.
     pub said_without_istio: Said,
     prometheus: Option<Process>,
+    prometheus_targets: Vec<Target>,
     registry: Process,
     istiod: Process,
     istiod_settings: istiod::Settings,
@@ -64,6 +65,7 @@ impl Chain {
             sluice,
             said_without_istio,
             prometheus: None,
+            prometheus_targets: Vec::new(),
             registry,
             istiod,
             istiod_settings: &[],
@@ -100,6 +102,9 @@ impl Chain {
         if self.istiod.has_ended() || !self.istiod_settings.is_empty() {
             self.restart_istiod(&[]).await;
         }
+        if self.prometheus.as_mut().is_some_and(Process::has_ended) {
+            self.restart_prometheus().await;
+        }
     }
 
     /// Ends the API server as a crash would.
@@ -115,6 +120,19 @@ impl Chain {
     /// Ends istiod.
     pub fn stop_istiod(&mut self) {
         self.istiod.stop();
+    }
+
+    /// Ends Prometheus.
+    pub fn stop_prometheus(&mut self) {
+        if let Some(prometheus) = &mut self.prometheus {
+            prometheus.stop();
+        }
+    }
+
+    /// Starts Prometheus again on the pods that it had, with what it had stored.
+    pub async fn restart_prometheus(&mut self) {
+        let targets = self.prometheus_targets.clone();
+        self.start_prometheus(&targets).await;
     }
 
     /// Ends istiod, if it runs, and starts it with other settings.
@@ -137,8 +155,11 @@ impl Chain {
 
     /// Starts Prometheus on these pods.
     pub async fn start_prometheus(&mut self, targets: &[Target]) {
+        // Two of them cannot have one store.
+        self.prometheus = None;
         let started = prometheus::start(prometheus::URL, targets, &self.tools, self.folder());
         self.prometheus = Some(started.await);
+        self.prometheus_targets = targets.to_vec();
     }
 
     /// Starts another Prometheus, which scrapes Envoy's own port of these pods.

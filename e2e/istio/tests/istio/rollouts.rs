@@ -2,15 +2,23 @@
 
 mod admission;
 mod controller;
+mod dark;
 mod ends;
+mod held;
 mod killed;
+mod migration;
 mod rights;
+mod said;
 mod several;
 mod steps;
 
 pub use admission::*;
+pub use dark::*;
 pub use ends::*;
+pub use held::*;
 pub use killed::*;
+pub use migration::*;
 pub use rights::*;
+pub use said::*;
 pub use several::*;
 pub use steps::*;

@@ -82,6 +82,13 @@ impl World {
         }
     }
 
+    /// Lets the servers of a variant take so many milliseconds for every answer.
+    pub fn delay(&self, variant: &str, milliseconds: u64) {
+        for (_, upstream) in self.upstreams.iter().filter(|(own, _)| *own == variant) {
+            upstream.delay.store(milliseconds, Ordering::Relaxed);
+        }
+    }
+
     /// Ends everything, proxies first; after a failure, says where the logs were kept.
     pub fn end(self, has_failed: bool) {
         if has_failed {

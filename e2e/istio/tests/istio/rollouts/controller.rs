@@ -29,9 +29,14 @@ pub fn start_as(world: &World, sluice: &Tool, name: &str, arguments: &str) -> Pr
 
 /// Makes a Rollout in a, or changes it.
 pub async fn apply(world: &World, name: &str, spec: &Value) {
+    apply_in(world, "a", name, spec).await;
+}
+
+/// The same in any namespace.
+pub async fn apply_in(world: &World, namespace: &str, name: &str, spec: &Value) {
     let rollout = json!({
         "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": name, "namespace": "a"}, "spec": spec,
+        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
     });
     let kubernetes = &world.chain.kubernetes;
     kubernetes.try_apply("gitops", &rollout).await.unwrap();
@@ -39,7 +44,12 @@ pub async fn apply(world: &World, name: &str, spec: &Value) {
 
 /// Its status.
 pub async fn status(world: &World, name: &str) -> Value {
-    let rollout = world.chain.kubernetes.get("Rollout", "a", name).await;
+    status_in(world, "a", name).await
+}
+
+/// The same in any namespace.
+pub async fn status_in(world: &World, namespace: &str, name: &str) -> Value {
+    let rollout = world.chain.kubernetes.get("Rollout", namespace, name).await;
     rollout.map_or(Value::Null, |rollout| rollout.data["status"].clone())
 }
 
@@ -55,8 +65,19 @@ pub async fn wait_for(
     what: &str,
     is_so: impl Fn(&Value) -> bool,
 ) -> Value {
+    wait_for_in(world, "a", name, what, is_so).await
+}
+
+/// The same in any namespace.
+pub async fn wait_for_in(
+    world: &World,
+    namespace: &str,
+    name: &str,
+    what: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Value {
     until(&format!("Rollout {name}: {what}"), async || {
-        let status = status(world, name).await;
+        let status = status_in(world, namespace, name).await;
         if is_so(&status) {
             Ok(status)
         } else {

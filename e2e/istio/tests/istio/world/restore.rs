@@ -44,6 +44,7 @@ impl World {
         self.chain.restore().await;
         for variant in ["stable", "canary"] {
             self.fail(variant, 0);
+            self.delay(variant, 0);
         }
         self.remove_what_tests_made().await;
         // By force: a test may have left another field manager.
