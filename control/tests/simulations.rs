@@ -85,9 +85,9 @@ fn bad_rollouts_are_found_soon() {
     let cases = [
         (1_000, 0.0, 150),
         (1_000, 0.005, 150),
-        (1_000, 0.02, 250),
+        (1_000, 0.02, 160),
         (10_000, 0.0, 150),
-        (10_000, 0.02, 450),
+        (10_000, 0.02, 300),
     ];
     for (users, failing_users, most) in cases {
         let world = World {

@@ -129,15 +129,15 @@ impl Round<'_> {
     }
 
     /// What a check's e-value must reach, as a logarithm. Each step is judged by itself, and they share
-    /// the errors alike. But where users are counted, evidence goes on over steps: four fifths of the
+    /// the errors alike. But where users are counted, evidence goes on over steps: nine tenths of the
     /// errors are for what goes on since the run began, and the steps that may have to begin anew
     /// share the rest.
     fn needed(&self, check: &Check, confidence: f64) -> f64 {
         let steps = self.context.steps.max(1) as f64;
         let parts = match (&check.subject, self.users.map(|users| users.since)) {
             (Subject::FailedUsers, _) if steps == 1.0 => 1.0,
-            (Subject::FailedUsers, Some(Since::Run) | None) => 1.25,
-            (Subject::FailedUsers, Some(_)) => 5.0 * (steps - 1.0),
+            (Subject::FailedUsers, Some(Since::Run) | None) => 1.0 / 0.9,
+            (Subject::FailedUsers, Some(_)) => 10.0 * (steps - 1.0),
             _ => steps,
         };
         needed(confidence, self.context.plan.tests() as f64 * parts)

@@ -4,11 +4,12 @@
 //! Each holds an e-value: a product of likelihood ratios whose mean is at most 1 while the
 //! challenger is no worse, so that it ever reaches 1/a in at most a part a of all runs (Ville's
 //! inequality; Ramdas, Grünwald, Vovk and Shafer, Statistical Science 2023, arXiv 2210.01948). All in
-//! natural logarithms. [`Mixture`] serves failed users, errors, slow answers and other counters;
-//! [`Points`] a margin in points; [`sample_ratio`] asks whether users are where the weights say. Pure;
-//! [`super::analysis`] decides what is counted.
+//! natural logarithms. [`Mixture`] serves errors, slow answers and other counters; [`newcomers`] users who
+//! failed; [`Points`] a margin in points; [`sample_ratio`] asks whether users are where the weights say.
+//! Pure; [`super::analysis`] decides what is counted.
 
 mod mixture;
+pub mod newcomers;
 mod points;
 pub mod sample_ratio;
 

@@ -2,6 +2,7 @@
 
 use super::memory::{Shown, State, Test, digits};
 use crate::rollout::observation::Increments;
+use crate::rollout::statistics::newcomers::{self, Newcomers};
 use crate::rollout::statistics::{Counts, Mixture, Points, ratio_share};
 
 /// Beyond it nobody reads digits, and JSON stays short.
@@ -41,12 +42,18 @@ impl State {
     pub(super) fn add_to_ratio(&mut self, challenger: Hits, fallback: Hits, margin: f64) {
         let (own, others) = (challenger.trials as f64, fallback.trials as f64);
         let share = ratio_share(own, others, margin);
-        self.add_events(challenger.hits, fallback.hits, share);
+        let trials = challenger.hits.saturating_add(fallback.hits);
+        self.add(challenger.hits, trials, share);
     }
 
-    /// Events of both, of which the challenger has at most this share; without one they say nothing.
-    pub(super) fn add_events(&mut self, own: u64, others: u64, share: Option<f64>) {
-        self.add(own, own.saturating_add(others), share);
+    /// Users who were not known to fail.
+    pub(super) fn add_newcomers(&mut self, round: newcomers::Round, needed: f64) {
+        let mut newcomers = match self.test.take() {
+            Some(Test::Newcomers(newcomers)) => newcomers,
+            _ => Newcomers::default(),
+        };
+        newcomers.add(round, needed);
+        self.test = Some(Test::Newcomers(newcomers));
     }
 
     fn add(&mut self, hits: u64, trials: u64, share: Option<f64>) {
@@ -75,6 +82,7 @@ impl State {
         let evidence = match &self.test {
             None => 0.0,
             Some(Test::Mixture(mixture)) => mixture.evidence(),
+            Some(Test::Newcomers(newcomers)) => newcomers.evidence(),
             Some(Test::Points(points)) => points.evidence(),
         };
         self.show(evidence, needed)

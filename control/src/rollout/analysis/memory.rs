@@ -9,6 +9,7 @@ use super::Context;
 use super::plan::{Basis, Check, Subject};
 use super::reason::{Reason, percent, time};
 use super::users::Seen;
+use crate::rollout::statistics::newcomers::Newcomers;
 use crate::rollout::statistics::{Mixture, Points};
 
 /// What is remembered. Its default is that of a run that has not begun.
@@ -89,6 +90,7 @@ pub struct Shown {
 #[serde(rename_all = "camelCase")]
 pub(super) enum Test {
     Mixture(Mixture),
+    Newcomers(Newcomers),
     Points(Points),
 }
 

@@ -10,7 +10,7 @@ use super::users::{Newly, Since};
 use super::{Exposures, Round};
 use crate::rollout::observation::{Arm, Arms};
 use crate::rollout::resource::{Amount, Threshold};
-use crate::rollout::statistics::{ratio_share, sample_ratio};
+use crate::rollout::statistics::{newcomers, sample_ratio};
 
 /// The part of the bits below which too few are left to count with. Chosen: what is left then is a
 /// matter of chance.
@@ -96,8 +96,16 @@ pub(super) fn of_users(
         });
     }
     let exposures = round.context.exposures;
-    if let (true, Some(fail)) = (check.is_test(), check.fail) {
-        add_users(newly, exposures, 1.0 + fail.amount.value(), state)?;
+    if let (Some(fail), Some(confidence)) = (check.fail, check.confidence) {
+        let (own, others) = (&arms.challenger.since, &arms.fallback.since);
+        let new = newcomers::Round {
+            own: newly.challenger.into(),
+            others: newly.fallback.into(),
+            requests: own.responses.saturating_add(others.responses),
+            exposures: (exposures.challenger, exposures.fallback),
+            margin: 1.0 + fail.amount.value(),
+        };
+        add_users(newly, new, round.needed(check, confidence), state)?;
     } else if unset(&others) < LEAST_UNSET {
         return Err(Reason::Saturated);
     }
@@ -113,15 +121,16 @@ pub(super) fn of_users(
 /// ends after hundreds of users, and what there is stands.
 fn add_users(
     newly: Newly,
-    exposures: Exposures,
-    margin: f64,
+    new: newcomers::Round,
+    needed: f64,
     state: &mut State,
 ) -> Result<(), Reason> {
     if newly.since == Since::Now {
         state.test = None;
     }
-    let share = ratio_share(exposures.challenger, exposures.fallback, margin);
-    state.add_events(newly.challenger.into(), newly.fallback.into(), share);
+    if !newly.is_base {
+        state.add_newcomers(new, needed);
+    }
     match newly.unset < LEAST_UNSET {
         true => Err(Reason::Saturated),
         false => Ok(()),

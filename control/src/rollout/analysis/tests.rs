@@ -648,7 +648,7 @@ fn evidence_of_users_goes_on_over_steps_and_nobody_is_new_twice() {
     let mut memory = judge(context(&plan, 0), &Memory::default(), &round(0..0, 0..0)).memory;
     memory = judge(context(&plan, 0), &memory, &round(0..3, 1_000..1_003)).memory;
     let shown = memory.states()[0].evidence.unwrap();
-    assert!(shown.now > 1.0 && shown.needed == 125.0, "{shown:?}");
+    assert!(shown.now > 1.0 && shown.needed == 111.0, "{shown:?}");
     // The next step: those who failed on the fallback have moved, and fail again.
     memory = judge(context(&plan, 1), &memory, &round(0..0, 0..0)).memory;
     memory = judge(context(&plan, 1), &memory, &round(1_000..1_003, 0..3)).memory;
@@ -670,11 +670,11 @@ fn a_step_that_finds_a_quarter_of_the_bits_set_begins_anew_and_needs_more() {
     let mut memory = judge(context(&plan, 0), &Memory::default(), &round(0)).memory;
     memory = judge(context(&plan, 0), &memory, &round(400)).memory;
     let shown = memory.states()[0].evidence.unwrap();
-    assert_eq!((shown.now, shown.needed), (1e12, 125.0));
+    assert_eq!((shown.now, shown.needed), (1e12, 111.0));
     for (failed, now) in [(0, 1.0), (0, 1.0)] {
         memory = judge(context(&plan, 1), &memory, &round(failed)).memory;
         let shown = memory.states()[0].evidence.unwrap();
-        assert_eq!((shown.now, shown.needed), (now, 3_000.0));
+        assert_eq!((shown.now, shown.needed), (now, 6_000.0));
     }
     memory = judge(context(&plan, 1), &memory, &round(20)).memory;
     assert_eq!(memory.states()[0].standing, Fail);

@@ -31,6 +31,8 @@ pub(super) struct Seen {
 /// What a round added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Newly {
+    /// Whether it is a step's first: what it finds is of the time before, and no event.
+    pub(super) is_base: bool,
     /// Users of the challenger and of the fallback who were not known to fail.
     pub(super) challenger: u32,
     pub(super) fallback: u32,
@@ -77,8 +79,9 @@ pub(super) fn newly_failed(
         seen.base = seen.bits.count();
     }
     Some(Newly {
-        challenger: if is_base { 0 } else { own },
-        fallback: if is_base { 0 } else { others },
+        is_base,
+        challenger: own,
+        fallback: others,
         since: match (is_full, seen.again) {
             (true, _) => Since::Now,
             (false, 0) => Since::Run,
