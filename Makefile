@@ -89,7 +89,8 @@ advisories: $(CARGO_DENY) ## known vulnerabilities of dependencies; needs GitHub
 # The callbacks that the filter implements; every other export of the SDK is removed.
 EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate proxy_on_context_create proxy_on_delete \
   proxy_on_request_headers
-FILTER_EXPORTS := $(EXPORTS) proxy_on_vm_start proxy_on_configure proxy_on_tick proxy_on_response_headers
+FILTER_EXPORTS := $(EXPORTS) proxy_on_vm_start proxy_on_configure proxy_on_tick proxy_on_response_headers \
+  proxy_on_http_call_response proxy_on_queue_ready
 # What V8 and the compiler agree on by default.
 WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int \
   --enable-mutable-globals --enable-multivalue --enable-reference-types

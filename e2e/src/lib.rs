@@ -11,6 +11,7 @@
     reason = "a harness fails loudly"
 )]
 
+pub mod brakes;
 pub mod cases;
 pub mod client;
 pub mod dev;

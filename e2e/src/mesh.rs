@@ -28,6 +28,8 @@ pub struct Options {
     pub workers: u32,
     /// HTTP filters before the plugin.
     pub filters_before: Vec<Value>,
+    /// Clusters beside those of the upstreams.
+    pub clusters: Vec<Value>,
     /// Trusted proxies before it.
     pub trusted_hops: u32,
     /// A route configuration in place of the one by the splits' headers. Its cluster is `default`.
@@ -41,6 +43,7 @@ impl Default for Options {
             namespace: None,
             workers: 1,
             filters_before: Vec::new(),
+            clusters: Vec::new(),
             trusted_hops: 0,
             routes: None,
         }
@@ -110,6 +113,7 @@ impl Mesh {
             namespace: options.namespace,
             upstreams: targets,
             filters_before: options.filters_before,
+            clusters: options.clusters,
             trusted_hops: options.trusted_hops,
             module: find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new))
                 .unwrap(),
@@ -218,6 +222,30 @@ impl Mesh {
     /// Delivers any document, and waits for nothing.
     pub fn deliver(&self, document: &str) {
         self.files.deliver_plugin(document).unwrap();
+    }
+
+    /// Delivers a document to new VMs, as another module does: `what` differs from the former VMs'.
+    pub fn replace_vms(&self, document: &str, what: &str) {
+        self.files.deliver_plugin(document).unwrap();
+        let path = self.files.bootstrap_path().with_file_name("ecds.json");
+        let mut delivered: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let kind = "type.googleapis.com/google.protobuf.StringValue";
+        delivered["resources"][0]["typed_config"]["config"]["vm_config"]["configuration"] =
+            json!({"@type": kind, "value": what});
+        sluice::files::replace(&path, delivered.to_string().as_bytes()).unwrap();
+    }
+
+    /// An HTTP filter with the module, for [`Options::filters_before`].
+    pub fn plugin(name: &str, config: &Value) -> Value {
+        let module = find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new));
+        json!({"name": name, "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": name,
+                "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module.unwrap()}}},
+                "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": canonical(config)},
+            },
+        }})
     }
 
     /// How many plugin configurations Envoy has taken; it counts one when every worker has it.

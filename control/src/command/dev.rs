@@ -87,6 +87,7 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
         namespace: first.plan.node().namespace.clone(),
         upstreams,
         filters_before: Vec::new(),
+        clusters: Vec::new(),
         trusted_hops: 0,
         module,
     };

@@ -41,6 +41,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// HTTP filters before the plugin, such as a JWT filter.
     pub filters_before: Vec<Value>,
+    /// Clusters beside those of the upstreams.
+    pub clusters: Vec<Value>,
     /// How many proxies before this one are trusted to name the client in X-Forwarded-For.
     pub trusted_hops: u32,
     /// The filter's module.
@@ -157,6 +159,8 @@ impl Files {
             .as_ref()
             .map(|namespace| json!({"NAMESPACE": namespace}))
             .unwrap_or(json!({}));
+        let clusters = settings.upstreams.iter().map(cluster);
+        let clusters = clusters.chain(settings.clusters.iter().cloned());
         let tag =
             |label: &&str| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")});
         json!({
@@ -165,7 +169,7 @@ impl Files {
             "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
             "static_resources": {
                 "listeners": [self.listener()],
-                "clusters": settings.upstreams.iter().map(cluster).collect::<Vec<_>>(),
+                "clusters": clusters.collect::<Vec<_>>(),
             },
         })
     }

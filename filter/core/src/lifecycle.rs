@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::brake;
 use crate::config::{Document, Unreadable};
 use crate::guard::trips;
 use crate::host::{Host, Level};
@@ -45,7 +46,10 @@ pub fn configure<H: Host>(
             show(host, plugin, Some(&plan));
             observed::begin(host, plugin, &mut plan, previous);
         }
-        false => trips::follow(host, plugin, &mut plan),
+        false => {
+            trips::follow(host, plugin, &mut plan);
+            brake::shared::follow(host, plugin, &mut plan);
+        }
     }
     Some(plan)
 }
@@ -61,6 +65,7 @@ pub enum Ticking {
 
 /// Hands to the host what was seen since the last tick, and serves what other instances found out.
 /// `now` is since the epoch. Counts the tick: where this counter stands still, the filter is not running.
+/// Whether the guard took a challenger out that others do not know of yet.
 pub fn tick<H: Host>(
     host: &H,
     plugin: &str,
@@ -68,10 +73,10 @@ pub fn tick<H: Host>(
     observed: &mut Observed,
     ticking: Ticking,
     now: Duration,
-) {
+) -> bool {
     host.add_to_counter("ticks_total", &[("plugin", plugin)], 1);
     let Some(plan) = plan else {
-        return;
+        return false;
     };
     if ticking == Ticking::Newest {
         let (own, traffic) = (plan.revision(), observed.traffic());
@@ -81,10 +86,12 @@ pub fn tick<H: Host>(
             observed.users.hand_over_again();
         }
     }
-    observed.flush(host, plugin, plan);
+    let has_tripped = observed.flush(host, plugin, plan);
     if plan.is_guarded() {
         trips::follow(host, plugin, plan);
     }
+    brake::shared::follow(host, plugin, plan);
+    has_tripped
 }
 
 /// The received document or, when that is unreadable, the last good one; and why the received one

@@ -1,6 +1,7 @@
 //! What is seen of requests and their responses, over all VMs of a proxy: begun with a configuration,
 //! and handed to the host at each tick and when a configuration ends.
 
+use crate::brake;
 use crate::guard::watch::Watch;
 use crate::guard::{self, trips};
 use crate::host::Host;
@@ -20,15 +21,16 @@ pub struct Observed {
 
 impl Observed {
     /// Hands everything to the host, and joins it there with what other instances saw. Challengers
-    /// of guarded splits may be taken out by it, which the plan learns at the next tick.
-    pub fn flush<H: Host>(&mut self, host: &H, plugin: &str, plan: &Plan) {
+    /// of guarded splits may be taken out by it, which the plan learns at the next tick; whether any
+    /// were.
+    pub fn flush<H: Host>(&mut self, host: &H, plugin: &str, plan: &Plan) -> bool {
         self.tally.flush(|count, number| {
             if let Some((name, labels)) = count.labels(plan) {
                 host.add_to_counter(name, &labels, number);
             }
         });
         self.users.flush(host, plugin, plan);
-        self.watch.flush(host, plugin, plan);
+        self.watch.flush(host, plugin, plan)
     }
 }
 
@@ -76,4 +78,5 @@ pub(crate) fn begin<H: Host>(host: &H, plugin: &str, plan: &mut Plan, previous: 
         stamps
     });
     trips::configured(host, plugin, plan);
+    brake::shared::configured(host, plugin, plan, previous);
 }

@@ -86,12 +86,16 @@ pub struct Split {
     allocations: Allocations,
     /// The challengers that the guard took out.
     tripped: Variants,
+    /// The challengers that somebody braked.
+    braked: Variants,
+    /// What the weights say, where a challenger is out.
+    written: Option<Box<Allocations>>,
 }
 
 /// What is seen of a split's responses belongs to these; of none, where nobody looks at them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stamps {
-    /// Its users: to definition, weights and draw.
+    /// Its users, and brakes: to definition, weights and draw.
     pub(crate) users: Stamp,
     /// What its guard sees: to definition and weights.
     pub(crate) guard: Stamp,
@@ -121,6 +125,40 @@ impl Split {
         self.allocations.serve(variant)
     }
 
+    /// The same fingerprint, for brakes; there where the plan has any.
+    pub(crate) fn terms(&self) -> Revision {
+        self.stamps.users.of
+    }
+
+    /// Whether the weights give anybody a variant, in force or not.
+    pub(crate) fn is_given(&self, variant: VariantIndex) -> bool {
+        let written = self.written.as_deref();
+        written.unwrap_or(&self.allocations).serve(variant)
+    }
+
+    /// The challengers that are braked.
+    pub(crate) fn braked(&self) -> Variants {
+        self.braked
+    }
+
+    /// Whether a challenger is braked.
+    pub fn is_braked(&self, variant: VariantIndex) -> bool {
+        self.braked.contain(Variants::of(variant))
+    }
+
+    /// Takes out what is tripped or braked, of what the weights say.
+    fn take_out(&mut self) {
+        let out = self.tripped.and(self.braked);
+        let written = self.written.take();
+        let written = written.unwrap_or_else(|| Box::new(self.allocations.clone()));
+        if out == Variants::default() {
+            self.allocations = *written;
+            return;
+        }
+        self.allocations = written.without(&self.definition, out);
+        self.written = Some(written);
+    }
+
     /// Whether a proxy may take its challengers out by itself.
     pub fn is_guarded(&self) -> bool {
         self.definition.guard.is_some()
@@ -147,6 +185,7 @@ pub struct Plan {
     response_metrics: bool,
     is_guarded: bool,
     brake: Option<brake::Service>,
+    has_brake: bool,
     revision: Revision,
     /// Its place among those of its proxy; none before it has been taken.
     pub(crate) place: Place,
@@ -189,7 +228,8 @@ impl Plan {
                     &mut patterns,
                 )),
             };
-            let is_seen = document.response_metrics || definition.guard.is_some();
+            let is_seen =
+                document.response_metrics || definition.guard.is_some() || document.brake.is_some();
             let (weights, draw) = (document.weights.get(name), document.draws.get(name));
             let stamps = is_seen.then(|| Stamps::of(&text, weights, draw));
             // Of what cannot be read, the document has said so.
@@ -225,6 +265,7 @@ impl Plan {
             response_metrics: document.response_metrics,
             is_guarded,
             brake,
+            has_brake: document.brake.is_some(),
             revision: document.revision,
             place: Place::default(),
             is_received: true,
@@ -282,6 +323,11 @@ impl Plan {
         self.is_guarded
     }
 
+    /// Whether brakes are followed, also where the service that is to be asked cannot be read.
+    pub fn has_brake(&self) -> bool {
+        self.has_brake
+    }
+
     /// The service that is asked for brakes, if one is.
     pub fn brake(&self) -> Option<&brake::Service> {
         self.brake.as_ref()
@@ -301,7 +347,21 @@ impl Plan {
         let is_new = !split.is_tripped(challenger);
         if is_new {
             split.tripped = split.tripped.and(Variants::of(challenger));
-            split.allocations.without(&split.definition, split.tripped);
+            split.take_out();
+        }
+        is_new
+    }
+
+    /// Serves a split as if the weights of these challengers were 0, and of no others but those that
+    /// the guard took out. Whether that is new.
+    pub fn set_braked(&mut self, split: SplitIndex, challengers: Variants) -> bool {
+        let Some(split) = self.splits.get_mut(usize::from(split)) else {
+            return false;
+        };
+        let is_new = split.braked != challengers;
+        if is_new {
+            split.braked = challengers;
+            split.take_out();
         }
         is_new
     }
@@ -371,6 +431,8 @@ fn split(
         allocations,
         definition,
         tripped: Variants::default(),
+        braked: Variants::default(),
+        written: None,
     }
 }
 

@@ -13,7 +13,9 @@ use fnv::FnvBuildHasher;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
+use sluice_core::brake::question::MAX_PLACE_BYTES;
 use sluice_core::host::{Host, Labels, Level, Update};
+use sluice_core::plan::brake::Service;
 use sluice_core::plan::{Node, NodeKind};
 use sluice_core::request::{Bytes, Request};
 
@@ -28,6 +30,9 @@ const CLAIMS: [&str; 4] = [
 /// How often a change of shared data is tried again where another VM came first. Chosen: as many VMs
 /// as write in the same instant; whoever finds no turn has it at its next flush.
 const MAX_UPDATES: usize = 16;
+
+/// How many wake-ups are taken out of a queue at once; of more, each comes with a callback of its own.
+const MAX_WAKINGS: usize = 64;
 
 /// The request that Envoy is asking about.
 pub(crate) struct CurrentRequest;
@@ -176,6 +181,63 @@ pub(crate) fn add_response_header(name: &str, value: &[u8]) {
     let _ = hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value);
 }
 
+/// Posts JSON to a service. The token of the call; why there is none, as the end of a line. Envoy refuses
+/// a cluster that it does not know, or that has no host, at once.
+pub(crate) fn post(
+    service: &Service,
+    path: &str,
+    json: &str,
+    patience: Duration,
+) -> Result<u32, String> {
+    let headers = vec![
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", &*service.authority),
+        ("content-type", "application/json"),
+    ];
+    let body = Some(json.as_bytes());
+    let call = hostcalls::dispatch_http_call(&service.cluster, headers, body, Vec::new(), patience);
+    call.map_err(|status| match status {
+        Status::BadArgument => format!(": this proxy has no cluster {}", service.cluster),
+        _ => format!(": no host of cluster {} can be called", service.cluster),
+    })
+}
+
+/// A header of the response to a call.
+pub(crate) fn call_response_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name)
+        .ok()
+        .flatten()
+}
+
+/// The body of the response to a call, of which at most so many bytes.
+pub(crate) fn call_response_body(most: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most)
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+}
+
+/// The queue of this name, whose wake-ups go to the root context that asked for it last.
+pub(crate) fn queue(name: &str) -> Option<u32> {
+    hostcalls::register_shared_queue(name).ok()
+}
+
+/// Wakes the root context at a queue.
+pub(crate) fn wake(queue: u32) {
+    let _ = hostcalls::enqueue_shared_queue(queue, Some(&[1]));
+}
+
+/// Takes what woke this root context out of its queue.
+pub(crate) fn empty_queue(queue: u32) {
+    for _ in 0..MAX_WAKINGS {
+        let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue) else {
+            return;
+        };
+    }
+}
+
 /// The plugin configuration as received.
 pub(crate) fn plugin_configuration() -> Vec<u8> {
     hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)
@@ -189,6 +251,13 @@ pub(crate) fn plugin_name() -> String {
     property(&["plugin_name"])
         .map(|name| String::from_utf8_lossy(&name).into_owned())
         .unwrap_or_default()
+}
+
+/// This Envoy's id.
+pub(crate) fn node_id() -> String {
+    let id = property(&["xds", "node", "id"]).unwrap_or_default();
+    let id = String::from_utf8_lossy(&id);
+    id.chars().take(MAX_PLACE_BYTES / 4).collect()
 }
 
 /// What this Envoy says of itself.

@@ -1,10 +1,11 @@
 //! The filter in Envoy: which callbacks there are and which thread owns what.
 //!
-//! `root` takes configurations and flushes counters, `http` hosts one decision a request, `host`
-//! makes every host call. Built for wasm32-wasip1 only; one VM a worker, so nothing here is shared
+//! `root` takes configurations and flushes counters, `http` hosts one decision a request, `brake` asks
+//! for brakes, `host` makes every host call. Built for wasm32-wasip1 only; one VM a worker, so nothing here is shared
 //! between threads.
 #![cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 
+mod brake;
 mod host;
 mod http;
 mod root;

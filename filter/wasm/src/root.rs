@@ -13,10 +13,12 @@ use fnv::FnvBuildHasher;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
+use crate::brake::{FIRST_TICK, Poll};
 use crate::host::{self, Envoy};
 use crate::http::Http;
 use crate::shared::Shared;
-use sluice_core::lifecycle::{self, Ticking, configure};
+use sluice_core::brake;
+use sluice_core::lifecycle::{Ticking, configure};
 use sluice_core::plan::Plan;
 
 /// How often counters are flushed. Chosen: well below the scrape intervals in use.
@@ -37,6 +39,10 @@ thread_local! {
 #[derive(Default)]
 pub(crate) struct Root {
     shared: Rc<Shared>,
+    poll: Poll,
+    /// How often it ticks without a reason to tick sooner, and how often it does.
+    usual: Duration,
+    period: Duration,
 }
 
 impl Root {
@@ -57,7 +63,51 @@ impl Root {
     }
 }
 
-impl Context for Root {}
+impl Root {
+    /// What the newest configuration of the plugin shares with its requests.
+    fn newest(&self) -> Rc<Shared> {
+        let newest = LAST.with_borrow(|last| last.get(&self.shared.plugin)?.upgrade());
+        newest.unwrap_or_else(|| Rc::clone(&self.shared))
+    }
+
+    /// Asks for brakes, where it is this VM's and the time for it.
+    fn ask(&mut self, now: Duration) {
+        let period = match self.ticking() {
+            Ticking::Newest => self.poll.tick(&self.shared, now, self.usual),
+            Ticking::Former => self.usual,
+        };
+        if period != self.period {
+            self.period = period;
+            host::set_tick_period(period);
+        }
+    }
+}
+
+/// Envoy deletes a root context when its configuration is gone, and its VM with it or not.
+impl Drop for Root {
+    fn drop(&mut self) {
+        let is_of_another = |last: &Weak<Shared>| {
+            last.strong_count() > 0 && !std::ptr::eq(last.as_ptr(), Rc::as_ptr(&self.shared))
+        };
+        let plugin = &self.shared.plugin;
+        let is_last = !LAST.with_borrow(|last| last.get(plugin).is_some_and(is_of_another));
+        self.poll.end(plugin, is_last);
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        _headers: usize,
+        size: usize,
+        _trailers: usize,
+    ) {
+        let now = host::now();
+        self.poll.answered(&self.newest(), token, size, now);
+        self.ask(now);
+    }
+}
 
 impl RootContext for Root {
     /// Always true: false would answer 500 to everything on a fresh proxy.
@@ -70,10 +120,15 @@ impl RootContext for Root {
             let previous = previous.as_ref().and_then(|plan| plan.as_ref());
             configure(&Envoy, &plugin, received, &host::node(), previous)
         };
-        host::set_tick_period(match plan.as_ref().is_some_and(Plan::is_guarded) {
+        self.usual = match plan.as_ref().is_some_and(Plan::is_guarded) {
             true => GUARDED_TICK,
             false => TICK,
-        });
+        };
+        self.period = match plan.as_ref().and_then(Plan::brake) {
+            Some(_) => FIRST_TICK,
+            None => self.usual,
+        };
+        host::set_tick_period(self.period);
         self.shared = Rc::new(Shared {
             plugin: plugin.clone(),
             plan: RefCell::new(plan),
@@ -84,14 +139,22 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Shared {
-            plugin,
-            plan,
-            observed,
-        } = &*self.shared;
-        let (mut plan, mut observed) = (plan.borrow_mut(), observed.borrow_mut());
-        let (ticking, now) = (self.ticking(), host::now());
-        lifecycle::tick(&Envoy, plugin, plan.as_mut(), &mut observed, ticking, now);
+        let now = host::now();
+        let has_tripped = self.shared.tick(self.ticking(), now);
+        if has_tripped {
+            self.poll.tell_of_trip(&self.newest(), now);
+        }
+        self.ask(now);
+    }
+
+    /// Another VM has news, or does not ask any more.
+    fn on_queue_ready(&mut self, queue: u32) {
+        host::empty_queue(queue);
+        let newest = self.newest();
+        if let Some(plan) = newest.plan.borrow_mut().as_mut() {
+            brake::shared::follow(&Envoy, &newest.plugin, plan);
+        }
+        self.ask(host::now());
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {

@@ -3,7 +3,9 @@
 //! Whoever is the last to let it go, a request or the root, flushes what was counted.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
+use sluice_core::lifecycle::{self, Ticking};
 use sluice_core::observed::Observed;
 use sluice_core::plan::Plan;
 
@@ -21,6 +23,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Ticks; whether the guard took a challenger out that others do not know of yet.
+    pub(crate) fn tick(&self, ticking: Ticking, now: Duration) -> bool {
+        let (mut plan, mut observed) = (self.plan.borrow_mut(), self.observed.borrow_mut());
+        let (plan, plugin) = (plan.as_mut(), &self.plugin);
+        lifecycle::tick(&Envoy, plugin, plan, &mut observed, ticking, now)
+    }
+
     /// Hands what was counted to Envoy.
     pub(crate) fn flush(&self) {
         if let Some(plan) = self.plan.borrow().as_ref() {

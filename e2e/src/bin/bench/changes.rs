@@ -25,6 +25,7 @@ pub(crate) async fn memory_and_changes(folder: &Path, module: &Path) {
             namespace: None,
             upstreams: Vec::new(),
             filters_before: Vec::new(),
+            clusters: Vec::new(),
             trusted_hops: 0,
             module: module.to_owned(),
         };

@@ -189,6 +189,7 @@ async fn start_many(folder: &Path, module: &Path, config: &Value) -> (Envoy, Fil
         namespace: None,
         upstreams: Vec::new(),
         filters_before: Vec::new(),
+        clusters: Vec::new(),
         trusted_hops: 0,
         module: module.to_owned(),
     };

@@ -26,8 +26,9 @@ struct Out {
     challenger: Box<str>,
 }
 
-/// Takes a challenger out of this proxy, until the split's weights or definition change.
-pub(super) fn keep<H: Host>(host: &H, plugin: &str, trip: &Trip<'_>) {
+/// Takes a challenger out of this proxy, until the split's weights or definition change. Whether that
+/// is new.
+pub(super) fn keep<H: Host>(host: &H, plugin: &str, trip: &Trip<'_>) -> bool {
     let out = Out::new(trip.split, trip.variant);
     let update = host.update_shared_data(&key(plugin), &mut |bytes| {
         let mut all = read(bytes);
@@ -35,10 +36,19 @@ pub(super) fn keep<H: Host>(host: &H, plugin: &str, trip: &Trip<'_>) {
         all.push(out.clone());
         is_new.then(|| bytes_of(&all))
     });
-    if let Update::Written(_) = update {
+    let is_new = matches!(update, Update::Written(_));
+    if is_new {
         let line = format!("sluice {plugin}: {}", in_words(trip));
         host.log(Level::Warning, &line);
     }
+    is_new
+}
+
+/// Every challenger that is out, as its split's and its own name.
+pub(crate) fn out<H: Host>(host: &H, plugin: &str) -> Vec<(String, String)> {
+    let bytes = host.shared_data(&key(plugin)).unwrap_or_default();
+    let names = |out: Out| (out.split.into(), out.challenger.into());
+    read(&bytes).into_iter().map(names).collect()
 }
 
 fn in_words(trip: &Trip<'_>) -> String {

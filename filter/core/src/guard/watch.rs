@@ -47,7 +47,9 @@ impl Watch {
     }
 
     /// Joins what is new with what the proxy's other VMs saw, and takes challengers out that fail.
-    pub(crate) fn flush<H: Host>(&mut self, host: &H, plugin: &str, plan: &Plan) {
+    /// Whether it took any out.
+    pub(crate) fn flush<H: Host>(&mut self, host: &H, plugin: &str, plan: &Plan) -> bool {
+        let mut has_tripped = false;
         for (index, fresh) in std::mem::take(&mut self.fresh) {
             let Some(split) = plan.split(index) else {
                 continue;
@@ -62,8 +64,9 @@ impl Watch {
                     variant,
                     evidence,
                 };
-                trips::keep(host, plugin, &trip);
+                has_tripped |= trips::keep(host, plugin, &trip);
             }
         }
+        has_tripped
     }
 }

@@ -73,15 +73,19 @@ impl Allocations {
         all.any(|allocation| allocation.share(variant) > Percent::ZERO)
     }
 
-    /// Takes challengers out.
-    pub(super) fn without(&mut self, definition: &Definition, challengers: Variants) {
-        for allocation in self.by_rule.iter_mut().chain([&mut self.everyone]) {
+    /// The same without some challengers.
+    pub(super) fn without(&self, definition: &Definition, challengers: Variants) -> Self {
+        let without = |allocation: &Allocation| {
             let share = |(variant, _)| match challengers.contain(Variants::of(variant)) {
                 true => Percent::ZERO,
                 false => allocation.share(variant),
             };
             let shares: Vec<Percent> = definition.named_variants().skip(1).map(share).collect();
-            *allocation = Allocation::new(&shares);
+            Allocation::new(&shares)
+        };
+        Self {
+            by_rule: self.by_rule.iter().map(without).collect(),
+            everyone: without(&self.everyone),
         }
     }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Measured, Response};
+use crate::brake::shared::{self as brake, Taken};
+use crate::brake::{Answer, Question};
 use crate::decide::decide;
 use crate::host::{Level, MemoryHost};
 use crate::lifecycle::{Ticking, configure, tick};
@@ -107,6 +109,22 @@ impl Proxy {
         definition
             .variant_name(decision.variant.unwrap())
             .to_owned()
+    }
+
+    /// What a VM would ask now.
+    pub(super) fn question(&self) -> Question {
+        brake::question(&self.host, "a", "node", 25)
+    }
+
+    /// A VM is answered what it asked with a version.
+    pub(super) fn answered(&mut self, vm: usize, asked: Option<&str>, answer: &Answer) -> Taken {
+        let plan = self.vms[vm].plan.as_mut().unwrap();
+        brake::answered(&self.host, "a", plan, asked, answer)
+    }
+
+    /// A VM is woken.
+    pub(super) fn follow(&mut self, vm: usize) {
+        brake::follow(&self.host, "a", self.vms[vm].plan.as_mut().unwrap());
     }
 
     /// A request of a VM, and its response.

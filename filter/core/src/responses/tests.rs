@@ -1,3 +1,4 @@
+mod braked;
 mod guarded;
 mod turns;
 mod users;
