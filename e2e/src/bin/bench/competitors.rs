@@ -133,9 +133,21 @@ pub(crate) fn wasm(module: &Path, configuration: &str) -> Value {
 pub(crate) async fn start(
     folder: &Path,
     name: &'static str,
+    filters: Vec<Value>,
+    hosts: usize,
+    routes: Routes,
+) -> Competitor {
+    start_with(folder, name, filters, hosts, routes, &[]).await
+}
+
+/// The same with clusters that a filter may call.
+pub(crate) async fn start_with(
+    folder: &Path,
+    name: &'static str,
     mut filters: Vec<Value>,
     hosts: usize,
     routes: Routes,
+    clusters: &[Value],
 ) -> Competitor {
     filters.push(json!({
         "name": "envoy.filters.http.router",
@@ -161,7 +173,7 @@ pub(crate) async fn start(
     let socket = json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}});
     let bootstrap = json!({
         "admin": {"address": socket},
-        "static_resources": {"listeners": [{
+        "static_resources": {"clusters": clusters, "listeners": [{
             "name": "bench",
             "address": socket,
             "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],

@@ -7,16 +7,17 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::local::files::{Files, Settings};
 use sluice::local::metrics::sum;
 use sluice::local::process::Envoy;
 use sluice_core::revision::{Revision, canonical};
+use sluice_e2e::brakes::Brakes;
 use sluice_e2e::mesh::{envoy_binary, plan, sluice};
 
-use crate::competitors::{Competitor, Routes, start, wasm};
+use crate::competitors::{Competitor, Routes, start_with, wasm};
 use crate::configurations::{config, hostless};
 use crate::processes::cpu_seconds;
 use crate::statistics::{difference, quantile};
@@ -32,6 +33,8 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
     let former = std::env::var_os("FORMER_MODULE").map(PathBuf::from);
     let measured = json!({"responseMetrics": true});
     let both = json!({"responseMetrics": true, "guard": {}});
+    let (began, brakes) = (Instant::now(), Brakes::start().await);
+    brakes.list("1", &[("1", "another", None)], &[]);
     let rows = [
         ("former module", former.as_deref(), json!({}), None),
         (
@@ -41,6 +44,18 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
             None,
         ),
         ("sluice", Some(module), json!({}), Some("former module")),
+        (
+            "sluice, a brake that nobody answers",
+            Some(module),
+            json!({"brake": {"service": "nobody.nowhere"}}),
+            Some("sluice"),
+        ),
+        (
+            "sluice, a brake, connected",
+            Some(module),
+            json!({"brake": {"service": "sluice.sluice-system"}}),
+            Some("sluice"),
+        ),
         (
             "sluice, a guard",
             Some(module),
@@ -64,7 +79,10 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
     for (name, module, fields, other) in rows {
         if let Some(module) = module {
             let filters = vec![wasm(module, &canonical(&with(hostless(), &fields)))];
-            competitors.push((start(folder, name, filters, 1, Routes::Header).await, other));
+            let clusters = [brakes.cluster()];
+            let routes = Routes::Header;
+            let started = start_with(folder, name, filters, 1, routes, &clusters).await;
+            competitors.push((started, other));
         }
     }
     let batches: Vec<Vec<u8>> = (0..USERS / BATCH).map(batch).collect();
@@ -81,6 +99,11 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
             }
         }
     }
+    let questions = brakes.questions_since(began);
+    assert!(
+        questions.iter().any(|(_, question)| question.wait > 0),
+        "connected"
+    );
     println!(
         "\n| Envoy with | CPU a request, median of {rounds} rounds of {REQUESTS} | more than |\n|---|---|---|"
     );
