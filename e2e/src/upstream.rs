@@ -21,6 +21,8 @@ pub struct Upstream {
     pub requests: Arc<AtomicU64>,
     /// The status of every answer; 0: what the request asks for.
     pub status: Arc<AtomicU16>,
+    /// Only one in so many answers has that status; 0: all.
+    pub one_in: Arc<AtomicU64>,
     /// How many milliseconds it takes for every answer.
     pub delay: Arc<AtomicU64>,
 }
@@ -44,6 +46,7 @@ impl Upstream {
             address: listener.local_addr().unwrap(),
             requests: Arc::default(),
             status: Arc::default(),
+            one_in: Arc::default(),
             delay: Arc::default(),
         };
         let (variant, serving) = (variant.to_owned(), upstream.clone());
@@ -61,6 +64,7 @@ async fn connection(mut stream: TcpStream, variant: String, upstream: Upstream) 
     let Upstream {
         requests,
         status,
+        one_in,
         delay,
         ..
     } = upstream;
@@ -74,7 +78,7 @@ async fn connection(mut stream: TcpStream, variant: String, upstream: Upstream) 
             return;
         };
         let head: Vec<u8> = buffer.drain(..head_end).collect();
-        requests.fetch_add(1, Ordering::Relaxed);
+        let number = requests.fetch_add(1, Ordering::Relaxed);
         let path = head
             .split(|&byte| byte == b' ')
             .nth(1)
@@ -93,7 +97,9 @@ async fn connection(mut stream: TcpStream, variant: String, upstream: Upstream) 
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let status = Some(status.load(Ordering::Relaxed)).filter(|&status| status != 0);
+        let is_chosen = number.is_multiple_of(one_in.load(Ordering::Relaxed).max(1));
+        let status = Some(status.load(Ordering::Relaxed));
+        let status = status.filter(|&status| is_chosen && status != 0);
         let response = response(&variant, status, &path, &head, &body);
         if stream.write_all(&response).await.is_err() {
             return;

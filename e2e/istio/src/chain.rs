@@ -102,8 +102,22 @@ impl Chain {
         if self.istiod.has_ended() || !self.istiod_settings.is_empty() {
             self.restart_istiod(&[]).await;
         }
+        self.thaw_prometheus();
         if self.prometheus.as_mut().is_some_and(Process::has_ended) {
             self.restart_prometheus().await;
+        }
+    }
+
+    /// Has Prometheus hang: it takes connections and answers nothing.
+    pub fn freeze_prometheus(&mut self) {
+        if let Some(prometheus) = &mut self.prometheus {
+            prometheus.freeze();
+        }
+    }
+
+    fn thaw_prometheus(&mut self) {
+        if let Some(prometheus) = &mut self.prometheus {
+            prometheus.go_on();
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use sluice_e2e::wait::until;
 
 /// Linux counts in hundredths of a second on every architecture that Istio has (USER_HZ, times(2)).
@@ -95,9 +96,8 @@ impl Process {
         if self.has_ended() {
             return;
         }
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        self.signal(Signal::CONT);
+        self.signal(Signal::TERM);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(5) {
             if self.has_ended() {
@@ -108,10 +108,30 @@ impl Process {
         self.kill();
     }
 
+    /// Has it stand still: its connections stay, and nothing is answered.
+    pub fn freeze(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it go on, if it stands still.
+    pub fn go_on(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        // The number of a process that has ended may be another's.
+        if self.has_ended() {
+            return;
+        }
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
     }
 
     fn tail(&self) -> String {

@@ -36,6 +36,7 @@ mod rollouts_lease;
 mod rollouts_secrets;
 mod speed;
 mod speed_of_many;
+mod speed_of_rollbacks;
 mod speed_of_rollouts;
 mod trouble;
 mod users;
@@ -91,6 +92,14 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts::another_version_begins_at_the_first_step_and_moves_nobody_twice,
         rollouts::a_missing_split_is_waited_for_and_nothing_moves,
         rollouts::a_guard_that_trips_ends_the_run,
+        rollouts::a_canary_that_fails_some_requests_is_taken_back,
+        rollouts::users_who_fail_take_a_canary_back,
+        rollouts::a_canary_that_becomes_slow_is_taken_back,
+        rollouts::a_query_of_ones_own_takes_a_slow_canary_back,
+        rollouts::a_check_without_data_holds_until_there_is_some,
+        rollouts::a_check_without_data_fails_where_the_spec_says_so,
+        rollouts::a_run_is_held_while_prometheus_is_down_and_goes_on_when_it_is_back,
+        rollouts::an_abort_takes_users_back_while_prometheus_is_down_or_hangs,
         rollouts::two_services_step_together_and_go_back_together,
         rollouts::of_two_rollouts_on_one_audience_one_waits,
         rollouts::a_window_holds_the_run_until_somebody_overrides_it,
@@ -173,6 +182,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         speed::resources_applied_at_once_or_by_sluice,
         speed_of_many::an_abort_and_a_change_of_a_thousand_plugins,
         speed_of_many::an_abort_of_a_thousand_splits,
+        speed_of_rollbacks::a_bad_answer_that_prometheus_has_ends_the_canary,
         speed_of_rollouts::ten_thousand_rollouts_of_one_controller,
     ];
     let is_asked_for = std::env::args().any(|argument| argument.contains("speed"));

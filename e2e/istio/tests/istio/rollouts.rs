@@ -1,7 +1,8 @@
 //! Rollouts that `sluice controller` runs, in a real Istio: each to its end, or back.
 
 mod admission;
-mod controller;
+mod blind;
+pub mod controller;
 mod dark;
 mod ends;
 mod held;
@@ -11,8 +12,10 @@ mod rights;
 mod said;
 mod several;
 mod steps;
+mod watched;
 
 pub use admission::*;
+pub use blind::*;
 pub use dark::*;
 pub use ends::*;
 pub use held::*;
@@ -22,3 +25,4 @@ pub use rights::*;
 pub use said::*;
 pub use several::*;
 pub use steps::*;
+pub use watched::*;

@@ -50,7 +50,7 @@ async fn first_answer(address: SocketAddr, user: u32, variant: &str) -> Instant 
 
 /// Prints what was measured, and with which build: a debug build of `sluice` says nothing of its
 /// speed.
-fn print_figures(world: &World, what: &str, mut seconds: Vec<f64>) {
+pub fn print_figures(world: &World, what: &str, mut seconds: Vec<f64>) {
     seconds.sort_by(f64::total_cmp);
     let is_release = world
         .chain
@@ -123,12 +123,12 @@ pub async fn a_change_is_in_force_on_six_proxies(world: &mut World) {
 
 /// A pause whose length differs each time, so that changes meet istiod and the agents in every
 /// phase of their work.
-async fn pause(milliseconds: u64, time: usize) {
+pub async fn pause(milliseconds: u64, time: usize) {
     tokio::time::sleep(Duration::from_millis(milliseconds + 7 * time as u64)).await;
 }
 
 /// The last answer of the canary, of all proxies or of one.
-fn last_canary(seen: &[Seen], proxy: Option<usize>) -> Option<Instant> {
+pub fn last_canary(seen: &[Seen], proxy: Option<usize>) -> Option<Instant> {
     let canaries = seen.iter().filter(|seen| seen.variant == "canary");
     canaries
         .filter(|seen| proxy.is_none_or(|proxy| seen.proxy == proxy))
@@ -137,7 +137,7 @@ fn last_canary(seen: &[Seen], proxy: Option<usize>) -> Option<Instant> {
 }
 
 /// Waits until the canary has answered nobody for half a second.
-async fn wait_for_quiet(load: &Load) {
+pub async fn wait_for_quiet(load: &Load) {
     let quiet = async {
         let is_recent = |last: Instant| last.elapsed() < Duration::from_millis(500);
         while last_canary(&load.seen(), None).is_some_and(is_recent) {

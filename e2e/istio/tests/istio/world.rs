@@ -77,16 +77,30 @@ impl World {
 
     /// Lets the servers of a variant answer everything with a status; with 0, as they are asked.
     pub fn fail(&self, variant: &str, status: u16) {
-        for (_, upstream) in self.upstreams.iter().filter(|(own, _)| *own == variant) {
+        self.fail_one_in(1, variant, status);
+    }
+
+    /// The same for one in so many answers.
+    pub fn fail_one_in(&self, one_in: u64, variant: &str, status: u16) {
+        for upstream in self.servers(variant) {
+            upstream.one_in.store(one_in, Ordering::Relaxed);
             upstream.status.store(status, Ordering::Relaxed);
         }
     }
 
     /// Lets the servers of a variant take so many milliseconds for every answer.
     pub fn delay(&self, variant: &str, milliseconds: u64) {
-        for (_, upstream) in self.upstreams.iter().filter(|(own, _)| *own == variant) {
+        for upstream in self.servers(variant) {
             upstream.delay.store(milliseconds, Ordering::Relaxed);
         }
+    }
+
+    fn servers(&self, variant: &str) -> impl Iterator<Item = &Upstream> {
+        let of_variant = self
+            .upstreams
+            .iter()
+            .filter(move |(own, _)| *own == variant);
+        of_variant.map(|(_, upstream)| upstream)
     }
 
     /// Ends everything, proxies first; after a failure, says where the logs were kept.

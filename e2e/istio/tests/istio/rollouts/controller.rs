@@ -1,11 +1,30 @@
 //! What these tests share: a controller that runs, Rollouts in namespace a, and what is said to them.
 
 use serde_json::{Value, json};
+use sluice::cluster::prometheus::Prometheus;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::command::Tool;
 use sluice_e2e_istio::process::Process;
+use sluice_e2e_istio::prometheus;
 
 use crate::world::World;
+
+/// What the canary was asked in the last seconds; nothing at all where it was not.
+pub const ASKED: &str = "sum(increase(sluice_decisions_total{sluice_variant=\"canary\"}[12s])) > 0";
+
+/// A plugin in a whose canary nobody has asked for a while, nor in an earlier test.
+pub async fn quiet_plugin(world: &World) {
+    world.new_plugin("a").await;
+    let prometheus = Prometheus::new(prometheus::URL).unwrap();
+    until(
+        "the canary's last requests to be long ago",
+        async || match prometheus.query(ASKED).await {
+            Ok(series) if series.is_empty() => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await;
+}
 
 /// A controller of namespace a as the administrator, until it is dropped.
 pub fn start(world: &World) -> Process {
@@ -14,10 +33,7 @@ pub fn start(world: &World) -> Process {
 
 /// One that asks Prometheus which proxies follow.
 pub fn start_seeing(world: &World) -> Process {
-    let command = format!(
-        "controller -n a --prometheus {}",
-        sluice_e2e_istio::prometheus::URL
-    );
+    let command = format!("controller -n a --prometheus {}", prometheus::URL);
     start_as(world, &world.chain.sluice, "controller", &command)
 }
 
@@ -25,6 +41,17 @@ pub fn start_seeing(world: &World) -> Process {
 pub fn start_as(world: &World, sluice: &Tool, name: &str, arguments: &str) -> Process {
     let arguments = format!("{arguments} --listen 127.0.0.1:0 --lease-seconds 3");
     Process::start(name, world.chain.folder(), &mut sluice.command(&arguments))
+}
+
+/// Changes Git's part of the plugin in a, and waits until every caller runs it.
+pub async fn configure(world: &World, config: &Value) {
+    let change = json!({"spec": {"pluginConfig": config}});
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes
+        .merge("WasmPlugin", "a", "sluice", &change)
+        .await
+        .unwrap();
+    world.wait_for_convergence("a").await;
 }
 
 /// Makes a Rollout in a, or changes it.

@@ -5,8 +5,8 @@ use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
 
 use super::controller::{
-    apply, ask, condition, message, ramp, start, start_seeing, status, wait_for, wait_for_phase,
-    wait_for_weight,
+    apply, ask, condition, configure, message, ramp, start, start_seeing, status, wait_for,
+    wait_for_phase, wait_for_weight,
 };
 use crate::users::WEB_A;
 use crate::world::World;
@@ -114,14 +114,7 @@ pub async fn a_missing_split_is_waited_for_and_nothing_moves(world: &mut World) 
 
 pub async fn a_guard_that_trips_ends_the_run(world: &mut World) {
     world.new_plugin("a").await;
-    let guard = json!({"spec": {"pluginConfig": {"splits": {"web": {"guard": {}}}}}});
-    world
-        .chain
-        .kubernetes
-        .merge("WasmPlugin", "a", "sluice", &guard)
-        .await
-        .unwrap();
-    world.wait_for_convergence("a").await;
+    configure(world, &json!({"splits": {"web": {"guard": {}}}})).await;
     let _controller = start_seeing(world);
     let spec = json!({"split": "web", "version": "v2", "steps": ramp(&[25, 100], "60s")});
     apply(world, "web", &spec).await;
