@@ -8,9 +8,11 @@
 mod access;
 mod answer;
 mod error;
+mod lately;
 mod words;
 
 use std::fmt;
+use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Request, Response, StatusCode, Url};
@@ -18,9 +20,12 @@ use reqwest::{Request, Response, StatusCode, Url};
 pub use access::{Access, Credentials, DEFAULT_TIMEOUT, Trust};
 pub use answer::{Answer, Outcome, Series};
 pub use error::PrometheusError;
+pub use lately::Told;
 
 use super::pods::Proxy;
 use crate::model::redacted;
+use lately::{Lately, fresh};
+use tokio::time::Instant;
 use words::Words;
 
 /// How long an answer may be. Chosen: ten samples each of a hundred thousand series.
@@ -38,6 +43,7 @@ pub struct Prometheus {
     shown: String,
     access: Access,
     client: reqwest::Client,
+    lately: Arc<Lately>,
 }
 
 /// Without the URL, which may hold a password.
@@ -75,7 +81,19 @@ impl Prometheus {
             url: parsed,
             client: access.client()?,
             access,
+            lately: Arc::default(),
         })
+    }
+
+    /// Whether the server has refused the credentials of this client, or of one that it was cloned
+    /// from: they may be others meanwhile.
+    pub fn was_denied(&self) -> bool {
+        self.lately.is_denied()
+    }
+
+    /// Whether anybody else has a clone of it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.lately) > 1
     }
 
     /// The URL without a password.
@@ -96,6 +114,22 @@ impl Prometheus {
         }
     }
 
+    /// The series that a query gave within the last second, or gives now: clones that ask the same at
+    /// once are told the same, and the server is asked once.
+    ///
+    /// # Errors
+    /// As of [`Self::query`].
+    pub async fn query_lately(&self, query: &str) -> Told {
+        let place = self.lately.place(query);
+        let mut kept = place.lock().await;
+        if let Some(told) = fresh(&kept) {
+            return told;
+        }
+        let told = self.query(query).await.map(Arc::new).map_err(Arc::new);
+        *kept = Some((Instant::now(), told.clone()));
+        told
+    }
+
     /// What a query gives now, with what the server warns of.
     ///
     /// # Errors
@@ -114,6 +148,16 @@ impl Prometheus {
     }
 
     async fn ask_within(&self, query: &str, most: usize) -> Result<Answer, PrometheusError> {
+        let asked = Instant::now();
+        if self.lately.is_silent() {
+            return Err(self.timed_out());
+        }
+        let answer = self.asked(query, most).await;
+        self.lately.note(asked, &answer);
+        answer
+    }
+
+    async fn asked(&self, query: &str, most: usize) -> Result<Answer, PrometheusError> {
         let request = self.request(query)?;
         let words = Words::without(authorization(&request), &self.access);
         let sent = self.client.execute(request).await;
@@ -156,16 +200,19 @@ impl Prometheus {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> PrometheusError {
-        let shown = self.shown.clone();
         match error.is_timeout() {
-            true => PrometheusError::TimedOut {
-                shown,
-                after: self.access.timeout,
-            },
+            true => self.timed_out(),
             false => PrometheusError::Unreachable {
-                shown,
+                shown: self.shown.clone(),
                 source: error.without_url(),
             },
+        }
+    }
+
+    fn timed_out(&self) -> PrometheusError {
+        PrometheusError::TimedOut {
+            shown: self.shown.clone(),
+            after: self.access.timeout,
         }
     }
 

@@ -12,6 +12,7 @@ mod look;
 mod metrics;
 mod plugins;
 pub mod record;
+mod servers;
 mod turns;
 
 use std::fmt;
@@ -34,6 +35,7 @@ use self::index::Index;
 use self::look::{Failed, Looker, after_failure, look};
 use self::metrics::{HowFar, Metrics, Told};
 use self::plugins::{Pause, WATCH_SECONDS};
+use self::servers::Servers;
 use self::turns::Turns;
 use super::lease::Standing;
 use super::object::Rollout;
@@ -106,6 +108,7 @@ impl Running {
         let context = Arc::new(Context {
             cluster: settings.cluster.clone(),
             prometheus: settings.prometheus.clone(),
+            servers: Servers::default(),
             root_namespace: settings.root_namespace.clone(),
             caller,
             watched: controller.store(),

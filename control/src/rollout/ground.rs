@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::analysis::plan;
 use super::commands::Command;
 use super::engine::EventKind;
 use super::look::Looked;
@@ -13,7 +14,9 @@ use super::proxies::Seen;
 use super::secrets::SecretReader;
 use super::sources::Source;
 use super::status::{Phase, Status};
+use super::watch;
 use super::world::ProxiesSeen;
+use crate::cluster::prometheus::Prometheus;
 use crate::store::Store;
 
 /// Where a Rollout is run: its store, and everything else that is looked at or kept.
@@ -56,6 +59,17 @@ pub trait Ground: Send + Sync {
 
     /// What reads the secrets that the Rollout names.
     fn secrets(&self) -> Arc<dyn SecretReader>;
+
+    /// A client for the Prometheus that a Rollout names.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, or is none.
+    fn client(
+        &self,
+        server: &plan::Prometheus,
+    ) -> impl Future<Output = anyhow::Result<Prometheus>> + Send {
+        async move { watch::client(server, &*self.secrets()).await }
+    }
 
     /// Where observations come from while no Prometheus is named.
     ///

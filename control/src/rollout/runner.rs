@@ -22,7 +22,7 @@ use super::peers::{Summary, peers};
 use super::resource::Before;
 use super::sources::Source;
 use super::status::{Run, Stage, Status, sentence};
-use super::watch::{self, Watched};
+use super::watch::Watched;
 use super::world::{Failure, Forward, SplitSeen, World};
 use crate::operations::Caller;
 
@@ -221,7 +221,8 @@ impl<G: Ground> Runner<G> {
     }
 
     async fn world(&mut self, wants: &Wants, looked: &Looked, now: Timestamp) -> World {
-        let source = self.source.take();
+        // Secrets that were refused may be others meanwhile.
+        let source = self.source.take().filter(|source| !source.was_denied());
         let (followed, round) = tokio::select! {
             biased;
             (followed, (round, source)) = self.asked(wants, looked, now, source) => {
@@ -353,7 +354,7 @@ impl<G: Ground> Runner<G> {
         let Some(server) = &analysis.prometheus else {
             return self.ground.own_source();
         };
-        let client = watch::client(server, &*self.ground.secrets()).await;
+        let client = self.ground.client(server).await;
         let client = client.map_err(|error| format!("{error:#}"))?;
         Ok(Source::of_prometheus(client, analysis.istio.clone()))
     }

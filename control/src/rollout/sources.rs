@@ -44,6 +44,14 @@ impl Source {
         Self(Kind::Envoy(envoy::Source::new(directory)))
     }
 
+    /// Whether what it asks has refused the credentials.
+    pub fn was_denied(&self) -> bool {
+        match &self.0 {
+            Kind::Prometheus(source) => source.server.was_denied(),
+            Kind::Envoy(_) => false,
+        }
+    }
+
     /// What is seen of a target in a round.
     pub async fn observe(&mut self, target: &Target, round: &Round<'_>) -> Observed {
         match &mut self.0 {

@@ -14,4 +14,5 @@ mod checked;
 mod counted;
 mod envoy;
 mod exporter;
+mod rotated;
 mod watched;

@@ -245,3 +245,43 @@ fn warnings_that_are_only_remarks_are_none() {
     };
     assert_eq!((at, value.parse()), (1.5, Ok(f64::INFINITY)));
 }
+
+#[tokio::test]
+async fn who_asks_the_same_at_once_is_told_the_same() {
+    let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+    let refused = r#"{"status":"error","errorType":"bad_data","error":"no"}"#;
+    let answers = [("200 OK", body), ("400 Bad Request", refused)];
+    let answers = answers.map(|(status, body)| http(status, "", body));
+    let (url, mut heads) = server(answers.to_vec()).await;
+    let prometheus = Prometheus::new(&url).unwrap();
+    let clone = prometheus.clone();
+    let (one, other) = tokio::join!(prometheus.query_lately("a"), clone.query_lately("a"));
+    assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
+    let (one, other) = tokio::join!(prometheus.query_lately("b"), clone.query_lately("b"));
+    assert!(Arc::ptr_eq(&one.unwrap_err(), &other.unwrap_err()));
+    drop((prometheus, clone));
+    for query in ["a", "b"] {
+        let head = heads.recv().await.unwrap();
+        assert!(head.contains(&format!("query={query}&")), "{head}");
+    }
+    assert!(heads.recv().await.is_none(), "each was asked once");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_server_that_hangs() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let access = Access {
+        timeout: Duration::from_millis(300),
+        ..Access::default()
+    };
+    crate::tls::set_up();
+    let prometheus = Prometheus::with(&url, access).unwrap();
+    let first = prometheus.ask("up").await.unwrap_err().to_string();
+    let (_kept, _) = listener.accept().await.unwrap();
+    let told = prometheus.clone().ask("other").await.unwrap_err();
+    assert_eq!(told.to_string(), first);
+    // Nobody has connected again.
+    let next = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    assert!(next.is_err(), "{next:?}");
+}

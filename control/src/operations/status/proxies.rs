@@ -310,13 +310,13 @@ mod tests {
                 &[(5.0, 1.0), (10.0, 2.0)],
             )]
         };
-        let scraped = |revisions, ticks, fetches| Scraped {
+        let scraped = |revisions, ticks, fetches: Vec<Series>| Scraped {
             revisions,
             ticks,
             mesh: Arc::new(MeshSeries {
-                fetches,
-                up: vec![up.clone()],
-                pushed: vec![series("p", json!({}), &[(10.0, 4_000.0)])],
+                fetches: Arc::new(fetches),
+                up: Arc::new(vec![up.clone()]),
+                pushed: Arc::new(vec![series("p", json!({}), &[(10.0, 4_000.0)])]),
                 ..MeshSeries::default()
             }),
             ..Scraped::default()
@@ -377,7 +377,7 @@ mod tests {
                 "never ticked, and the agent has fetched nothing",
                 Scraped {
                     mesh: Arc::new(MeshSeries {
-                        agents,
+                        agents: Arc::new(agents),
                         ..MeshSeries::clone(&scraped(vec![], vec![], vec![]).mesh)
                     }),
                     ..Scraped::default()

@@ -26,13 +26,13 @@ const AGENT: &str = "istio_agent_go_goroutines";
 #[derive(Clone, Debug, Default)]
 pub(super) struct MeshSeries {
     /// `istio_agent_wasm_remote_fetch_count[…]`.
-    pub(super) fetches: Vec<Series>,
+    pub(super) fetches: Arc<Vec<Series>>,
     /// `istio_agent_go_goroutines`, which every agent has.
-    pub(super) agents: Vec<Series>,
+    pub(super) agents: Arc<Vec<Series>>,
     /// `up`.
-    pub(super) up: Vec<Series>,
+    pub(super) up: Arc<Vec<Series>>,
     /// `envoy_listener_manager_lds_update_time`, in milliseconds since 1970.
-    pub(super) pushed: Vec<Series>,
+    pub(super) pushed: Arc<Vec<Series>>,
     /// Requests by split, audience and variant within the window.
     pub(super) decisions: Vec<Series>,
     /// Cookies issued by split, in the window before this one.
@@ -78,18 +78,19 @@ impl MeshSeries {
         })
     }
 
-    /// Asks only what tells which proxies there are, and what they were given.
+    /// Asks only what tells which proxies there are, and what they were given: the same for whoever
+    /// asks, which in a controller each Rollout does each second.
     ///
     /// # Errors
     /// When Prometheus does not answer.
-    pub(super) async fn of_proxies(prometheus: &Prometheus) -> Result<Self, PrometheusError> {
+    pub(super) async fn of_proxies(prometheus: &Prometheus) -> Result<Self, Arc<PrometheusError>> {
         let fetches = format!("istio_agent_wasm_remote_fetch_count[{LOOK_BACK}]");
         let up = format!("up[{LOOK_BACK}]");
         let (fetches, agents, up, pushed) = tokio::try_join!(
-            prometheus.query(&fetches),
-            prometheus.query(AGENT),
-            prometheus.query(&up),
-            prometheus.query("envoy_listener_manager_lds_update_time"),
+            prometheus.query_lately(&fetches),
+            prometheus.query_lately(AGENT),
+            prometheus.query_lately(&up),
+            prometheus.query_lately("envoy_listener_manager_lds_update_time"),
         )?;
         Ok(Self {
             fetches,

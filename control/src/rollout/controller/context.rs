@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::events::Events;
 use super::index::Index;
 use super::metrics::Metrics;
+use super::servers::Servers;
 use super::turns::Turns;
 use crate::cluster::Cluster;
 use crate::cluster::prometheus::Prometheus;
@@ -22,6 +23,7 @@ pub(super) struct Context {
     pub(super) cluster: Cluster,
     /// The Prometheus that scrapes the proxies, where a Rollout names no other.
     pub(super) prometheus: Option<Prometheus>,
+    pub(super) servers: Servers,
     pub(super) root_namespace: String,
     pub(super) caller: Caller,
     /// Every Rollout as the watch has it.

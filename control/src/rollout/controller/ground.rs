@@ -26,7 +26,6 @@ use crate::rollout::proxies::{self, Mesh, Watched};
 use crate::rollout::secrets::{OfNamespace, SecretReader};
 use crate::rollout::sources::Source;
 use crate::rollout::status::{Stage, Status};
-use crate::rollout::watch;
 use crate::rollout::world::ProxiesSeen;
 use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
@@ -159,13 +158,7 @@ impl InCluster {
         let Some(named) = analysis.and_then(|analysis| analysis.prometheus.as_ref()) else {
             return Ok(self.context.prometheus.clone());
         };
-        let kept = lock(&self.prometheus).clone();
-        if let Some((_, client)) = kept.filter(|(of, _)| of == named) {
-            return Ok(Some(client));
-        }
-        let client = watch::client(named, &*self.secrets).await?;
-        *lock(&self.prometheus) = Some((named.clone(), client.clone()));
-        Ok(Some(client))
+        Ok(Some(self.client(named).await?))
     }
 }
 
@@ -271,6 +264,19 @@ impl Ground for InCluster {
 
     fn secrets(&self) -> Arc<dyn SecretReader> {
         Arc::clone(&self.secrets)
+    }
+
+    async fn client(&self, named: &plan::Prometheus) -> anyhow::Result<Prometheus> {
+        let kept = lock(&self.prometheus).clone();
+        let is_good = |of: &plan::Prometheus, kept: &Prometheus| of == named && !kept.was_denied();
+        if let Some((_, client)) = kept.filter(|(of, client)| is_good(of, client)) {
+            return Ok(client);
+        }
+        let namespace = self.rollout().namespace().to_owned();
+        let servers = &self.context.servers;
+        let client = servers.client(&namespace, named, &*self.secrets).await?;
+        *lock(&self.prometheus) = Some((named.clone(), client.clone()));
+        Ok(client)
     }
 
     fn own_source(&self) -> Result<Source, String> {

@@ -110,7 +110,8 @@ async fn request(stream: &mut TcpStream) -> Received {
         headers,
         body: String::new(),
     };
-    let length: usize = received.header("content-length").unwrap().parse().unwrap();
+    let length = received.header("content-length");
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
     while bytes.len() < head_end + length {
         assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
     }
