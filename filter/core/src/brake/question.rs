@@ -60,12 +60,14 @@ impl Question {
             problems.push(Problem::new(PATH, kind_of(&question), accepted));
             return None;
         };
-        let place = |name: &str, problems: &mut Vec<Problem>| {
-            let accepted = || Accepted::value("1 to 512 bytes of text");
-            let is_accepted = |text: &str| (1..=MAX_PLACE_BYTES).contains(&text.len());
+        let place = |name: &str, least: usize, problems: &mut Vec<Problem>| {
+            let accepted =
+                || Accepted::value(format!("{least} to {MAX_PLACE_BYTES} bytes of text"));
+            let is_accepted = |text: &str| (least..=MAX_PLACE_BYTES).contains(&text.len());
             text(name, fields.get(name), problems, accepted, is_accepted)
         };
-        let (plugin, node) = (place("plugin", problems), place("node", problems));
+        // An Envoy need not have an id.
+        let (plugin, node) = (place("plugin", 1, problems), place("node", 0, problems));
         let version = match fields.get("version") {
             None | Some(Value::Null) => Some(None),
             version => text("version", version, problems, id_accepted, is_id).map(Some),
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!(question().to_json(), json);
         assert_eq!(read(json), (Some(question()), Vec::new()));
         let first = Question {
+            node: String::new(),
             version: None,
             wait: 0,
             trips: Vec::new(),
@@ -226,7 +229,7 @@ mod tests {
                 r#"{"plugin": "", "version": "a b", "wait": 26, "trips": 1}"#,
                 vec![
                     format!("plugin: a string (\"\"); accepted: {place}"),
-                    format!("node: nothing; accepted: {place}"),
+                    "node: nothing; accepted: 0 to 512 bytes of text".to_owned(),
                     format!("version: a string (\"a b\"); accepted: {id}"),
                     "wait: a number (26); accepted: 0 to 25, whole seconds".to_owned(),
                     "trips: a number (1); accepted: a list of at most 64".to_owned(),
