@@ -109,6 +109,12 @@ impl Cluster {
         &self.title
     }
 
+    /// The API server's host, as the kubeconfig has it.
+    pub fn host(&self) -> Option<String> {
+        let url = reqwest::Url::parse(&self.url).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// The namespace that is meant.
     pub fn namespace(&self) -> &str {
         &self.namespace

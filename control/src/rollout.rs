@@ -38,6 +38,7 @@ pub mod runner;
 pub mod secrets;
 pub mod server;
 pub mod sources;
+pub mod stand_in;
 pub mod statistics;
 pub mod status;
 pub mod view;

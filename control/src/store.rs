@@ -373,6 +373,11 @@ pub trait Store: Send + Sync {
     /// When it cannot be read; names the file or resource.
     fn snapshot(&self) -> impl Future<Output = anyhow::Result<Snapshot>> + Send;
 
+    /// Which of the plugins of a place this is, as `KIND/NAME`; `None` where there is one alone.
+    fn named(&self, _snapshot: &Snapshot) -> Option<String> {
+        None
+    }
+
     /// Every change that is remembered, oldest first.
     ///
     /// # Errors
@@ -417,6 +422,13 @@ impl Store for AnyStore {
         match self {
             Self::Directory(store) => store.snapshot().await,
             Self::Kubernetes(store) => store.snapshot().await,
+        }
+    }
+
+    fn named(&self, snapshot: &Snapshot) -> Option<String> {
+        match self {
+            Self::Directory(store) => store.named(snapshot),
+            Self::Kubernetes(store) => store.named(snapshot),
         }
     }
 

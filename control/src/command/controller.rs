@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -15,8 +15,9 @@ use super::outcome::Outcome;
 use super::output;
 use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
-use crate::rollout::controller::{CALLER, Running, Settings};
+use crate::rollout::controller::{CALLER, Running, Settings, outbound};
 use crate::rollout::lease::{Candidate, Standing, Timing};
+use crate::rollout::outbound::bounds::{Host, MAX_OUTBOUND_HOSTS};
 use crate::rollout::server::{Pages, Readiness, serve};
 
 /// The Lease that says which controller leads.
@@ -49,6 +50,10 @@ pub(super) struct Controller {
     /// What tells this process from its standbys
     #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
     instance: Option<String>,
+    /// The only hosts that gates and messages may go to: names, *.NAME, addresses [default: all but
+    /// loopback, link-local and metadata addresses and the API server]
+    #[arg(long, value_name = "HOST,…", value_delimiter = ',')]
+    outbound_hosts: Option<Vec<Host>>,
     /// After how many seconds without a sign a standby takes over
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..=3600))]
     lease_seconds: u32,
@@ -81,7 +86,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         name: CALLER.to_owned(),
         ..caller.clone()
     };
-    let settings = settings(arguments, cluster, &instance)?;
+    let settings = settings(arguments, cluster, &instance).await?;
     let running = Running::new(settings, caller, stands.clone())?;
     let (ready, readiness) = watch::channel(Readiness::NotYet {
         why: "the Rollouts are not read yet".to_owned(),
@@ -112,8 +117,18 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     Ok(Outcome::Good)
 }
 
-fn settings(arguments: &Controller, cluster: Cluster, instance: &str) -> anyhow::Result<Settings> {
+async fn settings(
+    arguments: &Controller,
+    cluster: Cluster,
+    instance: &str,
+) -> anyhow::Result<Settings> {
+    let hosts = arguments.outbound_hosts.clone();
+    let count = hosts.as_ref().map_or(0, Vec::len);
+    if count > MAX_OUTBOUND_HOSTS {
+        bail!("--outbound-hosts: {count} hosts; at most {MAX_OUTBOUND_HOSTS}");
+    }
     Ok(Settings {
+        outbound: outbound(&cluster, hosts).await,
         cluster,
         namespace: arguments.namespace.clone(),
         prometheus: shared::prometheus(arguments.prometheus.as_deref())?,

@@ -171,4 +171,4 @@ fn verdict(plan: &Plan, memory: &Memory) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,8 @@
 //! (<https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus>), the generation that it is of, and
 //! what `kubectl get` shows. Pure.
 
+mod fit;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Value, json};
@@ -10,12 +12,10 @@ use sluice_core::allocation::Percent;
 use super::definition::Definition;
 use super::object::{Reported, Rollout};
 use super::status::{Phase, Status};
+use fit::fit;
 
 /// The longest message of a condition, in bytes. Chosen: a dozen mistakes of a spec.
 const MAX_CONDITION_BYTES: usize = 2_048;
-
-/// The longest status, in bytes, as JSON. Chosen: ten thousand of them are 80 MB.
-pub const MAX_STATUS_BYTES: usize = 8 * 1024;
 
 /// What is reported of a Rollout that the engine left in this status.
 pub fn reported(rollout: &Rollout, status: Status, now: Timestamp) -> Reported {
@@ -41,26 +41,30 @@ pub fn reported(rollout: &Rollout, status: Status, now: Timestamp) -> Reported {
     Reported {
         observed_generation: generation,
         conditions: conditions.collect(),
+        remembered: rollout
+            .reported
+            .as_ref()
+            .ok()
+            .and_then(|former| former.remembered),
         status,
     }
 }
 
-/// The same as the API server keeps it, with what people are shown; older runs are left out where it
-/// would be too long.
+/// The same as the API server keeps it, with what people are shown; where it would be too long,
+/// without what is least needed.
 pub fn written(reported: &Reported, definition: Option<&Definition>) -> serde_json::Result<Value> {
-    let mut status = reported.status.clone();
-    loop {
-        let mut value = serde_json::to_value(&status)?;
-        value["observedGeneration"] = json!(reported.observed_generation);
-        value["conditions"] = serde_json::to_value(&reported.conditions)?;
-        if let Some(shown) = definition.and_then(|definition| shown(definition, &status)) {
-            value["shown"] = shown;
-        }
-        if status.runs.is_empty() || value.to_string().len() <= MAX_STATUS_BYTES {
-            return Ok(value);
-        }
-        status.runs.remove(0);
+    let status = &reported.status;
+    let mut value = serde_json::to_value(status)?;
+    value["observedGeneration"] = json!(reported.observed_generation);
+    if let Some(number) = reported.remembered {
+        value["remembered"] = json!(number);
     }
+    value["conditions"] = serde_json::to_value(&reported.conditions)?;
+    if let Some(shown) = definition.and_then(|definition| shown(definition, status)) {
+        value["shown"] = shown;
+    }
+    fit(&mut value);
+    Ok(value)
 }
 
 /// One condition.
@@ -118,19 +122,15 @@ fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
 
 /// Why a Rollout cannot be run at all.
 fn wrong(rollout: &Rollout) -> Option<(&'static str, String)> {
-    if let Err(mistakes) = &rollout.definition {
-        let mut said = mistakes.join("\n");
-        let phase = rollout
-            .reported
-            .as_ref()
-            .map(|reported| reported.status.phase);
-        if phase.is_ok_and(Phase::is_under_way) {
-            said.insert_str(
-                0,
-                "the run stands still, and its weights stay: the spec is wrong\n",
-            );
+    match &rollout.definition {
+        Ok(definition) if definition.mistakes.is_empty() => {}
+        Ok(held) => {
+            let stands = "the spec is wrong: the run stands still until it is right; an abort, the guard and the checks \
+                          of the last spec that was right still take its users back";
+            let said = format!("{stands}\n{}", held.mistakes.join("\n"));
+            return Some(("InvalidSpec", said));
         }
-        return Some(("InvalidSpec", said));
+        Err(mistakes) => return Some(("InvalidSpec", mistakes.join("\n"))),
     }
     let why = rollout.reported.as_ref().err()?;
     Some(("InvalidStatus", why.clone()))

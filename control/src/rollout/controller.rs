@@ -16,6 +16,7 @@ mod servers;
 mod turns;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ use self::turns::Turns;
 use super::lease::Standing;
 use super::object::Rollout;
 use super::outbound::Outbound;
+use super::outbound::bounds::{Bounded, Bounds, Host, addresses};
 use crate::cluster::prometheus::Prometheus;
 use crate::cluster::{Cluster, words};
 use crate::operations::Caller;
@@ -67,6 +69,18 @@ pub struct Settings {
     pub root_namespace: String,
     /// What tells this process from its standbys, for Events.
     pub instance: String,
+    /// Where gates and messages may go, and nowhere else.
+    pub outbound: Bounds,
+}
+
+/// Where a controller's gates and messages may go: to these hosts, or anywhere, but to no address
+/// of the API server.
+pub async fn outbound(cluster: &Cluster, hosts: Option<Vec<Host>>) -> Bounds {
+    let mut api_server = addresses(&cluster.host().unwrap_or_default()).await;
+    // In a pod, the address that everybody has it by.
+    let service = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    api_server.extend(service.and_then(|host| host.parse::<IpAddr>().ok()));
+    Bounds::Bounded(Arc::new(Bounded { hosts, api_server }))
 }
 
 /// A controller that is about to run.
@@ -116,7 +130,7 @@ impl Running {
             turns: Turns::default(),
             events,
             metrics: Metrics::new(),
-            outbound: Outbound::new()?,
+            outbound: Outbound::within(settings.outbound.clone())?,
             standing,
             poked,
         });

@@ -53,6 +53,8 @@ pub struct Definition {
     pub gates: Vec<Gate>,
     /// Who is told what it does.
     pub receivers: Vec<Receiver>,
+    /// What is wrong with the spec that came after this one: until it is right, a run stands still.
+    pub mistakes: Vec<String>,
 }
 
 /// One step.
@@ -157,6 +159,7 @@ impl<'r> Reader<'r> {
             windows: windows::checked(&self.at("windows"), &spec.windows, self.problems),
             gates: gates::checked(&self.at("gates"), &spec.gates, self.problems),
             receivers: notifications::checked(&self.at("notify"), &spec.notify, self.problems),
+            mistakes: Vec::new(),
         }
     }
 

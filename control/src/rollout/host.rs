@@ -10,7 +10,7 @@ use sluice_core::plan::EVERYONE;
 
 use super::analysis::plan::Plan;
 use super::commands::Command;
-use super::engine::LOOK_EVERY;
+use super::engine::{EventKind, LOOK_EVERY};
 use super::ground::{Followed, Ground, Happened};
 use super::kept::{Keeper, Kept};
 use super::look::Looked;
@@ -99,7 +99,7 @@ async fn until_the_end(runner: &mut Runner<Beside<'_>>, caller: &Caller) -> anyh
             // A full disk, or a file that somebody spoilt: the run goes on from memory.
             Err(error) if troubles < MAX_TROUBLES => {
                 troubles += 1;
-                runner.trouble(caller, &error);
+                runner.trouble(caller, EventKind::Waiting, &error);
                 Some(LOOK_EVERY)
             }
             Err(error) => return Err(error),

@@ -110,6 +110,7 @@ const fn kind(kind: EventKind) -> Option<resource::Event> {
         | EventKind::Passed
         | EventKind::Waiting
         | EventKind::RollingBack
-        | EventKind::Refused => None,
+        | EventKind::Refused
+        | EventKind::Unkept => None,
     }
 }

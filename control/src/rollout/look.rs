@@ -93,7 +93,10 @@ pub async fn look(store: &impl Store, subject: &Subject) -> Looked {
     };
     match variants(&plan, subject) {
         Ok(variants) => Looked {
-            seen: SplitSeen::Seen(state(&snapshot, &variants, subject)),
+            seen: SplitSeen::Seen(SplitState {
+                plugin: store.named(&snapshot),
+                ..state(&snapshot, &variants, subject)
+            }),
             variants: Some(variants),
             plan: Some(plan),
             snapshot: Some(snapshot),
@@ -195,6 +198,7 @@ fn state(snapshot: &Snapshot, variants: &Variants, subject: &Subject) -> SplitSt
     let change = changes.rfind(|noted| noted.names(split));
     let abort = aborts.rfind(|noted| noted.takes_back(split, &variants.challenger, &audiences));
     SplitState {
+        plugin: None,
         challenger: variants.challenger.clone(),
         weights: weights.collect(),
         last_change: change.map(ToString::to_string),

@@ -272,6 +272,11 @@ impl<'s> Sender<'s> {
 fn outcome(to: &To, reply: Result<Reply, Silence>) -> Outcome {
     let reply = match reply {
         Ok(reply) => reply,
+        Err(Silence::Forbidden(why)) => {
+            return Outcome::Never {
+                why: why.to_string(),
+            };
+        }
         Err(silence) => return Outcome::later(silence.to_string()),
     };
     let word = match to {

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
@@ -17,7 +18,8 @@ use super::commands::{Command, MAX_COMMANDS};
 use super::crd::PLURAL;
 use super::definition::Definition;
 use super::manifest::{API_VERSION, GROUP, KIND};
-use super::status::Status;
+use super::stand_in;
+use super::status::{Run, Stage, Status};
 
 /// The annotation with what people asked for: a JSON list of [`Command`], in the order of their
 /// numbers, at most [`MAX_COMMANDS`].
@@ -31,8 +33,11 @@ const MAX_COMMANDS_BYTES: usize = 32 * 1024;
 pub struct Rollout {
     /// Its metadata, but for what only tools for people read.
     pub metadata: ObjectMeta,
-    /// What it wants, or every mistake in it, a line each.
+    /// What it wants, or every mistake in it, a line each; what stands in for it while a run is under
+    /// way.
     pub definition: Result<Definition, Vec<String>>,
+    /// Its spec as it is written, while a run is under way.
+    pub spec: Option<Arc<str>>,
     /// How far it is, or why that cannot be read.
     pub reported: Result<Reported, String>,
     /// What people asked for, or why that cannot be read.
@@ -47,9 +52,19 @@ pub struct Reported {
     pub observed_generation: Option<i64>,
     /// As kstatus reads them.
     pub conditions: Vec<Condition>,
+    /// The number of the last run that has its ControllerRevision.
+    pub remembered: Option<u64>,
     /// The engine's.
     #[serde(flatten)]
     pub status: Status,
+}
+
+impl Reported {
+    /// The last run, if it is over and has no ControllerRevision yet.
+    pub fn to_remember(&self) -> Option<&Run> {
+        let run = self.status.run.as_ref();
+        run.filter(|run| run.stage == Stage::Over && self.remembered != Some(run.number))
+    }
 }
 
 impl Rollout {
@@ -79,6 +94,12 @@ impl Rollout {
         version
             .and_then(|version| version.parse().ok())
             .unwrap_or_default()
+    }
+
+    /// Whether a run of it is under way.
+    pub fn is_under_way(&self) -> bool {
+        let reported = self.reported.as_ref().ok();
+        reported.is_some_and(|reported| reported.status.under_way().is_some())
     }
 
     /// Whether somebody asked for something that was not obeyed yet.
@@ -144,12 +165,23 @@ impl<'de> Deserialize<'de> for Rollout {
         metadata.managed_fields = None;
         metadata.annotations = None;
         metadata.labels = None;
-        let definition = Definition::read("spec", &spec);
+        let reported = reported(status);
+        let run = reported.as_ref().ok();
+        let run = run.and_then(|reported| reported.status.under_way());
+        let definition = Definition::read("spec", &spec).or_else(|problems| {
+            let mistakes = problems.iter().map(ToString::to_string).collect();
+            match run {
+                // A run that moved users must hear of an abort, whatever is written here.
+                Some(run) => Ok(stand_in::of_run(run, mistakes)),
+                None => Err(mistakes),
+            }
+        });
+        let spec = run.map(|_| spec.to_string().into());
         Ok(Self {
             metadata,
-            definition: definition
-                .map_err(|problems| problems.iter().map(ToString::to_string).collect()),
-            reported: reported(status),
+            definition,
+            spec,
+            reported,
             commands,
         })
     }
@@ -159,7 +191,12 @@ fn reported(status: Value) -> Result<Reported, String> {
     if status.is_null() {
         return Ok(Reported::default());
     }
-    serde_json::from_value(status).map_err(|error| {
+    let read = serde_json::from_value(status);
+    let completed = |read: Reported| Reported {
+        status: read.status.completed(),
+        ..read
+    };
+    read.map(completed).map_err(|error| {
         format!("status: {error}; it is not what the controller writes; with it gone, the run begins anew")
     })
 }

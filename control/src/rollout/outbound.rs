@@ -4,12 +4,16 @@
 //!
 //! Called by [`super::gates`] and [`super::notifications`]. What an answer means is theirs.
 
+pub mod bounds;
+
 use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
+
+use bounds::{Bounds, Forbidden};
 
 /// How much of an answer is read. Chosen: a sentence for people.
 pub const MAX_REPLY_BYTES: usize = 256;
@@ -22,7 +26,10 @@ const LONGEST_CAUSE: usize = 128;
 
 /// A client that sends to addresses that are secrets.
 #[derive(Clone, Debug)]
-pub struct Outbound(Client);
+pub struct Outbound {
+    client: Client,
+    bounds: Bounds,
+}
 
 /// One message.
 pub(super) struct Parcel<'p> {
@@ -54,29 +61,43 @@ pub(super) enum Silence {
     Unreachable(String),
     #[error("the connection broke: {0}")]
     Broken(String),
+    #[error("not sent: {0}")]
+    Forbidden(#[from] Forbidden),
 }
 
 impl Outbound {
-    /// The client.
+    /// A client that sends anywhere.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
+        Self::within(Bounds::Anywhere)
+    }
+
+    /// A client that sends where it may.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn within(bounds: Bounds) -> Result<Self, reqwest::Error> {
+        let mut builder = Client::builder()
             .connect_timeout(CONNECTING)
             .redirect(Policy::none())
             // A connection that was kept may be closed just when it is used again: then nobody knows
             // whether a message has arrived.
             .pool_max_idle_per_host(0)
-            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self(client))
+            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")));
+        if let Some(resolver) = bounds.resolver() {
+            builder = builder.dns_resolver(resolver);
+        }
+        let client = builder.build()?;
+        Ok(Self { client, bounds })
     }
 
     pub(super) async fn post(&self, parcel: Parcel<'_>) -> Result<Reply, Silence> {
+        self.bounds.check(parcel.url)?;
         let patience = parcel.patience;
         let mut request = self
-            .0
+            .client
             .post(parcel.url.clone())
             .headers(parcel.headers)
             .header("content-type", "application/json")
@@ -115,6 +136,9 @@ fn silence(error: reqwest::Error, patience: Duration) -> Silence {
     let mut cause: &dyn Error = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
+    }
+    if let Some(forbidden) = cause.downcast_ref::<Forbidden>() {
+        return Silence::Forbidden(forbidden.clone());
     }
     let cause = cut(&line(&cause.to_string()), LONGEST_CAUSE);
     match is_connect {

@@ -393,10 +393,9 @@ impl<G: Ground> Runner<G> {
     }
 
     /// Says that something of the ground could not be read or kept, once until it is another.
-    pub fn trouble(&mut self, caller: &Caller, error: &anyhow::Error) {
+    pub fn trouble(&mut self, caller: &Caller, kind: EventKind, error: &anyhow::Error) {
         let message = sentence(format!("{error:#}; it is tried again"));
         if self.trouble != message {
-            let kind = EventKind::Waiting;
             let run = self.status.run.as_ref().map_or(0, |run| run.number);
             self.trouble.clone_from(&message);
             self.tell(caller.now(), &Event { kind, run, message });

@@ -11,7 +11,7 @@ use sluice_core::allocation::Percent;
 
 use super::analysis::Memory;
 use super::notifications::queue::Queue;
-use super::world::SplitState;
+use super::world::{SplitState, means};
 
 /// How many ended runs are remembered, a line each.
 pub const MAX_RUNS: usize = 10;
@@ -93,6 +93,21 @@ pub struct Status {
 }
 
 impl Status {
+    /// The same with what a long status leaves out because it stands there once already.
+    pub fn completed(mut self) -> Self {
+        if let Some(run) = &mut self.run
+            && run.wanted.is_empty()
+        {
+            run.wanted.clone_from(&run.weights);
+        }
+        self
+    }
+
+    /// The run that is under way.
+    pub fn under_way(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| run.stage != Stage::Over)
+    }
+
     /// Remembers what became of a command; the oldest answers go.
     pub fn answer(&mut self, answer: Answer) {
         self.answers.push(answer);
@@ -132,6 +147,9 @@ pub struct Run {
     pub version: Option<String>,
     /// When it began.
     pub began: Timestamp,
+    /// The plugin of that split, as `KIND/NAME`; `None` in a directory.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub plugin: Option<String>,
     /// The split whose weights it moves.
     #[serde(default)]
     pub split: String,
@@ -147,6 +165,7 @@ pub struct Run {
     /// The challenger's weight by audience, as it was last seen in force.
     pub weights: BTreeMap<String, Percent>,
     /// The same as the step wants it.
+    #[serde(default)]
     pub wanted: BTreeMap<String, Percent>,
     /// Whether other users are still to be drawn before the first weight.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -209,6 +228,12 @@ impl Run {
             Stage::Entering => self.step.saturating_sub(1),
             _ => self.step,
         }
+    }
+
+    /// Whether it is of another plugin than a spec names.
+    pub fn is_of_another_plugin(&self, named: Option<&str>) -> bool {
+        let plugin = self.plugin.as_deref().zip(named);
+        plugin.is_some_and(|(plugin, named)| !means(named, plugin))
     }
 
     /// Whether it got to its end.
@@ -282,6 +307,8 @@ pub enum PauseReason {
     NotConverged,
     /// A weight could not be set.
     Refused,
+    /// The spec became wrong.
+    InvalidSpec,
 }
 
 /// How a run ends.

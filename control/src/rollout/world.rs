@@ -74,6 +74,8 @@ pub enum SplitSeen {
 /// The state of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SplitState {
+    /// Its plugin as `KIND/NAME`; `None` in a directory, which has one.
+    pub plugin: Option<String>,
     /// The challenger.
     pub challenger: String,
     /// The challenger's weight in force, by audience of the Rollout.
@@ -84,6 +86,17 @@ pub struct SplitState {
     pub last_abort: Option<String>,
     /// What tells that abort from others of the same words.
     pub last_abort_id: Option<String>,
+}
+
+/// Whether a plugin's name in a spec (`NAME` or `KIND/NAME`) means the plugin `KIND/NAME`.
+pub fn means(named: &str, plugin: &str) -> bool {
+    let parts = |text: &str| {
+        let (kind, name) = text.split_once('/').unwrap_or(("", text));
+        let kind = kind.to_ascii_lowercase();
+        (kind.trim_end_matches('s').to_owned(), name.to_owned())
+    };
+    let ((kind, name), (of_kind, of_name)) = (parts(named), parts(plugin));
+    name == of_name && (kind.is_empty() || kind == of_kind)
 }
 
 /// What was seen of the proxies.

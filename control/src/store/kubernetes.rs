@@ -204,6 +204,12 @@ impl Store for Kubernetes {
         Ok(snapshot(&self.read().await?))
     }
 
+    fn named(&self, snapshot: &Snapshot) -> Option<String> {
+        let plugin = &snapshot.plugin;
+        let kind = plugin.kind.name().to_ascii_lowercase();
+        Some(format!("{kind}/{}", plugin.name.as_deref()?))
+    }
+
     async fn history(&self) -> anyhow::Result<Remembered> {
         let live = self.read().await?;
         let remembered = revisions::read(&self.cluster, &live).await;

@@ -724,8 +724,8 @@ fn greatest() -> Plan {
     plan(&json!({"checks": checks, "failureLimit": 1_000_000}))
 }
 
-#[test]
-fn what_is_remembered_fits_into_a_status_and_is_read_again() {
+/// What is remembered of as many checks as there may be.
+pub(in crate::rollout) fn greatest_memory() -> Memory {
     let plan = greatest();
     let mut memory = Memory::default();
     for round in 0..3_u32 {
@@ -750,6 +750,12 @@ fn what_is_remembered_fits_into_a_status_and_is_read_again() {
         observation.queries = queries.collect();
         memory = judge(context(&plan, 0), &memory, &observation).memory;
     }
+    memory
+}
+
+#[test]
+fn what_is_remembered_fits_into_a_status_and_is_read_again() {
+    let memory = greatest_memory();
     let text = serde_json::to_string(&memory).unwrap();
     assert!(text.len() < 7_500, "{}: {text}", text.len());
     assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);

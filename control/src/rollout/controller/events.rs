@@ -70,7 +70,8 @@ const fn kind(event: EventKind) -> EventType {
         | EventKind::RollingBack
         | EventKind::RolledBack
         | EventKind::Aborted
-        | EventKind::Refused => EventType::Warning,
+        | EventKind::Refused
+        | EventKind::Unkept => EventType::Warning,
         _ => EventType::Normal,
     }
 }

@@ -20,13 +20,13 @@ use crate::rollout::conditions::{reported, written};
 use crate::rollout::ground::{Followed, Ground, Happened};
 use crate::rollout::look::Looked;
 use crate::rollout::manifest::{API_VERSION, KIND};
-use crate::rollout::object::Rollout;
+use crate::rollout::object::{Reported, Rollout};
 use crate::rollout::peers::Summary;
 use crate::rollout::proxies::{self, Mesh, Watched};
 use crate::rollout::secrets::{OfNamespace, SecretReader};
 use crate::rollout::sources::Source;
-use crate::rollout::status::{Stage, Status};
-use crate::rollout::world::ProxiesSeen;
+use crate::rollout::status::Status;
+use crate::rollout::world::{ProxiesSeen, means};
 use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
@@ -40,13 +40,23 @@ pub(super) struct Overtaken;
 #[error("another controller leads")]
 pub(super) struct Deposed;
 
+/// The API server takes no such status: it will take none when it is tried again, until somebody
+/// does something about it.
+#[derive(Debug, thiserror::Error)]
+#[error("the status is refused, and the run goes nowhere: {0}")]
+pub(super) struct Unkept(String);
+
 /// A Rollout in a cluster.
 pub(super) struct InCluster {
     context: Arc<Context>,
     store: AnyStore,
+    /// The plugin that the store is of, as it is named.
+    target: Option<String>,
     secrets: Arc<dyn SecretReader>,
     /// As it was last read or written.
     rollout: Mutex<Rollout>,
+    /// The spec that a run goes by, and the run's number.
+    spec: Mutex<Option<(u64, Arc<str>)>>,
     /// The plugin, once it was seen.
     plugin: Mutex<Option<(Kind, String)>>,
     /// A client for the Prometheus that the Rollout names.
@@ -56,18 +66,21 @@ pub(super) struct InCluster {
 impl InCluster {
     /// Of a Rollout that was just read.
     pub(super) fn new(context: Arc<Context>, rollout: Rollout) -> Self {
-        let definition = rollout.definition.as_ref().ok();
-        let plugin = definition.and_then(|wants| wants.plugin.clone());
+        let target = target(&rollout);
         let cluster = context.cluster.in_namespace(rollout.namespace());
         let secrets = OfNamespace::new(cluster.client().clone(), rollout.namespace());
-        Self {
+        let ground = Self {
             context,
-            store: AnyStore::Kubernetes(Kubernetes::new(cluster, plugin)),
+            store: AnyStore::Kubernetes(Kubernetes::new(cluster, target.clone())),
+            target,
             secrets: Arc::new(secrets),
-            rollout: Mutex::new(rollout),
+            rollout: Mutex::new(rollout.clone()),
+            spec: Mutex::default(),
             plugin: Mutex::default(),
             prometheus: Mutex::default(),
-        }
+        };
+        ground.note_spec(&rollout);
+        ground
     }
 
     /// Whether it is of this very object, and not of an earlier one of its name.
@@ -75,8 +88,18 @@ impl InCluster {
         lock(&self.rollout).uid() == rollout.uid()
     }
 
+    /// Whether its store is of the plugin that the Rollout moves now.
+    pub(super) fn is_on(&self, rollout: &Rollout) -> bool {
+        let named = target(rollout);
+        match (&self.target, &named) {
+            (Some(own), Some(named)) => means(own, named) || means(named, own),
+            (own, named) => own == named || (own.is_none() && rollout.is_under_way()),
+        }
+    }
+
     /// The Rollout was read again.
     pub(super) fn renew(&self, rollout: Rollout) {
+        self.note_spec(&rollout);
         *lock(&self.rollout) = rollout;
     }
 
@@ -86,13 +109,14 @@ impl InCluster {
     }
 
     /// Writes what is reported where that is not there yet: a status that stays may be of another
-    /// spec.
+    /// spec. A run that is over is remembered first, since nothing of it changes any more.
     ///
     /// # Errors
     /// As [`Ground::keep`].
     pub(super) async fn report(&self) -> anyhow::Result<()> {
+        let former = self.rollout().reported.unwrap_or_default();
+        self.remember(&former).await;
         let rollout = self.rollout();
-        let former = rollout.reported.clone().unwrap_or_default();
         let status = former.status.clone();
         if reported(&rollout, status, self.context.caller.now()) == former {
             return Ok(());
@@ -127,27 +151,53 @@ impl InCluster {
         {
             Ok(answer) => Ok(serde_json::from_value(serde_json::to_value(answer)?)?),
             Err(error) if matches!(code(&error), Some(404 | 409)) => Err(Overtaken.into()),
-            Err(error) => Err(self.context.cluster.explain(rollout.title(), error).into()),
+            Err(error) => {
+                let is_lasting = matches!(code(&error), Some(400 | 401 | 403 | 413 | 422));
+                let error = self.context.cluster.explain(rollout.title(), error);
+                match is_lasting {
+                    true => Err(Unkept(error.to_string()).into()),
+                    false => Err(error.into()),
+                }
+            }
         }
     }
 
-    /// Remembers a run that ends with this status. That it cannot be costs its history alone.
-    async fn remember(&self, rollout: &Rollout, status: &Status) {
-        let ended = |status: &Status| {
-            let run = status.run.as_ref();
-            run.filter(|run| run.stage == Stage::Over)
-                .map(|run| run.number)
-        };
-        let before = rollout.reported.as_ref().ok();
-        let before = before.and_then(|former| ended(&former.status));
-        let Some(run) = status.run.as_ref().filter(|_| ended(status) != before) else {
+    /// Remembers a run that is over, once. That it cannot be costs its history alone.
+    async fn remember(&self, former: &Reported) {
+        let Some(run) = former.to_remember() else {
             return;
         };
-        if run.stage == Stage::Over {
-            let client = self.context.cluster.client();
-            if record::remember(client, rollout, run).await.is_err() {
-                self.context.metrics.unremembered();
+        let client = self.context.cluster.client();
+        let spec = lock(&self.spec).clone().filter(|(of, _)| *of == run.number);
+        let spec = spec.map(|(_, spec)| spec);
+        let made = record::remember(client, &self.rollout(), run, spec.as_deref()).await;
+        match made {
+            Ok(()) => {
+                if let Ok(reported) = &mut lock(&self.rollout).reported {
+                    reported.remembered = Some(run.number);
+                }
             }
+            Err(_) => self.context.metrics.unremembered(),
+        }
+    }
+
+    /// Notes the spec that a run goes by, as long as it is of the run's version.
+    fn note_spec(&self, rollout: &Rollout) {
+        let reported = rollout.reported.as_ref().ok();
+        let run = reported.and_then(|reported| reported.status.under_way());
+        let version = rollout.definition.as_ref().ok().map(|wants| &wants.version);
+        if let (Some(run), Some(spec)) = (run, &rollout.spec)
+            && version == Some(&run.version)
+        {
+            *lock(&self.spec) = Some((run.number, Arc::clone(spec)));
+        }
+    }
+
+    /// The spec that its last run went by, for who goes on in its place.
+    pub(super) fn take_spec(&self, other: &Self) {
+        let mut own = lock(&self.spec);
+        if own.is_none() {
+            own.clone_from(&lock(&other.spec));
         }
     }
 
@@ -174,11 +224,15 @@ impl Ground for InCluster {
         if !self.context.leads() {
             bail!(Deposed);
         }
-        self.remember(&rollout, status).await;
         let former = rollout.reported.as_ref();
         let was_under_way = former.is_ok_and(|former| former.status.phase.is_under_way());
         let after = self.write(&rollout, status).await?;
+        if let Ok(former) = former {
+            let now = self.context.caller.now();
+            self.context.metrics.went_on(&former.status, status, now);
+        }
         self.context.index.note(&after);
+        self.note_spec(&after);
         if was_under_way && !status.phase.is_under_way() {
             // Others may have waited for its end.
             self.context.poke(rollout.namespace(), None);
@@ -291,6 +345,15 @@ impl Ground for InCluster {
         self.context.events.tell(&lock(&self.rollout), happened);
         self.context.metrics.happened(happened.event);
     }
+}
+
+/// The plugin that a Rollout moves: while a run is under way the run's own, whatever the spec says.
+fn target(rollout: &Rollout) -> Option<String> {
+    let reported = rollout.reported.as_ref().ok();
+    let run = reported.and_then(|reported| reported.status.under_way());
+    let definition = rollout.definition.as_ref().ok();
+    let named = definition.and_then(|wants| wants.plugin.clone());
+    run.and_then(|run| run.plugin.clone()).or(named)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

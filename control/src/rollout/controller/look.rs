@@ -13,12 +13,13 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
-use super::ground::{Deposed, InCluster, Overtaken};
+use super::ground::{Deposed, InCluster, Overtaken, Unkept};
 use crate::rollout::conditions::reported;
 use crate::rollout::definition::Definition;
-use crate::rollout::engine;
+use crate::rollout::engine::{self, EventKind};
 use crate::rollout::object::Rollout;
 use crate::rollout::runner::Runner;
+use crate::rollout::stand_in::held;
 use crate::rollout::status::{Phase, Status};
 
 /// How long one look may take in all. Chosen: a few requests of which each takes its longest.
@@ -101,7 +102,8 @@ fn is_due(rollout: &Rollout, now: Timestamp) -> bool {
     let is_reported = reported(rollout, former.status.clone(), now) == *former;
     let wants = rollout.definition.as_ref().ok();
     let is_wanted = wants.is_some_and(|wants| has_work(wants, &former.status, now));
-    !is_reported || is_wanted || rollout.is_asked()
+    let is_to_remember = former.to_remember().is_some();
+    !is_reported || is_wanted || is_to_remember || rollout.is_asked()
 }
 
 fn has_work(definition: &Definition, status: &Status, now: Timestamp) -> bool {
@@ -149,6 +151,12 @@ impl Looker {
         let (definition, status) = (definition.clone(), former.status.clone());
         let mut runner = self.runner(&named, rollout, definition, status).await?;
         let pause = runner.turns(&context.caller).await;
+        if let Err(error) = &pause
+            && error.is::<Unkept>()
+        {
+            context.metrics.unkept();
+            runner.trouble(&context.caller, EventKind::Unkept, error);
+        }
         let reported = runner.ground.report().await;
         let waits = matches!(runner.status.phase, Phase::Waiting | Phase::Blocked);
         if !matches!(pause, Ok(None)) {
@@ -175,27 +183,36 @@ impl Looker {
     async fn runner(
         &self,
         named: &ObjectRef<Rollout>,
-        rollout: Rollout,
-        definition: Definition,
+        mut rollout: Rollout,
+        mut definition: Definition,
         status: Status,
     ) -> anyhow::Result<Runner<InCluster>> {
         let kept = lock(&self.runners).remove(named);
         let kept = kept.filter(|kept| kept.ground.is_of(&rollout));
-        let (rollout, status) = match kept {
-            None => (rollout, status),
+        let (rollout, status, former) = match kept {
+            None => (rollout, status, None),
             Some(mut kept) => {
+                let is_on = kept.ground.is_on(&rollout);
+                if !definition.mistakes.is_empty() {
+                    // What was right last is still known here.
+                    definition = held(&kept.definition, &definition.mistakes);
+                    rollout.definition = Ok(definition.clone());
+                }
                 kept.ground.renew(rollout);
                 kept.status = status;
-                if kept.definition == definition {
+                if kept.definition == definition && is_on {
                     return Ok(kept);
                 }
                 kept.last_letters(&self.context.caller, LAST_LETTERS)
                     .await?;
-                (kept.ground.rollout(), kept.status)
+                (kept.ground.rollout(), kept.status, Some(kept.ground))
             }
         };
         let name = rollout.name().to_owned();
         let ground = InCluster::new(Arc::clone(&self.context), rollout);
+        if let Some(former) = former {
+            ground.take_spec(&former);
+        }
         let outbound = self.context.outbound.clone();
         Ok(Runner::new(ground, name, definition, status, outbound))
     }
@@ -236,8 +253,14 @@ mod tests {
             let told = reported(&fresh, status, now);
             let mut value = crate::rollout::conditions::written(&told, None).unwrap();
             value["observedGeneration"] = json!(generation);
+            value["remembered"] = json!(1);
             value
         };
+        let mut unremembered = ended(1);
+        unremembered["remembered"] = json!(null);
+        let mut under_way = ended(1);
+        under_way["phase"] = json!("Paused");
+        under_way["run"]["stage"] = json!("Holding");
         let asked = json!([{"number": 1, "verb": "retry", "by": "ann"}]).to_string();
         let asked = json!({"annotations": {"sluice.dev/rollout-commands": asked}});
         let deleted = json!({"deletionTimestamp": "2026-11-21T10:00:00Z"});
@@ -250,6 +273,20 @@ mod tests {
                 true,
             ),
             ("its run ended", json!({}), spec("v1"), ended(1), false),
+            (
+                "its run ended and has no revision",
+                json!({}),
+                spec("v1"),
+                unremembered,
+                true,
+            ),
+            (
+                "a wrong spec, and a run under way",
+                json!({}),
+                json!({"split": "web"}),
+                under_way,
+                true,
+            ),
             (
                 "nobody said so of this spec",
                 json!({}),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -14,11 +15,18 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::index::{Index, Known};
+use crate::rollout::analysis::State;
 use crate::rollout::engine::EventKind;
+use crate::rollout::status::{Stage, Status};
 
 /// The upper bounds of the buckets of how long a look takes, in seconds. Chosen: from one request to
 /// what people notice.
 const BUCKETS: [f64; 7] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+
+/// The same of how long steps and runs take: from ten seconds to a week.
+const LENGTHS: [f64; 8] = [
+    10.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0, 86_400.0, 604_800.0,
+];
 
 /// Labels with their values.
 type Labels = Vec<(&'static str, String)>;
@@ -29,7 +37,10 @@ pub(super) struct Metrics {
     looks: Histogram,
     failed: Counter,
     unremembered: Counter,
+    unkept: Counter,
     events: Family<Labels, Counter>,
+    runs: Family<Labels, Histogram, fn() -> Histogram>,
+    holds: Histogram,
 }
 
 impl Metrics {
@@ -39,7 +50,10 @@ impl Metrics {
             looks: Histogram::new(BUCKETS),
             failed: Counter::default(),
             unremembered: Counter::default(),
+            unkept: Counter::default(),
             events: Family::default(),
+            runs: Family::new_with_constructor(|| Histogram::new(LENGTHS)),
+            holds: Histogram::new(LENGTHS),
         }
     }
 
@@ -54,6 +68,35 @@ impl Metrics {
     /// An ended run could not be remembered.
     pub(super) fn unremembered(&self) {
         self.unremembered.inc();
+    }
+
+    /// A status was refused.
+    pub(super) fn unkept(&self) {
+        self.unkept.inc();
+    }
+
+    /// A status follows another one: steps and runs that ended with it are measured.
+    pub(super) fn went_on(&self, before: &Status, after: &Status, now: Timestamp) {
+        let Some(run) = &after.run else {
+            return;
+        };
+        let former = before
+            .under_way()
+            .filter(|former| former.number == run.number);
+        let Some(former) = former else {
+            return;
+        };
+        let is_over = run.stage == Stage::Over;
+        if let Some(converged) = former.converged
+            && (is_over || run.step > former.step)
+        {
+            self.holds.observe(seconds(converged, now));
+        }
+        if let (true, Some(ended), Some(ending)) = (is_over, run.ended, &run.ending) {
+            let labels = vec![("outcome", format!("{:?}", ending.outcome))];
+            let took = seconds(run.began, ended);
+            self.runs.get_or_create(&labels).observe(took);
+        }
     }
 
     /// Something happened to a Rollout.
@@ -82,6 +125,12 @@ impl Metrics {
             unremembered,
             self.unremembered.clone(),
         );
+        let unkept = "Statuses that the API server refused";
+        registry.register("sluice_rollout_unkept", unkept, self.unkept.clone());
+        let runs = "How long runs took, by how they ended";
+        registry.register("sluice_rollout_run_seconds", runs, self.runs.clone());
+        let holds = "How long steps lasted after their proxies had followed";
+        registry.register("sluice_rollout_step_seconds", holds, self.holds.clone());
         let events = "What happened to Rollouts";
         registry.register("sluice_rollout_events", events, self.events.clone());
     }
@@ -163,8 +212,49 @@ impl<I: Told> Collector for HowFar<I> {
             wanted
                 .map(|(audience, percent)| (vec![("audience", audience.clone())], percent.as_f64()))
                 .collect()
-        })
+        })?;
+        checks(index, &mut encoder)
     }
+}
+
+/// What the checks of runs under way say.
+fn checks(index: &Index, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let told: [(&str, &str, fn(&State) -> Option<f64>); 4] = [
+        (
+            "sluice_rollout_check_value",
+            "What a check measured last: a part of 1, seconds, users, or a query's number",
+            |state| state.value,
+        ),
+        (
+            "sluice_rollout_check_distance",
+            "How far that is from failing, in the threshold's unit; negative: beyond it",
+            |state| state.distance,
+        ),
+        (
+            "sluice_rollout_check_evidence",
+            "The evidence against the challenger, as a part of what fails the check",
+            |state| state.evidence.map(|shown| shown.now / shown.needed),
+        ),
+        (
+            "sluice_rollout_check_failures",
+            "How many measurements of the run failed",
+            |state| Some(f64::from(state.failed)),
+        ),
+    ];
+    for (name, help, of) in told {
+        let encoder = gauge(encoder, name, help)?;
+        each(index, encoder, |known| {
+            let run = known.status.under_way().into_iter();
+            let states = run.flat_map(|run| run.analysis.states());
+            let value = |state: &State| Some((vec![("check", state.name.clone())], of(state)?));
+            states.filter_map(value).collect()
+        })?;
+    }
+    Ok(())
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
 }
 
 fn gauge<'e>(
@@ -223,6 +313,24 @@ mod tests {
         metrics.looked(Duration::from_millis(250), true);
         metrics.looked(Duration::from_secs(100), false);
         metrics.happened(EventKind::Stepped);
+        let status = |step: usize, stage: &str| -> Status {
+            serde_json::from_value(json!({"run": {
+                "number": 1, "began": "2026-11-21T00:00:00Z", "since": "2026-11-21T00:00:00Z", "step": step,
+                "stage": stage, "weights": {}, "converged": "2026-11-21T00:01:00Z",
+                "ending": {"as": "Succeeded", "message": ""}, "ended": "2026-11-21T00:20:00Z",
+            }}))
+            .unwrap()
+        };
+        let now: Timestamp = "2026-11-21T00:05:00Z".parse().unwrap();
+        let stages = [
+            status(0, "Holding"),
+            status(1, "Entering"),
+            status(1, "Over"),
+            status(1, "Over"),
+        ];
+        for pair in stages.windows(2) {
+            metrics.went_on(&pair[0], &pair[1], now);
+        }
         let index = Index::default();
         let rollout = json!({
             "metadata": {"name": "web", "namespace": "shop"},
@@ -230,6 +338,10 @@ mod tests {
             "status": {"phase": "Progressing", "run": {
                 "number": 1, "began": "2026-11-21T00:00:00Z", "since": "2026-11-21T00:00:00Z", "step": 1,
                 "stage": "Holding", "weights": {"a\"b": 5}, "wanted": {"a\"b": 10},
+                "analysis": {"checks": [
+                    {"name": "errors", "value": 0.25, "distance": -0.5, "failed": 2, "evidence": {"now": 20, "needed": 80}},
+                    {"name": "new"},
+                ]},
             }},
         });
         index.note(&serde_json::from_value(rollout).unwrap());
@@ -254,12 +366,40 @@ mod tests {
             "sluice_rollout_reconcile_seconds_bucket{le=\"+Inf\"} 2",
             "sluice_rollout_reconcile_errors_total 1",
             "sluice_rollout_unremembered_total 0",
+            "sluice_rollout_unkept_total 0",
+            "sluice_rollout_run_seconds_sum{outcome=\"Succeeded\"} 1200.0",
+            "sluice_rollout_run_seconds_count{outcome=\"Succeeded\"} 1",
+            "sluice_rollout_run_seconds_bucket{le=\"10.0\",outcome=\"Succeeded\"} 0",
+            "sluice_rollout_run_seconds_bucket{le=\"60.0\",outcome=\"Succeeded\"} 0",
+            "sluice_rollout_run_seconds_bucket{le=\"300.0\",outcome=\"Succeeded\"} 0",
+            "sluice_rollout_run_seconds_bucket{le=\"1800.0\",outcome=\"Succeeded\"} 1",
+            "sluice_rollout_run_seconds_bucket{le=\"7200.0\",outcome=\"Succeeded\"} 1",
+            "sluice_rollout_run_seconds_bucket{le=\"28800.0\",outcome=\"Succeeded\"} 1",
+            "sluice_rollout_run_seconds_bucket{le=\"86400.0\",outcome=\"Succeeded\"} 1",
+            "sluice_rollout_run_seconds_bucket{le=\"604800.0\",outcome=\"Succeeded\"} 1",
+            "sluice_rollout_run_seconds_bucket{le=\"+Inf\",outcome=\"Succeeded\"} 1",
+            "sluice_rollout_step_seconds_sum 480.0",
+            "sluice_rollout_step_seconds_count 2",
+            "sluice_rollout_step_seconds_bucket{le=\"10.0\"} 0",
+            "sluice_rollout_step_seconds_bucket{le=\"60.0\"} 0",
+            "sluice_rollout_step_seconds_bucket{le=\"300.0\"} 2",
+            "sluice_rollout_step_seconds_bucket{le=\"1800.0\"} 2",
+            "sluice_rollout_step_seconds_bucket{le=\"7200.0\"} 2",
+            "sluice_rollout_step_seconds_bucket{le=\"28800.0\"} 2",
+            "sluice_rollout_step_seconds_bucket{le=\"86400.0\"} 2",
+            "sluice_rollout_step_seconds_bucket{le=\"604800.0\"} 2",
+            "sluice_rollout_step_seconds_bucket{le=\"+Inf\"} 2",
             "sluice_rollout_events_total{event=\"Stepped\"} 1",
             "sluice_controller_leads 1",
             "sluice_rollout_phase{namespace=\"shop\",rollout=\"web\",phase=\"Progressing\"} 1.0",
             "sluice_rollout_step{namespace=\"shop\",rollout=\"web\"} 2.0",
             "sluice_rollout_steps{namespace=\"shop\",rollout=\"web\"} 7.0",
             "sluice_rollout_weight_wanted{namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 10.0",
+            "sluice_rollout_check_value{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
+            "sluice_rollout_check_distance{namespace=\"shop\",rollout=\"web\",check=\"errors\"} -0.5",
+            "sluice_rollout_check_evidence{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
+            "sluice_rollout_check_failures{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 2.0",
+            "sluice_rollout_check_failures{namespace=\"shop\",rollout=\"web\",check=\"new\"} 0.0",
         ];
         assert_eq!(lines, expected);
     }

@@ -9,7 +9,7 @@ use crate::rollout::analysis::Memory;
 use crate::rollout::definition::Definition;
 use crate::rollout::resource::From;
 use crate::rollout::status::{Phase, Run, RunOutcome, Stage, Status};
-use crate::rollout::world::{SplitSeen, SplitState};
+use crate::rollout::world::{SplitSeen, SplitState, means};
 
 /// Whether a run is wanted that has not been: of another version, or because somebody said so.
 pub(super) fn is_wanted(definition: &Definition, status: &Status) -> bool {
@@ -21,7 +21,8 @@ pub(super) fn is_wanted(definition: &Definition, status: &Status) -> bool {
 impl Turn<'_> {
     /// Begins a run if one is wanted and nothing is in its way.
     pub(super) fn begin(&mut self) {
-        if !is_wanted(self.definition, &self.status) {
+        let is_right = self.definition.mistakes.is_empty();
+        if !is_right || !is_wanted(self.definition, &self.status) {
             return;
         }
         let seen = match &self.world.split {
@@ -31,6 +32,15 @@ impl Turn<'_> {
             SplitSeen::Missing { what } => return self.wait(format!("{what}; nothing is moved")),
             SplitSeen::Seen(seen) => seen.clone(),
         };
+        let named = self
+            .definition
+            .plugin
+            .as_deref()
+            .zip(seen.plugin.as_deref());
+        if named.is_some_and(|(named, plugin)| !means(named, plugin)) {
+            // The host still looks at the plugin of the last run.
+            return;
+        }
         if let Some(ahead) = &self.world.peers.ahead {
             return self.wait(format!("Rollout {ahead} moves the same weights"));
         }
@@ -86,6 +96,7 @@ impl Turn<'_> {
             number,
             version: self.definition.version.clone(),
             began: now,
+            plugin: seen.plugin.clone(),
             split: self.definition.split.clone(),
             challenger: seen.challenger.clone(),
             step,

@@ -44,6 +44,9 @@ impl Turn<'_> {
     fn moves_another(&self, run: &Run) -> Option<String> {
         let definition = self.definition;
         let challenger = definition.challenger.as_ref();
+        if run.is_of_another_plugin(definition.plugin.as_deref()) {
+            return Some("the spec names another plugin than the run's".to_owned());
+        }
         let is_same = definition.split == run.split
             && challenger.is_none_or(|challenger| *challenger == run.challenger)
             && definition.audiences().into_iter().eq(run.weights.keys());

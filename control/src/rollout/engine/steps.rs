@@ -12,6 +12,9 @@ use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen};
 
 impl Turn<'_> {
     pub(super) fn go_on(&mut self, stage: Stage) {
+        if let Some(mistake) = self.definition.mistakes.first().cloned() {
+            return self.stand_still(&mistake);
+        }
         let Some((run, step)) = self.current() else {
             return self.enter_last();
         };
@@ -63,17 +66,27 @@ impl Turn<'_> {
         }
     }
 
-    /// A run that waits for its proxies goes on by itself once they follow.
-    fn stay_paused(&mut self, run: &Run) {
-        let pause = run.pause.as_ref();
-        let waits = pause.is_some_and(|pause| pause.reason == PauseReason::NotConverged);
-        if waits && self.is_converged() {
-            if let Some(run) = &mut self.status.run {
-                run.pause = None;
-            }
-            self.status.phase = Phase::Progressing;
-            self.say(EventKind::Resumed, "resumed: the proxies follow");
+    /// A run whose spec became wrong goes nowhere; what ends a run still does.
+    fn stand_still(&mut self, mistake: &str) {
+        let run = self.status.run.as_ref();
+        if run.is_some_and(|run| run.pause.is_none()) {
+            let message = format!("the spec is wrong, and the run stands still: {mistake}");
+            self.pause(PauseReason::InvalidSpec, message);
         }
+    }
+
+    /// A run that waits for its proxies, or for a spec that is right, goes on by itself.
+    fn stay_paused(&mut self, run: &Run) {
+        let why = match run.pause.as_ref().map(|pause| pause.reason) {
+            Some(PauseReason::NotConverged) if self.is_converged() => "the proxies follow",
+            Some(PauseReason::InvalidSpec) => "the spec is right again",
+            _ => return,
+        };
+        if let Some(run) = &mut self.status.run {
+            run.pause = None;
+        }
+        self.status.phase = Phase::Progressing;
+        self.say(EventKind::Resumed, format!("resumed: {why}"));
     }
 
     /// Waits for whatever holds steps forward, then says which weights are wanted.

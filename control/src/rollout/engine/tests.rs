@@ -11,6 +11,7 @@ use super::*;
 use crate::rollout::analysis::Memory;
 use crate::rollout::analysis::{Judged, Verdict};
 use crate::rollout::commands::{Command, Verb};
+use crate::rollout::stand_in::{held, of_run};
 use crate::rollout::status::{Phase, RunOutcome};
 use crate::rollout::world::{Failure, Forward, Peers, ProxiesSeen, SplitState, World};
 
@@ -457,6 +458,121 @@ fn a_spec_that_names_other_weights_takes_back_those_of_the_run() {
         assert_eq!(story.phase(), Phase::RollingBack, "{other}");
         assert_eq!(story.weights(), "everyone 0");
     }
+}
+
+#[test]
+fn a_spec_that_names_another_plugin_takes_back_the_users_of_the_runs_own() {
+    let named = |plugin: Option<&str>| {
+        let mut story = ramp();
+        story.definition.plugin = plugin.map(str::to_owned);
+        story.seen().plugin = Some("wasmplugin/a".to_owned());
+        story
+    };
+    let rows = [
+        (None, Some("a"), Phase::Progressing),
+        (Some("a"), None, Phase::Progressing),
+        (Some("a"), Some("WasmPlugins/a"), Phase::Progressing),
+        (Some("a"), Some("b"), Phase::RolledBack),
+        (None, Some("b"), Phase::RolledBack),
+        (Some("a"), Some("trafficextension/a"), Phase::RolledBack),
+    ];
+    for (before, after, expected) in rows {
+        let mut story = named(before);
+        story.settle();
+        assert_eq!(story.weights(), "everyone 5");
+        story.definition.plugin = after.map(str::to_owned);
+        story.settle();
+        assert_eq!(story.phase(), expected, "{before:?} {after:?}");
+    }
+    // A version that comes with it waits until its own plugin is looked at.
+    let mut story = named(Some("a"));
+    story.settle();
+    story.definition.plugin = Some("b".to_owned());
+    story.definition.version = Some("v2".to_owned());
+    story.after(5);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    story.seen().plugin = Some("wasmplugin/b".to_owned());
+    story.seen().last_abort = None;
+    story.seen().last_abort_id = None;
+    story.settle();
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Progressing, "everyone 5")
+    );
+}
+
+#[test]
+fn a_run_whose_spec_became_wrong_stands_still_and_what_ends_a_run_still_does() {
+    let wrong = || {
+        let mut story = ramp().analysed();
+        story.verdict = Some(Verdict::Pass);
+        story.settle();
+        let mistakes = ["spec.steps: missing".to_owned()];
+        story.definition = held(&story.definition, &mistakes);
+        story.after(100);
+        assert_eq!(
+            (story.phase(), &*story.weights()),
+            (Phase::Paused, "everyone 5")
+        );
+        let expected = "Paused: the spec is wrong, and the run stands still: spec.steps: missing";
+        assert_eq!(story.last(), expected);
+        story
+    };
+    let mut story = wrong();
+    story.verdict = Some(Verdict::Fail {
+        check: "errors".to_owned(),
+        reasons: vec!["errors".to_owned()],
+    });
+    story.after(60);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    let mut story = wrong();
+    story.world.tripped = Some("web-1".to_owned());
+    story.after(2);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    let mut story = wrong();
+    story.ask(Verb::Abort);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Aborted, "everyone 0")
+    );
+    let mut story = wrong();
+    story.definition.mistakes.clear();
+    story.after(1);
+    assert_eq!(story.weights(), "everyone 50");
+    assert!(
+        story
+            .said
+            .contains(&"Resumed: resumed: the spec is right again".to_owned())
+    );
+}
+
+#[test]
+fn a_run_whose_right_spec_nobody_remembers_is_ended_all_the_same() {
+    let mut story = Story::new(json!({"split": "web", "version": "v1", "steps": [
+        {"audience": "staff", "weight": 100}, {"weight": 5}, {"weight": 50, "hold": "1h"}, {"weight": 100},
+    ]}));
+    story.seen().challenger = "canary".to_owned();
+    story.settle();
+    let there = "everyone 50, staff 100";
+    assert_eq!(story.weights(), there);
+    let run = story.status.run.clone().unwrap();
+    story.definition = of_run(&run, vec!["spec.steps: missing".to_owned()]);
+    story.after(100);
+    assert_eq!((story.phase(), &*story.weights()), (Phase::Paused, there));
+    story.ask(Verb::Abort);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Aborted, "everyone 0, staff 0")
+    );
 }
 
 #[test]

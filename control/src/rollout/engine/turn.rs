@@ -87,6 +87,8 @@ pub enum EventKind {
     Superseded,
     /// A command could not be obeyed.
     Refused,
+    /// What became of the run could not be kept.
+    Unkept,
 }
 
 /// One call of the engine.

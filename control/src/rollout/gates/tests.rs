@@ -1,4 +1,7 @@
 use super::*;
+use std::sync::Arc;
+
+use crate::rollout::outbound::bounds::{Bounded, Bounds};
 use crate::rollout::outbound::receiver::{Does, Server};
 use crate::rollout::secrets::OfThisMachine;
 use serde_json::{Value, json};
@@ -160,4 +163,50 @@ fn every_mistake_is_said_with_what_is_accepted() {
     assert_eq!(problems, expected);
     let (_, problems) = read_all(json!(vec![json!({"webhook": "https://ci/gate"}); 9]));
     assert_eq!(problems, ["gates: 9 items; at most 8"]);
+}
+
+#[tokio::test]
+async fn a_gate_of_a_controller_is_asked_only_where_it_may_be() {
+    let server = Server::that(&[answers(204, "")]).await;
+    let port = server.address().rsplit(':').next().unwrap().to_owned();
+    let by_name = format!("http://localhost:{port}/gate");
+    let loopback = "not sent: 127.0.0.1 is loopback, which the controller sends nothing to";
+    let unlisted = "not sent: the controller's --outbound-hosts does not list";
+    let cases = [
+        (None, server.url("gate"), Err(loopback.to_owned())),
+        (None, by_name.clone(), Err("is loopback".to_owned())),
+        (
+            Some(vec!["localhost"]),
+            by_name.clone(),
+            Err("is loopback".to_owned()),
+        ),
+        (
+            Some(vec!["10.0.0.1"]),
+            by_name.clone(),
+            Err(format!("{unlisted} localhost")),
+        ),
+        (Some(vec!["localhost", "127.0.0.1"]), by_name, Ok(())),
+        (Some(vec!["127.0.0.1"]), server.url("gate"), Ok(())),
+    ];
+    let mut received = 0;
+    for (hosts, url, expected) in cases {
+        let listed = hosts.clone();
+        let listed = listed.map(|hosts| hosts.iter().map(|host| host.parse().unwrap()).collect());
+        let bounded = Bounded {
+            hosts: listed,
+            api_server: Vec::new(),
+        };
+        let outbound = Outbound::within(Bounds::Bounded(Arc::new(bounded))).unwrap();
+        let gate = gate(json!({"webhook": url}));
+        let answer = ask(&gate, &question(), &outbound, &OfThisMachine).await;
+        received += usize::from(expected.is_ok());
+        match (answer, expected) {
+            (Answer::Open, Ok(())) => {}
+            (Answer::Closed { why }, Err(part)) => {
+                assert!(why.contains(&part), "{hosts:?} {url}: {why}")
+            }
+            (answer, _) => panic!("{hosts:?} {url}: {answer:?}"),
+        }
+        assert_eq!(server.received().len(), received, "{hosts:?} {url}");
+    }
 }

@@ -159,13 +159,18 @@ fn found(object: &DynamicObject) -> anyhow::Result<Found> {
             (as_written(name, spec, &status), mistakes)
         }
     };
+    // A run moves what it began with, whatever its spec says meanwhile.
+    let run = status.under_way();
+    let plugin = run
+        .and_then(|run| run.plugin.clone())
+        .or_else(|| text(spec, "plugin"));
     let steps = definition.iter().flat_map(|definition| &definition.steps);
     let analysis = definition.as_ref().ok();
     let analysis = analysis.and_then(|definition| definition.analysis.as_ref());
     Ok(Found {
         namespace,
         rollout,
-        plugin: text(spec, "plugin"),
+        plugin,
         steps: steps.map(StepLine::of).collect(),
         checks: CheckLine::all(analysis, &status),
         status,
@@ -203,10 +208,11 @@ fn text(spec: &Value, field: &str) -> Option<String> {
 
 fn status(object: &DynamicObject) -> anyhow::Result<Status> {
     let status = object.data.get("status").cloned();
-    let status = status.map(serde_json::from_value).transpose();
+    let status: Result<Option<Status>, _> = status.map(serde_json::from_value).transpose();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     Ok(status
         .with_context(|| format!("Rollout {name}: its status is not what a controller writes"))?
+        .map(Status::completed)
         .unwrap_or_default())
 }
 

@@ -1,25 +1,37 @@
-//! What ten thousand Rollouts cost one controller. The figures are printed beside those of Argo
-//! Rollouts, and not judged.
+//! What ten thousand Rollouts cost one controller, how late their steps are, and how soon an abort of
+//! one of them is over. The figures are printed beside those of Argo Rollouts, and not judged.
 
+mod aborts;
+mod steps;
+
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DynamicObject};
+use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice_e2e_istio::process::Process;
+use sluice_e2e_istio::prometheus;
 
 use crate::world::World;
+use steps::Diary;
+
+/// Where they are. It has no proxy but one, which no plugin of theirs selects.
+const NAMESPACE: &str = "b";
 
 const PLUGINS: usize = 1_000;
 const SPLITS: usize = 10;
-/// How many of the Rollouts run at once, and how often an abort is measured.
+
+/// How many of the Rollouts run at once.
 const ACTIVE: usize = 100;
-const ABORTS: usize = 15;
-/// How many more are made while somebody aborts.
-const BURST: usize = 1_500;
-/// Of the 100: so many steps, held for so long each.
-const STEPS: u32 = 5;
-const HOLD: Duration = Duration::from_secs(2);
+
+/// What the whole measurement may take. What it needs is printed at its end.
+const BOUND: Duration = Duration::from_secs(20 * 60);
+
+/// How long the controller is left alone before its memory and CPU are read, and how long that
+/// takes.
+const REST: Duration = Duration::from_secs(10);
 
 fn plugin(index: usize) -> Value {
     let split = |split: usize| {
@@ -29,7 +41,7 @@ fn plugin(index: usize) -> Value {
     let splits: serde_json::Map<String, Value> = (0..SPLITS).map(split).collect();
     json!({
         "apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin",
-        "metadata": {"name": format!("p{index}"), "namespace": "b"},
+        "metadata": {"name": format!("p{index}"), "namespace": NAMESPACE},
         "spec": {
             "selector": {"matchLabels": {"app": "nobody"}}, "url": "oci://registry.example.com/sluice:1",
             "pluginConfig": {"splits": splits},
@@ -40,9 +52,17 @@ fn plugin(index: usize) -> Value {
 /// A Rollout of a plugin's split that has nothing to do yet.
 fn rollout(name: &str, plugin: usize, split: usize) -> Value {
     json!({
-        "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name, "namespace": "b"},
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {"plugin": format!("p{plugin}"), "split": format!("s{split}"), "preset": "progressive"},
     })
+}
+
+/// Every Rollout of theirs.
+fn rollouts(world: &World) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("sluice.dev", "v1alpha1", "Rollout");
+    let client = world.chain.kubernetes.client();
+    Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind))
 }
 
 async fn create(world: &World, documents: impl Iterator<Item = Value>) {
@@ -56,169 +76,80 @@ async fn create(world: &World, documents: impl Iterator<Item = Value>) {
         .await;
 }
 
-/// Waits until so many Rollouts are as wanted; how long it took.
-async fn count(world: &World, wanted: usize, is_so: impl Fn(&Value) -> bool) -> Duration {
-    let began = Instant::now();
-    loop {
-        let all = world.chain.kubernetes.list("Rollout", "b").await.unwrap();
-        let found = all
-            .iter()
-            .filter(|rollout| is_so(&rollout.data["status"]))
-            .count();
-        if found >= wanted {
-            return began.elapsed();
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(600),
-            "{found} of {wanted}"
-        );
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-async fn begin(world: &World, index: usize, steps: &Value) {
-    let spec = json!({"spec": {"version": "v2", "preset": null, "steps": steps}});
-    let kubernetes = &world.chain.kubernetes;
-    kubernetes
-        .merge("Rollout", "b", &format!("r{index}-0"), &spec)
-        .await
-        .unwrap();
-}
-
-/// How much later than its holds alone a run ended.
-fn lateness(run: &Value) -> Duration {
-    let time = |field: &str| run[field].as_str().unwrap().parse::<Timestamp>().unwrap();
-    let took = Duration::try_from(time("ended").duration_since(time("began"))).unwrap();
-    took.saturating_sub(HOLD * STEPS)
-}
-
-/// The longest of some aborts, and of how long their Rollouts took to say so.
-async fn aborts(world: &World, indices: std::ops::Range<usize>) -> (Duration, Duration) {
-    let mut worst = (Duration::ZERO, Duration::ZERO);
-    for index in indices {
-        let began = Instant::now();
-        world
-            .sluice(&format!("abort s0 --plugin p{index} -n b"))
-            .await
-            .good();
-        worst.0 = worst.0.max(began.elapsed());
-        let name = format!("r{index}-0");
-        loop {
-            let rollout = world
-                .chain
-                .kubernetes
-                .get("Rollout", "b", &name)
-                .await
-                .unwrap();
-            if rollout.data["status"]["phase"] == "Aborted" {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        worst.1 = worst.1.max(began.elapsed());
-    }
-    worst
-}
-
-fn figure(what: &str, ours: impl std::fmt::Display, argos: &str) {
+/// Prints what was measured, at once: whoever stops the rest has this.
+fn figure(what: &str, ours: impl Display, argos: &str) {
     println!("figure: {what}: {ours} (Argo Rollouts: {argos})");
 }
 
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+/// What the process used of a core meanwhile, in percent.
+async fn share_of_a_core(process: &Process, time: Duration) -> String {
+    let (cpu, began) = (process.cpu(), Instant::now());
+    tokio::time::sleep(time).await;
+    let share = (process.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    format!("{:.1} % of a core", share * 100.0)
+}
+
+fn memory(process: &Process) -> String {
+    format!("{} MiB", process.resident_mebibytes())
+}
+
 pub async fn ten_thousand_rollouts_of_one_controller(world: &mut World) {
+    let began = Instant::now();
+    tokio::time::timeout(BOUND, measure(world))
+        .await
+        .expect("every figure within 20 minutes");
+    println!("took {:.1} minutes", began.elapsed().as_secs_f64() / 60.0);
+}
+
+async fn measure(world: &World) {
+    let diary = Diary::begin(world).await;
+    world.new_plugin("a").await;
+    println!();
+    let began = Instant::now();
     create(world, (0..PLUGINS).map(plugin)).await;
     let all = (0..PLUGINS).flat_map(|plugin| {
         (0..SPLITS).map(move |split| rollout(&format!("r{plugin}-{split}"), plugin, split))
     });
     create(world, all).await;
-    let arguments = "controller -n b --listen 127.0.0.1:0 --lease-seconds 3";
-    let mut command = world.chain.sluice.command(arguments);
+    println!(
+        "{PLUGINS} plugins and {} Rollouts made in {}",
+        PLUGINS * SPLITS,
+        seconds(began.elapsed())
+    );
+    let arguments = format!(
+        "controller --listen 127.0.0.1:0 --lease-seconds 3 --prometheus {}",
+        prometheus::URL
+    );
+    let mut command = world.chain.sluice.command(&arguments);
+    let began = Instant::now();
     let controller = Process::start("controller", world.chain.folder(), &mut command);
-    let is_known = |status: &Value| status["observedGeneration"].is_i64();
-    let took = count(world, PLUGINS * SPLITS, is_known).await;
+    diary.until_known(PLUGINS * SPLITS).await;
     figure(
-        "10,000 Rollouts, seen and said so",
-        format!("{:.0} s", took.as_secs_f64()),
+        "10,000 Rollouts seen, and each said so",
+        seconds(began.elapsed()),
         "not measured",
     );
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let (cpu, began) = (controller.cpu(), Instant::now());
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let share = (controller.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    tokio::time::sleep(REST).await;
+    let idle = share_of_a_core(&controller, REST).await;
+    figure("CPU, all idle", idle, "0.1 % with 8,000");
     figure(
-        "memory, steady",
-        format!("{} MiB", controller.resident_mebibytes()),
+        "memory, all idle",
+        memory(&controller),
         "515 MiB with 8,000",
     );
-    figure(
-        "CPU, all idle",
-        format!("{:.1} % of a core", share * 100.0),
-        "not measured",
-    );
-
-    let percents = (1..=STEPS).map(|step| json!({"weight": step * 20, "hold": "2s"}));
-    let steps: Value = percents.collect();
-    for index in 0..ACTIVE {
-        begin(world, index, &steps).await;
-    }
-    count(world, ACTIVE, |status| status["phase"] == "Succeeded").await;
-    let mut late = Vec::new();
-    for index in 0..ACTIVE {
-        let name = format!("r{index}-0");
-        let rollout = world
-            .chain
-            .kubernetes
-            .get("Rollout", "b", &name)
-            .await
-            .unwrap();
-        late.push(lateness(&rollout.data["status"]["run"]));
-    }
-    let worst = late.iter().max().unwrap().as_secs_f64();
-    let mean = late.iter().sum::<Duration>().as_secs_f64() / late.len() as f64;
-    let per_step = format!(
-        "{:.2} s, worst run {:.2} s",
-        mean / f64::from(STEPS),
-        worst / f64::from(STEPS)
-    );
-    figure(
-        "100 at once, lateness of a step, mean",
-        per_step,
-        "not measured",
-    );
-
-    let held = json!([{"weight": 50, "hold": "1h"}]);
-    for index in ACTIVE..ACTIVE + 2 * ABORTS {
-        begin(world, index, &held).await;
-    }
-    count(world, 2 * ABORTS, |status| {
-        status["run"]["stage"] == "Holding"
-    })
-    .await;
-    let shown = |(weights, said): (Duration, Duration)| {
-        format!(
-            "{:.2} s, its Rollout says so after {:.2} s",
-            weights.as_secs_f64(),
-            said.as_secs_f64()
-        )
-    };
-    let idle = aborts(world, ACTIVE..ACTIVE + ABORTS).await;
-    figure("abort, all idle, worst of 15", shown(idle), "0.14 s");
-    let more = (0..BURST).map(|index| rollout(&format!("more{index}"), index % PLUGINS, 1));
-    let (burst, ()) = tokio::join!(
-        aborts(world, ACTIVE + ABORTS..ACTIVE + 2 * ABORTS),
-        create(world, more)
-    );
-    figure(
-        "abort while 1,500 more are made, worst of 15",
-        shown(burst),
-        "69 s",
-    );
+    steps::measure(world, &diary, &controller).await;
+    aborts::measure(world).await;
     figure(
         "memory, at the end",
-        format!("{} MiB", controller.resident_mebibytes()),
-        "not measured",
+        memory(&controller),
+        "515 MiB with 8,000",
     );
     drop(controller);
     for kind in ["Rollout", "WasmPlugin", "ControllerRevision"] {
-        world.chain.kubernetes.delete_all(kind, "b").await;
+        world.chain.kubernetes.delete_all(kind, NAMESPACE).await;
     }
 }

@@ -39,7 +39,9 @@ pub fn start_seeing(world: &World) -> Process {
 
 /// One with an account and arguments of its own.
 pub fn start_as(world: &World, sluice: &Tool, name: &str, arguments: &str) -> Process {
-    let arguments = format!("{arguments} --listen 127.0.0.1:0 --lease-seconds 3");
+    // The servers of gates are on loopback here, like everything.
+    let arguments =
+        format!("{arguments} --listen 127.0.0.1:0 --lease-seconds 3 --outbound-hosts 127.0.0.1");
     Process::start(name, world.chain.folder(), &mut sluice.command(&arguments))
 }
 

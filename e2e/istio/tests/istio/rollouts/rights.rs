@@ -6,7 +6,7 @@ use sluice_e2e::wait::until;
 use sluice_e2e_istio::command::Tool;
 use sluice_e2e_istio::kubernetes::documents;
 
-use super::controller::{apply, ramp, start_as, wait_for_phase};
+use super::controller::{apply, ramp, start_as, wait_for, wait_for_phase};
 use crate::access::{checkout, manifest};
 use crate::world::World;
 
@@ -122,6 +122,10 @@ pub async fn the_controllers_account_may_do_its_work_and_nothing_more(world: &mu
         history.contains("system:serviceaccount:a:sluice-controller"),
         "{history}"
     );
+    wait_for(world, "web", "its revision", |status| {
+        status["remembered"] == 1
+    })
+    .await;
     let runs = world
         .kubectl("get controllerrevisions -n a -l sluice.dev/rollout-uid")
         .await

@@ -57,19 +57,26 @@ pub async fn a_rollout_reaches_everybody_and_says_how(world: &mut World) {
     ] {
         assert!(events.contains(event), "{event}: {events}");
     }
-    let revisions = world
-        .chain
-        .kubernetes
-        .list("ControllerRevision", "a")
-        .await
-        .unwrap();
+    // It is written when nothing of the run changes any more, and the status says so.
+    wait_for(world, "web", "its revision", |status| {
+        status["remembered"] == 1
+    })
+    .await;
+    let kubernetes = &world.chain.kubernetes;
+    let revisions = kubernetes.list("ControllerRevision", "a").await.unwrap();
     let runs = revisions
         .iter()
-        .filter(|revision| revision.data["data"]["rollout"] == "web");
+        .map(|revision| &revision.data["data"])
+        .filter(|data| data["rollout"] == "web");
     let runs: Vec<_> = runs
-        .map(|run| &run.data["data"]["run"]["ending"]["as"])
+        .map(|data| {
+            (
+                &data["run"]["ending"]["as"],
+                &data["run"]["spec"]["version"],
+            )
+        })
         .collect();
-    assert_eq!(runs, ["Succeeded"]);
+    assert_eq!(runs, [(&json!("Succeeded"), &json!("v2"))]);
 }
 
 pub async fn a_run_begins_only_where_nobody_would_go_back(world: &mut World) {
