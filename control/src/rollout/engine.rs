@@ -9,6 +9,7 @@
 //! `steps` how it goes on, [`wants`] what a host is to look at before.
 
 mod begin;
+mod clock;
 mod commands;
 mod ends;
 mod steps;
@@ -71,6 +72,7 @@ fn is_another(before: &Status, after: &Status) -> bool {
 
 impl Turn<'_> {
     fn step(&mut self) {
+        self.come_back_to_now();
         if self.obey() || self.finish() {
             return;
         }

@@ -2,6 +2,7 @@
 //! with it. What a spec may say is [`super::definition`]'s.
 
 use serde_json::Value;
+use sluice_core::decode::kind_of;
 use sluice_core::problem::{Accepted, Problem};
 
 use super::definition::Definition;
@@ -121,16 +122,12 @@ fn envelope(input: &Input) -> Vec<Problem> {
             Accepted::value(API_VERSION),
         ));
     }
-    let name = input.name().unwrap_or_default();
-    if !is_label(name) {
-        let accepted = format!(
-            "a name of 1 to {MAX_ROLLOUT_NAME_BYTES} of a-z, 0-9 and -, which neither begins nor ends with -"
-        );
-        problems.push(Problem::new(
-            "metadata.name",
-            format!("{name:?}"),
-            Accepted::value(accepted),
-        ));
+    if !input.name().is_some_and(is_label) {
+        problems.push(no_label(input, "name"));
+    }
+    let has_namespace = input.value.pointer("/metadata/namespace").is_some();
+    if has_namespace && !input.namespace().is_some_and(is_label) {
+        problems.push(no_label(input, "namespace"));
     }
     let fields = input.value.as_object().into_iter().flatten();
     let known = ["apiVersion", "kind", "metadata", "spec", "status"];
@@ -139,6 +136,21 @@ fn envelope(input: &Input) -> Vec<Problem> {
         problems.push(Problem::new(field.clone(), "unknown field", accepted));
     }
     problems
+}
+
+/// A field of the metadata that is no name.
+fn no_label(input: &Input, field: &str) -> Problem {
+    let path = format!("metadata.{field}");
+    let accepted = format!(
+        "a name of 1 to {MAX_ROLLOUT_NAME_BYTES} of a-z, 0-9 and -, which neither begins nor ends with -"
+    );
+    let found = input.value.pointer(&format!("/metadata/{field}"));
+    let accepted = match found {
+        Some(Value::Bool(_) | Value::Number(_)) => Accepted::QuotedName(accepted.into()),
+        _ => Accepted::value(accepted),
+    };
+    let found = found.map_or_else(|| "missing".to_owned(), kind_of);
+    Problem::new(path, found, accepted)
 }
 
 /// Whether a text is a name that a Rollout may have.
@@ -155,6 +167,34 @@ pub fn is_label(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::model::input::parse;
+
+    #[test]
+    fn metadata_that_is_something_else_is_shown_as_it_was_found() {
+        let accepted = "a name of 1 to 63 of a-z, 0-9 and -, which neither begins nor ends with -";
+        let cases = [
+            ("{name: 1}", "name: a number (1)"),
+            ("{name: [web]}", "name: a list of 1"),
+            ("{}", "name: missing"),
+            ("{name: web, namespace: 5}", "namespace: a number (5)"),
+            (
+                "{name: web, namespace: Shop}",
+                "namespace: a string (\"Shop\")",
+            ),
+        ];
+        for (metadata, found) in cases {
+            let text = format!(
+                "apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata: {metadata}\n\
+                 spec: {{split: web, preset: emergency}}\n"
+            );
+            let mistakes = rollouts(&parse("r.yaml", &text).unwrap()).unwrap_err();
+            let expected = format!("metadata.{found}; accepted: {accepted}");
+            assert!(
+                mistakes.to_string().contains(&expected),
+                "{metadata}: {mistakes}"
+            );
+            assert_eq!(mistakes.0.len(), 1, "{metadata}: {mistakes}");
+        }
+    }
 
     #[test]
     fn every_mistake_of_every_rollout_is_said_with_its_file() {
@@ -185,7 +225,7 @@ spec: {split: api, preset: progressive}
 r.yaml: Rollout web: spec.preset: a string (\"fast\"); accepted: one of progressive, emergency, blueGreen, migration
 r.yaml: Rollout web: spec.steps: missing; accepted: steps, or a preset: progressive, emergency, blueGreen, migration
 r.yaml: Rollout Web: apiVersion: sluice.dev/v2; accepted: sluice.dev/v1alpha1
-r.yaml: Rollout Web: metadata.name: \"Web\"; accepted: a name of 1 to 63 of a-z, 0-9 and -, which neither begins nor ends with -
+r.yaml: Rollout Web: metadata.name: a string (\"Web\"); accepted: a name of 1 to 63 of a-z, 0-9 and -, which neither begins nor ends with -
 r.yaml: Rollout Web: spek: unknown field; accepted: apiVersion, kind, metadata, spec
 r.yaml: Rollout Web: spec: null; accepted: a map
 r.yaml: Rollout Web: spec.split: missing; accepted: a split's name

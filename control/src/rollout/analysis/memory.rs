@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::plan::{Basis, Check, Subject};
+use super::plan::{Basis, Check, Plan, Subject};
 use super::reason::{Reason, percent, time};
 use super::users::Seen;
 use crate::rollout::statistics::newcomers::Newcomers;
@@ -31,6 +31,9 @@ pub struct Memory {
 pub struct State {
     /// The check's name.
     pub name: String,
+    /// What tells its definition from others; 0 in what an earlier version kept.
+    #[serde(skip_serializing_if = "is_zero", rename = "of")]
+    pub(super) fingerprint: u32,
     /// What the last measurement said.
     pub standing: Standing,
     /// What was measured: a part of 1, seconds, users, or a query's number.
@@ -110,14 +113,31 @@ impl Memory {
         &self.checks
     }
 
+    /// The checks whose definition is another than it was: what they remember is of something else.
+    pub fn changed(&self, plan: &Plan) -> Vec<String> {
+        let is_another = |check: &&Check| {
+            let known = self.state(&check.name);
+            known.is_some_and(|known| known.is_of_another(check))
+        };
+        let changed = plan.checks.iter().filter(is_another);
+        changed.map(|check| check.name.clone()).collect()
+    }
+
     /// For a round of this step. In a new one the number of failed measurements stays, and the
     /// evidence of users, who are counted once over steps.
     pub(super) fn for_step(&self, context: &Context<'_>) -> Self {
         let is_same = self.step == Some(context.step);
         let of_check = |check: &Check| {
             let known = self.state(&check.name).cloned();
+            let fingerprint = check.fingerprint();
+            let known = known.filter(|known| !known.is_of_another(check));
+            let known = known.map(|known| State {
+                fingerprint,
+                ..known
+            });
             let named = State {
                 name: check.name.clone(),
+                fingerprint,
                 ..State::default()
             };
             match known {
@@ -140,6 +160,10 @@ impl Memory {
 }
 
 impl State {
+    fn is_of_another(&self, check: &Check) -> bool {
+        ![0, check.fingerprint()].contains(&self.fingerprint)
+    }
+
     /// A line for people: what was measured, against what, and why it does not pass.
     pub fn line(&self, check: &Check) -> String {
         let mut line = check.name.clone();

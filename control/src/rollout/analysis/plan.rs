@@ -138,6 +138,22 @@ impl Check {
     pub const fn is_test(&self) -> bool {
         self.confidence.is_some()
     }
+
+    /// A number that another one has, in all likelihood, that measures something else or judges it
+    /// otherwise. It is kept: FNV-1a of 32 bits, which stays what it is.
+    pub fn fingerprint(&self) -> u32 {
+        let Self {
+            subject,
+            basis,
+            pass,
+            fail,
+            confidence,
+            ..
+        } = self;
+        let text = format!("{subject:?} {basis:?} {pass:?} {fail:?} {confidence:?}");
+        let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        text.bytes().fold(0x811c_9dc5, step)
+    }
 }
 
 /// The analysis that stands at `path`, or every mistake in it.

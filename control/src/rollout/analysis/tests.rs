@@ -346,7 +346,8 @@ fn what_is_not_known_is_judged_as_people_said() {
         (
             "onError",
             Reading::Error(error.clone()),
-            format!("not measured: {}", &error[..64]),
+            // As many whole words as have 64 bytes.
+            format!("not measured: {}…", error[..60].trim_end()),
         ),
     ];
     for (field, arms, why) in cases {
@@ -922,4 +923,60 @@ proptest! {
         let judged = judge(context(&plan, 0), &Memory::default(), &observation);
         prop_assert!(judged.verdict != Verdict::Pass || own >= 100 && others >= 100);
     }
+}
+
+#[test]
+fn a_check_that_is_another_begins_anew_and_all_others_go_on() {
+    let checks = |fail: &str, query: &str| {
+        plan(&json!({"failureLimit": 9, "checks": [
+            {"name": "errors", "metric": "errorRate", "fail": fail},
+            {"name": "orders", "query": query, "fail": "> 1"},
+        ]}))
+    };
+    let observation = |plan: &Plan| {
+        let mut observation = observed(arm(increments(1_000, 500)), arm(increments(1_000, 0)));
+        let queries = plan.checks.iter().skip(1);
+        observation.queries = queries
+            .map(|check| (check.name.clone(), Reading::Value(7.0)))
+            .collect();
+        observation
+    };
+    let before = checks("> 1%", "a");
+    let memory = judge(
+        context(&before, 0),
+        &Memory::default(),
+        &observation(&before),
+    )
+    .memory;
+    let failed = |memory: &Memory| memory.states().iter().map(|state| state.failed).collect();
+    assert_eq!(failed(&memory), vec![1, 1]);
+    let cases = [
+        ("the same", checks("> 1%", "a"), vec![], vec![2, 2]),
+        (
+            "another threshold",
+            checks("> 2%", "a"),
+            vec!["errors"],
+            vec![1, 2],
+        ),
+        (
+            "another query",
+            checks("> 1%", "b"),
+            vec!["orders"],
+            vec![2, 1],
+        ),
+    ];
+    for (label, after, anew, counts) in cases {
+        let judged = judge(context(&after, 0), &memory, &observation(&after));
+        assert_eq!(judged.anew, anew, "{label}");
+        assert_eq!(failed(&judged.memory), counts, "{label}");
+    }
+    // What an earlier version kept does not say what it is of.
+    let mut former = serde_json::to_value(&memory).unwrap();
+    for check in former["checks"].as_array_mut().unwrap() {
+        check.as_object_mut().unwrap().remove("of");
+    }
+    let former: Memory = serde_json::from_value(former).unwrap();
+    let after = checks("> 2%", "b");
+    let judged = judge(context(&after, 0), &former, &observation(&after));
+    assert_eq!((judged.anew, failed(&judged.memory)), (vec![], vec![2, 2]));
 }

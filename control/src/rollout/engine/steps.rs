@@ -63,6 +63,11 @@ impl Turn<'_> {
             run.round = Some(self.world.now);
             run.has_passed = round.verdict == Verdict::Pass;
             run.analysis = round.memory.clone();
+            for check in &round.anew {
+                self.note(format!(
+                    "check {check} is another than it was: what was measured by the former one no longer counts"
+                ));
+            }
         }
     }
 

@@ -172,6 +172,7 @@ fn judgement(verdict: Verdict) -> Judged {
     Judged {
         verdict,
         memory: Memory::default(),
+        anew: Vec::new(),
     }
 }
 
@@ -195,6 +196,39 @@ fn a_run_goes_through_its_steps_and_is_not_repeated() {
     let said = story.said.len();
     story.after(100);
     assert_eq!(story.said.len(), said);
+}
+
+#[test]
+fn what_was_kept_by_a_clock_that_was_ahead_counts_as_of_now_and_is_said() {
+    // By so many seconds; how long the step is still held, and what is said.
+    for (ahead, left, words) in [(0, 6, 0), (3, 9, 0), (86_400, 11, 1)] {
+        let mut story = ramp();
+        story.world.now += SignedDuration::from_secs(ahead);
+        story.after(5);
+        assert_eq!(story.weights(), "everyone 5");
+        story.world.now -= SignedDuration::from_secs(ahead);
+        let said = story.said.len();
+        story.after(left - 1);
+        assert_eq!(story.weights(), "everyone 5", "{ahead}");
+        let of_clocks = story.said[said..]
+            .iter()
+            .filter(|said| said.contains("a clock was ahead"));
+        assert_eq!(of_clocks.count(), words, "{ahead}");
+        assert_eq!(story.after(1).weights(), "everyone 50", "{ahead}");
+    }
+}
+
+#[test]
+fn a_check_that_is_another_in_the_middle_of_a_run_is_said() {
+    let mut story = ramp().analysed();
+    story.after(1);
+    story.world.round = Some(Judged {
+        anew: vec!["errors".to_owned()],
+        ..judgement(Verdict::Pass)
+    });
+    story.turn();
+    let expected = "Waiting: check errors is another than it was: what was measured by the former one no longer counts";
+    assert_eq!(story.last(), expected);
 }
 
 #[test]

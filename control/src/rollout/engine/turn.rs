@@ -110,6 +110,15 @@ impl Turn<'_> {
         });
     }
 
+    /// Says something beside what the run does.
+    pub(super) fn note(&mut self, message: impl Into<String>) {
+        self.events.push(Event {
+            kind: EventKind::Waiting,
+            run: self.status.run.as_ref().map_or(0, |run| run.number),
+            message: sentence(message),
+        });
+    }
+
     /// As [`Turn::say`], but silent while it says the same as before.
     pub(super) fn say_once(&mut self, kind: EventKind, phase: Phase, message: impl Into<String>) {
         let message = sentence(message);

@@ -24,6 +24,9 @@ pub const MAX_ATTEMPTS: u32 = 16;
 /// The longest pause that a receiver may ask for, in seconds. Chosen: an alert of yesterday is none.
 pub const MAX_RETRY_AFTER_SECONDS: u64 = 3_600;
 
+/// The longest pause between two tries: what a receiver may ask for, which is more than ours.
+const LONGEST_PAUSE: Duration = Duration::from_secs(MAX_RETRY_AFTER_SECONDS);
+
 /// The longest sentence about a failure, in bytes.
 const LONGEST_TROUBLE: usize = 200;
 
@@ -169,7 +172,10 @@ impl Queue {
                 message,
                 to,
             } = waiting;
-            for addressee in to.iter_mut().filter(|one| one.next <= now) {
+            // What is further away than any pause was written by a clock that was ahead.
+            let longest = later(now, LONGEST_PAUSE);
+            let is_due = |one: &&mut Addressee| one.next <= now || one.next > longest;
+            for addressee in to.iter_mut().filter(is_due) {
                 addressee.attempts += 1;
                 let pause = pause(addressee, *number);
                 addressee.next = later(now, pause);
