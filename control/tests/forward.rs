@@ -19,10 +19,11 @@ use sluice::model::reach::Reach;
 use sluice::operations::Caller;
 use sluice::operations::abort::{Abort, abort};
 use sluice::rollout::commands::Verb;
+use sluice::rollout::ground;
+use sluice::rollout::host::directory as host;
 use sluice::rollout::kept::Keeper;
 use sluice::rollout::manifest::{Manifest, manifest};
 use sluice::rollout::status::{Phase, Status};
-use sluice::rollout::{ground, host};
 use sluice::store::directory::Directory;
 use tokio::net::TcpListener;
 

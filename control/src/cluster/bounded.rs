@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request, Resource as _};
 use kube::{Client, Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -132,6 +132,16 @@ impl<'a> Objects<'a> {
             next: token.map(str::to_owned),
             bytes: text.len(),
         })
+    }
+
+    /// Makes one object; what it is then.
+    pub(super) async fn create(
+        &self,
+        parameters: &PostParams,
+        value: &Value,
+    ) -> Result<DynamicObject> {
+        let bytes = serde_json::to_vec(value).map_err(Error::SerdeError)?;
+        object(self.answer(self.request.create(parameters, bytes)).await?)
     }
 
     /// Changes one object; what it is then.

@@ -1,15 +1,15 @@
-//! Resources of a kind of our own: read and listed within bounds, and an annotation of one changed on
-//! what was read of it.
+//! Resources of a kind that is named: read and listed within bounds, made, and changed on what was
+//! read of them.
 
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Cluster;
 use super::bounded::Objects;
 pub use super::plugins::Scope;
 
-/// The field manager of what is asked of such a resource.
+/// The field manager of what is written to such a resource.
 const MANAGER: &str = "sluice";
 
 /// A kind.
@@ -24,7 +24,8 @@ pub struct Kind {
 }
 
 fn objects<'c>(cluster: &'c Cluster, kind: &Kind, namespace: Option<&str>) -> Objects<'c> {
-    let (group, version) = kind.api_version.split_once('/').unwrap_or_default();
+    let api_version = kind.api_version;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let known = GroupVersionKind::gvk(group, version, kind.kind);
     let resource = ApiResource::from_gvk_with_plural(&known, kind.plural);
     Objects::of(cluster.client(), &resource, namespace)
@@ -52,15 +53,46 @@ pub async fn list(
     kind: &Kind,
     scope: &Scope,
 ) -> kube::Result<Vec<DynamicObject>> {
+    selected(cluster, kind, scope, &ListParams::default()).await
+}
+
+/// Every resource of a scope that the parameters select.
+///
+/// # Errors
+/// As [`list`].
+pub async fn selected(
+    cluster: &Cluster,
+    kind: &Kind,
+    scope: &Scope,
+    parameters: &ListParams,
+) -> kube::Result<Vec<DynamicObject>> {
     let namespace = match scope {
         Scope::Namespace(namespace) => Some(namespace.as_str()),
         Scope::Everywhere => None,
     };
     let objects = objects(cluster, kind, namespace);
-    match objects.list(ListParams::default()).await {
+    match objects.list(parameters.clone()).await {
         (listed, None) => Ok(listed),
         (_, Some(error)) => Err(error),
     }
+}
+
+/// Makes a resource; what it is then.
+///
+/// # Errors
+/// The API server's: 409 where there is one of its name.
+pub async fn create(
+    cluster: &Cluster,
+    kind: &Kind,
+    namespace: &str,
+    object: &Value,
+) -> kube::Result<DynamicObject> {
+    let parameters = PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let objects = objects(cluster, kind, Some(namespace));
+    objects.create(&parameters, object).await
 }
 
 /// Gives a resource an annotation if it is still what was read; what it is then.
@@ -73,12 +105,23 @@ pub async fn annotate(
     read: &DynamicObject,
     (name, value): (&str, &str),
 ) -> kube::Result<DynamicObject> {
+    let change = json!({"metadata": {"annotations": {name: value}}});
+    merge(cluster, kind, read, change).await
+}
+
+/// Merges a change into a resource if it is still what was read; what it is then.
+///
+/// # Errors
+/// The API server's: 409 where it is not.
+pub async fn merge(
+    cluster: &Cluster,
+    kind: &Kind,
+    read: &DynamicObject,
+    mut change: Value,
+) -> kube::Result<DynamicObject> {
     let metadata = &read.metadata;
-    let patch = json!({"metadata": {
-        "uid": metadata.uid,
-        "resourceVersion": metadata.resource_version,
-        "annotations": {name: value},
-    }});
+    change["metadata"]["uid"] = json!(metadata.uid);
+    change["metadata"]["resourceVersion"] = json!(metadata.resource_version);
     let namespace = metadata.namespace.as_deref();
     let objects = objects(cluster, kind, namespace);
     let own_name = metadata.name.as_deref().unwrap_or_default();
@@ -87,6 +130,6 @@ pub async fn annotate(
         ..PatchParams::default()
     };
     objects
-        .patch(own_name, &parameters, &Patch::Merge(&patch))
+        .patch(own_name, &parameters, &Patch::Merge(&change))
         .await
 }

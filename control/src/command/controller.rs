@@ -16,12 +16,9 @@ use super::output;
 use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
-use crate::rollout::lease::{Candidate, Standing, Timing};
+use crate::rollout::lease::{CONTROLLER as LEASE, Candidate, Standing, Timing};
 use crate::rollout::outbound::bounds::{Host, MAX_OUTBOUND_HOSTS};
 use crate::rollout::server::{Pages, Readiness, serve};
-
-/// The Lease that says which controller leads.
-const LEASE: &str = "sluice-controller";
 
 /// How often it is tried whether the Rollouts can be read.
 const PROBE_EVERY: Duration = Duration::from_secs(1);

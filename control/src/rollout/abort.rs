@@ -43,6 +43,15 @@ pub enum NotAborted {
         /// Its split.
         split: String,
     },
+    /// What is kept of it says nothing, not even what it moves.
+    #[error(
+        "{why}; nothing was changed: `sluice abort SPLIT`, of the split that it moves, takes the challenger's users \
+         back whoever moved them"
+    )]
+    Unreadable {
+        /// What is wrong with what is kept.
+        why: String,
+    },
     /// The Rollout is not there, or cannot be read.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
@@ -61,7 +70,12 @@ pub async fn abort(
     name: &str,
     reason: Option<&str>,
 ) -> Result<RolloutAbort, NotAborted> {
-    let found = store.one(name).await?;
+    let found = match store.one(name).await {
+        Err(RolloutError::Store(unread)) => {
+            return without_its_state(store, caller, name, reason, &unread).await;
+        }
+        found => found?,
+    };
     let phase = found.status.phase;
     if !(phase.is_under_way() || phase.is_failure()) {
         return Err(NotAborted::NoRun {
@@ -71,13 +85,9 @@ pub async fn abort(
         });
     }
     let weights = store.weights(&found);
-    let why = reason.map_or_else(
-        || format!("Rollout {name} aborted"),
-        |reason| format!("Rollout {name} aborted: {reason}"),
-    );
     let order = Abort {
         reach: reach(&weights, &found).await,
-        reason: Some(why),
+        reason: Some(why(name, reason)),
     };
     let aborted = operation::abort(&weights, caller, &order).await;
     // Whoever runs it must not go on, all the more where the zeros could not be written.
@@ -98,10 +108,44 @@ pub async fn abort(
     })
 }
 
+fn why(name: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(
+        || format!("Rollout {name} aborted"),
+        |reason| format!("Rollout {name} aborted: {reason}"),
+    )
+}
+
+/// Where what is kept cannot be read: the whole split goes back, if it is still to be seen which. Who
+/// runs the Rollout sees the abort in the split's history.
+async fn without_its_state(
+    store: &RolloutStore,
+    caller: &Caller,
+    name: &str,
+    reason: Option<&str>,
+    unread: &anyhow::Error,
+) -> Result<RolloutAbort, NotAborted> {
+    let why_not = format!("{unread:#}");
+    let Some((split, weights)) = store.split(name).await else {
+        return Err(NotAborted::Unreadable { why: why_not });
+    };
+    let order = Abort {
+        reach: Reach::of_split(&split),
+        reason: Some(why(name, reason)),
+    };
+    Ok(RolloutAbort {
+        rollout: name.to_owned(),
+        weights: operation::abort(&weights, caller, &order).await?,
+        number: None,
+        not_left: Some(why_not),
+    })
+}
+
 /// What the run moved, whatever its spec says meanwhile; where the challenger cannot be known, the
 /// whole split.
 async fn reach(weights: &AnyStore, found: &Found) -> Reach {
-    if let Some(run) = &found.status.run {
+    // What an earlier version kept says no split.
+    let run = found.status.run.as_ref();
+    if let Some(run) = run.filter(|run| !run.split.is_empty()) {
         return Subject::moved(run).reach();
     }
     let mut wanted = Subject::wanted(&found.rollout);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::commands::Verb;
-use super::rollouts::{Found, Host, RolloutError, RolloutStore};
+use super::rollouts::{Found, Host, Hosting, RolloutError, RolloutStore};
 use super::status::{Phase, Reply};
 use crate::operations::Caller;
 
@@ -79,14 +79,15 @@ pub async fn ask(
     loop {
         let found = store.one(order.rollout).await?;
         let became = became(&found, number);
-        let became = became.or_else(|| (Instant::now() >= deadline).then(|| late(store, &order)));
+        let became =
+            became.or_else(|| (Instant::now() >= deadline).then(|| late(store, &found, &order)));
         if let Some((outcome, message)) = became {
             return Ok(Asked {
                 rollout: found.title(),
                 command: order.verb.as_str(),
                 number,
                 message: match outcome {
-                    Became::Left => left(store, &order, number),
+                    Became::Left => left(store, &found, &order, number),
                     _ => message,
                 },
                 outcome,
@@ -116,29 +117,29 @@ fn became(found: &Found, number: u64) -> Option<(Became, String)> {
     Some((outcome, answer.message.clone()))
 }
 
-fn left(store: &RolloutStore, order: &Order<'_>, number: u64) -> String {
+fn left(store: &RolloutStore, found: &Found, order: &Order<'_>, number: u64) -> String {
     let Order { rollout, verb, .. } = order;
     format!(
         "nobody runs Rollout {rollout} of {}; `{}` is left as command {number} for whoever does: {}",
         store.title(),
         verb.as_str(),
-        store.runner()
+        store.runner(found.runner)
     )
 }
 
-fn late(store: &RolloutStore, order: &Order<'_>) -> (Became, String) {
+fn late(store: &RolloutStore, found: &Found, order: &Order<'_>) -> (Became, String) {
     let Order {
         rollout, patience, ..
     } = order;
     let seconds = patience.as_secs_f64();
-    let nobody = match store {
-        RolloutStore::Directory(_) => "the process that runs it did not answer",
-        RolloutStore::Cluster(_) => "no controller answered",
+    let nobody = match found.runner {
+        Hosting::Foreground => "the process that runs it did not answer",
+        Hosting::Controller => "no controller answered",
     };
     let message = format!(
         "{nobody} within {seconds} s; the command stays with Rollout {rollout} until {} obeys it, and `sluice rollout \
          status {rollout}` shows when",
-        store.runner()
+        store.runner(found.runner)
     );
     (Became::Unanswered, message)
 }
@@ -171,6 +172,7 @@ mod tests {
             },
             waiting: Vec::new(),
             host,
+            runner: Hosting::Foreground,
             mistakes: Vec::new(),
             is_of_spec: true,
         }

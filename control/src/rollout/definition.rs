@@ -82,6 +82,11 @@ pub struct Converge {
 }
 
 impl Definition {
+    /// The Prometheus that its analysis names.
+    pub fn prometheus(&self) -> Option<&analysis::Prometheus> {
+        self.analysis.as_ref()?.prometheus.as_ref()
+    }
+
     /// Reads and checks a spec as it stands in a manifest, at `path`.
     ///
     /// # Errors

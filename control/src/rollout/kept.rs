@@ -3,10 +3,12 @@
 //! one process that runs the Rollout, the second by whoever types a command.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::commands::{self, Command, Verb};
 use super::manifest::is_label;
@@ -20,7 +22,7 @@ use crate::store::directory::Directory;
 const FOLDER: &str = "rollouts";
 
 /// The longest such file that is read. Chosen: four times what a status may have.
-const MAX_KEPT_BYTES: usize = 256 * 1024;
+pub const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 /// The most Rollouts of a directory that others are compared with.
 const MAX_KEPT_ROLLOUTS: usize = 1_000;
@@ -87,10 +89,39 @@ impl<'d> Keeper<'d> {
                 }
             }
         }
-        bail!(
-            "Rollout {name} of {} is run by another process",
-            self.directory.title()
-        )
+        Err(self.run_by_another(name))
+    }
+
+    /// Whether another process is that one by now, or was since this status was kept: whoever removes
+    /// the lock's folder lets one begin. Where none has, the lock is taken anew.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn is_lost(&self, name: &str, lock: &mut File, last: &Status) -> anyhow::Result<bool> {
+        let runtime = self.directory.made_runtime()?;
+        let now = runtime.lock_file(&lock_name(name))?;
+        let identity = |file: &File| file.metadata().map(|data| (data.dev(), data.ino()));
+        if identity(&now)? == identity(lock)? {
+            return Ok(false);
+        }
+        match now.try_lock() {
+            Ok(()) => *lock = now,
+            Err(TryLockError::WouldBlock) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        Ok(self.kept(name)?.is_some_and(|kept| kept.status != *last))
+    }
+
+    /// What is said where another process runs a Rollout.
+    pub fn run_by_another(&self, name: &str) -> anyhow::Error {
+        let place = self.directory.title();
+        anyhow::anyhow!("Rollout {name} of {place} is run by another process")
+    }
+
+    /// What stands in an unreadable file of a Rollout: its split, if that can be seen.
+    pub fn split(&self, name: &str) -> Option<String> {
+        let kept: Value = self.read(&file_name(name)).ok()??;
+        Some(kept.pointer("/rollout/split")?.as_str()?.to_owned())
     }
 
     /// Whether a process runs a Rollout.

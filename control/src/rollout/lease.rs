@@ -25,6 +25,9 @@ use tower::util::rng::{HasherRng, Rng as _};
 use crate::cluster;
 use decision::{Decision, Record, Seen, decide};
 
+/// The Lease that says which controller leads.
+pub const CONTROLLER: &str = "sluice-controller";
+
 /// The times of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -87,6 +90,8 @@ pub struct Candidate {
     name: String,
     identity: String,
     timing: Timing,
+    /// What was seen of the record before it takes part.
+    known: Option<Seen>,
 }
 
 /// A record that is ours, and when its last renewal began.
@@ -118,7 +123,14 @@ impl Candidate {
             name: name.to_owned(),
             identity: identity.to_owned(),
             timing,
+            known: None,
         }
+    }
+
+    /// The same, which has seen the record already: it need not wait once more until that runs out.
+    pub fn knowing(mut self, seen: Option<Seen>) -> Self {
+        self.known = seen;
+        self
     }
 
     /// Takes part until `ended`, then hands the record over, so that another leads at once. `ended`
@@ -142,7 +154,7 @@ impl Candidate {
     /// Waits for the record, and takes it.
     async fn win(&self, standing: &watch::Sender<Standing>) -> Held {
         let mut chance = HasherRng::new();
-        let mut seen: Option<Seen> = None;
+        let mut seen = self.known.clone();
         loop {
             let (holder, trouble) = match self.campaign(&mut seen).await {
                 Ok(Some(held)) => return held,

@@ -47,6 +47,8 @@ pub struct Found {
     pub waiting: Vec<Command>,
     /// Whether somebody runs it.
     pub host: Host,
+    /// What runs it.
+    pub runner: Hosting,
     /// What is wrong with its spec.
     pub mistakes: Vec<String>,
     /// Whether the status is of the spec as it is now, and not of an earlier one.
@@ -63,6 +65,15 @@ pub enum Host {
     Nobody,
     /// That cannot be seen: in a cluster, whether a controller is there shows when it acts.
     Unknown,
+}
+
+/// What runs a Rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosting {
+    /// `sluice rollout run`, with what it keeps.
+    Foreground,
+    /// `sluice controller`, with a resource.
+    Controller,
 }
 
 /// Rollouts as far as they could be read.
@@ -104,13 +115,14 @@ impl RolloutStore {
     }
 
     /// What runs a Rollout of it, as a person would type it.
-    pub fn runner(&self) -> String {
-        match self {
-            Self::Directory(directory) => format!(
+    pub fn runner(&self, hosting: Hosting) -> String {
+        match (self, hosting) {
+            (Self::Directory(directory), _) => format!(
                 "`sluice rollout run -f FILE --dir {}`",
                 directory.path().display()
             ),
-            Self::Cluster(_) => "`sluice controller`".to_owned(),
+            (Self::Cluster(_), Hosting::Foreground) => "`sluice rollout run -f FILE`".to_owned(),
+            (Self::Cluster(_), Hosting::Controller) => "`sluice controller`".to_owned(),
         }
     }
 
@@ -146,7 +158,7 @@ impl RolloutStore {
         let (names, begin) = match self {
             Self::Directory(directory) => (
                 Keeper::new(directory).names()?,
-                format!(". {} begins one", self.runner()),
+                format!(". {} begins one", self.runner(Hosting::Foreground)),
             ),
             Self::Cluster(cluster) => (cluster.names().await?, String::new()),
         };
@@ -174,6 +186,20 @@ impl RolloutStore {
                 Keeper::new(directory).ask(name, verb, &caller.name, reason)
             }
             Self::Cluster(cluster) => cluster.ask(name, verb, caller, reason).await,
+        }
+    }
+
+    /// The split of a Rollout that cannot be read, if that can be seen, and its store.
+    pub async fn split(&self, name: &str) -> Option<(String, AnyStore)> {
+        match self {
+            Self::Directory(directory) => {
+                let split = Keeper::new(directory).split(name)?;
+                Some((split, AnyStore::Directory(directory.clone())))
+            }
+            Self::Cluster(cluster) => {
+                let (split, weights) = cluster.split(name).await?;
+                Some((split, AnyStore::Kubernetes(weights)))
+            }
         }
     }
 
@@ -246,6 +272,7 @@ fn one_in_directory(keeper: &Keeper<'_>, name: &str) -> anyhow::Result<Option<Fo
             Held::Yes => Host::Running,
             Held::No => Host::Nobody,
         },
+        runner: Hosting::Foreground,
         mistakes: Vec::new(),
         is_of_spec: true,
     }))

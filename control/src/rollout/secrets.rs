@@ -151,6 +151,31 @@ impl SecretReader for OfNamespace {
     }
 }
 
+/// Reads the Secrets of one namespace, and this machine's files and environment: for whoever runs a
+/// Rollout of a cluster here.
+#[derive(Clone)]
+pub struct OfBoth(OfNamespace);
+
+impl OfBoth {
+    /// The Secrets of a namespace.
+    pub fn new(client: Client, namespace: &str) -> Self {
+        Self(OfNamespace::new(client, namespace))
+    }
+}
+
+impl SecretReader for OfBoth {
+    fn read<'a>(
+        &'a self,
+        place: &'a Place,
+        shape: Shape,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        match place {
+            Place::Secret { .. } => self.0.read(place, shape),
+            Place::File(_) | Place::Variable(_) => OfThisMachine.read(place, shape),
+        }
+    }
+}
+
 fn error(place: &Place, why: String) -> SecretError {
     let place = place.clone();
     SecretError { place, why }

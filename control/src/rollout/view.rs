@@ -11,7 +11,7 @@ use sluice_core::plan::EVERYONE;
 use super::outline::{CheckLine, StepLine};
 use super::proxies::{Mesh, Seen, Watched, proxies};
 use super::resource::Span;
-use super::rollouts::{Found, Host, RolloutStore};
+use super::rollouts::{Found, Host, Hosting, RolloutStore};
 use super::status::{Phase, Run, Stage, Status};
 use crate::model::weights::{Weight, WeightKey, WeightSet};
 use crate::store::{AnyStore, Snapshot, Store as _};
@@ -37,6 +37,9 @@ pub struct View {
     pub group: Option<String>,
     /// Whether somebody runs it.
     pub host: Host,
+    /// What runs it.
+    #[serde(skip)]
+    pub runner: Hosting,
     /// How many commands nobody obeyed yet.
     pub waiting_commands: usize,
     /// What is wrong with its spec.
@@ -142,6 +145,7 @@ pub fn kept(store: &RolloutStore, found: &Found, now: Timestamp) -> View {
         version: rollout.version.clone(),
         group: rollout.group.clone(),
         host: found.host,
+        runner: found.runner,
         waiting_commands: found.waiting.len(),
         mistakes: found.mistakes.clone(),
         is_of_spec: found.is_of_spec,

@@ -108,3 +108,28 @@ fn an_interruption_is_heard_from_the_first_event_on() {
         assert_eq!((code, err.contains("stopped")), (2, true), "{err}");
     }
 }
+
+#[test]
+fn a_lock_that_somebody_removes_is_taken_anew_or_the_run_is_left_to_whoever_has_it() {
+    let shop = Shop::new("[{weight: 5, hold: 1h}, {weight: 10, hold: 1h}, {weight: 100}]");
+    let mut first = shop.run();
+    first.until("converged", 1);
+    let remove = || std::fs::remove_dir_all(shop.path().join(".sluice")).unwrap();
+    remove();
+    // It keeps something, and holds a lock again. What is asked says that nobody runs it.
+    shop.sluice("rollout skip web");
+    first.until("converged", 2);
+    assert_eq!(shop.run().end().1, 2);
+    remove();
+    let second = shop.run();
+    let is_run = || shop.json("rollout status web -o json")["host"] == "running";
+    assert!((0..1_000).any(|_| is_run()), "the second runs it");
+    shop.sluice("rollout skip web");
+    let (_, code, err) = first.end();
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("Rollout web of directory . is run by another process"),
+        "{err}"
+    );
+    assert_eq!(second.end().1, 0);
+}

@@ -104,3 +104,28 @@ fn a_name_that_nobody_has_gets_the_near_one_and_leaves_no_file() {
     let kept = std::fs::read_dir(shop.path().join("rollouts")).unwrap();
     assert_eq!(kept.count(), 1);
 }
+
+#[test]
+fn an_abort_needs_no_readable_state_where_the_split_can_be_seen() {
+    let spoilt = r#"{"rollout": {"name": "web", "split": "web"}, "status": {"phase": "Fine"}}"#;
+    for (text, code, weight) in [(spoilt, 1, 0.0), ("{", 2, 5.0)] {
+        let shop = Shop::new("[{weight: 5, hold: 1h}, {weight: 100}]");
+        let mut run = shop.run();
+        run.until("converged", 1);
+        run.kill();
+        shop.write("rollouts/web.json", text);
+        let said = shop.sluice("rollout abort web");
+        assert_eq!(
+            (said.code, shop.weight()),
+            (code, weight),
+            "{text}: {said:?}"
+        );
+        let why = "./rollouts/web.json: not what `sluice rollout` keeps";
+        assert!(said.err.contains(why), "{text}: {said:?}");
+        assert_eq!(
+            said.err.contains("`sluice abort SPLIT`"),
+            code == 2,
+            "{text}: {said:?}"
+        );
+    }
+}

@@ -185,7 +185,7 @@ impl Shower<'_> {
                 }
                 if view.is_abandoned() && !is_told {
                     is_told = true;
-                    let runner = self.store.runner();
+                    let runner = self.store.runner(view.runner);
                     output::note(format!("note: nobody runs Rollout {name}; {runner} does"));
                     self.live = Live::default();
                 }

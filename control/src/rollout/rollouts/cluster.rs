@@ -1,21 +1,24 @@
-//! Rollouts as resources of a cluster: read as they stand, and asked by an annotation, since who may
-//! ask need not be who may write their status.
+//! Rollouts of a cluster: resources that a controller runs, and what `sluice rollout run` keeps. Both
+//! are read as they stand, and asked by an annotation, since who may ask need not be who may write
+//! their status.
 
 use anyhow::{Context as _, bail};
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{Found, Host, Listed};
+use super::{Found, Host, Hosting, Listed};
 use crate::cluster::custom::{self, Kind, Scope};
 use crate::cluster::{Cluster, code};
 use crate::operations::Caller;
 use crate::rollout::commands::{self, Command, Verb};
 use crate::rollout::definition::Definition;
+use crate::rollout::hold;
+use crate::rollout::kept_maps::{self, CONFIG_MAPS};
 use crate::rollout::manifest::{API_VERSION, KIND};
 use crate::rollout::object::COMMANDS;
 use crate::rollout::outline::{CheckLine, StepLine};
 use crate::rollout::peers::Summary;
-use crate::rollout::status::Status;
+use crate::rollout::status::{Stage, Status};
 use crate::store::kubernetes::Kubernetes;
 
 /// How often a command is written anew because another write came first. Chosen: a controller keeps
@@ -69,25 +72,86 @@ impl ClusterRollouts {
     }
 
     pub(super) async fn rollouts(&self) -> anyhow::Result<Listed> {
+        let mut listed = self.kept().await?;
+        for found in &mut listed.found {
+            found.host = self.host(found).await;
+        }
+        Ok(listed)
+    }
+
+    /// Every Rollout, without asking whether somebody runs it.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn kept(&self) -> anyhow::Result<Listed> {
         let mut listed = Listed::default();
-        for object in self.objects().await? {
-            match found(&object) {
+        for (hosting, object) in self.objects().await? {
+            match found(hosting, &object) {
                 Ok(found) => listed.found.push(found),
                 Err(error) => listed.unread.push(format!("{error:#}")),
             }
         }
         let key = |found: &Found| (found.namespace.clone(), found.rollout.name.clone());
-        listed.found.sort_by_key(key);
+        // Of two of one name, the one that is meant comes first.
+        let place = |found: &Found| (key(found), !is_meant(found));
+        listed.found.sort_by_key(place);
+        listed.found.dedup_by_key(|found| key(found));
         Ok(listed)
     }
 
     pub(super) async fn names(&self) -> anyhow::Result<Vec<String>> {
-        let objects = self.objects().await?.into_iter();
-        Ok(objects.filter_map(|object| object.metadata.name).collect())
+        let found = self.kept().await?.found.into_iter();
+        Ok(found.map(|found| found.rollout.name).collect())
     }
 
     pub(super) async fn one(&self, name: &str) -> anyhow::Result<Option<Found>> {
-        self.object(name).await?.as_ref().map(found).transpose()
+        let Some((mut found, ..)) = self.meant(name).await? else {
+            return Ok(None);
+        };
+        found.host = self.host(&found).await;
+        Ok(Some(found))
+    }
+
+    /// Whether somebody runs it; who has nothing to do need not be looked for.
+    async fn host(&self, found: &Found) -> Host {
+        if found.runner == Hosting::Controller {
+            return Host::Unknown;
+        }
+        if !is_meant(found) {
+            return Host::Nobody;
+        }
+        let namespace = found.namespace.as_deref().unwrap_or_default();
+        let holder = hold::holder(&self.cluster, namespace, &found.rollout.name).await;
+        match holder {
+            Ok(Some(_)) => Host::Running,
+            Ok(None) => Host::Nobody,
+            Err(_) => Host::Unknown,
+        }
+    }
+
+    /// The Rollout of a name, and where it is written.
+    async fn meant(&self, name: &str) -> anyhow::Result<Option<(Found, Kind, DynamicObject)>> {
+        let map = match kept_maps::get(&self.cluster, self.cluster.namespace(), name).await {
+            // Who may not read those may still read resources.
+            Err(error) if code(&error) == Some(403) => None,
+            map => map.map_err(|error| kept_maps::explained(&self.cluster, name, error))?,
+        };
+        let of = |hosting, kind, object: DynamicObject| {
+            found(hosting, &object).map(|found| (found, kind, object))
+        };
+        let map = map.map(|map| of(Hosting::Foreground, CONFIG_MAPS, map));
+        if let Some(Ok((found, ..))) = &map
+            && is_meant(found)
+        {
+            return map.transpose();
+        }
+        match self.object(name).await {
+            Ok(None) => map.transpose(),
+            Err(_) if map.is_some() => map.transpose(),
+            object => object?
+                .map(|object| of(Hosting::Controller, ROLLOUTS, object))
+                .transpose(),
+        }
     }
 
     pub(super) async fn ask(
@@ -100,11 +164,12 @@ impl ClusterRollouts {
         let by = self.cluster.caller().await;
         let by = by.unwrap_or_else(|| caller.name.clone());
         for _ in 0..MAX_OVERTAKEN {
-            let object = self.object(name).await?;
-            let object = object.with_context(|| format!("Rollout {name} is gone"))?;
-            let (commands, number) = with_command(&object, verb, &by, reason)?;
+            let meant = self.meant(name).await?;
+            let (found, kind, object) = meant.with_context(|| format!("Rollout {name} is gone"))?;
+            let handled = found.status.handled_command;
+            let (commands, number) = with_command(&object, handled, verb, &by, reason)?;
             let annotated =
-                custom::annotate(&self.cluster, &ROLLOUTS, &object, (COMMANDS, &commands)).await;
+                custom::annotate(&self.cluster, &kind, &object, (COMMANDS, &commands)).await;
             match annotated {
                 Ok(_) => return Ok(number),
                 Err(error) if code(&error) == Some(409) => {}
@@ -116,6 +181,41 @@ impl ClusterRollouts {
         )
     }
 
+    /// The split of a Rollout whose resource, or what is kept of it, is not what it should be.
+    pub(super) async fn split(&self, name: &str) -> Option<(String, Kubernetes)> {
+        let resource = self.object(name).await.ok().flatten();
+        let spec = resource.as_ref().and_then(|object| object.data.get("spec"));
+        let spec = spec.map(|spec| (text(spec, "split"), text(spec, "plugin")));
+        let of_map = async {
+            let namespace = self.cluster.namespace();
+            let map = kept_maps::get(&self.cluster, namespace, name).await;
+            let kept = kept_maps::as_it_stands(&map.ok()??)?;
+            let rollout = kept.get("rollout")?;
+            Some((text(rollout, "split"), text(rollout, "plugin")))
+        };
+        let (split, plugin) = match spec {
+            Some(spec) => spec,
+            None => of_map.await?,
+        };
+        Some((split?, Kubernetes::new(self.cluster.clone(), plugin)))
+    }
+
+    /// Whether there is a resource of a name, which a controller may run.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub async fn has_resource(&self, name: &str) -> anyhow::Result<bool> {
+        let namespace = self.cluster.namespace();
+        match custom::get(&self.cluster, &ROLLOUTS, namespace, name).await {
+            Ok(_) => Ok(true),
+            Err(error) if code(&error) == Some(404) => Ok(false),
+            Err(error) => {
+                let doing = format!("Rollout {name}");
+                Err(kept_maps::refused(&self.cluster, doing, error))
+            }
+        }
+    }
+
     async fn object(&self, name: &str) -> anyhow::Result<Option<DynamicObject>> {
         let namespace = self.cluster.namespace();
         match custom::get(&self.cluster, &ROLLOUTS, namespace, name).await {
@@ -125,15 +225,24 @@ impl ClusterRollouts {
         }
     }
 
-    async fn objects(&self) -> anyhow::Result<Vec<DynamicObject>> {
-        match custom::list(&self.cluster, &ROLLOUTS, &self.scope).await {
+    /// What is there of both, as far as one may read it.
+    async fn objects(&self) -> anyhow::Result<Vec<(Hosting, DynamicObject)>> {
+        let maps = kept_maps::all(&self.cluster, &self.scope).await;
+        let maps = maps.unwrap_or_default().into_iter();
+        let maps: Vec<_> = maps.map(|map| (Hosting::Foreground, map)).collect();
+        let resources = match custom::list(&self.cluster, &ROLLOUTS, &self.scope).await {
+            Err(_) if !maps.is_empty() => Vec::new(),
             Err(error) if code(&error) == Some(404) => bail!(
                 "{}: the cluster does not know Rollouts; `sluice crds | kubectl apply --server-side -f -` installs \
-                 them",
+                 them, and `sluice rollout run -f FILE` needs none",
                 self.title()
             ),
-            listed => listed.map_err(|error| self.explained("of the list", error)),
-        }
+            listed => listed.map_err(|error| self.explained("of the list", error))?,
+        };
+        let resources = resources
+            .into_iter()
+            .map(|object| (Hosting::Controller, object));
+        Ok(resources.chain(maps).collect())
     }
 
     fn explained(&self, name: &str, error: kube::Error) -> anyhow::Error {
@@ -143,8 +252,42 @@ impl ClusterRollouts {
     }
 }
 
+/// Whether what is kept of a Rollout counts before a resource of its name: while its run is not
+/// over. Of a resource: always.
+fn is_meant(found: &Found) -> bool {
+    let run = found.status.run.as_ref();
+    found.runner == Hosting::Controller || run.is_none_or(|run| run.stage != Stage::Over)
+}
+
+fn found(hosting: Hosting, object: &DynamicObject) -> anyhow::Result<Found> {
+    match hosting {
+        Hosting::Foreground => of_map(object),
+        Hosting::Controller => of_resource(object),
+    }
+}
+
+/// What is known of a Rollout from what `sluice rollout run` keeps.
+fn of_map(map: &DynamicObject) -> anyhow::Result<Found> {
+    let kept = kept_maps::kept(map)?;
+    let mut waiting = commands(map)?;
+    waiting.retain(|command| command.number > kept.status.handled_command);
+    Ok(Found {
+        namespace: map.metadata.namespace.clone(),
+        plugin: kept.rollout.plugin.clone(),
+        rollout: kept.rollout,
+        steps: kept.steps,
+        checks: kept.checks,
+        status: kept.status,
+        waiting,
+        host: Host::Unknown,
+        runner: Hosting::Foreground,
+        mistakes: Vec::new(),
+        is_of_spec: true,
+    })
+}
+
 /// What is known of a Rollout from its resource.
-fn found(object: &DynamicObject) -> anyhow::Result<Found> {
+fn of_resource(object: &DynamicObject) -> anyhow::Result<Found> {
     let name = object.metadata.name.clone().unwrap_or_default();
     let namespace = object.metadata.namespace.clone();
     let spec = object.data.get("spec").unwrap_or(&Value::Null);
@@ -176,6 +319,7 @@ fn found(object: &DynamicObject) -> anyhow::Result<Found> {
         status,
         waiting,
         host: Host::Unknown,
+        runner: Hosting::Controller,
         mistakes,
         is_of_spec: is_of_spec(object),
     })
@@ -235,11 +379,11 @@ fn commands(object: &DynamicObject) -> anyhow::Result<Vec<Command>> {
 /// The annotation with one command more and without those that were obeyed, and that one's number.
 fn with_command(
     object: &DynamicObject,
+    handled: u64,
     verb: Verb,
     by: &str,
     reason: Option<&str>,
 ) -> anyhow::Result<(String, u64)> {
-    let handled = status(object)?.handled_command;
     let mut commands = self::commands(object)?;
     let number = commands::add(&mut commands, handled, verb, by, reason);
     Ok((serde_json::to_string(&commands)?, number))
@@ -264,11 +408,17 @@ mod tests {
     fn a_command_comes_behind_those_that_wait_and_instead_of_those_obeyed() {
         let annotation =
             r#"[{"number":3,"verb":"pause","by":"ann"},{"number":4,"verb":"skip","by":"bob"}]"#;
-        let (text, number) =
-            with_command(&object(annotation, 3), Verb::Resume, "cat", Some("fixed")).unwrap();
+        let (text, number) = with_command(
+            &object(annotation, 3),
+            3,
+            Verb::Resume,
+            "cat",
+            Some("fixed"),
+        )
+        .unwrap();
         let expected = r#"[{"number":4,"verb":"skip","by":"bob"},{"number":5,"verb":"resume","by":"cat","reason":"fixed"}]"#;
         assert_eq!((&*text, number), (expected, 5));
-        let (text, number) = with_command(&object("[]", 9), Verb::Pause, "ann", None).unwrap();
+        let (text, number) = with_command(&object("[]", 9), 9, Verb::Pause, "ann", None).unwrap();
         let expected = r#"[{"number":10,"verb":"pause","by":"ann"}]"#;
         assert_eq!((&*text, number), (expected, 10));
     }
@@ -286,13 +436,17 @@ mod tests {
             value["metadata"]["generation"] = generation;
             value["status"]["observedGeneration"] = seen;
             let object = serde_json::from_value(value).unwrap();
-            assert_eq!(found(&object).unwrap().is_of_spec, expected, "{label}");
+            assert_eq!(
+                of_resource(&object).unwrap().is_of_spec,
+                expected,
+                "{label}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_list_of_commands_is_named_and_not_replaced() {
-        let error = with_command(&object("{}", 0), Verb::Pause, "ann", None).unwrap_err();
+        let error = with_command(&object("{}", 0), 0, Verb::Pause, "ann", None).unwrap_err();
         let expected = "Rollout web: its annotation sluice.dev/rollout-commands is no list of commands; remove it";
         assert_eq!(error.to_string(), expected);
     }
@@ -301,7 +455,7 @@ mod tests {
     fn a_rollout_with_a_wrong_spec_still_says_what_it_moves() {
         let mut object = object("[]", 0);
         object.data["spec"] = json!({"split": "web", "challenger": "next", "preset": "fast"});
-        let found = found(&object).unwrap();
+        let found = of_resource(&object).unwrap();
         assert_eq!(found.rollout.split, "web");
         assert_eq!(found.rollout.challenger.as_deref(), Some("next"));
         assert_eq!(
