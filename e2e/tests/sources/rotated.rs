@@ -36,7 +36,10 @@ async fn a_password_that_is_refused_is_read_again() {
     write(at("plugin.yaml"), "splits: {web: {}}").unwrap();
     write(at("rollout.yaml"), rollout.to_string()).unwrap();
     write(at("password"), "former-s3cret\n").unwrap();
+    // It ends with this process, also where the test fails.
     let mut run = Command::new(sluice())
+        .args(["leash", "--parent", &std::process::id().to_string(), "--"])
+        .arg(sluice())
         .args(["rollout", "run", "-f", "rollout.yaml", "--dir", "."])
         .current_dir(folder.path())
         .stdin(Stdio::null())
