@@ -5,6 +5,7 @@
 //! with none left, it is passed on like everything else.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,11 +61,7 @@ impl Between {
                 tokio::spawn(between.clone().serve(stream));
             }
         });
-        let admin = std::fs::read_to_string(folder.join("admin.kubeconfig")).unwrap();
-        let kubeconfig = folder.join(format!("between-{}.kubeconfig", address.port()));
-        let through = admin.replace(api_server::URL, &format!("http://{address}"));
-        std::fs::write(&kubeconfig, through).unwrap();
-        kubeconfig
+        kubeconfig_through(address, folder)
     }
 
     async fn serve(self, stream: TcpStream) {
@@ -106,4 +103,13 @@ impl Between {
         let mut fates = self.fates.lock().unwrap_or_else(PoisonError::into_inner);
         if is_write { fates.pop_front() } else { None }
     }
+}
+
+/// A kubeconfig of the administrator by way of an address.
+pub(crate) fn kubeconfig_through(address: SocketAddr, folder: &Path) -> PathBuf {
+    let admin = std::fs::read_to_string(folder.join("admin.kubeconfig")).unwrap();
+    let kubeconfig = folder.join(format!("between-{}.kubeconfig", address.port()));
+    let through = admin.replace(api_server::URL, &format!("http://{address}"));
+    std::fs::write(&kubeconfig, through).unwrap();
+    kubeconfig
 }

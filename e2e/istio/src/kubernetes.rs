@@ -158,12 +158,22 @@ impl Kubernetes {
 
     /// Passes on a request that somebody else made, and gives the whole answer.
     pub(crate) async fn pass(&self, request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        let request = hyper::Request::from_parts(head, body);
+        self.pass_whole(request).await.unwrap()
+    }
+
+    /// The same of a request that was read already.
+    pub(crate) async fn pass_whole(
+        &self,
+        request: hyper::Request<Vec<u8>>,
+    ) -> kube::Result<hyper::Response<Body>> {
         let (mut head, body) = request.into_parts();
         // The client has its own.
         head.headers.remove("authorization");
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
         let request = hyper::Request::from_parts(head, Body::from(body));
-        self.client.send(request).await.unwrap()
+        self.client.send(request).await
     }
 
     /// Whether the API server answers.

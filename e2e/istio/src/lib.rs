@@ -16,6 +16,7 @@ pub mod api_server;
 pub mod between;
 pub mod chain;
 pub mod command;
+pub mod doom;
 pub mod istiod;
 pub mod kubernetes;
 pub mod load;

@@ -111,7 +111,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts::all_rollouts_are_listed_and_one_is_shown_with_its_proxies,
         rollouts::a_check_asks_the_clusters_prometheus_and_moves_nobody,
         rollouts::waiting_is_for_the_spec_as_it_is_now,
-        rollouts::a_controller_killed_at_any_moment_is_replaced_by_its_standby,
+        rollouts::a_controller_killed_at_every_write_is_replaced_by_its_standby,
         rollouts::an_api_server_that_restarts_costs_a_run_nothing,
         rollouts::the_controllers_account_may_do_its_work_and_nothing_more,
         rollouts::an_account_of_one_namespace_suffices_for_it,
