@@ -149,7 +149,12 @@ impl Looker {
             return Ok(Action::await_change());
         };
         let (definition, status) = (definition.clone(), former.status.clone());
+        let is_to_remember = former.to_remember().is_some();
         let mut runner = self.runner(&named, rollout, definition, status).await?;
+        if is_to_remember {
+            // Before another run takes its place; that it cannot be costs its history alone.
+            let _ = runner.ground.report().await;
+        }
         let pause = runner.turns(&context.caller).await;
         if let Err(error) = &pause
             && error.is::<Unkept>()

@@ -287,7 +287,8 @@ pub async fn a_check_asks_the_clusters_prometheus_and_moves_nobody(world: &mut W
     for part in [
         "web: pass: up",
         "count(up)",
-        "web: hold: errors",
+        ": errors: ",
+        "web: hold, dry run: orders",
         "sum(orders_total)",
     ] {
         assert!(said.out.contains(part), "{part}: {said:?}");
