@@ -208,7 +208,8 @@ struct InCluster<'c> {
 }
 
 impl InCluster<'_> {
-    /// Whether this process is still the one that runs it: asked last before anything is done.
+    /// Whether this process is still the one that runs it: asked last before anything is kept, and so
+    /// before any weight but zero is set.
     fn check_hold(&self) -> anyhow::Result<()> {
         if self.hold.is_held() {
             return Ok(());
