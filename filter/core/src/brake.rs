@@ -3,7 +3,7 @@
 //! A proxy asks a service which challengers of its plugin are braked, and serves these as if their
 //! weights were 0, as it does with what its guard took out. [`question`] and [`answer`] are what the two
 //! say to each other: one declaration for the filter and for the service. What is in force, and until
-//! when, is [`standing`]'s; it lies in the proxy's [`shared`] data, where one VM asks by [`lease`], when
+//! when, is `standing`'s; it lies in the proxy's [`shared`] data, where one VM asks by [`lease`], when
 //! [`asking`] says so, and has the others [`wake`]. docs/brake.md says the whole.
 
 pub mod answer;
