@@ -7,6 +7,8 @@
     reason = "Clippy sees the tests, but not the functions they share"
 )]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sluice::operations::status::observed::{Gauge, UsersSeen};
 use sluice_core::bucket::Seed;
@@ -211,42 +213,63 @@ async fn a_filter_that_lives_ticks_and_without_response_metrics_counts_no_respon
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_configurations_lose_no_request_no_response_and_no_user() {
-    let configured = |change: u32| {
-        let mut config = config(50);
-        config["responseMetrics"] = json!(true);
-        config["splits"]["web"]["guard"] = json!({});
-        config["splits"]["api"] = json!({"identity": [{"header": "x-user-id"}]});
-        config["weights"]["api"] = json!({"everyone": {"canary": change % 100}});
-        config
-    };
-    let options = Options {
-        workers: 2,
-        ..Options::default()
-    };
-    let mesh = Mesh::start(&configured(0), options).await;
+/// What changes with each configuration: the weights of another split.
+fn changed(change: u32) -> serde_json::Value {
+    let mut config = config(50);
+    config["responseMetrics"] = json!(true);
+    config["splits"]["web"]["guard"] = json!({});
+    config["splits"]["api"] = json!({"identity": [{"header": "x-user-id"}]});
+    config["weights"]["api"] = json!({"everyone": {"canary": change % 100}});
+    config
+}
+
+/// Delivers so many configurations, and sends three requests of another user behind each.
+async fn change_under_traffic(mesh: &Mesh, changes: u32, pause: Duration) {
     let mut connection = mesh.connect().await;
-    for change in 1..=1_000 {
-        mesh.deliver(&canonical(&configured(change)));
+    for change in 1..=changes {
+        mesh.deliver(&canonical(&changed(change)));
+        tokio::time::sleep(pause).await;
         let line = format!("x-user-id: user-{change}");
         for _ in 0..3 {
             let answer = connection.send(&get("/", HOST, &[line.as_bytes()])).await;
             assert_eq!(answer.unwrap().status, 200);
         }
     }
+}
+
+async fn two_workers() -> Mesh {
+    let options = Options {
+        workers: 2,
+        ..Options::default()
+    };
+    Mesh::start(&changed(0), options).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_configurations_lose_no_request_and_no_response() {
+    let mesh = two_workers().await;
+    change_under_traffic(&mesh, 1_000, Duration::ZERO).await;
     let web = [("sluice_split", "web")];
     for metric in ["sluice_decisions_total", "sluice_responses_total"] {
         mesh.wait_for_metric(metric, &web, 3_000.0).await;
     }
+}
+
+/// Users are the numbers of one configuration at a time, which the workers hand on to each other; so
+/// they are promised where no worker is two behind. Istiod leaves 100 ms between two pushes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_configurations_as_istiod_pushes_them_lose_no_user() {
+    const CHANGES: u32 = 100;
+    let mesh = two_workers().await;
+    change_under_traffic(&mesh, CHANGES, Duration::from_millis(100)).await;
     let users = async || {
         let samples = mesh.samples().await;
         let gauges: Vec<Gauge<'_>> = samples.iter().map(Gauge::of_sample).collect();
-        let plan = sluice_e2e::mesh::plan(&configured(1_000));
+        let plan = sluice_e2e::mesh::plan(&changed(CHANGES));
         UsersSeen::joined(&plan, &gauges)
     };
     let mut expected = <[Users; 2]>::default();
-    for user in 1..=1_000 {
+    for user in 1..=CHANGES {
         let point = Seed::new("web", None).point(format!("user-{user}").as_bytes());
         expected[usize::from(point.bucket() < 50_000)].add(point, Outcome::Answered);
     }
