@@ -134,26 +134,39 @@ impl Ways {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
-        let is_tried = write.query.contains("dryRun");
         let request = Request::from_parts(head, body.to_vec());
+        // Apart from its connection: a write of somebody who is ended at another of theirs is made
+        // all the same once it is under way, and known here.
+        let ways = self.clone();
+        let passing = tokio::spawn(async move { ways.pass(way, write, request).await });
+        passing.await.ok().flatten().ok_or_else(lost)
+    }
+
+    /// Passes a write on, unless its sender ends at it; `None` where nobody is to be answered.
+    async fn pass(
+        &self,
+        way: usize,
+        write: Write,
+        request: Request<Vec<u8>>,
+    ) -> Option<Response<Body>> {
+        let is_tried = write.query.contains("dryRun");
         let kind = (self.kinds)(&write).filter(|_| !is_tried);
         let is_counted = kind.is_some();
         let side = kind.and_then(|(kind, sides)| self.next(kind, sides));
         if side == Some(Side::Before) {
             self.end(way).await;
-            return Err(lost());
+            return None;
         }
-        let answer = self.kubernetes.pass_whole(request).await;
-        let answer = answer.map_err(|_| lost())?;
+        let answer = self.kubernetes.pass_whole(request).await.ok()?;
         if is_counted && answer.status().is_success() {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             made.push(write);
         }
         if side == Some(Side::After) {
             self.end(way).await;
-            return Err(lost());
+            return None;
         }
-        Ok(answer)
+        Some(answer)
     }
 
     /// Where the sender of the next write of a kind ends.
