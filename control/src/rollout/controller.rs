@@ -49,9 +49,9 @@ use crate::operations::Caller;
 /// How its changes are signed, where the API server does not know a better name.
 pub const CALLER: &str = "sluice-controller";
 
-/// How many Rollouts are run at once. Chosen: each mostly waits for the API server, which lets as
-/// many requests of one client through.
-const MAX_RUN_AT_ONCE: u16 = 32;
+/// How many Rollouts are run at once; see docs/limits.md. Chosen: each mostly waits, for the API
+/// server or a Prometheus, and eight namespaces may have as many under way as one may.
+const MAX_RUN_AT_ONCE: u16 = 256;
 
 /// How long the last Events are waited for.
 const LAST_EVENTS: Duration = Duration::from_secs(5);

@@ -14,10 +14,12 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::ground::{Deposed, InCluster, Overtaken, Unkept};
+use super::turns::{NoTurn, Turn};
 use crate::rollout::conditions::reported;
 use crate::rollout::definition::Definition;
 use crate::rollout::engine::{self, EventKind};
 use crate::rollout::object::Rollout;
+use crate::rollout::peers::Summary;
 use crate::rollout::runner::Runner;
 use crate::rollout::stand_in::held;
 use crate::rollout::status::{Phase, Status};
@@ -39,6 +41,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// How soon one is looked at again that somebody else has just written.
 const AGAIN: Duration = Duration::from_millis(20);
+
+/// How soon one comes again while another one of its split is looked at, and while so many of its
+/// namespace are. Chosen: what people do not notice; and what a thousand that wait cost nothing at.
+const SHARED: Duration = Duration::from_millis(50);
+const CROWDED: Duration = Duration::from_millis(500);
 
 /// What looks.
 pub(super) struct Looker {
@@ -130,9 +137,11 @@ impl Looker {
     /// Runs a Rollout as far as it goes, while no other one of its split is run.
     async fn look(&self, cached: &Rollout) -> anyhow::Result<Action> {
         let context = &self.context;
-        let split = cached.definition.as_ref();
-        let split = split.map_or("", |definition| &definition.split);
-        let _turn = context.turns.of(cached.namespace(), split).await;
+        let _turn = match self.turn(cached) {
+            Ok(turn) => turn,
+            Err(NoTurn::Shared) => return Ok(Action::requeue(SHARED)),
+            Err(NoTurn::Crowded) => return Ok(Action::requeue(CROWDED)),
+        };
         let named = ObjectRef::from_obj(cached);
         let Some(rollout) = self.read(cached).await? else {
             self.forget(&named);
@@ -173,6 +182,20 @@ impl Looker {
             Some(_) if waits => Action::requeue(WAITING),
             Some(pause) => Action::requeue(pause),
         })
+    }
+
+    /// Its turn; one whose spec is no Rollout only says so, and needs none.
+    fn turn(&self, cached: &Rollout) -> Result<Option<Turn<'_>>, NoTurn> {
+        let Ok(definition) = &cached.definition else {
+            return Ok(None);
+        };
+        let summary = Summary::of(cached.name(), definition);
+        let reported = cached.reported.as_ref();
+        let is_under_way = reported.is_ok_and(|former| former.status.under_way().is_some());
+        let turns = &self.context.turns;
+        turns
+            .take(cached.namespace(), summary, is_under_way)
+            .map(Some)
     }
 
     /// The Rollout as it is: what is acted on must not be older than what this process, or another

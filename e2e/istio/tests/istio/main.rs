@@ -102,6 +102,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts::an_abort_takes_users_back_while_prometheus_is_down_or_hangs,
         rollouts::two_services_step_together_and_go_back_together,
         rollouts::of_two_rollouts_on_one_audience_one_waits,
+        rollouts::a_namespace_whose_prometheus_hangs_holds_up_no_other,
         rollouts::a_window_holds_the_run_until_somebody_overrides_it,
         rollouts::a_window_holds_no_rollback,
         rollouts::a_gate_is_asked_before_each_step_and_holds_no_rollback,

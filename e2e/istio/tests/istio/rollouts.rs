@@ -3,6 +3,7 @@
 mod admission;
 mod blind;
 pub mod controller;
+mod crowd;
 mod dark;
 mod ends;
 mod foreground;
@@ -17,6 +18,7 @@ mod watched;
 
 pub use admission::*;
 pub use blind::*;
+pub use crowd::*;
 pub use dark::*;
 pub use ends::*;
 pub use foreground::*;
