@@ -6,6 +6,7 @@
 mod abort;
 mod apply;
 mod arguments;
+mod brake;
 mod changes;
 mod controller;
 mod crds;
@@ -70,6 +71,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Set every weight of a split to zero, now
     Abort(abort::Abort),
+    /// Show and release the brakes of a cluster
+    Brake(brake::Brake),
     /// Move a percentage by itself, step by step, watched
     Rollout(rollout::Rollout),
     /// Run the Rollouts of a cluster
@@ -96,7 +99,7 @@ enum Command {
     Push(push::Push),
     /// Print the JSON Schema of the plugin configuration, for editors
     Schema,
-    /// Print the CustomResourceDefinition of Rollouts, to apply to a cluster
+    /// Print the CustomResourceDefinitions of Rollouts and Brakes, to apply to a cluster
     Crds,
     /// Run a program that ends when this process' parent does
     #[command(hide = true)]
@@ -133,6 +136,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::History(arguments) => history::run(&arguments).await,
         Command::Rollback(arguments) => rollback::run(&arguments, caller).await,
         Command::Abort(arguments) => abort::run(&arguments, caller).await,
+        Command::Brake(arguments) => brake::run(&arguments, caller).await,
         Command::Rollout(arguments) => rollout::run(&arguments, caller).await,
         Command::Controller(arguments) => controller::run(&arguments, caller).await,
         Command::Promote(arguments) => promote::run(&arguments, caller).await,

@@ -6,6 +6,7 @@
 //! [`sluice_core`].
 
 pub mod analyze;
+pub mod brake;
 pub mod cluster;
 pub mod command;
 pub mod files;

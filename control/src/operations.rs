@@ -29,7 +29,7 @@ pub mod weights;
 
 /// How many plugins are changed at once. Chosen: the requests of one are a handful, and API servers
 /// queue more.
-const MAX_AT_ONCE: usize = 32;
+pub const MAX_AT_ONCE: usize = 32;
 
 pub use caller::Caller;
 pub use error::OperationError;

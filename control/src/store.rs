@@ -378,6 +378,11 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// The same as a plugin of a cluster, where it is one.
+    fn in_cluster(&self) -> Option<&Kubernetes> {
+        None
+    }
+
     /// Every change that is remembered, oldest first.
     ///
     /// # Errors
@@ -429,6 +434,13 @@ impl Store for AnyStore {
         match self {
             Self::Directory(store) => store.named(snapshot),
             Self::Kubernetes(store) => store.named(snapshot),
+        }
+    }
+
+    fn in_cluster(&self) -> Option<&Kubernetes> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Kubernetes(store) => Some(store),
         }
     }
 

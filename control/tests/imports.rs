@@ -58,6 +58,7 @@ const TREE: [Package; 5] = [
             ("local", &["model", "files"]),
             ("store", &["model", "files", "cluster"]),
             ("operations", BELOW_OPERATIONS),
+            ("brake", &["model", "cluster", "store", "operations"]),
             (
                 "rollout",
                 &[
@@ -68,6 +69,7 @@ const TREE: [Package; 5] = [
                     "store",
                     "local",
                     "operations",
+                    "brake",
                 ],
             ),
             (
@@ -80,6 +82,7 @@ const TREE: [Package; 5] = [
                     "store",
                     "local",
                     "operations",
+                    "brake",
                     "rollout",
                 ],
             ),

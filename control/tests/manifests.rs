@@ -44,11 +44,11 @@ fn the_committed_manifests_are_the_rendered_ones() {
 }
 
 #[test]
-fn the_committed_definition_of_rollouts_is_the_one_that_is_read() {
+fn the_committed_definitions_are_those_that_are_read() {
     let (code, printed) = sluice(&["crds"]);
     assert_eq!(code, 0, "{printed}");
     let text = format!("# `sluice crds`, by `make manifests`; do not edit.\n{printed}");
-    assert_committed("crds/rollouts.yaml", &text);
+    assert_committed("crds/definitions.yaml", &text);
 }
 
 fn assert_committed(name: &str, text: &str) {

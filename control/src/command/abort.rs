@@ -4,11 +4,13 @@
 use anyhow::bail;
 
 use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
+use super::brake::{say_followed, stands_in};
 use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
+use crate::brake::abort::{self as braking, Braked, PluginAbort};
 use crate::model::reach::Reach;
-use crate::operations::abort::{self, AbortOutcome, PluginAbort};
+use crate::operations::abort::{Abort as Order, AbortOutcome};
 use crate::operations::plugins::TitledStore;
 use crate::operations::{Caller, OperationError};
 use crate::store::Note;
@@ -36,7 +38,7 @@ pub(super) struct Abort {
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let (place, stores, unlisted) =
         stores::some_at_least(&arguments.store, arguments.scope).await?;
-    let order = abort::Abort {
+    let order = Order {
         reach: Reach {
             split: arguments.split.clone(),
             ..Reach::default()
@@ -44,16 +46,28 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
         reason: arguments.reason.reason.clone(),
     };
     if let [TitledStore { title: None, store }] = stores.as_slice() {
-        let aborted = place.said(abort::abort(store, caller, &order)).await?;
+        let aborting = async {
+            let Braked { aborted, given } = braking::abort(store, caller, &order, None).await;
+            match aborted {
+                Ok(aborted) => Ok((aborted, given)),
+                Err(error) => Err((error, given)),
+            }
+        };
+        let (aborted, given) = match place.said(aborting).await {
+            Ok(both) => both,
+            Err((error, given)) => return stands_in(&given, error.into()).await,
+        };
         say_notes(&aborted.notes);
         output::line(report(&aborted));
-        return Ok(say_not_in_force(None, &aborted));
+        let outcome = say_not_in_force(None, &aborted);
+        say_followed(&given).await;
+        return Ok(outcome);
     }
-    let all = abort::abort_everywhere(stores, caller, &order).await;
+    let all = braking::abort_everywhere(stores, caller, &order).await;
     output::note(format!("on {place}"));
     say_notes(&unlisted);
     let is_nowhere = all.iter().all(lacks_split);
-    let outcome = say(all);
+    let outcome = say(all).await;
     if is_nowhere {
         bail!(
             "no plugin has a split {:?}; nothing was aborted",
@@ -68,27 +82,36 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
 }
 
 /// Says what became of every plugin, but for those that merely lack the split: several are asked.
-fn say(all: Vec<PluginAbort>) -> Outcome {
-    for aborted in all.iter().filter_map(|one| one.result.as_ref().ok()) {
+async fn say(all: Vec<PluginAbort>) -> Outcome {
+    let aborted = all
+        .iter()
+        .filter_map(|one| one.braked.aborted.as_ref().ok());
+    for aborted in aborted {
         say_notes(&aborted.notes);
     }
     let are_several = all.len() > 1;
     let mut outcome = Outcome::Good;
-    for PluginAbort { plugin, result } in all {
+    for PluginAbort { plugin, braked } in all {
         let plugin = plugin.unwrap_or_default();
-        match result {
+        let Braked { aborted, given } = braked;
+        let said = match aborted {
             Ok(aborted) => {
                 output::line(format!("{plugin}:\n{}", report(&aborted)));
-                if say_not_in_force(Some(&plugin), &aborted) == Outcome::Problems {
-                    outcome = Outcome::Problems;
-                }
+                let said = say_not_in_force(Some(&plugin), &aborted);
+                say_followed(&given).await;
+                said
             }
-            Err(error) if error.lacks_split() && are_several => {}
+            Err(error) if error.lacks_split() && are_several => Outcome::Good,
             Err(error) => {
-                let error = anyhow::Error::from(error);
-                output::note(format!("{plugin}: NOT ABORTED: {error:#}"));
-                outcome = Outcome::Problems;
+                let error = anyhow::Error::from(error).context(format!("{plugin}: NOT ABORTED"));
+                stands_in(&given, error).await.unwrap_or_else(|error| {
+                    output::note(format!("{error:#}"));
+                    Outcome::Problems
+                })
             }
+        };
+        if said == Outcome::Problems {
+            outcome = Outcome::Problems;
         }
     }
     outcome
@@ -112,7 +135,10 @@ pub(super) fn say_not_in_force(plugin: Option<&str>, aborted: &AbortOutcome) -> 
 }
 
 fn lacks_split(one: &PluginAbort) -> bool {
-    one.result.as_ref().is_err_and(OperationError::lacks_split)
+    one.braked
+        .aborted
+        .as_ref()
+        .is_err_and(OperationError::lacks_split)
 }
 
 /// What an abort changed, in words.

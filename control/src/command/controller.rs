@@ -8,11 +8,15 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::arguments as shared;
 use super::interruption::Interruption;
 use super::outcome::Outcome;
 use super::output;
+use crate::brake::desk::Desk;
+use crate::brake::truth::Keeper;
+use crate::brake::{service, watching};
 use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
@@ -44,6 +48,9 @@ pub(super) struct Controller {
     /// Where /metrics, /healthz and /readyz are answered
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Where proxies ask for brakes
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8085")]
+    brake_listen: SocketAddr,
     /// What tells this process from its standbys
     #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
     instance: Option<String>,
@@ -70,6 +77,9 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         cluster.title(),
         listener.local_addr()?
     ));
+    let proxies = TcpListener::bind(arguments.brake_listen).await;
+    let proxies = proxies.with_context(|| format!("--brake-listen {}", arguments.brake_listen))?;
+    output::note(format!("answers proxies on {}", proxies.local_addr()?));
     let instance = instance(arguments, caller);
     let candidate = Candidate::new(
         cluster.client().clone(),
@@ -82,6 +92,16 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     let caller = Caller {
         name: CALLER.to_owned(),
         ..caller.clone()
+    };
+    let desk = Arc::new(Desk::default());
+    let api = watching::brakes(&cluster, arguments.namespace.as_deref());
+    let (known, watching) = watching::watch(api, Arc::clone(&desk), caller.clock);
+    let keeper = Keeper {
+        cluster: cluster.clone(),
+        known,
+        desk: Arc::clone(&desk),
+        caller: caller.clone(),
+        instance: instance.clone(),
     };
     let settings = settings(arguments, cluster, &instance).await?;
     let running = Running::new(settings, caller, stands.clone())?;
@@ -97,6 +117,9 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         interruption.received().await;
     };
     let (done, ended) = watch::channel(false);
+    let leading = stands.clone();
+    let keeping = keeper.keep(move || leading.borrow().leads_at(Instant::now()));
+    let answering = tokio::spawn(service::serve(proxies, desk, ended.clone()));
     let saying = tokio::spawn(say_standing(stands));
     let probing = say_ready(running.probe(), ready);
     let serving = tokio::spawn(serve(listener, pages, until_done(ended.clone())));
@@ -106,10 +129,11 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     tokio::select! {
         () = running.run(stop, |words| output::note(words)) => {}
         () = probing => {}
+        ((), ()) = async { tokio::join!(watching, keeping) } => {}
     }
     // Only when nothing is done any more may another lead.
     done.send_replace(true);
-    let _ = tokio::join!(electing, serving);
+    let _ = tokio::join!(electing, serving, answering);
     saying.abort();
     Ok(Outcome::Good)
 }

@@ -1,11 +1,15 @@
-//! `sluice crds`: prints the CustomResourceDefinition of a Rollout.
+//! `sluice crds`: prints the CustomResourceDefinitions of Rollouts and Brakes.
+
+use kube::CustomResourceExt as _;
 
 use super::output;
+use crate::brake::object::Brake;
 use crate::rollout::crd;
 
 /// What is printed: YAML to apply.
 pub(super) fn run() -> anyhow::Result<()> {
-    let text = yaml_serde::to_string(&crd::crd())?;
-    output::document(text.trim_end());
+    let rollouts = yaml_serde::to_string(&crd::crd())?;
+    let brakes = yaml_serde::to_string(&Brake::crd())?;
+    output::document(format!("{rollouts}---\n{}", brakes.trim_end()));
     Ok(())
 }

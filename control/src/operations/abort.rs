@@ -6,11 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt as _;
 use serde::Serialize;
 
-use super::plugins::TitledStore;
-use super::{Caller, MAX_AT_ONCE, OperationError};
+use super::{Caller, OperationError};
 use crate::cluster::ClusterError;
 use crate::model::change::{self, WeightChange, differences};
 use crate::model::document;
@@ -45,15 +43,6 @@ pub struct AbortOutcome {
     pub not_in_force: Option<NotInForce>,
     /// What went wrong beside it.
     pub notes: Vec<Note>,
-}
-
-/// What became of the abort of one of several plugins.
-#[derive(Debug)]
-pub struct PluginAbort {
-    /// The plugin; `None` where its store has no title.
-    pub plugin: Option<String>,
-    /// What was changed, or why nothing was.
-    pub result: Result<AbortOutcome, OperationError>,
 }
 
 /// Aborts in one store.
@@ -212,27 +201,6 @@ impl Aborted {
             notes: self.notes,
         }
     }
-}
-
-/// Aborts in all stores at once, and answers by title; one that fails stops no other.
-pub async fn abort_everywhere(
-    stores: Vec<TitledStore>,
-    caller: &Caller,
-    abort: &Abort,
-) -> Vec<PluginAbort> {
-    let aborts: Vec<_> = stores
-        .into_iter()
-        .map(|TitledStore { title, store }| async move {
-            PluginAbort {
-                plugin: title,
-                result: self::abort(&store, caller, abort).await,
-            }
-        })
-        .collect();
-    let aborts = futures::stream::iter(aborts).buffer_unordered(MAX_AT_ONCE);
-    let mut all: Vec<PluginAbort> = aborts.collect().await;
-    all.sort_by(|one, other| one.plugin.cmp(&other.plugin));
-    all
 }
 
 /// Zeros over whatever stands where a weight of the split, or of any, would.

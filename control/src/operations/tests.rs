@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::abort::{Abort, abort, abort_everywhere};
+use super::abort::{Abort, abort};
 use super::change::{Effect, Mode, Terms};
 use super::diff::{Against, diff};
 use super::history::history;
@@ -226,28 +226,6 @@ async fn a_rollback_goes_back_by_one_change_and_a_redraw_by_the_callers_clock() 
     let redrawn = serde_json::to_value(redrawn.redraws).unwrap();
     let expected = json!([{"split": "web", "from": null, "to": "1970-01-01"}]);
     assert_eq!(redrawn, expected);
-}
-
-#[tokio::test]
-async fn an_abort_of_several_plugins_tells_the_one_that_lacks_the_split_and_stops_for_none() {
-    let (_folder, web) = directory("splits: {web: {}}\nweights: {web: {everyone: {canary: 5}}}");
-    let (_other_folder, other) = directory("splits: {other: {}}");
-    let stores = vec![titled(Some("b"), &web), titled(Some("a"), &other)];
-    let order = Abort {
-        reach: Reach::of_split("web"),
-        reason: None,
-    };
-    let all = tokio::spawn(async move { abort_everywhere(stores, &caller(), &order).await });
-    let all = all.await.unwrap();
-    let seen: Vec<_> = all
-        .iter()
-        .map(|one| {
-            let changes = one.result.as_ref().map(|aborted| aborted.changes.len());
-            let lacks_split = changes.as_ref().is_err_and(|error| error.lacks_split());
-            (one.plugin.as_deref(), changes.ok(), lacks_split)
-        })
-        .collect();
-    assert_eq!(seen, [(Some("a"), None, true), (Some("b"), Some(1), false)]);
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@ use super::commands::Verb;
 use super::look::Subject;
 use super::rollouts::{Found, RolloutError, RolloutStore};
 use super::status::Phase;
+use crate::brake::abort::{self as both, Braked};
+use crate::brake::pull::{Given, Pulled};
 use crate::model::reach::Reach;
-use crate::operations::abort::{self as operation, Abort, AbortOutcome};
+use crate::operations::abort::{Abort, AbortOutcome};
 use crate::operations::{Caller, OperationError};
 use crate::store::{AnyStore, Store as _};
 
@@ -25,6 +27,24 @@ pub struct RolloutAbort {
     pub number: Option<u64>,
     /// Why no command could be left.
     pub not_left: Option<String>,
+}
+
+/// What became of an abort, and of the brake beside it.
+#[derive(Debug)]
+pub struct Ended {
+    /// The weights and the run.
+    pub aborted: Result<RolloutAbort, NotAborted>,
+    /// The brake.
+    pub given: Result<Given, Pulled>,
+}
+
+impl From<NotAborted> for Ended {
+    fn from(why: NotAborted) -> Self {
+        Self {
+            aborted: Err(why),
+            given: Err(Pulled::NotThere),
+        }
+    }
 }
 
 /// Why nothing was aborted.
@@ -60,36 +80,35 @@ pub enum NotAborted {
     Weights(#[from] OperationError),
 }
 
-/// Takes back what the run moved, then leaves the command.
-///
-/// # Errors
-/// When there is no such Rollout, no run of it, or the zeros could not be written.
+/// Takes back what the run moved, and brakes it, then leaves the command.
 pub async fn abort(
     store: &RolloutStore,
     caller: &Caller,
     name: &str,
     reason: Option<&str>,
-) -> Result<RolloutAbort, NotAborted> {
+) -> Ended {
     let found = match store.one(name).await {
         Err(RolloutError::Store(unread)) => {
             return without_its_state(store, caller, name, reason, &unread).await;
         }
-        found => found?,
+        Err(error) => return NotAborted::from(error).into(),
+        Ok(found) => found,
     };
     let phase = found.status.phase;
     if !(phase.is_under_way() || phase.is_failure()) {
-        return Err(NotAborted::NoRun {
+        let no_run = NotAborted::NoRun {
             rollout: found.title(),
             phase,
             split: found.rollout.split,
-        });
+        };
+        return no_run.into();
     }
     let weights = store.weights(&found);
     let order = Abort {
         reach: reach(&weights, &found).await,
         reason: Some(why(name, reason)),
     };
-    let aborted = operation::abort(&weights, caller, &order).await;
+    let Braked { aborted, given } = both::abort(&weights, caller, &order, None).await;
     // Whoever runs it must not go on, all the more where the zeros could not be written.
     let left = match phase.is_under_way() {
         true => Some(store.ask(name, Verb::Abort, caller, reason).await),
@@ -100,12 +119,16 @@ pub async fn abort(
         Some(Ok(number)) => (Some(number), None),
         Some(Err(error)) => (None, Some(format!("{error:#}"))),
     };
-    Ok(RolloutAbort {
+    let aborted = aborted.map(|weights| RolloutAbort {
         rollout: found.title(),
-        weights: aborted?,
+        weights,
         number,
         not_left,
-    })
+    });
+    Ended {
+        aborted: aborted.map_err(NotAborted::from),
+        given,
+    }
 }
 
 fn why(name: &str, reason: Option<&str>) -> String {
@@ -123,21 +146,26 @@ async fn without_its_state(
     name: &str,
     reason: Option<&str>,
     unread: &anyhow::Error,
-) -> Result<RolloutAbort, NotAborted> {
+) -> Ended {
     let why_not = format!("{unread:#}");
     let Some((split, weights)) = store.split(name).await else {
-        return Err(NotAborted::Unreadable { why: why_not });
+        return NotAborted::Unreadable { why: why_not }.into();
     };
     let order = Abort {
         reach: Reach::of_split(&split),
         reason: Some(why(name, reason)),
     };
-    Ok(RolloutAbort {
+    let Braked { aborted, given } = both::abort(&weights, caller, &order, None).await;
+    let aborted = aborted.map(|weights| RolloutAbort {
         rollout: name.to_owned(),
-        weights: operation::abort(&weights, caller, &order).await?,
+        weights,
         number: None,
         not_left: Some(why_not),
-    })
+    });
+    Ended {
+        aborted: aborted.map_err(NotAborted::from),
+        given,
+    }
 }
 
 /// What the run moved, whatever its spec says meanwhile; where the challenger cannot be known, the

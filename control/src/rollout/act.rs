@@ -3,12 +3,22 @@
 use super::engine::Action;
 use super::look::{Looked, Subject};
 use super::world::Failure;
+use crate::brake::abort::abort;
 use crate::model::weights::Share;
-use crate::operations::abort::{Abort, abort, made};
+use crate::operations::abort::{Abort, made};
 use crate::operations::change::{Mode, Terms};
 use crate::operations::set::{Basis, Setting, set_on};
 use crate::operations::{Caller, OperationError};
 use crate::store::{OthersFields, Store, WriteError};
+
+/// What is said with an action.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'t> {
+    /// Why, for the history.
+    pub reason: &'t str,
+    /// What tells the run from all others: its users are braked once.
+    pub run: &'t str,
+}
 
 /// Does it, on what was seen; a repetition changes nothing.
 ///
@@ -18,7 +28,7 @@ pub async fn act(
     store: &impl Store,
     caller: &Caller,
     subject: &Subject,
-    reason: &str,
+    told: &Told<'_>,
     looked: &Looked,
     action: &Action,
 ) -> Result<(), Failure> {
@@ -44,12 +54,14 @@ pub async fn act(
                 begun: looked.snapshot.clone(),
                 draw: *draw,
             };
-            let terms = terms(reason);
+            let terms = terms(told.reason);
             let made = set_on(store, caller, &setting, &terms, basis).await;
             made.map(|_| ()).map_err(failure)
         }
         (Action::Set { .. }, None) => Err(Failure::Passing("the split was not seen".to_owned())),
-        (Action::TakeBack { why }, _) => take_back(store, caller, subject, looked, why).await,
+        (Action::TakeBack { why }, _) => {
+            take_back(store, caller, subject, looked, (why, told.run)).await
+        }
     }
 }
 
@@ -61,14 +73,14 @@ fn terms(reason: &str) -> Terms {
     }
 }
 
-/// Takes back what the run moved; where the split cannot be read, all of it. What was written
-/// before is not written again, also where no proxy obeys it.
+/// Takes back what the run moved; where the split cannot be read, all of it; by the brake too, where
+/// proxies ask for it. What was written before is not written again, also where no proxy obeys it.
 async fn take_back(
     store: &impl Store,
     caller: &Caller,
     subject: &Subject,
     looked: &Looked,
-    why: &str,
+    (why, run): (&str, &str),
 ) -> Result<(), Failure> {
     let mut subject = subject.clone();
     let seen = looked.variants.as_ref().map(|both| both.challenger.clone());
@@ -82,7 +94,8 @@ async fn take_back(
     let in_force = match made {
         Some(in_force) => in_force,
         None => {
-            let aborted = abort(store, caller, &order).await.map_err(failure)?;
+            let braked = abort(store, caller, &order, Some(run)).await;
+            let aborted = braked.aborted.map_err(failure)?;
             aborted.not_in_force.map_or(Ok(()), Err)
         }
     };

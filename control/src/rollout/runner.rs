@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::act::act;
+use super::act::{Told, act};
 use super::analysis::Judged;
 use super::analysis::plan::Plan;
 use super::commands::to_obey;
@@ -184,10 +184,14 @@ impl<G: Ground> Runner<G> {
         looked: &Looked,
         actions: &[engine::Action],
     ) -> bool {
-        let reason = self.reason();
+        let number = self.status.run.as_ref().map_or(0, |run| run.number);
+        let told = Told {
+            reason: &self.reason(),
+            run: &format!("{} {} {number}", self.ground.uid(), self.name),
+        };
         let store = self.ground.store();
         for action in actions {
-            let acted = act(store, caller, subject, &reason, looked, action).await;
+            let acted = act(store, caller, subject, &told, looked, action).await;
             if let Err(failure) = acted {
                 self.failure = Some(failure);
                 return false;

@@ -210,6 +210,10 @@ impl Store for Kubernetes {
         Some(format!("{kind}/{}", plugin.name.as_deref()?))
     }
 
+    fn in_cluster(&self) -> Option<&Kubernetes> {
+        Some(self)
+    }
+
     async fn history(&self) -> anyhow::Result<Remembered> {
         let live = self.read().await?;
         let remembered = revisions::read(&self.cluster, &live).await;

@@ -230,7 +230,7 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
         "ControllerRevision" => ("apps", "v1", kind),
         "Lease" => ("coordination.k8s.io", "v1", kind),
-        "Rollout" => ("sluice.dev", "v1alpha1", kind),
+        "Rollout" | "Brake" => ("sluice.dev", "v1alpha1", kind),
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {
             ("rbac.authorization.k8s.io", "v1", kind)
         }

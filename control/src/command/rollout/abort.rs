@@ -4,11 +4,12 @@
 use super::place::{PlaceArgs, print};
 use crate::command::abort::{report, say_not_in_force};
 use crate::command::arguments::{OutputArgs, ReasonArgs};
+use crate::command::brake::{say_followed, stands_in};
 use crate::command::changes::say_notes;
 use crate::command::outcome::Outcome;
 use crate::command::output;
 use crate::operations::Caller;
-use crate::rollout::abort::{self, NotAborted, RolloutAbort};
+use crate::rollout::abort::{self, Ended, NotAborted, RolloutAbort};
 
 /// `sluice rollout abort`.
 #[derive(clap::Args, Debug)]
@@ -29,16 +30,19 @@ pub(super) struct Abort {
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = arguments.place.one().await?;
     let reason = arguments.reason.reason.as_deref();
-    let aborted = match abort::abort(&store, caller, &arguments.name, reason).await {
+    let Ended { aborted, given } = abort::abort(&store, caller, &arguments.name, reason).await;
+    let aborted = match aborted {
         Err(no_run @ NotAborted::NoRun { .. }) => {
             output::error(&no_run.into());
             return Ok(Outcome::Problems);
         }
-        aborted => aborted?,
+        Err(error) => return stands_in(&given, error.into()).await,
+        Ok(aborted) => aborted,
     };
     say_notes(&aborted.weights.notes);
     print(arguments.output.output, &aborted, text)?;
     let in_force = say_not_in_force(Some(&aborted.rollout), &aborted.weights);
+    say_followed(&given).await;
     let Some(why) = &aborted.not_left else {
         return Ok(in_force);
     };

@@ -18,6 +18,7 @@ mod aborts;
 mod access;
 mod apply;
 mod between;
+mod brake;
 mod commands;
 mod debounce;
 mod domains;
@@ -122,6 +123,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts::a_foreground_run_takes_its_users_back,
         rollouts::a_foreground_run_leaves_a_controller_alone,
         rollouts::an_account_for_foreground_runs_needs_no_more_than_its_roles,
+        brake::an_abort_is_in_force_everywhere_while_istiod_is_down,
+        brake::a_released_brake_lets_the_weights_count_again,
+        brake::a_controller_that_dies_loses_no_brake_and_is_found_again,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,

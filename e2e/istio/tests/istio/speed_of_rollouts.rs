@@ -121,7 +121,7 @@ async fn measure(world: &World) {
         seconds(began.elapsed())
     );
     let arguments = format!(
-        "controller --listen 127.0.0.1:0 --lease-seconds 3 --prometheus {}",
+        "controller --listen 127.0.0.1:0 --brake-listen 127.0.0.1:0 --lease-seconds 3 --prometheus {}",
         prometheus::URL
     );
     let mut command = world.chain.sluice.command(&arguments);

@@ -11,7 +11,8 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
+    "Brake",
     "Rollout",
     "WasmPlugin",
     "TrafficExtension",

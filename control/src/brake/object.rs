@@ -1,0 +1,170 @@
+//! A brake as an API server has it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::plugin::PluginName;
+
+/// A brake: that a challenger serves nobody, whatever the weights say, until the weights say so
+/// themselves or somebody releases it. Istiod's webhook does not guard it, so it can be given while
+/// istiod is down.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "Brake",
+    namespaced,
+    status = "BrakeStatus",
+    category = "sluice",
+    derive = "PartialEq",
+    printcolumn = r#"{"name": "Plugin", "type": "string", "jsonPath": ".spec.plugin"}"#,
+    printcolumn = r#"{"name": "Split", "type": "string", "jsonPath": ".spec.split"}"#,
+    printcolumn = r#"{"name": "Challenger", "type": "string", "jsonPath": ".spec.challenger"}"#,
+    printcolumn = r#"{"name": "By", "type": "string", "jsonPath": ".spec.by"}"#,
+    printcolumn = r#"{"name": "Written", "type": "string", "jsonPath": ".status.written"}"#,
+    printcolumn = r#"{"name": "Released", "type": "string", "jsonPath": ".spec.released.at"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BrakeSpec {
+    /// The plugin of the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub plugin: String,
+    /// The split.
+    #[schemars(length(min = 1, max = 63))]
+    pub split: String,
+    /// The challenger that serves nobody; all of the split's where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub challenger: Option<String>,
+    /// Who gave it, as their machine names them.
+    #[schemars(length(max = 256))]
+    pub by: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1_024))]
+    pub reason: Option<String>,
+    /// That whoever gave it wrote the zeros too, and saw them in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<Noted>,
+    /// That somebody released it, so that the weights count again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released: Option<Noted>,
+}
+
+/// Who did something, and when.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct Noted {
+    /// When, as RFC 3339 writes it.
+    #[schemars(length(max = 64))]
+    pub at: String,
+    /// Who.
+    #[schemars(length(max = 256))]
+    pub by: String,
+}
+
+/// What became of a brake.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrakeStatus {
+    /// When the zeros were seen in the plugin, as RFC 3339 writes it: then the brake is over, and a
+    /// proxy keeps it until it has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub written: Option<String>,
+    /// That proxies need not be told any more: others have been written since, or it is long ago.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_over: bool,
+    /// Why the zeros are not written yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1_024))]
+    pub message: Option<String>,
+    /// Of each replica of the controller, the proxies that ask it.
+    #[schemars(extend("maxProperties" = 16))]
+    pub replicas: BTreeMap<String, Heard>,
+}
+
+/// How many proxies of the plugin ask one replica, and how many of them have heard of the brake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct Heard {
+    /// That asked within the last half minute.
+    pub asking: u32,
+    /// That were told, and have asked again since.
+    pub following: u32,
+}
+
+/// Whether a brake is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is.
+    On,
+    /// The zeros are in the plugin; proxies are told for a while, since they may not have them.
+    Written,
+    /// The zeros were in the plugin.
+    Over,
+    /// Somebody released it.
+    Released,
+}
+
+impl Brake {
+    /// Whether it is on.
+    pub fn state(&self) -> State {
+        let is_over = self.status.as_ref().is_some_and(|status| status.is_over);
+        match (&self.spec.released, self.written()) {
+            (Some(_), _) => State::Released,
+            (None, Some(_)) if is_over => State::Over,
+            (None, Some(_)) => State::Written,
+            (None, None) => State::On,
+        }
+    }
+
+    fn written(&self) -> Option<&String> {
+        let by_controller = self.status.as_ref();
+        let by_controller = by_controller.and_then(|status| status.written.as_ref());
+        by_controller.or(self.spec.written.as_ref().map(|noted| &noted.at))
+    }
+
+    /// When it ended; `None` while it is on. Never before the API server made it: whose clock said
+    /// so may be behind.
+    pub fn ended(&self) -> Option<Timestamp> {
+        let released = self.spec.released.as_ref().map(|noted| &noted.at);
+        let at = released.or(self.written())?;
+        let at = at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        Some(self.created().map_or(at, |created| at.max(created)))
+    }
+
+    /// When the API server made it.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.metadata.creation_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// Its plugin.
+    pub fn plugin(&self) -> PluginName {
+        PluginName {
+            namespace: self.metadata.namespace.clone().unwrap_or_default(),
+            name: self.spec.plugin.clone(),
+        }
+    }
+
+    /// What proxies tell it from all others by.
+    pub fn id(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Over all replicas.
+    pub fn heard(&self) -> Heard {
+        let replicas = self
+            .status
+            .iter()
+            .flat_map(|status| status.replicas.values());
+        replicas.fold(Heard::default(), |sum, one| Heard {
+            asking: sum.asking.saturating_add(one.asking),
+            following: sum.following.saturating_add(one.following),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Brakes as people see them, and their release.
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use super::object::{Brake, Heard, Noted, State};
+use super::watching::brakes;
+use crate::cluster::Cluster;
+use crate::operations::Caller;
+
+/// The most Brakes of a namespace that are listed; see docs/limits.md.
+pub const MAX_SHOWN: usize = 10_000;
+
+/// How many are asked for at once.
+const PAGE: u32 = 500;
+
+/// A brake as people see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The split.
+    pub split: String,
+    /// The challenger; `None`: every one.
+    pub challenger: Option<String>,
+    /// Who gave it.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Whether it is on.
+    pub state: State,
+    /// How many proxies ask, and how many have heard.
+    pub heard: Heard,
+    /// Why the zeros are not written yet.
+    pub message: Option<String>,
+}
+
+impl Shown {
+    fn of(brake: &Brake) -> Self {
+        let spec = brake.spec.clone();
+        let created = brake.metadata.creation_timestamp.as_ref();
+        let message = brake
+            .status
+            .as_ref()
+            .and_then(|status| status.message.clone());
+        Self {
+            plugin: spec.plugin,
+            split: spec.split,
+            challenger: spec.challenger,
+            by: spec.by,
+            reason: spec.reason,
+            since: created.map(|time| time.0),
+            state: brake.state(),
+            heard: brake.heard(),
+            message: message.filter(|_| brake.state() == State::On),
+        }
+    }
+}
+
+async fn all(cluster: &Cluster) -> anyhow::Result<Vec<Brake>> {
+    let api = brakes(cluster, Some(cluster.namespace()));
+    let mut all = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    while all.len() < MAX_SHOWN {
+        let listed = api.list(&page).await;
+        let listed = listed.map_err(|error| cluster.explain("the Brakes", error))?;
+        all.extend(listed.items);
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(all),
+        }
+    }
+    bail!(
+        "namespace {} has more than {MAX_SHOWN} Brakes; of ended ones those of the last hour stay",
+        cluster.namespace()
+    )
+}
+
+/// The brakes of the cluster's namespace.
+///
+/// # Errors
+/// The API server's.
+pub async fn list(cluster: &Cluster) -> anyhow::Result<Vec<Shown>> {
+    Ok(all(cluster).await?.iter().map(Shown::of).collect())
+}
+
+/// Releases the brakes that are on of these splits, or of all where none is named.
+///
+/// # Errors
+/// The API server's; brakes before the one that failed are released.
+pub async fn release(
+    cluster: &Cluster,
+    caller: &Caller,
+    splits: &[String],
+) -> anyhow::Result<Vec<Shown>> {
+    let api = brakes(cluster, Some(cluster.namespace()));
+    let mut released = Vec::new();
+    for brake in all(cluster).await? {
+        let is_meant = splits.is_empty() || splits.contains(&brake.spec.split);
+        let may_hold = matches!(brake.state(), State::On | State::Written);
+        if !may_hold || !is_meant {
+            continue;
+        }
+        let name = brake
+            .metadata
+            .name
+            .as_deref()
+            .context("a Brake without a name")?;
+        let release = Noted {
+            at: caller.now().to_string(),
+            by: caller.name.clone(),
+        };
+        let patch = Patch::Merge(json!({"spec": {"released": release}}));
+        let patched = api.patch(name, &PatchParams::default(), &patch).await;
+        let patched = patched.map_err(|error| cluster.explain(format!("Brake {name}"), error))?;
+        released.push(Shown::of(&patched));
+    }
+    Ok(released)
+}
