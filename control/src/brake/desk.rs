@@ -63,7 +63,8 @@ impl Desk {
     /// What a plugin's proxies are answered now.
     pub fn page(&self, plugin: &PluginName) -> Option<Arc<Page>> {
         let table = self.table.borrow();
-        table.as_ref().map(|table| Arc::clone(table.page(plugin)))
+        let table = table.as_ref().filter(|table| table.is_of(plugin));
+        table.map(|table| Arc::clone(table.page(plugin)))
     }
 
     /// Remembers who asked. Of more than [`MAX_PROXIES`], those who come later are not counted.

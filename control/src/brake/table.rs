@@ -35,6 +35,8 @@ pub struct Table {
     pages: BTreeMap<PluginName, Arc<Page>>,
     /// Of a plugin without brakes.
     blank: Arc<Page>,
+    /// Whether these are all brakes that there are.
+    is_whole: bool,
 }
 
 impl Default for Table {
@@ -42,6 +44,7 @@ impl Default for Table {
         Self {
             pages: BTreeMap::new(),
             blank: Arc::new(page(Answer::default())),
+            is_whole: true,
         }
     }
 }
@@ -61,6 +64,19 @@ impl Table {
         }
     }
 
+    /// Of the brakes that are known before all are: of other plugins it says nothing.
+    pub fn of_some<'b>(brakes: impl IntoIterator<Item = &'b Brake>, now: Timestamp) -> Self {
+        Self {
+            is_whole: false,
+            ..Self::of(brakes, now)
+        }
+    }
+
+    /// Whether it says anything of a plugin.
+    pub fn is_of(&self, plugin: &PluginName) -> bool {
+        self.is_whole || self.pages.contains_key(plugin)
+    }
+
     /// Of one plugin.
     pub fn page(&self, plugin: &PluginName) -> &Arc<Page> {
         self.pages.get(plugin).unwrap_or(&self.blank)
@@ -69,7 +85,12 @@ impl Table {
 
 /// The newest first, where there are too many.
 fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
-    brakes.sort_by_key(|brake| (std::cmp::Reverse(brake.created()), brake.id().to_owned()));
+    brakes.sort_by_key(|brake| {
+        (
+            std::cmp::Reverse(brake.created()),
+            brake.told_as().to_owned(),
+        )
+    });
     let told = SignedDuration::from_hours(RELEASED_HOURS);
     let is_told = |brake: &&&Brake| {
         let ended = brake.ended().unwrap_or(now);
@@ -86,12 +107,12 @@ fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
     };
     let on = brakes.iter().filter(is_listed);
     let on = on.take(MAX_LISTED).map(|brake| Listed {
-        id: brake.id().to_owned(),
+        id: brake.told_as().to_owned(),
         split: brake.spec.split.clone(),
         challenger: brake.spec.challenger.clone(),
     });
     let released = brakes.iter().filter(is_told).take(MAX_LISTED);
-    let released = released.map(|brake| brake.id().to_owned());
+    let released = released.map(|brake| brake.told_as().to_owned());
     let (mut brakes, mut released): (Vec<_>, Vec<_>) = (on.collect(), released.collect());
     brakes.sort();
     released.sort();

@@ -13,6 +13,7 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, watcher};
 
 use super::desk::Desk;
+use super::key::held::Shelf;
 use super::object::{Brake, Noted, State};
 use super::table::Table;
 use crate::cluster::Cluster;
@@ -50,6 +51,7 @@ pub fn brakes(cluster: &Cluster, namespace: Option<&str>) -> Api<Brake> {
 pub fn watch(
     api: Api<Brake>,
     desk: Arc<Desk>,
+    shelf: Arc<Shelf>,
     clock: fn() -> Timestamp,
 ) -> (Store<Brake>, impl Future<Output = ()> + Send) {
     let writer = Writer::default();
@@ -62,6 +64,7 @@ pub fn watch(
         let mut tidied = tokio::time::interval(TIDIED_EVERY);
         let mut are_known = false;
         let mut deleted: VecDeque<Brake> = VecDeque::new();
+        let mut given = shelf.given();
         loop {
             tokio::select! {
                 change = changes.next() => match change {
@@ -75,13 +78,25 @@ pub fn watch(
                     None => std::future::pending().await,
                 },
                 _ = tidied.tick() => desk.forget(),
+                // Never closed: the shelf is held here.
+                _ = given.changed() => {}
             }
-            if are_known {
-                let brakes = known.state();
-                let brakes = brakes.iter().map(AsRef::as_ref);
-                desk.lay(Table::of(brakes.chain(&deleted), clock()));
-            }
+            let number = *given.borrow_and_update();
+            let brakes = known.state();
+            let brakes: Vec<&Brake> = brakes.iter().map(AsRef::as_ref).chain(&deleted).collect();
+            lay(&desk, &shelf, are_known.then_some(brakes), clock());
+            shelf.told(number);
         }
     };
     (store, watching)
+}
+
+/// Tells proxies of the Brakes that there are, once they are known, and of what the key gave.
+pub fn lay(desk: &Desk, shelf: &Shelf, brakes: Option<Vec<&Brake>>, now: Timestamp) {
+    let held = shelf.beside(brakes.as_deref().unwrap_or_default(), now);
+    match brakes {
+        Some(brakes) => desk.lay(Table::of(brakes.into_iter().chain(&held), now)),
+        None if held.is_empty() => {}
+        None => desk.lay(Table::of_some(&held, now)),
+    }
 }
