@@ -92,10 +92,8 @@ impl Chain {
 
     /// Starts again whatever does not run.
     pub async fn restore(&mut self) {
+        self.restart_api_server().await;
         let (tools, folder) = (&self.tools, self.folder.path());
-        if self.api_server.has_ended() {
-            self.api_server = api_server::start(tools, folder).await;
-        }
         if self.registry.has_ended() {
             self.registry = registry::start(tools, folder).await;
         }
@@ -124,6 +122,13 @@ impl Chain {
     /// Ends the API server as a crash would.
     pub fn kill_api_server(&mut self) {
         self.api_server.kill();
+    }
+
+    /// Starts the API server again, if it does not run.
+    pub async fn restart_api_server(&mut self) {
+        if self.api_server.has_ended() {
+            self.api_server = api_server::start(&self.tools, self.folder.path()).await;
+        }
     }
 
     /// Ends the registry.

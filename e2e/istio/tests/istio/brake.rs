@@ -13,7 +13,7 @@ use crate::users::{WEB_A, assert_no_failures};
 use crate::world::World;
 
 /// Where the controller answers proxies.
-const ADDRESS: &str = "127.0.6.1:8080";
+pub const ADDRESS: &str = "127.0.6.1:8080";
 
 const WEB: &str = "/web/everyone/canary";
 
@@ -37,6 +37,14 @@ fn start(world: &World, name: &str) -> Process {
 
 /// A plugin whose canary has so many percent, and a controller that all its proxies ask.
 pub async fn begin(world: &World, percent: u32) -> Process {
+    prepare(world, percent).await;
+    let controller = start(world, "brakes");
+    connected(world).await;
+    controller
+}
+
+/// The same before there is a controller.
+pub async fn prepare(world: &World, percent: u32) {
     world.chain.kubernetes.apply(SERVICE).await;
     world.fresh_plugin("a", percent).await;
     let change =
@@ -48,19 +56,17 @@ pub async fn begin(world: &World, percent: u32) -> Process {
         .await;
     merged.unwrap();
     world.wait_for_convergence("a").await;
-    let controller = start(world, "brakes");
-    connected(world).await;
-    controller
 }
 
-async fn connected(world: &World) {
+/// Waits until every proxy asks.
+pub async fn connected(world: &World) {
     for caller in &world.callers {
         wait_for_stat(caller, "sluice_brake_connected", 1).await;
     }
 }
 
 /// Waits until the sum of a proxy's gauges of this name is so much.
-async fn wait_for_stat(proxy: &Proxy, name: &str, wanted: u64) {
+pub async fn wait_for_stat(proxy: &Proxy, name: &str, wanted: u64) {
     until(
         &format!("{name} of {} to be {wanted}", proxy.pod),
         async || {
@@ -76,7 +82,7 @@ async fn wait_for_stat(proxy: &Proxy, name: &str, wanted: u64) {
 }
 
 /// Asserts that the canary answers nobody after a time, but for what was on its way.
-fn assert_quiet(seen: &[Seen], since: Instant) {
+pub fn assert_quiet(seen: &[Seen], since: Instant) {
     let late = seen
         .iter()
         .filter(|seen| seen.variant == "canary" && seen.at > since);

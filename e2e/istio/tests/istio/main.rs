@@ -19,6 +19,7 @@ mod access;
 mod apply;
 mod between;
 mod brake;
+mod brake_key;
 mod commands;
 mod debounce;
 mod domains;
@@ -126,6 +127,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake::an_abort_is_in_force_everywhere_while_istiod_is_down,
         brake::a_released_brake_lets_the_weights_count_again,
         brake::a_controller_that_dies_loses_no_brake_and_is_found_again,
+        brake_key::without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_does,
+        brake_key::a_release_ends_what_the_key_braked_in_every_proxy,
+        brake_key::a_controller_that_begins_without_the_api_server_brakes_by_the_key_too,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,

@@ -30,8 +30,8 @@ fn resources(files: &[&str]) -> Vec<Value> {
     resources
 }
 
-/// The controller's account with the rights of these files.
-async fn account(world: &World, files: &[&str]) -> (Tool, Tool) {
+/// The controller's account with the rights of these files: what it runs as, and kubectl.
+pub async fn account(world: &World, files: &[&str]) -> (Tool, Tool) {
     let kubernetes = &world.chain.kubernetes;
     for resource in resources(files) {
         kubernetes

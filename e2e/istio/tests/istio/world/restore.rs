@@ -25,7 +25,11 @@ const KINDS: [&str; 10] = [
 ];
 
 /// What lies in no namespace and tests make: kind and name.
-const OF_THE_CLUSTER: [(&str, &str); 8] = [
+const OF_THE_CLUSTER: [(&str, &str); 12] = [
+    ("ClusterRoleBinding", "sluice-controller-pull"),
+    ("ClusterRole", "sluice-controller-pull"),
+    ("ValidatingAdmissionPolicyBinding", "sluice-brakes"),
+    ("ValidatingAdmissionPolicy", "sluice-brakes"),
     ("ClusterRoleBinding", "sluice-controller"),
     ("ClusterRole", "sluice-controller"),
     ("ValidatingAdmissionPolicyBinding", "sluice-history"),
