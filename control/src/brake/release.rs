@@ -100,9 +100,7 @@ pub async fn release(
     let api = brakes(cluster, Some(cluster.namespace()));
     let mut released = Vec::new();
     for brake in all(cluster).await? {
-        let is_meant = splits.is_empty() || splits.contains(&brake.spec.split);
-        let may_hold = matches!(brake.state(), State::On | State::Written);
-        if !may_hold || !is_meant {
+        if !is_released(&brake, splits) {
             continue;
         }
         let name = brake
@@ -120,4 +118,98 @@ pub async fn release(
         released.push(Shown::of(&patched));
     }
     Ok(released)
+}
+
+/// Whether a brake of these splits, or of all, is one that proxies may have.
+fn is_released(brake: &Brake, splits: &[String]) -> bool {
+    let is_meant = splits.is_empty() || splits.contains(&brake.spec.split);
+    is_meant && matches!(brake.state(), State::On | State::Written)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn brake(released: Value, status: Value) -> Brake {
+        let spec = json!({
+            "plugin": "sluice", "split": "web", "challenger": "canary", "by": "ann", "reason": "errors",
+            "released": released,
+        });
+        let metadata = json!({"namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"});
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status}))
+            .unwrap()
+    }
+
+    #[test]
+    fn what_proxies_may_have_is_released_and_nothing_else() {
+        let at = "2026-01-01T00:01:00Z";
+        let released = json!({"at": at, "by": "bob"});
+        let (none, both) = (Vec::new(), ["other".to_owned(), "web".to_owned()]);
+        let cases = [
+            ("on, of all", Value::Null, Value::Null, &none[..], true),
+            ("on, of this", Value::Null, Value::Null, &both[..], true),
+            (
+                "on, of another",
+                Value::Null,
+                Value::Null,
+                &both[..1],
+                false,
+            ),
+            (
+                "written",
+                Value::Null,
+                json!({"written": at}),
+                &none[..],
+                true,
+            ),
+            (
+                "over",
+                Value::Null,
+                json!({"written": at, "isOver": true}),
+                &none[..],
+                false,
+            ),
+            ("released", released, Value::Null, &none[..], false),
+        ];
+        for (label, released, status, splits, expected) in cases {
+            assert_eq!(
+                is_released(&brake(released, status), splits),
+                expected,
+                "{label}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_brake_is_shown_with_all_who_have_heard_and_why_it_is_not_written() {
+        let replicas =
+            json!({"a": {"asking": 3, "following": 2}, "b": {"asking": 4, "following": 4}});
+        let shown = |written: Value| {
+            let status = json!({"replicas": replicas, "message": "no istiod", "written": written});
+            Shown::of(&brake(Value::Null, status))
+        };
+        let expected = Shown {
+            plugin: "sluice".to_owned(),
+            split: "web".to_owned(),
+            challenger: Some("canary".to_owned()),
+            by: "ann".to_owned(),
+            reason: Some("errors".to_owned()),
+            since: "2026-01-01T00:00:00Z".parse().ok(),
+            state: State::On,
+            heard: Heard {
+                asking: 7,
+                following: 6,
+            },
+            message: Some("no istiod".to_owned()),
+        };
+        assert_eq!(shown(Value::Null), expected);
+        let written = Shown {
+            state: State::Written,
+            message: None,
+            ..expected
+        };
+        assert_eq!(shown(json!("2026-01-01T00:01:00Z")), written);
+    }
 }
