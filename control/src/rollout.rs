@@ -5,7 +5,6 @@
 
 pub mod abort;
 pub mod act;
-pub mod alarms;
 pub mod analysis;
 pub mod asking;
 pub mod check;

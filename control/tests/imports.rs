@@ -58,10 +58,7 @@ const TREE: [Package; 5] = [
             ("local", &["model", "files"]),
             ("store", &["model", "files", "cluster"]),
             ("operations", BELOW_OPERATIONS),
-            (
-                "brake",
-                &["model", "files", "cluster", "store", "operations"],
-            ),
+            ("brake", &["model", "cluster", "store", "operations"]),
             (
                 "rollout",
                 &[

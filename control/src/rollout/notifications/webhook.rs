@@ -6,17 +6,39 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::message::Letter;
-use crate::model::signature::{self, ID, SIGNATURE, TIMESTAMP};
+use super::message::{Message, Subject};
 
-pub(super) fn body(letter: &Letter) -> Vec<u8> {
+pub(super) fn body(subject: &Subject, message: &Message) -> Vec<u8> {
+    let Message {
+        at,
+        run,
+        version,
+        step,
+        steps,
+        weight,
+        text,
+        event,
+    } = message;
     let body = json!({
-        "type": letter.kind,
-        "timestamp": letter.at.to_string(),
-        "data": letter.data,
+        "type": format!("rollout.{}", event.as_str()),
+        "timestamp": at.to_string(),
+        "data": {
+            "uid": subject.uid,
+            "namespace": subject.namespace,
+            "rollout": subject.rollout,
+            "split": subject.split,
+            "challenger": subject.challenger,
+            "run": run,
+            "version": version,
+            "step": step,
+            "steps": steps,
+            "weight": weight,
+            "message": text,
+        },
     });
     body.to_string().into_bytes()
 }
@@ -29,12 +51,12 @@ pub(super) fn headers(
     secret: Option<&SecretString>,
 ) -> Result<HeaderMap, String> {
     let timestamp = now.as_second().to_string();
-    let mut headers = vec![(ID, key.to_owned())];
+    let mut headers = vec![("webhook-id", key.to_owned())];
     if let Some(secret) = secret {
         let signature = signature(key, &timestamp, body, secret)?;
-        headers.push((SIGNATURE, signature));
+        headers.push(("webhook-signature", signature));
     }
-    headers.push((TIMESTAMP, timestamp));
+    headers.push(("webhook-timestamp", timestamp));
     let headers = headers.into_iter().map(|(name, value)| {
         let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
         Ok((HeaderName::from_static(name), value))
@@ -57,8 +79,10 @@ fn signature(
             .decode(base64)
             .map_err(|_| "the signing secret is no base64 after whsec_")?,
     };
-    let tag = signature::tag(&secret, key, timestamp, body);
-    Ok(signature::header(&tag))
+    let mut signed = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &secret));
+    signed.update(format!("{key}.{timestamp}.").as_bytes());
+    signed.update(body);
+    Ok(format!("v1,{}", BASE64_STANDARD.encode(signed.sign())))
 }
 
 #[cfg(test)]
