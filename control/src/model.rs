@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod resources;
 pub mod schema;
 pub mod service;
+pub mod signature;
 pub mod statistics;
 pub mod suggest;
 pub mod weights;

@@ -5,6 +5,7 @@
 
 pub mod abort;
 pub mod act;
+pub mod alarms;
 pub mod analysis;
 pub mod asking;
 pub mod check;

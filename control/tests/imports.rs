@@ -58,7 +58,10 @@ const TREE: [Package; 5] = [
             ("local", &["model", "files"]),
             ("store", &["model", "files", "cluster"]),
             ("operations", BELOW_OPERATIONS),
-            ("brake", &["model", "cluster", "store", "operations"]),
+            (
+                "brake",
+                &["model", "files", "cluster", "store", "operations"],
+            ),
             (
                 "rollout",
                 &[

@@ -111,6 +111,26 @@ pub enum State {
     Released,
 }
 
+/// How the names begin of brakes that were given by the controller's key.
+const OF_KEY: &str = "key-";
+
+/// How many hexadecimal digits follow.
+const KEY_DIGITS: usize = 32;
+
+/// The name of a brake that was given by the controller's key, of a fingerprint of the request.
+pub fn name_of_key(fingerprint: &[u8]) -> String {
+    let digits = fingerprint.iter().take(KEY_DIGITS / 2);
+    let digits: Vec<String> = digits.map(|byte| format!("{byte:02x}")).collect();
+    format!("{OF_KEY}{}", digits.concat())
+}
+
+/// Whether a name is such a one.
+pub fn is_of_key(name: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    name.strip_prefix(OF_KEY)
+        .is_some_and(|digits| digits.len() == KEY_DIGITS && digits.bytes().all(is_digit))
+}
+
 impl Brake {
     /// Whether it is on.
     pub fn state(&self) -> State {
@@ -151,15 +171,16 @@ impl Brake {
         }
     }
 
-    /// Whether it is of this one.
-    pub fn is_of(&self, plugin: &PluginName) -> bool {
-        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
-        namespace == plugin.namespace && self.spec.plugin == plugin.name
-    }
-
-    /// What proxies tell it from all others by.
+    /// What tells it from all others.
     pub fn id(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// What proxies tell it from all others of its plugin by: what was given by the key was told before
+    /// there was an object of it, and keeps that name.
+    pub fn told_as(&self) -> &str {
+        let name = self.metadata.name.as_deref();
+        name.filter(|name| is_of_key(name)).unwrap_or(self.id())
     }
 
     /// Over all replicas.
@@ -172,5 +193,34 @@ impl Brake {
             asking: sum.asking.saturating_add(one.asking),
             following: sum.following.saturating_add(one.following),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_key_gave_keeps_the_name_that_proxies_were_told() {
+        let of_key = name_of_key(&[0xab; 32]);
+        assert_eq!(of_key, format!("key-{}", "ab".repeat(16)));
+        let upper = format!("key-{}", "AB".repeat(16));
+        let cases = [
+            (of_key.as_str(), of_key.as_str()),
+            ("web-x7k2p", "5f1c"),
+            ("key-ab", "5f1c"),
+            (&upper, "5f1c"),
+        ];
+        for (name, expected) in cases {
+            let brake: Brake = serde_json::from_value(json!({
+                "apiVersion": "sluice.dev/v1alpha1", "kind": "Brake",
+                "metadata": {"name": name, "namespace": "shop", "uid": "5f1c"},
+                "spec": {"plugin": "sluice", "split": "web", "by": "ann"},
+            }))
+            .unwrap();
+            assert_eq!(brake.told_as(), expected, "{name}");
+        }
     }
 }

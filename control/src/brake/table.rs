@@ -29,40 +29,22 @@ pub struct Page {
     pub json: Bytes,
 }
 
-impl Page {
-    /// Of a plugin's brakes, those deleted of late among them.
-    pub fn of(brakes: Vec<&Brake>, now: Timestamp) -> Self {
-        Self::saying(answer(brakes, now))
-    }
-
-    /// The version is a fingerprint of the rest, so that every replica says the same.
-    fn saying(mut answer: Answer) -> Self {
-        let digest = Sha256::digest(answer.to_json());
-        answer.version = digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self {
-            json: answer.to_json().into(),
-            version: answer.version,
-        }
-    }
-}
-
 /// What is answered of every plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     pages: BTreeMap<PluginName, Arc<Page>>,
     /// Of a plugin without brakes.
     blank: Arc<Page>,
+    /// Whether these are all brakes that there are.
+    is_whole: bool,
 }
 
 impl Default for Table {
     fn default() -> Self {
         Self {
             pages: BTreeMap::new(),
-            blank: Arc::new(Page::saying(Answer::default())),
+            blank: Arc::new(page(Answer::default())),
+            is_whole: true,
         }
     }
 }
@@ -75,16 +57,24 @@ impl Table {
             answers.entry(brake.plugin()).or_default().push(brake);
         }
         let pages = answers.into_iter();
-        let pages = pages.map(|(plugin, brakes)| (plugin, Arc::new(Page::of(brakes, now))));
+        let pages = pages.map(|(plugin, brakes)| (plugin, Arc::new(page(answer(brakes, now)))));
         Self {
             pages: pages.collect(),
             ..Self::default()
         }
     }
 
-    /// Says something else of one plugin.
-    pub fn turn(&mut self, plugin: &PluginName, page: Page) {
-        self.pages.insert(plugin.clone(), Arc::new(page));
+    /// Of the brakes that are known before all are: of other plugins it says nothing.
+    pub fn of_some<'b>(brakes: impl IntoIterator<Item = &'b Brake>, now: Timestamp) -> Self {
+        Self {
+            is_whole: false,
+            ..Self::of(brakes, now)
+        }
+    }
+
+    /// Whether it says anything of a plugin.
+    pub fn is_of(&self, plugin: &PluginName) -> bool {
+        self.is_whole || self.pages.contains_key(plugin)
     }
 
     /// Of one plugin.
@@ -95,7 +85,12 @@ impl Table {
 
 /// The newest first, where there are too many.
 fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
-    brakes.sort_by_key(|brake| (std::cmp::Reverse(brake.created()), brake.id().to_owned()));
+    brakes.sort_by_key(|brake| {
+        (
+            std::cmp::Reverse(brake.created()),
+            brake.told_as().to_owned(),
+        )
+    });
     let told = SignedDuration::from_hours(RELEASED_HOURS);
     let is_told = |brake: &&&Brake| {
         let ended = brake.ended().unwrap_or(now);
@@ -112,12 +107,12 @@ fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
     };
     let on = brakes.iter().filter(is_listed);
     let on = on.take(MAX_LISTED).map(|brake| Listed {
-        id: brake.id().to_owned(),
+        id: brake.told_as().to_owned(),
         split: brake.spec.split.clone(),
         challenger: brake.spec.challenger.clone(),
     });
     let released = brakes.iter().filter(is_told).take(MAX_LISTED);
-    let released = released.map(|brake| brake.id().to_owned());
+    let released = released.map(|brake| brake.told_as().to_owned());
     let (mut brakes, mut released): (Vec<_>, Vec<_>) = (on.collect(), released.collect());
     brakes.sort();
     released.sort();
@@ -125,6 +120,20 @@ fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
         version: String::new(),
         brakes,
         released,
+    }
+}
+
+/// The version is a fingerprint of the rest, so that every replica says the same.
+fn page(mut answer: Answer) -> Page {
+    let digest = Sha256::digest(answer.to_json());
+    answer.version = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Page {
+        json: answer.to_json().into(),
+        version: answer.version,
     }
 }
 

@@ -13,9 +13,9 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, watcher};
 
 use super::desk::Desk;
+use super::key::held::Shelf;
 use super::object::{Brake, Noted, State};
-use super::plugin::PluginName;
-use super::table::{Page, Table};
+use super::table::Table;
 use crate::cluster::Cluster;
 
 /// How often what was released long ago is left out, and who asked long ago is forgotten.
@@ -51,213 +51,52 @@ pub fn brakes(cluster: &Cluster, namespace: Option<&str>) -> Api<Brake> {
 pub fn watch(
     api: Api<Brake>,
     desk: Arc<Desk>,
+    shelf: Arc<Shelf>,
     clock: fn() -> Timestamp,
 ) -> (Store<Brake>, impl Future<Output = ()> + Send) {
     let writer = Writer::default();
     let store = writer.as_reader();
-    let mut follower = Follower::new(desk, store.clone());
+    let known = store.clone();
     let watching = async move {
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let changes = reflector::reflector(writer, watcher(api, config).default_backoff());
         let mut changes = std::pin::pin!(changes);
         let mut tidied = tokio::time::interval(TIDIED_EVERY);
+        let mut are_known = false;
+        let mut deleted: VecDeque<Brake> = VecDeque::new();
+        let mut given = shelf.given();
         loop {
             tokio::select! {
                 change = changes.next() => match change {
-                    Some(Ok(change)) => follower.follow(change, clock()),
-                    Some(Err(_)) => {}
+                    // A list is known when it is whole.
+                    Some(Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_)) => continue,
+                    Some(Ok(watcher::Event::Delete(brake))) => {
+                        deleted.truncate(MAX_DELETED - 1);
+                        deleted.push_front(released(brake, clock()));
+                    }
+                    Some(Ok(_)) => are_known = true,
                     None => std::future::pending().await,
                 },
-                _ = tidied.tick() => follower.tidy(clock()),
+                _ = tidied.tick() => desk.forget(),
+                // Never closed: the shelf is held here.
+                _ = given.changed() => {}
             }
+            let number = *given.borrow_and_update();
+            let brakes = known.state();
+            let brakes: Vec<&Brake> = brakes.iter().map(AsRef::as_ref).chain(&deleted).collect();
+            lay(&desk, &shelf, are_known.then_some(brakes), clock());
+            shelf.told(number);
         }
     };
     (store, watching)
 }
 
-/// What lays on the desk what the watch has.
-struct Follower {
-    desk: Arc<Desk>,
-    known: Store<Brake>,
-    are_known: bool,
-    deleted: VecDeque<Brake>,
-}
-
-impl Follower {
-    fn new(desk: Arc<Desk>, known: Store<Brake>) -> Self {
-        Self {
-            desk,
-            known,
-            are_known: false,
-            deleted: VecDeque::new(),
-        }
-    }
-
-    /// A change that the store of those known has already.
-    fn follow(&mut self, change: watcher::Event<Brake>, now: Timestamp) {
-        match change {
-            // A list is known when it is whole.
-            watcher::Event::Init | watcher::Event::InitApply(_) => {}
-            watcher::Event::InitDone => {
-                self.are_known = true;
-                self.lay(now);
-            }
-            watcher::Event::Apply(brake) => self.turn(&brake.plugin(), now),
-            watcher::Event::Delete(brake) => {
-                let plugin = brake.plugin();
-                self.deleted.truncate(MAX_DELETED - 1);
-                self.deleted.push_front(released(brake, now));
-                self.turn(&plugin, now);
-            }
-        }
-    }
-
-    /// What is said changes with time alone, too.
-    fn tidy(&self, now: Timestamp) {
-        self.desk.forget();
-        if self.are_known {
-            self.lay(now);
-        }
-    }
-
-    fn lay(&self, now: Timestamp) {
-        let known = self.known.state();
-        let brakes = known.iter().map(AsRef::as_ref).chain(&self.deleted);
-        self.desk.lay(Table::of(brakes, now));
-    }
-
-    fn turn(&self, plugin: &PluginName, now: Timestamp) {
-        let known = self.known.state();
-        let brakes = known.iter().map(AsRef::as_ref).chain(&self.deleted);
-        let brakes = brakes.filter(|brake| brake.is_of(plugin)).collect();
-        self.desk.turn(plugin, Page::of(brakes, now));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-    use sluice_core::brake::Answer;
-
-    use super::*;
-
-    struct Watch {
-        writer: Writer<Brake>,
-        follower: Follower,
-    }
-
-    impl Watch {
-        fn begin() -> Self {
-            let writer = Writer::default();
-            let follower = Follower::new(Arc::default(), writer.as_reader());
-            Self { writer, follower }
-        }
-
-        /// As the reflector does: first the store has it, and then who follows.
-        fn say(&mut self, change: watcher::Event<Brake>, now: &str) {
-            self.writer.apply_watcher_event(&change);
-            self.follower.follow(change, now.parse().unwrap());
-        }
-
-        /// The ids of those that are on, and of those released, or `None` before they are known.
-        fn told(&self, plugin: &str) -> Option<(Vec<String>, Vec<String>)> {
-            let page = self
-                .follower
-                .desk
-                .page(&PluginName::of_envoy(plugin).unwrap())?;
-            let answer = Answer::read(&page.json, &mut Vec::new()).unwrap();
-            let on = answer.brakes.into_iter().map(|brake| brake.id).collect();
-            Some((on, answer.released))
-        }
-    }
-
-    fn brake(plugin: &str, uid: &str, more: &Value) -> Brake {
-        let mut spec = json!({"plugin": plugin, "split": "web", "by": "ann"});
-        json_patch::merge(&mut spec, more);
-        let created = "2026-01-01T00:00:00Z";
-        let metadata =
-            json!({"namespace": "shop", "name": uid, "uid": uid, "creationTimestamp": created});
-        serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
-    }
-
-    fn of<const N: usize, const M: usize>(
-        on: [&str; N],
-        released: [&str; M],
-    ) -> Option<(Vec<String>, Vec<String>)> {
-        Some((
-            on.map(str::to_owned).to_vec(),
-            released.map(str::to_owned).to_vec(),
-        ))
-    }
-
-    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-
-    const NOW: &str = "2026-01-01T01:00:00Z";
-
-    #[test]
-    fn nothing_is_said_before_the_whole_list_is_read() {
-        let mut watch = Watch::begin();
-        watch.say(Init, NOW);
-        watch.say(InitApply(brake("sluice", "1", &json!({}))), NOW);
-        watch.follower.tidy(NOW.parse().unwrap());
-        assert_eq!(watch.told("shop.sluice"), None);
-        watch.say(InitDone, NOW);
-        assert_eq!(watch.told("shop.sluice"), of(["1"], []));
-        // A watch that begins anew says nothing less meanwhile.
-        watch.say(Init, NOW);
-        assert_eq!(watch.told("shop.sluice"), of(["1"], []));
-        watch.say(InitDone, NOW);
-        assert_eq!(watch.told("shop.sluice"), of([], []));
-    }
-
-    #[test]
-    fn each_change_is_said_to_the_proxies_of_its_plugin() {
-        let mut watch = Watch::begin();
-        watch.say(Init, NOW);
-        watch.say(InitDone, NOW);
-        watch.say(Apply(brake("sluice", "1", &json!({}))), NOW);
-        watch.say(Apply(brake("sluice", "2", &json!({}))), NOW);
-        watch.say(Apply(brake("other", "3", &json!({}))), NOW);
-        assert_eq!(watch.told("shop.sluice"), of(["1", "2"], []));
-        assert_eq!(watch.told("shop.other"), of(["3"], []));
-        let released = json!({"released": {"at": NOW, "by": "bob"}});
-        watch.say(Apply(brake("sluice", "2", &released)), NOW);
-        assert_eq!(watch.told("shop.sluice"), of(["1"], ["2"]));
-        assert_eq!(watch.told("shop.other"), of(["3"], []));
-    }
-
-    #[test]
-    fn who_deletes_a_brake_that_is_on_releases_it() {
-        let mut watch = Watch::begin();
-        watch.say(Init, NOW);
-        watch.say(InitDone, NOW);
-        let written = json!({"written": {"at": NOW, "by": "ann"}});
-        for brake in [
-            brake("sluice", "1", &json!({})),
-            brake("sluice", "2", &written),
-        ] {
-            watch.say(Apply(brake.clone()), NOW);
-            watch.say(Delete(brake), NOW);
-        }
-        // Whose weights were written is no more released by that than by its age.
-        assert_eq!(watch.told("shop.sluice"), of(["2"], ["1"]));
-        watch.follower.tidy("2026-01-01T01:00:30Z".parse().unwrap());
-        assert_eq!(watch.told("shop.sluice"), of([], ["1"]));
-        watch.follower.tidy("2026-01-01T02:00:00Z".parse().unwrap());
-        assert_eq!(watch.told("shop.sluice"), of([], []));
-    }
-
-    #[test]
-    fn of_many_deleted_ones_the_newest_are_remembered() {
-        let mut watch = Watch::begin();
-        watch.say(Init, NOW);
-        watch.say(InitDone, NOW);
-        for uid in 0..=MAX_DELETED {
-            let brake = brake("sluice", &uid.to_string(), &json!({}));
-            watch.say(Delete(brake), NOW);
-        }
-        let (_, released) = watch.told("shop.sluice").unwrap();
-        let has = |uid: usize| released.contains(&uid.to_string());
-        assert_eq!((released.len(), has(0), has(1)), (MAX_DELETED, false, true));
+/// Tells proxies of the Brakes that there are, once they are known, and of what the key gave.
+pub fn lay(desk: &Desk, shelf: &Shelf, brakes: Option<Vec<&Brake>>, now: Timestamp) {
+    let held = shelf.beside(brakes.as_deref().unwrap_or_default(), now);
+    match brakes {
+        Some(brakes) => desk.lay(Table::of(brakes.into_iter().chain(&held), now)),
+        None if held.is_empty() => {}
+        None => desk.lay(Table::of_some(&held, now)),
     }
 }

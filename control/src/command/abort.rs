@@ -9,6 +9,7 @@ use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::brake::abort::{self as braking, Braked, PluginAbort};
+use crate::cluster::ClusterError;
 use crate::model::reach::Reach;
 use crate::operations::abort::{Abort as Order, AbortOutcome};
 use crate::operations::plugins::TitledStore;
@@ -36,6 +37,22 @@ pub(super) struct Abort {
 }
 
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
+    let outcome = aborted(arguments, caller).await;
+    if outcome.as_ref().is_err_and(is_unreachable) {
+        output::note("`sluice brake pull` with the controller's key works without the API server");
+    }
+    outcome
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref();
+    matches!(
+        error,
+        Some(OperationError::Cluster(ClusterError::Unreachable { .. }))
+    )
+}
+
+async fn aborted(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let (place, stores, unlisted) =
         stores::some_at_least(&arguments.store, arguments.scope).await?;
     let order = Order {

@@ -1,4 +1,6 @@
-//! `sluice brake`: the brakes of a cluster, and their release.
+//! `sluice brake`: the brakes of a cluster, and their release; a brake by the controller's key.
+
+mod pull;
 
 use anyhow::bail;
 use jiff::Timestamp;
@@ -25,6 +27,8 @@ enum Verb {
     List(Place),
     /// Let the weights count again
     Release(Release),
+    /// Brake by the controller's key, without the API server
+    Pull(pull::PullArgs),
 }
 
 /// Where.
@@ -68,6 +72,7 @@ impl Place {
 
 pub(super) async fn run(arguments: &Brake, caller: &Caller) -> anyhow::Result<Outcome> {
     match &arguments.verb {
+        Verb::Pull(arguments) => pull::run(arguments, caller).await,
         Verb::List(place) => {
             let cluster = place.cluster().await?;
             let all = release::list(&cluster).await?;

@@ -1,5 +1,7 @@
 //! `sluice controller`: runs the Rollouts of a cluster until it is told to end.
 
+mod key;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +17,9 @@ use super::interruption::Interruption;
 use super::outcome::Outcome;
 use super::output;
 use crate::brake::desk::Desk;
-use crate::brake::service::{self, Bounds};
+use crate::brake::key::held::Shelf;
 use crate::brake::truth::Keeper;
-use crate::brake::{files, metrics, watching};
+use crate::brake::{service, watching};
 use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
@@ -52,6 +54,8 @@ pub(super) struct Controller {
     /// Where proxies ask for brakes
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8085")]
     brake_listen: SocketAddr,
+    #[command(flatten)]
+    key: key::KeyArgs,
     /// What tells this process from its standbys
     #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
     instance: Option<String>,
@@ -78,14 +82,9 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         cluster.title(),
         listener.local_addr()?
     ));
-    let proxies = service::listen(arguments.brake_listen);
+    let proxies = TcpListener::bind(arguments.brake_listen).await;
     let proxies = proxies.with_context(|| format!("--brake-listen {}", arguments.brake_listen))?;
-    let bounds = Bounds::within(files::raise());
-    output::note(format!(
-        "answers at most {} proxies on {}",
-        bounds.connections,
-        proxies.local_addr()?
-    ));
+    output::note(format!("answers proxies on {}", proxies.local_addr()?));
     let instance = instance(arguments, caller);
     let candidate = Candidate::new(
         cluster.client().clone(),
@@ -101,10 +100,21 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     };
     let desk = Arc::new(Desk::default());
     let api = watching::brakes(&cluster, arguments.namespace.as_deref());
-    let (known, watching) = watching::watch(api, Arc::clone(&desk), caller.clock);
+    let shelf = Arc::new(Shelf::default());
+    let (known, watching) =
+        watching::watch(api, Arc::clone(&desk), Arc::clone(&shelf), caller.clock);
+    let around = key::Around {
+        cluster: cluster.clone(),
+        namespace: arguments.namespace.clone(),
+        known: known.clone(),
+        desk: Arc::clone(&desk),
+        shelf,
+        caller: caller.clone(),
+        instance: instance.clone(),
+    };
     let keeper = Keeper {
         cluster: cluster.clone(),
-        known: known.clone(),
+        known,
         desk: Arc::clone(&desk),
         caller: caller.clone(),
         instance: instance.clone(),
@@ -114,20 +124,21 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     let (ready, readiness) = watch::channel(Readiness::NotYet {
         why: "the Rollouts are not read yet".to_owned(),
     });
-    let mut registry = running.metrics();
-    metrics::register(&mut registry, &desk, known);
+    let (done, ended) = watch::channel(false);
+    let mut metrics = running.metrics();
+    let pulls = key::listen(&arguments.key, around, &mut metrics, ended.clone()).await?;
     let pages = Pages {
-        metrics: Arc::new(registry),
+        metrics: Arc::new(metrics),
         readiness,
     };
     let mut interruption = Interruption::listen()?;
     let stop = async move {
         interruption.received().await;
     };
-    let (done, ended) = watch::channel(false);
     let leading = stands.clone();
     let keeping = keeper.keep(move || leading.borrow().leads_at(Instant::now()));
-    let answering = tokio::spawn(service::serve(proxies, desk, bounds, ended.clone()));
+    let answering = tokio::spawn(service::serve(proxies, desk, ended.clone()));
+    let pulling = tokio::spawn(futures::future::OptionFuture::from(pulls));
     let saying = tokio::spawn(say_standing(stands));
     let probing = say_ready(running.probe(), ready);
     let serving = tokio::spawn(serve(listener, pages, until_done(ended.clone())));
@@ -141,7 +152,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     }
     // Only when nothing is done any more may another lead.
     done.send_replace(true);
-    let _ = tokio::join!(electing, serving, answering);
+    let _ = tokio::join!(electing, serving, answering, pulling);
     saying.abort();
     Ok(Outcome::Good)
 }

@@ -40,8 +40,8 @@ impl Letters {
             let (subject, outbound) = (subject.clone(), outbound.clone());
             let secrets = Arc::clone(secrets);
             self.0.spawn(async move {
-                let sender = Sender::new(&outbound, &*secrets, &subject);
-                let outcome = sender.send(&receiver, &due, now).await;
+                let sender = Sender::new(&outbound, &*secrets);
+                let outcome = sender.send(&receiver, &subject, &due, now).await;
                 (due, outcome)
             });
         }

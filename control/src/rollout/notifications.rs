@@ -12,6 +12,7 @@ mod webhook;
 mod wecom;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use super::checking;
 use super::outbound::{Outbound, Parcel, Reply, Silence};
 use super::resource::{self, Endpoint, Event, MAX_RECEIVERS, Notify};
 use super::secrets::{Place, SecretReader, Shape, Written};
-use message::Subject;
+use message::{Letter, Subject};
 use queue::{Due, Outcome};
 
 /// How long a receiver may take to answer; the Standard Webhooks specification recommends 15 to 30 s.
@@ -53,6 +54,17 @@ enum Address {
     Kept(Place),
 }
 
+/// A kind of receiver whose URL a file of this machine holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Slack, or what takes its incoming webhooks.
+    Slack,
+    /// A group robot of WeCom.
+    WeCom,
+    /// A server of one's own.
+    Webhook,
+}
+
 impl fmt::Display for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.to {
@@ -67,6 +79,20 @@ impl fmt::Display for Receiver {
 }
 
 impl Receiver {
+    /// One whose URL a file of this machine holds, told of everything.
+    pub fn of_file(kind: Kind, file: PathBuf) -> Self {
+        let url = Place::File(file);
+        let to = match kind {
+            Kind::Slack => To::Slack(url),
+            Kind::WeCom => To::WeCom(url),
+            Kind::Webhook => To::Webhook {
+                url: Address::Kept(url),
+                signing: None,
+            },
+        };
+        Self { to, on: None }
+    }
+
     /// Whether it is told of an event.
     pub fn is_told(&self, event: Event) -> bool {
         match &self.on {
@@ -182,32 +208,44 @@ fn own(path: &str, written: &resource::Webhook, problems: &mut Vec<Problem>) -> 
     Some(To::Webhook { url, signing })
 }
 
-/// What sends the messages of one Rollout.
+/// What sends messages.
 pub struct Sender<'s> {
     outbound: &'s Outbound,
     secrets: &'s dyn SecretReader,
-    subject: &'s Subject,
     patience: Duration,
 }
 
 impl<'s> Sender<'s> {
     /// Sends through a client, with secrets that a reader reads.
-    pub const fn new(
-        outbound: &'s Outbound,
-        secrets: &'s dyn SecretReader,
-        subject: &'s Subject,
-    ) -> Self {
+    pub const fn new(outbound: &'s Outbound, secrets: &'s dyn SecretReader) -> Self {
         Self {
             outbound,
             secrets,
-            subject,
             patience: PATIENCE,
         }
     }
 
-    /// Sends one message to one receiver.
-    pub async fn send(&self, receiver: &Receiver, due: &Due, now: Timestamp) -> Outcome {
-        let outcome = match self.letter(receiver, due, now).await {
+    /// Sends one message about a Rollout to one receiver.
+    pub async fn send(
+        &self,
+        receiver: &Receiver,
+        subject: &Subject,
+        due: &Due,
+        now: Timestamp,
+    ) -> Outcome {
+        let letter = due.message.letter(subject);
+        self.post(receiver, &letter, &due.key(subject), now).await
+    }
+
+    /// Sends one message to one receiver, under a key that tells it from all others.
+    pub async fn post(
+        &self,
+        receiver: &Receiver,
+        letter: &Letter,
+        key: &str,
+        now: Timestamp,
+    ) -> Outcome {
+        let outcome = match self.parcel(receiver, letter, key, now).await {
             Err(why) => Outcome::later(why),
             Ok((url, headers, body)) => {
                 let parcel = Parcel {
@@ -224,20 +262,20 @@ impl<'s> Sender<'s> {
     }
 
     /// Where a message goes, and what; or what somebody has to mend first.
-    async fn letter(
+    async fn parcel(
         &self,
         receiver: &Receiver,
-        due: &Due,
+        letter: &Letter,
+        key: &str,
         now: Timestamp,
     ) -> Result<(Endpoint, HeaderMap, Vec<u8>), String> {
-        let (subject, message) = (self.subject, &due.message);
         match &receiver.to {
             To::Slack(place) => {
-                let body = slack::body(subject, message);
+                let body = slack::body(letter);
                 Ok((self.endpoint(place).await?, HeaderMap::new(), body))
             }
             To::WeCom(place) => {
-                let body = wecom::body(subject, message);
+                let body = wecom::body(letter);
                 Ok((self.endpoint(place).await?, HeaderMap::new(), body))
             }
             To::Webhook { url, signing } => {
@@ -249,8 +287,8 @@ impl<'s> Sender<'s> {
                     Some(place) => Some(self.secret(place).await?),
                     None => None,
                 };
-                let body = webhook::body(subject, message);
-                let headers = webhook::headers(&due.key(subject), now, &body, secret.as_ref())?;
+                let body = webhook::body(letter);
+                let headers = webhook::headers(key, now, &body, secret.as_ref())?;
                 Ok((url, headers, body))
             }
         }

@@ -2,12 +2,45 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::rollout::outbound::cut;
 use crate::rollout::resource::Event;
 
 /// The longest sentence of a message, in bytes. Chosen: a few of them wait in a status of 8 KB.
 pub const MAX_MESSAGE_BYTES: usize = 200;
+
+/// A message as every receiver's form is made of it, whatever it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Letter {
+    /// What happened, in a word or two: `Rolled back`.
+    pub word: &'static str,
+    /// To what: `shop/web`.
+    pub name: String,
+    /// Why, in a sentence; empty where there is nothing to say.
+    pub text: String,
+    /// What else is to be known, in a line.
+    pub facts: String,
+    /// How people should feel about it.
+    pub mood: Mood,
+    /// What happened, for programs: `rollout.rolledBack`.
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// All of it, for programs.
+    pub data: Value,
+}
+
+/// How people should feel about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// It went well.
+    Good,
+    /// Somebody should look.
+    Bad,
+    /// Neither.
+    Plain,
+}
 
 /// Whom messages are about: the same for all of a Rollout's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +104,38 @@ impl Message {
         }
     }
 
+    /// The same, about a Rollout.
+    pub(super) fn letter(&self, subject: &Subject) -> Letter {
+        Letter {
+            word: self.word(),
+            name: subject.name(),
+            text: self.text.clone(),
+            facts: self.facts(subject),
+            mood: match self.event {
+                Event::Succeeded => Mood::Good,
+                Event::Blocked | Event::RolledBack | Event::Aborted | Event::Failed => Mood::Bad,
+                _ => Mood::Plain,
+            },
+            kind: format!("rollout.{}", self.event.as_str()),
+            at: self.at,
+            data: json!({
+                "uid": subject.uid,
+                "namespace": subject.namespace,
+                "rollout": subject.rollout,
+                "split": subject.split,
+                "challenger": subject.challenger,
+                "run": self.run,
+                "version": self.version,
+                "step": self.step,
+                "steps": self.steps,
+                "weight": self.weight,
+                "message": self.text,
+            }),
+        }
+    }
+
     /// `Rolled back`.
-    pub(super) const fn word(&self) -> &'static str {
+    const fn word(&self) -> &'static str {
         match self.event {
             Event::Started => "Started",
             Event::Stepped => "Stepped",
@@ -89,7 +152,7 @@ impl Message {
     }
 
     /// `split web, canary v1.2.3, run 4, step 3 of 7, 25 %`.
-    pub(super) fn facts(&self, subject: &Subject) -> String {
+    fn facts(&self, subject: &Subject) -> String {
         let version = self.version.as_ref();
         let version = version.map_or_else(String::new, |version| format!(" {version}"));
         let mut facts = vec![

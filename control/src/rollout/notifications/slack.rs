@@ -6,26 +6,26 @@
 
 use serde_json::{Value, json};
 
-use super::message::{Message, Subject};
+use super::message::Letter;
 
 /// The longest header, in characters, by Slack's reference of blocks.
 const LONGEST_HEADER: usize = 150;
 
-pub(super) fn body(subject: &Subject, message: &Message) -> Vec<u8> {
-    let title = format!("{}: {}", message.word(), subject.name());
-    let facts = message.facts(subject);
-    let text = match message.text.as_str() {
-        "" => &facts,
+pub(super) fn body(letter: &Letter) -> Vec<u8> {
+    let Letter { facts, .. } = letter;
+    let title = format!("{}: {}", letter.word, letter.name);
+    let text = match letter.text.as_str() {
+        "" => facts,
         text => text,
     };
     let mut blocks = vec![json!({
         "type": "header",
         "text": plain(&title.chars().take(LONGEST_HEADER).collect::<String>()),
     })];
-    if !message.text.is_empty() {
-        blocks.push(json!({"type": "section", "text": plain(&message.text)}));
+    if !letter.text.is_empty() {
+        blocks.push(json!({"type": "section", "text": plain(&letter.text)}));
     }
-    blocks.push(json!({"type": "context", "elements": [plain(&facts)]}));
+    blocks.push(json!({"type": "context", "elements": [plain(facts)]}));
     let text = escaped(&format!("{title}: {text}"));
     json!({"text": text, "blocks": blocks})
         .to_string()

@@ -59,7 +59,7 @@ async fn sent(receiver: &Receiver) -> (Queue, Vec<i64>) {
     let subject = subject();
     let sender = Sender {
         patience: Duration::from_millis(100),
-        ..Sender::new(&outbound, &OfThisMachine, &subject)
+        ..Sender::new(&outbound, &OfThisMachine)
     };
     let mut queue = Queue::default();
     queue.put(&message(), [receiver.id()]);
@@ -67,7 +67,7 @@ async fn sent(receiver: &Receiver) -> (Queue, Vec<i64>) {
     while let Some(now) = queue.next() {
         times.push(now.duration_since(message().at).as_secs());
         for due in queue.take_due(now) {
-            let outcome = sender.send(receiver, &due, now).await;
+            let outcome = sender.send(receiver, &subject, &due, now).await;
             queue.settle(&due, &outcome, now);
         }
     }
@@ -137,7 +137,7 @@ fn the_longest_message_is_within_wecoms_limit() {
         text: "ü".repeat(5_000),
         ..message()
     };
-    let body: Value = serde_json::from_slice(&wecom::body(&subject(), &long)).unwrap();
+    let body: Value = serde_json::from_slice(&wecom::body(&long.letter(&subject()))).unwrap();
     let content = body["markdown"]["content"].as_str().unwrap();
     assert!(
         (4_092..=4_096).contains(&content.len()),

@@ -6,39 +6,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::message::{Message, Subject};
+use super::message::Letter;
+use crate::model::signature::{self, ID, SIGNATURE, TIMESTAMP};
 
-pub(super) fn body(subject: &Subject, message: &Message) -> Vec<u8> {
-    let Message {
-        at,
-        run,
-        version,
-        step,
-        steps,
-        weight,
-        text,
-        event,
-    } = message;
+pub(super) fn body(letter: &Letter) -> Vec<u8> {
     let body = json!({
-        "type": format!("rollout.{}", event.as_str()),
-        "timestamp": at.to_string(),
-        "data": {
-            "uid": subject.uid,
-            "namespace": subject.namespace,
-            "rollout": subject.rollout,
-            "split": subject.split,
-            "challenger": subject.challenger,
-            "run": run,
-            "version": version,
-            "step": step,
-            "steps": steps,
-            "weight": weight,
-            "message": text,
-        },
+        "type": letter.kind,
+        "timestamp": letter.at.to_string(),
+        "data": letter.data,
     });
     body.to_string().into_bytes()
 }
@@ -51,12 +29,12 @@ pub(super) fn headers(
     secret: Option<&SecretString>,
 ) -> Result<HeaderMap, String> {
     let timestamp = now.as_second().to_string();
-    let mut headers = vec![("webhook-id", key.to_owned())];
+    let mut headers = vec![(ID, key.to_owned())];
     if let Some(secret) = secret {
         let signature = signature(key, &timestamp, body, secret)?;
-        headers.push(("webhook-signature", signature));
+        headers.push((SIGNATURE, signature));
     }
-    headers.push(("webhook-timestamp", timestamp));
+    headers.push((TIMESTAMP, timestamp));
     let headers = headers.into_iter().map(|(name, value)| {
         let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
         Ok((HeaderName::from_static(name), value))
@@ -79,10 +57,8 @@ fn signature(
             .decode(base64)
             .map_err(|_| "the signing secret is no base64 after whsec_")?,
     };
-    let mut signed = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &secret));
-    signed.update(format!("{key}.{timestamp}.").as_bytes());
-    signed.update(body);
-    Ok(format!("v1,{}", BASE64_STANDARD.encode(signed.sign())))
+    let tag = signature::tag(&secret, key, timestamp, body);
+    Ok(signature::header(&tag))
 }
 
 #[cfg(test)]

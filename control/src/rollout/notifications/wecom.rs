@@ -7,10 +7,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::message::{Message, Subject};
+use super::message::{Letter, Mood};
 use super::queue::Outcome;
 use crate::rollout::outbound::cut;
-use crate::rollout::resource::Event;
 
 /// The longest markdown, in bytes, by WeCom's documentation of group robots.
 const LONGEST_CONTENT: usize = 4_096;
@@ -23,19 +22,19 @@ struct Answer {
     errcode: i64,
 }
 
-pub(super) fn body(subject: &Subject, message: &Message) -> Vec<u8> {
-    let colour = match message.event {
-        Event::Succeeded => "info",
-        Event::Blocked | Event::RolledBack | Event::Aborted | Event::Failed => "warning",
-        _ => "comment",
+pub(super) fn body(letter: &Letter) -> Vec<u8> {
+    let colour = match letter.mood {
+        Mood::Good => "info",
+        Mood::Bad => "warning",
+        Mood::Plain => "comment",
     };
-    let word = message.word();
-    let name = escaped(&subject.name());
+    let Letter { word, facts, .. } = letter;
+    let name = escaped(&letter.name);
     let mut content = format!("**<font color=\"{colour}\">{word}</font>** {name}");
-    if !message.text.is_empty() {
-        content += &format!("\n{}", escaped(&message.text));
+    if !letter.text.is_empty() {
+        content += &format!("\n{}", escaped(&letter.text));
     }
-    content += &format!("\n> {}", escaped(&message.facts(subject)));
+    content += &format!("\n> {}", escaped(facts));
     let content = cut(&content, LONGEST_CONTENT);
     let body = json!({"msgtype": "markdown", "markdown": {"content": content}});
     body.to_string().into_bytes()
