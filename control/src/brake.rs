@@ -7,12 +7,17 @@
 //! way past the API server too. What proxies make of it is the filter's ([`sluice_core::brake`]).
 
 pub mod abort;
+pub mod askers;
+pub mod counts;
 pub mod desk;
+pub mod files;
 pub mod key;
+pub mod metrics;
 pub mod object;
 pub mod plugin;
 pub mod pull;
 pub mod release;
+mod seats;
 pub mod service;
 pub mod table;
 pub mod truth;

@@ -1,44 +1,83 @@
-//! Who asks, and what they are to be told: what the service and those who watch it share.
+//! What proxies are told, and who asked: what the service and those who watch it share.
+//!
+//! Each plugin has a page of its own, so that a change of one wakes nobody who asks for another.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sluice_core::brake::Question;
-use sluice_core::brake::question::MAX_WAIT_SECONDS;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::askers::Askers;
+use super::counts::Counts;
 use super::object::Heard;
 use super::plugin::PluginName;
 use super::table::{Page, Table};
 
-/// The most proxies that are remembered. Chosen: twice the connections that are served.
-pub const MAX_PROXIES: usize = 40_000;
-
-/// How long a proxy that does not ask again is remembered. Chosen: the longest wait, and a reconnection.
-const REMEMBERED: Duration = Duration::from_secs(MAX_WAIT_SECONDS as u64 + 10);
-
 /// What the service answers from, and whom it has heard of.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Desk {
-    table: watch::Sender<Option<Arc<Table>>>,
-    heard: Mutex<HashMap<(PluginName, String), Proxy>>,
+    laid: Mutex<Laid>,
+    askers: Mutex<Askers>,
+    counts: Counts,
 }
 
-/// A proxy that asked.
-#[derive(Clone, Debug)]
-struct Proxy {
-    at: Instant,
-    /// The version that it said it has.
-    version: Option<String>,
+/// What is answered by, and whoever waits for something else.
+#[derive(Debug, Default)]
+struct Laid {
+    /// `None` until some of the brakes are known.
+    table: Option<Table>,
+    waited_for: HashMap<PluginName, watch::Sender<Option<Arc<Page>>>>,
 }
 
-impl Default for Desk {
-    fn default() -> Self {
-        Self {
-            table: watch::Sender::new(None),
-            heard: Mutex::default(),
+impl Laid {
+    fn page(&self, plugin: &PluginName) -> Option<Arc<Page>> {
+        let table = self.table.as_ref().filter(|table| table.is_of(plugin));
+        table.map(|table| Arc::clone(table.page(plugin)))
+    }
+
+    /// Tells those who wait for a plugin's page, where it is another one.
+    fn tell(&self, plugin: &PluginName, waiting: &watch::Sender<Option<Arc<Page>>>) {
+        let page = self.page(plugin);
+        waiting.send_if_modified(|former| {
+            let is_other = *former != page;
+            if is_other {
+                *former = page;
+            }
+            is_other
+        });
+    }
+}
+
+/// A plugin's page, and each one that follows it, while somebody waits for them.
+#[derive(Debug)]
+pub struct Pages<'d> {
+    desk: &'d Desk,
+    plugin: &'d PluginName,
+    page: watch::Receiver<Option<Arc<Page>>>,
+}
+
+impl Pages<'_> {
+    /// The page as it is now; `None` while the brakes are not read.
+    pub fn page(&mut self) -> Option<Arc<Page>> {
+        self.page.borrow_and_update().clone()
+    }
+
+    /// Waits for another page than the one that was seen last.
+    pub async fn turned(&mut self) {
+        // Whoever tells is there for as long as somebody waits.
+        let _ = self.page.changed().await;
+    }
+}
+
+impl Drop for Pages<'_> {
+    fn drop(&mut self) {
+        let mut laid = self.desk.laid();
+        let waiting = laid.waited_for.get(self.plugin);
+        // This one is still counted.
+        if waiting.is_some_and(|waiting| waiting.receiver_count() == 1) {
+            laid.waited_for.remove(self.plugin);
         }
     }
 }
@@ -46,75 +85,163 @@ impl Default for Desk {
 impl Desk {
     /// Answers from now on by this table.
     pub fn lay(&self, table: Table) {
-        self.table.send_if_modified(|former| {
-            let is_other = former.as_deref() != Some(&table);
-            if is_other {
-                *former = Some(Arc::new(table));
-            }
-            is_other
-        });
+        let mut laid = self.laid();
+        laid.table = Some(table);
+        for (plugin, waiting) in &laid.waited_for {
+            laid.tell(plugin, waiting);
+        }
     }
 
-    /// What is answered by; `None` until it is known.
-    pub fn table(&self) -> watch::Receiver<Option<Arc<Table>>> {
-        self.table.subscribe()
+    /// Answers the proxies of one plugin by this page, where the brakes are read.
+    pub fn turn(&self, plugin: &PluginName, page: Page) {
+        let mut laid = self.laid();
+        let Some(table) = &mut laid.table else {
+            return;
+        };
+        table.turn(plugin, page);
+        if let Some(waiting) = laid.waited_for.get(plugin) {
+            laid.tell(plugin, waiting);
+        }
     }
 
     /// What a plugin's proxies are answered now.
     pub fn page(&self, plugin: &PluginName) -> Option<Arc<Page>> {
-        let table = self.table.borrow();
-        let table = table.as_ref().filter(|table| table.is_of(plugin));
-        table.map(|table| Arc::clone(table.page(plugin)))
+        self.laid().page(plugin)
     }
 
-    /// Remembers who asked. Of more than [`MAX_PROXIES`], those who come later are not counted.
-    pub fn note(&self, plugin: &PluginName, question: &Question) {
-        let now = Instant::now();
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (plugin.clone(), question.node.clone());
-        if heard.len() >= MAX_PROXIES && !heard.contains_key(&key) {
-            heard.retain(|_, proxy| is_remembered(proxy, now));
-            if heard.len() >= MAX_PROXIES {
-                return;
+    /// The same, and what they will be.
+    pub fn pages<'d>(&'d self, plugin: &'d PluginName) -> Pages<'d> {
+        let mut laid = self.laid();
+        let page = match laid.waited_for.get(plugin) {
+            Some(waiting) => waiting.subscribe(),
+            None => {
+                let (waiting, page) = watch::channel(laid.page(plugin));
+                laid.waited_for.insert(plugin.clone(), waiting);
+                page
             }
-        }
-        let proxy = Proxy {
-            at: now,
-            version: question.version.clone(),
         };
-        heard.insert(key, proxy);
+        Pages {
+            desk: self,
+            plugin,
+            page,
+        }
+    }
+
+    /// Remembers who asked.
+    pub fn note(&self, plugin: &PluginName, question: &Question) {
+        self.askers().note(plugin, question, Instant::now());
     }
 
     /// How many proxies of a plugin ask, and how many of them have this version.
     pub fn heard(&self, plugin: &PluginName, version: &str) -> Heard {
-        let now = Instant::now();
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_plugin = heard
-            .iter()
-            .filter(|((named, _), proxy)| named == plugin && is_remembered(proxy, now));
-        of_plugin.fold(Heard::default(), |sum, (_, proxy)| {
-            let is_following = proxy.version.as_deref() == Some(version);
-            Heard {
-                asking: sum.asking.saturating_add(1),
-                following: sum.following.saturating_add(u32::from(is_following)),
-            }
-        })
+        self.askers().heard(plugin, version, Instant::now())
     }
 
     /// Forgets a proxy that was told something new: it asks again, here or elsewhere.
     pub fn told(&self, plugin: &PluginName, node: &str) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.remove(&(plugin.clone(), node.to_owned()));
+        self.askers().forget(plugin, node);
     }
 
     /// Forgets whoever has not asked for long.
     pub fn forget(&self) {
-        let now = Instant::now();
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.retain(|_, proxy| is_remembered(proxy, now));
+        self.askers().forget_old(Instant::now());
+    }
+
+    /// How many proxies asked of late.
+    pub fn proxies(&self) -> usize {
+        self.askers().count()
+    }
+
+    /// What the service counts of itself.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn laid(&self) -> MutexGuard<'_, Laid> {
+        self.laid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn askers(&self) -> MutexGuard<'_, Askers> {
+        self.askers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_remembered(proxy: &Proxy, now: Instant) -> bool {
-    now.duration_since(proxy.at) < REMEMBERED
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::brake::object::Brake;
+
+    fn plugin(name: &str) -> PluginName {
+        PluginName::of_envoy(name).unwrap()
+    }
+
+    fn table(plugins: &[&str]) -> Table {
+        let brake = |(uid, plugin): (usize, &&str)| -> Brake {
+            let created = "2026-01-01T00:00:00Z";
+            serde_json::from_value(json!({
+                "metadata": {"namespace": "shop", "uid": uid.to_string(), "creationTimestamp": created},
+                "spec": {"plugin": plugin, "split": "web", "by": "ann"},
+            }))
+            .unwrap()
+        };
+        let brakes: Vec<Brake> = plugins.iter().enumerate().map(brake).collect();
+        Table::of(&brakes, "2026-01-01T00:00:01Z".parse().unwrap())
+    }
+
+    /// Whether somebody who waits is woken now.
+    fn is_woken(pages: &mut Pages<'_>) -> bool {
+        pages.turned().now_or_never().is_some()
+    }
+
+    #[test]
+    fn only_those_are_woken_whose_page_is_another() {
+        let desk = Desk::default();
+        let (one, two) = (plugin("shop.one"), plugin("shop.two"));
+        let (mut ones, mut twos) = (desk.pages(&one), desk.pages(&two));
+        assert_eq!((ones.page(), desk.page(&one)), (None, None));
+        desk.lay(table(&[]));
+        assert!(is_woken(&mut ones) && is_woken(&mut twos), "they are read");
+        assert_eq!(ones.page(), Some(Arc::clone(table(&[]).page(&one))));
+        twos.page();
+        desk.lay(table(&["one"]));
+        assert!(is_woken(&mut ones) && !is_woken(&mut twos));
+        assert_eq!(ones.page(), desk.page(&one));
+        desk.lay(table(&["one"]));
+        assert!(!is_woken(&mut ones), "the same again");
+        desk.turn(&two, Page::clone(table(&["two"]).page(&two)));
+        assert!(!is_woken(&mut ones) && is_woken(&mut twos));
+        assert_eq!(twos.page(), Some(Arc::clone(table(&["two"]).page(&two))));
+        assert_eq!(ones.page(), Some(Arc::clone(table(&["one"]).page(&one))));
+    }
+
+    #[test]
+    fn who_waits_later_has_the_page_as_it_is() {
+        let desk = Desk::default();
+        let one = plugin("shop.one");
+        desk.turn(&one, Page::clone(table(&["one"]).page(&one)));
+        assert_eq!(
+            desk.page(&one),
+            None,
+            "of brakes that are not read, one says nothing"
+        );
+        desk.lay(table(&["one"]));
+        let (mut first, mut second) = (desk.pages(&one), desk.pages(&one));
+        let expected = Some(Arc::clone(table(&["one"]).page(&one)));
+        assert_eq!((first.page(), second.page()), (expected.clone(), expected));
+        assert!(!is_woken(&mut first));
+    }
+
+    #[test]
+    fn of_a_plugin_that_nobody_waits_for_nothing_is_kept() {
+        let desk = Desk::default();
+        let one = plugin("shop.one");
+        let (first, second) = (desk.pages(&one), desk.pages(&one));
+        drop(first);
+        assert_eq!(desk.laid().waited_for.len(), 1);
+        drop(second);
+        assert_eq!(desk.laid().waited_for.len(), 0);
+    }
 }

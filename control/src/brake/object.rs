@@ -171,6 +171,12 @@ impl Brake {
         }
     }
 
+    /// Whether it is of this one.
+    pub fn is_of(&self, plugin: &PluginName) -> bool {
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+        namespace == plugin.namespace && self.spec.plugin == plugin.name
+    }
+
     /// What tells it from all others.
     pub fn id(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()

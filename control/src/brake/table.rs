@@ -29,6 +29,27 @@ pub struct Page {
     pub json: Bytes,
 }
 
+impl Page {
+    /// Of a plugin's brakes, those deleted of late among them.
+    pub fn of(brakes: Vec<&Brake>, now: Timestamp) -> Self {
+        Self::saying(answer(brakes, now))
+    }
+
+    /// The version is a fingerprint of the rest, so that every replica says the same.
+    fn saying(mut answer: Answer) -> Self {
+        let digest = Sha256::digest(answer.to_json());
+        answer.version = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            json: answer.to_json().into(),
+            version: answer.version,
+        }
+    }
+}
+
 /// What is answered of every plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -43,7 +64,7 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             pages: BTreeMap::new(),
-            blank: Arc::new(page(Answer::default())),
+            blank: Arc::new(Page::saying(Answer::default())),
             is_whole: true,
         }
     }
@@ -57,7 +78,7 @@ impl Table {
             answers.entry(brake.plugin()).or_default().push(brake);
         }
         let pages = answers.into_iter();
-        let pages = pages.map(|(plugin, brakes)| (plugin, Arc::new(page(answer(brakes, now)))));
+        let pages = pages.map(|(plugin, brakes)| (plugin, Arc::new(Page::of(brakes, now))));
         Self {
             pages: pages.collect(),
             ..Self::default()
@@ -75,6 +96,11 @@ impl Table {
     /// Whether it says anything of a plugin.
     pub fn is_of(&self, plugin: &PluginName) -> bool {
         self.is_whole || self.pages.contains_key(plugin)
+    }
+
+    /// Says something else of one plugin.
+    pub fn turn(&mut self, plugin: &PluginName, page: Page) {
+        self.pages.insert(plugin.clone(), Arc::new(page));
     }
 
     /// Of one plugin.
@@ -120,20 +146,6 @@ fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
         version: String::new(),
         brakes,
         released,
-    }
-}
-
-/// The version is a fingerprint of the rest, so that every replica says the same.
-fn page(mut answer: Answer) -> Page {
-    let digest = Sha256::digest(answer.to_json());
-    answer.version = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Page {
-        json: answer.to_json().into(),
-        version: answer.version,
     }
 }
 

@@ -15,7 +15,8 @@ use kube::runtime::watcher::{self, watcher};
 use super::desk::Desk;
 use super::key::held::Shelf;
 use super::object::{Brake, Noted, State};
-use super::table::Table;
+use super::plugin::PluginName;
+use super::table::{Page, Table};
 use crate::cluster::Cluster;
 
 /// How often what was released long ago is left out, and who asked long ago is forgotten.
@@ -56,36 +57,28 @@ pub fn watch(
 ) -> (Store<Brake>, impl Future<Output = ()> + Send) {
     let writer = Writer::default();
     let store = writer.as_reader();
-    let known = store.clone();
+    let mut follower = Follower::new(desk, shelf, store.clone());
     let watching = async move {
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let changes = reflector::reflector(writer, watcher(api, config).default_backoff());
         let mut changes = std::pin::pin!(changes);
         let mut tidied = tokio::time::interval(TIDIED_EVERY);
-        let mut are_known = false;
-        let mut deleted: VecDeque<Brake> = VecDeque::new();
-        let mut given = shelf.given();
+        let mut given = follower.shelf.given();
         loop {
             tokio::select! {
                 change = changes.next() => match change {
-                    // A list is known when it is whole.
-                    Some(Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_)) => continue,
-                    Some(Ok(watcher::Event::Delete(brake))) => {
-                        deleted.truncate(MAX_DELETED - 1);
-                        deleted.push_front(released(brake, clock()));
-                    }
-                    Some(Ok(_)) => are_known = true,
+                    Some(Ok(change)) => follower.follow(change, clock()),
+                    Some(Err(_)) => {}
                     None => std::future::pending().await,
                 },
-                _ = tidied.tick() => desk.forget(),
                 // Never closed: the shelf is held here.
-                _ = given.changed() => {}
+                _ = given.changed() => {
+                    let number = *given.borrow_and_update();
+                    follower.lay(clock());
+                    follower.shelf.told(number);
+                }
+                _ = tidied.tick() => follower.tidy(clock()),
             }
-            let number = *given.borrow_and_update();
-            let brakes = known.state();
-            let brakes: Vec<&Brake> = brakes.iter().map(AsRef::as_ref).chain(&deleted).collect();
-            lay(&desk, &shelf, are_known.then_some(brakes), clock());
-            shelf.told(number);
         }
     };
     (store, watching)
@@ -98,5 +91,245 @@ pub fn lay(desk: &Desk, shelf: &Shelf, brakes: Option<Vec<&Brake>>, now: Timesta
         Some(brakes) => desk.lay(Table::of(brakes.into_iter().chain(&held), now)),
         None if held.is_empty() => {}
         None => desk.lay(Table::of_some(&held, now)),
+    }
+}
+
+/// What lays on the desk what the watch has.
+struct Follower {
+    desk: Arc<Desk>,
+    shelf: Arc<Shelf>,
+    known: Store<Brake>,
+    are_known: bool,
+    deleted: VecDeque<Brake>,
+}
+
+impl Follower {
+    fn new(desk: Arc<Desk>, shelf: Arc<Shelf>, known: Store<Brake>) -> Self {
+        Self {
+            desk,
+            shelf,
+            known,
+            are_known: false,
+            deleted: VecDeque::new(),
+        }
+    }
+
+    /// A change that the store of those known has already.
+    fn follow(&mut self, change: watcher::Event<Brake>, now: Timestamp) {
+        match change {
+            // A list is known when it is whole.
+            watcher::Event::Init | watcher::Event::InitApply(_) => {}
+            watcher::Event::InitDone => {
+                self.are_known = true;
+                self.lay(now);
+            }
+            watcher::Event::Apply(brake) => self.turn(&brake.plugin(), now),
+            watcher::Event::Delete(brake) => {
+                let plugin = brake.plugin();
+                self.deleted.truncate(MAX_DELETED - 1);
+                self.deleted.push_front(released(brake, now));
+                self.turn(&plugin, now);
+            }
+        }
+    }
+
+    /// What is said changes with time alone, too.
+    fn tidy(&self, now: Timestamp) {
+        self.desk.forget();
+        self.lay(now);
+    }
+
+    fn lay(&self, now: Timestamp) {
+        let known = self.known.state();
+        let brakes = known.iter().map(AsRef::as_ref).chain(&self.deleted);
+        let brakes = self.are_known.then(|| brakes.collect());
+        lay(&self.desk, &self.shelf, brakes, now);
+    }
+
+    /// The same for the proxies of one plugin.
+    fn turn(&self, plugin: &PluginName, now: Timestamp) {
+        let known = self.known.state();
+        let brakes = known.iter().map(AsRef::as_ref).chain(&self.deleted);
+        let mut brakes: Vec<&Brake> = brakes.filter(|brake| brake.is_of(plugin)).collect();
+        let held = self.shelf.beside(&brakes, now);
+        brakes.extend(held.iter().filter(|brake| brake.is_of(plugin)));
+        self.desk.turn(plugin, Page::of(brakes, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sluice_core::brake::Answer;
+
+    use super::*;
+    use crate::brake::key::request::{Counted, Pull};
+    use crate::brake::key::uses::Use;
+    use crate::brake::object::name_of_key;
+
+    struct Watch {
+        writer: Writer<Brake>,
+        follower: Follower,
+    }
+
+    impl Watch {
+        fn begin() -> Self {
+            let writer = Writer::default();
+            let follower = Follower::new(Arc::default(), Arc::default(), writer.as_reader());
+            Self { writer, follower }
+        }
+
+        /// As the reflector does: first the store has it, and then who follows.
+        fn say(&mut self, change: watcher::Event<Brake>, now: &str) {
+            self.writer.apply_watcher_event(&change);
+            self.follower.follow(change, now.parse().unwrap());
+        }
+
+        /// The ids of those that are on, and of those released, or `None` before they are known.
+        fn told(&self, plugin: &str) -> Option<(Vec<String>, Vec<String>)> {
+            let page = self
+                .follower
+                .desk
+                .page(&PluginName::of_envoy(plugin).unwrap())?;
+            let answer = Answer::read(&page.json, &mut Vec::new()).unwrap();
+            let on = answer.brakes.into_iter().map(|brake| brake.id).collect();
+            Some((on, answer.released))
+        }
+    }
+
+    fn brake(plugin: &str, uid: &str, more: &Value) -> Brake {
+        let mut spec = json!({"plugin": plugin, "split": "web", "by": "ann"});
+        json_patch::merge(&mut spec, more);
+        let created = "2026-01-01T00:00:00Z";
+        let metadata =
+            json!({"namespace": "shop", "name": uid, "uid": uid, "creationTimestamp": created});
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
+    }
+
+    fn of<const N: usize, const M: usize>(
+        on: [&str; N],
+        released: [&str; M],
+    ) -> Option<(Vec<String>, Vec<String>)> {
+        Some((
+            on.map(str::to_owned).to_vec(),
+            released.map(str::to_owned).to_vec(),
+        ))
+    }
+
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+
+    const NOW: &str = "2026-01-01T01:00:00Z";
+
+    #[test]
+    fn nothing_is_said_before_the_whole_list_is_read() {
+        let mut watch = Watch::begin();
+        watch.say(Init, NOW);
+        watch.say(InitApply(brake("sluice", "1", &json!({}))), NOW);
+        watch.follower.tidy(NOW.parse().unwrap());
+        assert_eq!(watch.told("shop.sluice"), None);
+        watch.say(InitDone, NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["1"], []));
+        // A watch that begins anew says nothing less meanwhile.
+        watch.say(Init, NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["1"], []));
+        watch.say(InitDone, NOW);
+        assert_eq!(watch.told("shop.sluice"), of([], []));
+    }
+
+    #[test]
+    fn each_change_is_said_to_the_proxies_of_its_plugin() {
+        let mut watch = Watch::begin();
+        watch.say(Init, NOW);
+        watch.say(InitDone, NOW);
+        watch.say(Apply(brake("sluice", "1", &json!({}))), NOW);
+        watch.say(Apply(brake("sluice", "2", &json!({}))), NOW);
+        watch.say(Apply(brake("other", "3", &json!({}))), NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["1", "2"], []));
+        assert_eq!(watch.told("shop.other"), of(["3"], []));
+        let released = json!({"released": {"at": NOW, "by": "bob"}});
+        watch.say(Apply(brake("sluice", "2", &released)), NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["1"], ["2"]));
+        assert_eq!(watch.told("shop.other"), of(["3"], []));
+    }
+
+    #[test]
+    fn who_deletes_a_brake_that_is_on_releases_it() {
+        let mut watch = Watch::begin();
+        watch.say(Init, NOW);
+        watch.say(InitDone, NOW);
+        let written = json!({"written": {"at": NOW, "by": "ann"}});
+        for brake in [
+            brake("sluice", "1", &json!({})),
+            brake("sluice", "2", &written),
+        ] {
+            watch.say(Apply(brake.clone()), NOW);
+            watch.say(Delete(brake), NOW);
+        }
+        // Whose weights were written is no more released by that than by its age.
+        assert_eq!(watch.told("shop.sluice"), of(["2"], ["1"]));
+        watch.follower.tidy("2026-01-01T01:00:30Z".parse().unwrap());
+        assert_eq!(watch.told("shop.sluice"), of([], ["1"]));
+        watch.follower.tidy("2026-01-01T02:00:00Z".parse().unwrap());
+        assert_eq!(watch.told("shop.sluice"), of([], []));
+    }
+
+    #[test]
+    fn of_many_deleted_ones_the_newest_are_remembered() {
+        let mut watch = Watch::begin();
+        watch.say(Init, NOW);
+        watch.say(InitDone, NOW);
+        for uid in 0..=MAX_DELETED {
+            let brake = brake("sluice", &uid.to_string(), &json!({}));
+            watch.say(Delete(brake), NOW);
+        }
+        let (_, released) = watch.told("shop.sluice").unwrap();
+        let has = |uid: usize| released.contains(&uid.to_string());
+        assert_eq!((released.len(), has(0), has(1)), (MAX_DELETED, false, true));
+    }
+    /// The key brakes this plugin; the brake as its object will be.
+    fn give(watch: &Watch, plugin: &str, number: u8) -> Brake {
+        let now: Timestamp = NOW.parse().unwrap();
+        let pull = Pull {
+            namespace: "shop".to_owned(),
+            plugin: plugin.to_owned(),
+            split: "web".to_owned(),
+            challenger: None,
+            by: "ann".to_owned(),
+            reason: None,
+        };
+        let counted = Counted {
+            name: name_of_key(&[number; 16]),
+            pull,
+            signed: now,
+        };
+        let used = Use {
+            pull: counted.pull.clone(),
+            name: counted.name.clone(),
+            peer: String::new(),
+            at: now,
+        };
+        let shelf = &watch.follower.shelf;
+        shelf.give(&counted, &used, now);
+        watch.follower.lay(now);
+        shelf.find(&counted.name).unwrap()
+    }
+
+    #[test]
+    fn what_the_key_gave_stays_told_whatever_else_changes() {
+        let mut watch = Watch::begin();
+        let given = give(&watch, "sluice", 1);
+        let key = given.told_as().to_owned();
+        assert_eq!(watch.told("shop.sluice"), of([&key], []));
+        assert_eq!(watch.told("shop.other"), None, "of others it is not known");
+        watch.say(Init, NOW);
+        watch.say(InitDone, NOW);
+        watch.say(Apply(brake("other", "2", &json!({}))), NOW);
+        assert_eq!(watch.told("shop.other"), of(["2"], []));
+        watch.say(Apply(brake("sluice", "3", &json!({}))), NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["3", &key], []));
+        watch.say(Apply(given.clone()), NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["3", &key], []));
+        watch.say(Delete(given), NOW);
+        assert_eq!(watch.told("shop.sluice"), of(["3"], [&key]));
     }
 }

@@ -18,8 +18,9 @@ use super::outcome::Outcome;
 use super::output;
 use crate::brake::desk::Desk;
 use crate::brake::key::held::Shelf;
+use crate::brake::service::{self, Bounds};
 use crate::brake::truth::Keeper;
-use crate::brake::{service, watching};
+use crate::brake::{files, metrics, watching};
 use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
@@ -82,9 +83,14 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         cluster.title(),
         listener.local_addr()?
     ));
-    let proxies = TcpListener::bind(arguments.brake_listen).await;
+    let proxies = service::listen(arguments.brake_listen);
     let proxies = proxies.with_context(|| format!("--brake-listen {}", arguments.brake_listen))?;
-    output::note(format!("answers proxies on {}", proxies.local_addr()?));
+    let bounds = Bounds::within(files::raise());
+    output::note(format!(
+        "answers at most {} proxies on {}",
+        bounds.connections,
+        proxies.local_addr()?
+    ));
     let instance = instance(arguments, caller);
     let candidate = Candidate::new(
         cluster.client().clone(),
@@ -114,7 +120,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     };
     let keeper = Keeper {
         cluster: cluster.clone(),
-        known,
+        known: known.clone(),
         desk: Arc::clone(&desk),
         caller: caller.clone(),
         instance: instance.clone(),
@@ -125,10 +131,11 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         why: "the Rollouts are not read yet".to_owned(),
     });
     let (done, ended) = watch::channel(false);
-    let mut metrics = running.metrics();
-    let pulls = key::listen(&arguments.key, around, &mut metrics, ended.clone()).await?;
+    let mut registry = running.metrics();
+    metrics::register(&mut registry, &desk, known);
+    let pulls = key::listen(&arguments.key, around, &mut registry, ended.clone()).await?;
     let pages = Pages {
-        metrics: Arc::new(metrics),
+        metrics: Arc::new(registry),
         readiness,
     };
     let mut interruption = Interruption::listen()?;
@@ -137,7 +144,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     };
     let leading = stands.clone();
     let keeping = keeper.keep(move || leading.borrow().leads_at(Instant::now()));
-    let answering = tokio::spawn(service::serve(proxies, desk, ended.clone()));
+    let answering = tokio::spawn(service::serve(proxies, desk, bounds, ended.clone()));
     let pulling = tokio::spawn(futures::future::OptionFuture::from(pulls));
     let saying = tokio::spawn(say_standing(stands));
     let probing = say_ready(running.probe(), ready);

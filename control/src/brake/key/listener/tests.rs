@@ -60,7 +60,8 @@ impl Replica {
         });
         let (end, ended) = watch::channel(false);
         let serving = serve(listener, Arc::clone(&pulls), ended.clone());
-        let answering = service::serve(for_proxies, Arc::clone(&pulls.desk), ended);
+        let bounds = service::Bounds::within(usize::MAX);
+        let answering = service::serve(for_proxies, Arc::clone(&pulls.desk), bounds, ended);
         let (desk, shelf) = (Arc::clone(&pulls.desk), Arc::clone(&pulls.shelf));
         let laying = async move {
             let mut given = shelf.given();

@@ -1,0 +1,203 @@
+//! Which proxies ask, and which of them have heard: counted by plugin. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sluice_core::brake::Question;
+use sluice_core::brake::question::MAX_WAIT_SECONDS;
+use tokio::time::Instant;
+
+use super::object::Heard;
+use super::plugin::PluginName;
+
+/// The most proxies that are remembered. Chosen: twice the connections that are served.
+pub const MAX_PROXIES: usize = 40_000;
+
+/// How long a proxy that does not ask again is remembered. Chosen: the longest wait, and a reconnection.
+const REMEMBERED: Duration = Duration::from_secs(MAX_WAIT_SECONDS as u64 + 10);
+
+/// The proxies that asked of late, by plugin and by Envoy's node id.
+#[derive(Debug)]
+pub struct Askers {
+    plugins: HashMap<PluginName, HashMap<String, Asker>>,
+    count: usize,
+    most: usize,
+}
+
+/// A proxy that asked.
+#[derive(Clone, Debug)]
+struct Asker {
+    at: Instant,
+    /// The version that it said it has.
+    version: Option<String>,
+}
+
+impl Default for Askers {
+    fn default() -> Self {
+        Self::of_at_most(MAX_PROXIES)
+    }
+}
+
+impl Askers {
+    fn of_at_most(most: usize) -> Self {
+        Self {
+            plugins: HashMap::new(),
+            count: 0,
+            most,
+        }
+    }
+
+    /// Remembers who asked. Of more than there may be, those who come later are not counted.
+    pub fn note(&mut self, plugin: &PluginName, question: &Question, now: Instant) {
+        let asker = Asker {
+            at: now,
+            version: question.version.clone(),
+        };
+        let of_plugin = self.plugins.get_mut(plugin);
+        if let Some(former) = of_plugin.and_then(|askers| askers.get_mut(&question.node)) {
+            *former = asker;
+        } else if self.count < self.most {
+            self.count += 1;
+            let of_plugin = self.plugins.entry(plugin.clone()).or_default();
+            of_plugin.insert(question.node.clone(), asker);
+        }
+    }
+
+    /// Forgets a proxy.
+    pub fn forget(&mut self, plugin: &PluginName, node: &str) {
+        let Some(of_plugin) = self.plugins.get_mut(plugin) else {
+            return;
+        };
+        self.count -= usize::from(of_plugin.remove(node).is_some());
+        if of_plugin.is_empty() {
+            self.plugins.remove(plugin);
+        }
+    }
+
+    /// Forgets whoever has not asked for long.
+    pub fn forget_old(&mut self, now: Instant) {
+        self.plugins.retain(|_, of_plugin| {
+            of_plugin.retain(|_, asker| asker.is_remembered(now));
+            !of_plugin.is_empty()
+        });
+        self.count = self.plugins.values().map(HashMap::len).sum();
+    }
+
+    /// How many proxies of a plugin ask, and how many of them have this version.
+    pub fn heard(&self, plugin: &PluginName, version: &str, now: Instant) -> Heard {
+        let of_plugin = self.plugins.get(plugin).into_iter().flatten();
+        let remembered = of_plugin.filter(|(_, asker)| asker.is_remembered(now));
+        remembered.fold(Heard::default(), |sum, (_, asker)| {
+            let is_following = asker.version.as_deref() == Some(version);
+            Heard {
+                asking: sum.asking.saturating_add(1),
+                following: sum.following.saturating_add(u32::from(is_following)),
+            }
+        })
+    }
+
+    /// How many are remembered.
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Asker {
+    fn is_remembered(&self, now: Instant) -> bool {
+        now.duration_since(self.at) < REMEMBERED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(name: &str) -> PluginName {
+        PluginName::of_envoy(name).unwrap()
+    }
+
+    fn question(node: &str, version: Option<&str>) -> Question {
+        Question {
+            node: node.to_owned(),
+            version: version.map(str::to_owned),
+            ..Question::default()
+        }
+    }
+
+    /// Asking and following.
+    fn heard(askers: &Askers, name: &str, now: Instant) -> (u32, u32) {
+        let heard = askers.heard(&plugin(name), "v2", now);
+        (heard.asking, heard.following)
+    }
+
+    #[test]
+    fn a_proxy_counts_once_however_often_it_asks_and_follows_when_it_says_so() {
+        let (mut askers, now) = (Askers::default(), Instant::now());
+        let shop = plugin("shop.sluice");
+        let steps = [
+            ("the first", "one", None, (1, 0)),
+            ("another one", "two", Some("v1"), (2, 0)),
+            ("it has heard", "one", Some("v2"), (2, 1)),
+            ("on a new connection", "one", None, (2, 0)),
+            ("and has heard again", "one", Some("v2"), (2, 1)),
+            ("both have", "two", Some("v2"), (2, 2)),
+        ];
+        for (label, node, version, expected) in steps {
+            askers.note(&shop, &question(node, version), now);
+            assert_eq!(heard(&askers, "shop.sluice", now), expected, "{label}");
+        }
+        askers.note(&plugin("shop.other"), &question("one", None), now);
+        assert_eq!(heard(&askers, "shop.other", now), (1, 0));
+        assert_eq!(
+            (heard(&askers, "shop.sluice", now), askers.count()),
+            ((2, 2), 3)
+        );
+        askers.forget(&shop, "one");
+        askers.forget(&shop, "nobody");
+        askers.forget(&plugin("shop.none"), "one");
+        assert_eq!(
+            (heard(&askers, "shop.sluice", now), askers.count()),
+            ((1, 1), 2)
+        );
+    }
+
+    #[test]
+    fn whoever_does_not_ask_again_is_forgotten_in_time() {
+        let (mut askers, begin) = (Askers::default(), Instant::now());
+        let shop = plugin("shop.sluice");
+        askers.note(&shop, &question("gone", Some("v2")), begin);
+        let later = begin + Duration::from_secs(25);
+        askers.note(&shop, &question("stays", Some("v2")), later);
+        assert_eq!(heard(&askers, "shop.sluice", later), (2, 2));
+        let last = begin + REMEMBERED;
+        assert_eq!(heard(&askers, "shop.sluice", last), (1, 1));
+        assert_eq!(askers.count(), 2);
+        askers.forget_old(last);
+        assert_eq!(askers.count(), 1);
+        askers.forget_old(later + REMEMBERED);
+        assert_eq!((askers.count(), askers.plugins.len()), (0, 0));
+    }
+
+    #[test]
+    fn beyond_the_most_nobody_new_is_counted_until_somebody_is_forgotten() {
+        let (mut askers, now) = (Askers::of_at_most(2), Instant::now());
+        let shop = plugin("shop.sluice");
+        for node in ["one", "two", "three"] {
+            askers.note(&shop, &question(node, None), now);
+        }
+        askers.note(&plugin("shop.other"), &question("one", None), now);
+        assert_eq!(
+            (heard(&askers, "shop.sluice", now), askers.count()),
+            ((2, 0), 2)
+        );
+        assert_eq!(heard(&askers, "shop.other", now), (0, 0));
+        askers.note(&shop, &question("two", Some("v2")), now);
+        assert_eq!(heard(&askers, "shop.sluice", now), (2, 1));
+        askers.forget(&shop, "one");
+        askers.note(&shop, &question("three", None), now);
+        assert_eq!(
+            (heard(&askers, "shop.sluice", now), askers.count()),
+            ((2, 1), 2)
+        );
+    }
+}
