@@ -107,7 +107,7 @@ fn question(gate: &Gate, asking: &Asking<'_>) -> Option<Question> {
         before: gate.before,
         namespace: asking.namespace.to_owned(),
         rollout: asking.rollout.to_owned(),
-        split: asking.definition.split.clone(),
+        split: run.split.clone(),
         run: run.number,
         version: run.version.clone(),
         step: run.step + 1,

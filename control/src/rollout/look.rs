@@ -6,6 +6,7 @@ use sluice_core::allocation::Percent;
 use sluice_core::plan::{EVERYONE, Plan};
 
 use super::peers::Summary;
+use super::proxies::Watched;
 use super::status::{Run, Stage, Status};
 use super::world::{SplitSeen, SplitState};
 use crate::model::reach::Reach;
@@ -15,6 +16,8 @@ use crate::store::{Snapshot, Store};
 /// What one look at a store saw.
 #[derive(Clone, Debug)]
 pub struct Looked {
+    /// The split.
+    pub split: String,
     /// What the engine needs.
     pub seen: SplitSeen,
     /// The variants, where the split is there.
@@ -23,6 +26,18 @@ pub struct Looked {
     pub plan: Option<Plan>,
     /// What a write stands on; `None` where it could not be read.
     pub snapshot: Option<Snapshot>,
+}
+
+impl Looked {
+    /// What its proxies are asked, where the split is there: who follows, and what guards took out.
+    pub fn watched(&self) -> Option<Watched<'_>> {
+        Some(Watched {
+            split: &self.split,
+            // Only whom the challenger reached depends on it.
+            audience: EVERYONE,
+            challenger: &self.variants.as_ref()?.challenger,
+        })
+    }
 }
 
 /// The two variants of a run.
@@ -85,14 +100,15 @@ impl Subject {
 pub async fn look(store: &impl Store, subject: &Subject) -> Looked {
     let snapshot = match store.snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => return unread(None, error),
+        Err(error) => return unread(subject, None, error),
     };
     let plan = match snapshot.plugin.plan_at_home() {
         Ok(plan) => plan,
-        Err(error) => return unread(Some(snapshot), error),
+        Err(error) => return unread(subject, Some(snapshot), error),
     };
     match variants(&plan, subject) {
         Ok(variants) => Looked {
+            split: subject.split.clone(),
             seen: SplitSeen::Seen(SplitState {
                 plugin: store.named(&snapshot),
                 ..state(&snapshot, &variants, subject)
@@ -102,6 +118,7 @@ pub async fn look(store: &impl Store, subject: &Subject) -> Looked {
             snapshot: Some(snapshot),
         },
         Err(what) => Looked {
+            split: subject.split.clone(),
             seen: SplitSeen::Missing { what },
             variants: None,
             plan: None,
@@ -110,9 +127,10 @@ pub async fn look(store: &impl Store, subject: &Subject) -> Looked {
     }
 }
 
-fn unread(snapshot: Option<Snapshot>, error: anyhow::Error) -> Looked {
+fn unread(subject: &Subject, snapshot: Option<Snapshot>, error: anyhow::Error) -> Looked {
     let why = format!("{error:#}");
     Looked {
+        split: subject.split.clone(),
         seen: SplitSeen::Unknown { why },
         variants: None,
         plan: None,
@@ -204,5 +222,38 @@ fn state(snapshot: &Snapshot, variants: &Variants, subject: &Subject) -> SplitSt
         last_change: change.map(ToString::to_string),
         last_abort: abort.map(ToString::to_string),
         last_abort_id: abort.map(|abort| format!("{} {abort}", abort.revision)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rollout::definition::Definition;
+    use crate::store::directory::Directory;
+
+    const NOW: &str = "2026-11-21T10:00:00Z";
+
+    #[tokio::test]
+    async fn proxies_are_asked_about_the_split_of_a_run_whatever_its_spec_says_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = "splits: {web: {}, shop: {}}";
+        std::fs::write(folder.path().join("plugin.yaml"), config).unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let spec = json!({"split": "shop", "version": "v2", "preset": "emergency"});
+        let wanted = Summary::of("web", &Definition::read("spec", &spec).unwrap());
+        let run = json!({
+            "number": 1, "began": NOW, "since": NOW, "step": 0, "stage": "GoingBack",
+            "split": "web", "challenger": "canary", "weights": {"everyone": 5},
+        });
+        let status = Status {
+            run: Some(serde_json::from_value(run).unwrap()),
+            ..Status::default()
+        };
+        for (status, expected) in [(status, "web"), (Status::default(), "shop")] {
+            let looked = look(&directory, &Subject::of(&wanted, &status)).await;
+            assert_eq!(looked.watched().unwrap().split, expected);
+        }
     }
 }

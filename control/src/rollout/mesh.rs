@@ -4,13 +4,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::analysis::plan;
-use super::definition::Definition;
 use super::ground::Followed;
 use super::look::Looked;
-use super::proxies::{self, Mesh, Seen, Watched};
+use super::proxies::{self, Mesh, Seen};
 use super::secrets::SecretReader;
 use super::sources::Source;
-use super::status::Run;
 use crate::cluster::Cluster;
 use crate::cluster::pods::names_of;
 use crate::cluster::prometheus::Prometheus;
@@ -97,8 +95,6 @@ impl InMesh {
     /// or else the host's.
     pub async fn proxies(
         &self,
-        definition: &Definition,
-        run: Option<&Run>,
         looked: &Looked,
         named: Option<anyhow::Result<Prometheus>>,
     ) -> Followed {
@@ -106,7 +102,7 @@ impl InMesh {
             let name = snapshot.plugin.name.clone().unwrap_or_default();
             *lock(&self.plugin) = Some((snapshot.plugin.kind, name));
         }
-        let Some(variants) = &looked.variants else {
+        let Some(watched) = looked.watched() else {
             return Followed::not_asked();
         };
         let prometheus = match (named, &self.scraped.prometheus) {
@@ -115,12 +111,6 @@ impl InMesh {
             (None, Some(prometheus)) => prometheus.clone(),
             // Whoever named none goes by time alone.
             (None, None) => return Followed::of(Seen::Nobody),
-        };
-        let step = definition.steps.get(run.map_or(0, |run| run.step));
-        let watched = Watched {
-            split: &definition.split,
-            audience: step.map_or("", |step| &*step.audience),
-            challenger: &variants.challenger,
         };
         let mesh = Mesh {
             prometheus: Some(&prometheus),

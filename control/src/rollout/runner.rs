@@ -147,7 +147,7 @@ impl<G: Ground> Runner<G> {
             uid: self.ground.uid(),
             namespace,
             rollout: self.name.clone(),
-            split: self.definition.split.clone(),
+            split: looked.split.clone(),
             challenger: variants.map_or_else(String::new, |both| both.challenger.clone()),
         };
         let secrets = self.ground.secrets();

@@ -82,7 +82,7 @@ impl Watched<'_> {
         Target {
             namespace,
             plugin,
-            split: self.definition.split.clone(),
+            split: self.run.split.clone(),
             audience: self.audience().to_owned(),
             challenger: self.variants.challenger.clone(),
             fallback: self.variants.fallback.clone(),

@@ -22,7 +22,7 @@ use crate::rollout::look::Looked;
 use crate::rollout::manifest::{API_VERSION, KIND};
 use crate::rollout::object::{Reported, Rollout};
 use crate::rollout::peers::Summary;
-use crate::rollout::proxies::{self, Mesh, Watched};
+use crate::rollout::proxies::{self, Mesh};
 use crate::rollout::secrets::{OfNamespace, SecretReader};
 use crate::rollout::sources::Source;
 use crate::rollout::status::Status;
@@ -266,7 +266,7 @@ impl Ground for InCluster {
             *lock(&self.plugin) = Some((snapshot.plugin.kind, name));
         }
         let rollout = self.rollout();
-        let (Ok(definition), Some(variants)) = (&rollout.definition, &looked.variants) else {
+        let Some(watched) = looked.watched() else {
             return Followed::not_asked();
         };
         let prometheus = match self.scraper(&rollout).await {
@@ -281,14 +281,6 @@ impl Ground for InCluster {
                     tripped: None,
                 };
             }
-        };
-        let run = rollout.reported.as_ref().ok();
-        let run = run.and_then(|reported| reported.status.run.as_ref());
-        let step = definition.steps.get(run.map_or(0, |run| run.step));
-        let watched = Watched {
-            split: &definition.split,
-            audience: step.map_or("", |step| &*step.audience),
-            challenger: &variants.challenger,
         };
         let mesh = Mesh {
             prometheus: Some(&prometheus),

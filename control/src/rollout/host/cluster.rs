@@ -154,7 +154,7 @@ async fn runner<'r>(
         own_name: place.own_name.clone(),
         summary: Summary::of(&name, &definition),
         definition: definition.clone(),
-        written: Mutex::new((map, status.clone())),
+        map: Mutex::new(map),
         neighbours,
         hold,
         tell,
@@ -201,7 +201,7 @@ struct InCluster<'c> {
     summary: Summary,
     definition: Definition,
     /// What is kept, as it was last read or written.
-    written: Mutex<(Option<DynamicObject>, Status)>,
+    map: Mutex<Option<DynamicObject>>,
     neighbours: Arc<Neighbours>,
     hold: Arc<Hold>,
     tell: &'c Tell<'c>,
@@ -238,7 +238,7 @@ impl Ground for InCluster<'_> {
             checks: CheckLine::all(definition.analysis.as_ref(), status),
             status: status.clone(),
         };
-        let read = lock(&self.written).0.clone();
+        let read = lock(&self.map).clone();
         let namespace = self.cluster.namespace();
         let keeping = kept_maps::keep(
             &self.cluster,
@@ -248,7 +248,7 @@ impl Ground for InCluster<'_> {
             &self.own_name,
         );
         let map = keeping.await?;
-        *lock(&self.written) = (Some(map), status.clone());
+        *lock(&self.map) = Some(map);
         Ok(())
     }
 
@@ -271,15 +271,11 @@ impl Ground for InCluster<'_> {
     }
 
     async fn proxies(&self, looked: &Looked) -> Followed {
-        let status = lock(&self.written).1.clone();
-        let run = status.run.as_ref();
         let named = match self.definition.prometheus() {
             Some(named) => Some(self.client(named).await),
             None => None,
         };
-        self.mesh
-            .proxies(&self.definition, run, looked, named)
-            .await
+        self.mesh.proxies(looked, named).await
     }
 
     fn plugin(&self) -> [String; 2] {
@@ -291,7 +287,7 @@ impl Ground for InCluster<'_> {
     }
 
     fn uid(&self) -> String {
-        let map = lock(&self.written).0.clone();
+        let map = lock(&self.map).clone();
         map.and_then(|map| map.metadata.uid).unwrap_or_default()
     }
 

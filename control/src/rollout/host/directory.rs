@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::bail;
 use futures::future::join_all;
-use sluice_core::plan::EVERYONE;
 
 use super::{Hopeless, Tell, until_the_end, wanted};
 use crate::local::files::PLUGIN;
@@ -19,7 +18,7 @@ use crate::rollout::manifest::Manifest;
 use crate::rollout::outbound::Outbound;
 use crate::rollout::outline::{CheckLine, StepLine};
 use crate::rollout::peers::Summary;
-use crate::rollout::proxies;
+use crate::rollout::proxies::{Mesh, proxies};
 use crate::rollout::runner::Runner;
 use crate::rollout::secrets::{OfThisMachine, SecretReader};
 use crate::rollout::sources::Source;
@@ -127,21 +126,15 @@ impl Ground for Beside<'_> {
     }
 
     async fn proxies(&self, looked: &Looked) -> Followed {
-        let Some(variants) = &looked.variants else {
+        let Some(watched) = looked.watched() else {
             return Followed::not_asked();
         };
-        let watched = proxies::Watched {
-            split: &self.summary.split,
-            // Only whom it reached depends on it.
-            audience: EVERYONE,
-            challenger: &variants.challenger,
-        };
-        let mesh = proxies::Mesh {
+        let mesh = Mesh {
             prometheus: None,
             root_namespace: "",
         };
         let store = AnyStore::Directory(self.directory.clone());
-        Followed::of(proxies::proxies(&store, mesh, watched).await)
+        Followed::of(proxies(&store, mesh, watched).await)
     }
 
     fn plugin(&self) -> [String; 2] {
