@@ -25,6 +25,7 @@ use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
 use crate::rollout::lease::{CONTROLLER as LEASE, Candidate, Standing, Timing};
+use crate::rollout::mesh::Scraped;
 use crate::rollout::outbound::bounds::{Host, MAX_OUTBOUND_HOSTS};
 use crate::rollout::server::{Pages, Readiness, serve};
 
@@ -178,8 +179,10 @@ async fn settings(
         outbound: outbound(&cluster, hosts).await,
         cluster,
         namespace: arguments.namespace.clone(),
-        prometheus: shared::prometheus(arguments.prometheus.as_deref())?,
-        root_namespace: arguments.root_namespace.clone(),
+        scraped: Scraped {
+            prometheus: shared::prometheus(arguments.prometheus.as_deref())?,
+            root_namespace: arguments.root_namespace.clone(),
+        },
         instance: instance.to_owned(),
     })
 }

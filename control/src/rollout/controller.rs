@@ -39,10 +39,10 @@ use self::plugins::{Pause, WATCH_SECONDS};
 use self::servers::Servers;
 use self::turns::Turns;
 use super::lease::Standing;
+use super::mesh::Scraped;
 use super::object::Rollout;
 use super::outbound::Outbound;
 use super::outbound::bounds::{Bounded, Bounds, Host, addresses};
-use crate::cluster::prometheus::Prometheus;
 use crate::cluster::{Cluster, words};
 use crate::operations::Caller;
 
@@ -63,10 +63,8 @@ pub struct Settings {
     pub cluster: Cluster,
     /// The namespace that it is confined to; `None`: all.
     pub namespace: Option<String>,
-    /// The Prometheus that scrapes the proxies, where a Rollout names no other.
-    pub prometheus: Option<Prometheus>,
-    /// Istio's root namespace.
-    pub root_namespace: String,
+    /// Who scrapes the proxies, where a Rollout names no other.
+    pub scraped: Scraped,
     /// What tells this process from its standbys, for Events.
     pub instance: String,
     /// Where gates and messages may go, and nowhere else.
@@ -121,9 +119,8 @@ impl Running {
         let (events, saying) = Events::new(client, settings.instance.clone());
         let context = Arc::new(Context {
             cluster: settings.cluster.clone(),
-            prometheus: settings.prometheus.clone(),
+            scraped: settings.scraped.clone(),
             servers: Servers::default(),
-            root_namespace: settings.root_namespace.clone(),
             caller,
             watched: controller.store(),
             index: Index::default(),

@@ -1,5 +1,5 @@
-//! What a host in the foreground knows of a Rollout's split in a cluster: its store, who can tell of
-//! its proxies, and what its plugin is called.
+//! What whoever runs a Rollout of a cluster knows of its split: its store, who can tell of its
+//! proxies, and what its plugin is called.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -91,12 +91,12 @@ impl InMesh {
         Ok(Source::of_prometheus(prometheus, None))
     }
 
-    /// Which proxies follow, and what their guards took out; by the Prometheus that the Rollout names,
-    /// or else the host's.
+    /// Which proxies follow, and what their guards took out; by a client for the Prometheus that the
+    /// Rollout names, or else the host's.
     pub async fn proxies(
         &self,
         looked: &Looked,
-        named: Option<anyhow::Result<Prometheus>>,
+        named: Option<impl Future<Output = anyhow::Result<Prometheus>>>,
     ) -> Followed {
         if let Some(snapshot) = &looked.snapshot {
             let name = snapshot.plugin.name.clone().unwrap_or_default();
@@ -105,12 +105,15 @@ impl InMesh {
         let Some(watched) = looked.watched() else {
             return Followed::not_asked();
         };
-        let prometheus = match (named, &self.scraped.prometheus) {
-            (Some(Ok(prometheus)), _) => prometheus,
-            (Some(Err(error)), _) => return Followed::of(Seen::Unknown(format!("{error:#}"))),
-            (None, Some(prometheus)) => prometheus.clone(),
+        let prometheus = match named {
+            Some(client) => client.await.map(Some),
+            None => Ok(self.scraped.prometheus.clone()),
+        };
+        let prometheus = match prometheus {
+            Ok(Some(prometheus)) => prometheus,
             // Whoever named none goes by time alone.
-            (None, None) => return Followed::of(Seen::Nobody),
+            Ok(None) => return Followed::of(Seen::Nobody),
+            Err(error) => return Followed::of(Seen::Unknown(format!("{error:#}"))),
         };
         let mesh = Mesh {
             prometheus: Some(&prometheus),
@@ -119,16 +122,24 @@ impl InMesh {
         Followed::of(proxies::proxies(&self.store, mesh, watched).await)
     }
 
-    /// The client that was kept for a Prometheus that the Rollout names, unless its secret was denied.
-    pub fn kept_client(&self, named: &plan::Prometheus) -> Option<Prometheus> {
+    /// The client for a Prometheus that the Rollout names: the last one, or one that is made anew
+    /// where there is none or its secret was denied.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub async fn client(
+        &self,
+        named: &plan::Prometheus,
+        make: impl Future<Output = anyhow::Result<Prometheus>>,
+    ) -> anyhow::Result<Prometheus> {
         let kept = lock(&self.prometheus).clone();
-        let good = kept.filter(|(of, client)| of == named && !client.was_denied());
-        good.map(|(_, client)| client)
-    }
-
-    /// Keeps one for the next time.
-    pub fn keep_client(&self, named: &plan::Prometheus, client: &Prometheus) {
+        let is_good = |of: &plan::Prometheus, kept: &Prometheus| of == named && !kept.was_denied();
+        if let Some((_, client)) = kept.filter(|(of, client)| is_good(of, client)) {
+            return Ok(client);
+        }
+        let client = make.await?;
         *lock(&self.prometheus) = Some((named.clone(), client.clone()));
+        Ok(client)
     }
 }
 

@@ -12,19 +12,17 @@ use super::metrics::Metrics;
 use super::servers::Servers;
 use super::turns::Turns;
 use crate::cluster::Cluster;
-use crate::cluster::prometheus::Prometheus;
 use crate::operations::Caller;
 use crate::rollout::lease::Standing;
+use crate::rollout::mesh::Scraped;
 use crate::rollout::object::Rollout;
 use crate::rollout::outbound::Outbound;
 
 /// What all looks share.
 pub(super) struct Context {
     pub(super) cluster: Cluster,
-    /// The Prometheus that scrapes the proxies, where a Rollout names no other.
-    pub(super) prometheus: Option<Prometheus>,
+    pub(super) scraped: Scraped,
     pub(super) servers: Servers,
-    pub(super) root_namespace: String,
     pub(super) caller: Caller,
     /// Every Rollout as the watch has it.
     pub(super) watched: Store<Rollout>,

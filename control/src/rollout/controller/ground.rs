@@ -11,24 +11,22 @@ use serde_json::json;
 use super::context::Context;
 use super::record;
 use crate::cluster::code;
-use crate::cluster::pods::names_of;
 use crate::cluster::prometheus::Prometheus;
-use crate::model::plugin::Kind;
 use crate::rollout::analysis::plan;
 use crate::rollout::commands::Command;
 use crate::rollout::conditions::{reported, written};
+use crate::rollout::definition::Definition;
 use crate::rollout::ground::{Followed, Ground, Happened};
 use crate::rollout::look::Looked;
 use crate::rollout::manifest::{API_VERSION, KIND};
+use crate::rollout::mesh::InMesh;
 use crate::rollout::object::{Reported, Rollout};
 use crate::rollout::peers::Summary;
-use crate::rollout::proxies::{self, Mesh};
 use crate::rollout::secrets::{OfNamespace, SecretReader};
 use crate::rollout::sources::Source;
 use crate::rollout::status::Status;
-use crate::rollout::world::{ProxiesSeen, means};
+use crate::rollout::world::means;
 use crate::store::AnyStore;
-use crate::store::kubernetes::Kubernetes;
 
 /// Somebody else wrote the Rollout meanwhile: it is looked at again, and nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +47,13 @@ pub(super) struct Unkept(String);
 /// A Rollout in a cluster.
 pub(super) struct InCluster {
     context: Arc<Context>,
-    store: AnyStore,
-    /// The plugin that the store is of, as it is named.
+    mesh: InMesh,
+    /// The plugin that the mesh's store is of, as it is named.
     target: Option<String>,
-    secrets: Arc<dyn SecretReader>,
     /// As it was last read or written.
     rollout: Mutex<Rollout>,
     /// The spec that a run goes by, and the run's number.
     spec: Mutex<Option<(u64, Arc<str>)>>,
-    /// The plugin, once it was seen.
-    plugin: Mutex<Option<(Kind, String)>>,
-    /// A client for the Prometheus that the Rollout names.
-    prometheus: Mutex<Option<(plan::Prometheus, Prometheus)>>,
 }
 
 impl InCluster {
@@ -68,16 +61,17 @@ impl InCluster {
     pub(super) fn new(context: Arc<Context>, rollout: Rollout) -> Self {
         let target = target(&rollout);
         let cluster = context.cluster.in_namespace(rollout.namespace());
-        let secrets = OfNamespace::new(cluster.client().clone(), rollout.namespace());
+        let secrets = Arc::new(OfNamespace::new(
+            cluster.client().clone(),
+            rollout.namespace(),
+        ));
+        let scraped = context.scraped.clone();
         let ground = Self {
             context,
-            store: AnyStore::Kubernetes(Kubernetes::new(cluster, target.clone())),
+            mesh: InMesh::new(cluster, target.clone(), secrets, scraped),
             target,
-            secrets: Arc::new(secrets),
             rollout: Mutex::new(rollout.clone()),
             spec: Mutex::default(),
-            plugin: Mutex::default(),
-            prometheus: Mutex::default(),
         };
         ground.note_spec(&rollout);
         ground
@@ -200,23 +194,13 @@ impl InCluster {
             own.clone_from(&lock(&other.spec));
         }
     }
-
-    /// The Prometheus that scrapes the proxies: the Rollout's own, or the controller's.
-    async fn scraper(&self, rollout: &Rollout) -> anyhow::Result<Option<Prometheus>> {
-        let analysis = rollout.definition.as_ref().ok();
-        let analysis = analysis.and_then(|definition| definition.analysis.as_ref());
-        let Some(named) = analysis.and_then(|analysis| analysis.prometheus.as_ref()) else {
-            return Ok(self.context.prometheus.clone());
-        };
-        Ok(Some(self.client(named).await?))
-    }
 }
 
 impl Ground for InCluster {
     type Store = AnyStore;
 
     fn store(&self) -> &AnyStore {
-        &self.store
+        self.mesh.store()
     }
 
     async fn keep(&self, status: &Status) -> anyhow::Result<()> {
@@ -261,47 +245,19 @@ impl Ground for InCluster {
     }
 
     async fn proxies(&self, looked: &Looked) -> Followed {
-        if let Some(snapshot) = &looked.snapshot {
-            let name = snapshot.plugin.name.clone().unwrap_or_default();
-            *lock(&self.plugin) = Some((snapshot.plugin.kind, name));
-        }
         let rollout = self.rollout();
-        let Some(watched) = looked.watched() else {
-            return Followed::not_asked();
-        };
-        let prometheus = match self.scraper(&rollout).await {
-            Ok(Some(prometheus)) => prometheus,
-            // Whoever named none goes by time alone.
-            Ok(None) => return Followed::of(proxies::Seen::Nobody),
-            Err(error) => {
-                let why = format!("{error:#}");
-                let seen = ProxiesSeen::Unknown { why };
-                return Followed {
-                    seen,
-                    tripped: None,
-                };
-            }
-        };
-        let mesh = Mesh {
-            prometheus: Some(&prometheus),
-            root_namespace: &self.context.root_namespace,
-        };
-        Followed::of(proxies::proxies(&self.store, mesh, watched).await)
+        let named = rollout.definition.as_ref().ok();
+        let named = named.and_then(Definition::prometheus);
+        let client = named.map(|named| self.client(named));
+        self.mesh.proxies(looked, client).await
     }
 
     fn plugin(&self) -> [String; 2] {
-        let name = lock(&self.plugin).as_ref().map(|(_, name)| name.clone());
-        [
-            lock(&self.rollout).namespace().to_owned(),
-            name.unwrap_or_default(),
-        ]
+        self.mesh.plugin()
     }
 
     fn plugin_names(&self) -> Vec<String> {
-        let namespace = lock(&self.rollout).namespace().to_owned();
-        let plugin = lock(&self.plugin).clone();
-        let names = plugin.map(|(kind, name)| names_of(kind, &namespace, &name));
-        names.into_iter().flatten().collect()
+        self.mesh.plugin_names()
     }
 
     fn uid(&self) -> String {
@@ -309,28 +265,18 @@ impl Ground for InCluster {
     }
 
     fn secrets(&self) -> Arc<dyn SecretReader> {
-        Arc::clone(&self.secrets)
+        self.mesh.secrets()
     }
 
     async fn client(&self, named: &plan::Prometheus) -> anyhow::Result<Prometheus> {
-        let kept = lock(&self.prometheus).clone();
-        let is_good = |of: &plan::Prometheus, kept: &Prometheus| of == named && !kept.was_denied();
-        if let Some((_, client)) = kept.filter(|(of, client)| is_good(of, client)) {
-            return Ok(client);
-        }
-        let namespace = self.rollout().namespace().to_owned();
-        let servers = &self.context.servers;
-        let client = servers.client(&namespace, named, &*self.secrets).await?;
-        *lock(&self.prometheus) = Some((named.clone(), client.clone()));
-        Ok(client)
+        let namespace = lock(&self.rollout).namespace().to_owned();
+        let secrets = self.mesh.secrets();
+        let make = self.context.servers.client(&namespace, named, &*secrets);
+        self.mesh.client(named, make).await
     }
 
     fn own_source(&self) -> Result<Source, String> {
-        let prometheus = self.context.prometheus.clone();
-        let prometheus = prometheus.ok_or(
-            "no Prometheus is named: by spec.analysis.prometheus, or by --prometheus of the controller",
-        )?;
-        Ok(Source::of_prometheus(prometheus, None))
+        self.mesh.own_source("--prometheus of the controller")
     }
 
     fn tell(&self, happened: &Happened<'_>) {

@@ -271,11 +271,9 @@ impl Ground for InCluster<'_> {
     }
 
     async fn proxies(&self, looked: &Looked) -> Followed {
-        let named = match self.definition.prometheus() {
-            Some(named) => Some(self.client(named).await),
-            None => None,
-        };
-        self.mesh.proxies(looked, named).await
+        let named = self.definition.prometheus();
+        let client = named.map(|named| self.client(named));
+        self.mesh.proxies(looked, client).await
     }
 
     fn plugin(&self) -> [String; 2] {
@@ -296,12 +294,9 @@ impl Ground for InCluster<'_> {
     }
 
     async fn client(&self, named: &plan::Prometheus) -> anyhow::Result<Prometheus> {
-        if let Some(kept) = self.mesh.kept_client(named) {
-            return Ok(kept);
-        }
-        let client = watch::client(named, &*self.mesh.secrets()).await?;
-        self.mesh.keep_client(named, &client);
-        Ok(client)
+        let secrets = self.mesh.secrets();
+        let make = watch::client(named, &*secrets);
+        self.mesh.client(named, make).await
     }
 
     fn own_source(&self) -> Result<Source, String> {
