@@ -1,7 +1,9 @@
 //! What whoever runs a Rollout of a cluster knows of its split: its store, who can tell of its
 //! proxies, and what its plugin is called.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::analysis::plan;
 use super::ground::Followed;
@@ -67,13 +69,13 @@ impl InMesh {
 
     /// The namespace and name of the plugin.
     pub fn plugin(&self) -> [String; 2] {
-        let name = lock(&self.plugin).as_ref().map(|(_, name)| name.clone());
+        let name = self.plugin.lock().as_ref().map(|(_, name)| name.clone());
         [self.namespace.clone(), name.unwrap_or_default()]
     }
 
     /// What the filter's metrics call the plugin.
     pub fn plugin_names(&self) -> Vec<String> {
-        let plugin = lock(&self.plugin).clone();
+        let plugin = self.plugin.lock().clone();
         let names = plugin.map(|(kind, name)| names_of(kind, &self.namespace, &name));
         names.into_iter().flatten().collect()
     }
@@ -100,7 +102,7 @@ impl InMesh {
     ) -> Followed {
         if let Some(snapshot) = &looked.snapshot {
             let name = snapshot.plugin.name.clone().unwrap_or_default();
-            *lock(&self.plugin) = Some((snapshot.plugin.kind, name));
+            *self.plugin.lock() = Some((snapshot.plugin.kind, name));
         }
         let Some(watched) = looked.watched() else {
             return Followed::not_asked();
@@ -132,17 +134,13 @@ impl InMesh {
         named: &plan::Prometheus,
         make: impl Future<Output = anyhow::Result<Prometheus>>,
     ) -> anyhow::Result<Prometheus> {
-        let kept = lock(&self.prometheus).clone();
+        let kept = self.prometheus.lock().clone();
         let is_good = |of: &plan::Prometheus, kept: &Prometheus| of == named && !kept.was_denied();
         if let Some((_, client)) = kept.filter(|(of, client)| is_good(of, client)) {
             return Ok(client);
         }
         let client = make.await?;
-        *lock(&self.prometheus) = Some((named.clone(), client.clone()));
+        *self.prometheus.lock() = Some((named.clone(), client.clone()));
         Ok(client)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,11 +13,12 @@ mod revisions;
 mod split_change;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use doubt::Doubt;
 use kube::api::{ObjectMeta, Patch, PatchParams};
+use parking_lot::Mutex;
 pub use split_change::conflicting;
 
 use super::history::{Remembered, unrecorded};
@@ -103,14 +104,12 @@ impl Kubernetes {
     /// A plugin that a listing saw just now.
     pub fn listed(cluster: Cluster, live: LivePlugin) -> Self {
         let store = Self::of(cluster, &live);
-        let listed = store.seen.listed.lock();
-        *listed.unwrap_or_else(PoisonError::into_inner) = Some(live);
+        *store.seen.listed.lock() = Some(live);
         store
     }
 
     fn take_listed(&self) -> Option<LivePlugin> {
-        let listed = self.seen.listed.lock();
-        listed.unwrap_or_else(PoisonError::into_inner).take()
+        self.seen.listed.lock().take()
     }
 
     /// How people call it: `context kind, WasmPlugin shop/sluice`; until the plugin was read, only

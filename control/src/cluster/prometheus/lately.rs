@@ -5,10 +5,11 @@
 //! that the server must answer to each, would be their number of times as much.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::answer::Series;
@@ -42,26 +43,26 @@ impl Lately {
 
     /// Whether nobody is to wait for it now.
     pub(super) fn is_silent(&self) -> bool {
-        lock(&self.silence).is_at(Instant::now())
+        self.silence.lock().is_at(Instant::now())
     }
 
     /// Notes what became of a question that was asked then.
     pub(super) fn note<T>(&self, asked: Instant, answer: &Result<T, PrometheusError>) {
         let now = Instant::now();
         match answer {
-            Err(PrometheusError::TimedOut { .. }) => lock(&self.silence).hung(asked, now),
+            Err(PrometheusError::TimedOut { .. }) => self.silence.lock().hung(asked, now),
             Err(PrometheusError::Unreachable { .. }) => {}
             Err(PrometheusError::Denied { .. }) => {
                 self.is_denied.store(true, Ordering::Relaxed);
-                lock(&self.silence).answered(now);
+                self.silence.lock().answered(now);
             }
-            _ => lock(&self.silence).answered(now),
+            _ => self.silence.lock().answered(now),
         }
     }
 
     /// Where the answer to a question is kept. Beyond the most of them, it is kept for nobody else.
     pub(super) fn place(&self, query: &str) -> Place {
-        let mut told = lock(&self.told);
+        let mut told = self.told.lock();
         told.retain(|_, place| {
             let is_asked = Arc::strong_count(place) > 1;
             is_asked || place.try_lock().is_ok_and(|kept| fresh(&kept).is_some())
@@ -105,10 +106,6 @@ impl Silence {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +139,6 @@ mod tests {
         assert!(!Arc::ptr_eq(&lately.place("more"), &lately.place("more")));
         drop(young);
         lately.place("more");
-        assert_eq!(lock(&lately.told).len(), 1, "nobody asks the others");
+        assert_eq!(lately.told.lock().len(), 1, "nobody asks the others");
     }
 }

@@ -1,11 +1,12 @@
 //! The ground of one Rollout in a cluster: its status is a subresource that is written only on what
 //! was read, its commands an annotation, its peers those of its namespace.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::bail;
 use kube::api::{Api, DynamicObject, ObjectMeta, PostParams};
 use kube::core::{ApiResource, TypeMeta};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::context::Context;
@@ -79,7 +80,7 @@ impl InCluster {
 
     /// Whether it is of this very object, and not of an earlier one of its name.
     pub(super) fn is_of(&self, rollout: &Rollout) -> bool {
-        lock(&self.rollout).uid() == rollout.uid()
+        self.rollout.lock().uid() == rollout.uid()
     }
 
     /// Whether its store is of the plugin that the Rollout moves now.
@@ -94,12 +95,12 @@ impl InCluster {
     /// The Rollout was read again.
     pub(super) fn renew(&self, rollout: Rollout) {
         self.note_spec(&rollout);
-        *lock(&self.rollout) = rollout;
+        *self.rollout.lock() = rollout;
     }
 
     /// The Rollout as it was last read or written.
     pub(super) fn rollout(&self) -> Rollout {
-        lock(&self.rollout).clone()
+        self.rollout.lock().clone()
     }
 
     /// Writes what is reported where that is not there yet: a status that stays may be of another
@@ -162,12 +163,12 @@ impl InCluster {
             return;
         };
         let client = self.context.cluster.client();
-        let spec = lock(&self.spec).clone().filter(|(of, _)| *of == run.number);
+        let spec = self.spec.lock().clone().filter(|(of, _)| *of == run.number);
         let spec = spec.map(|(_, spec)| spec);
         let made = record::remember(client, &self.rollout(), run, spec.as_deref()).await;
         match made {
             Ok(()) => {
-                if let Ok(reported) = &mut lock(&self.rollout).reported {
+                if let Ok(reported) = &mut self.rollout.lock().reported {
                     reported.remembered = Some(run.number);
                 }
             }
@@ -183,15 +184,15 @@ impl InCluster {
         if let (Some(run), Some(spec)) = (run, &rollout.spec)
             && version == Some(&run.version)
         {
-            *lock(&self.spec) = Some((run.number, Arc::clone(spec)));
+            *self.spec.lock() = Some((run.number, Arc::clone(spec)));
         }
     }
 
     /// The spec that its last run went by, for who goes on in its place.
     pub(super) fn take_spec(&self, other: &Self) {
-        let mut own = lock(&self.spec);
+        let mut own = self.spec.lock();
         if own.is_none() {
-            own.clone_from(&lock(&other.spec));
+            own.clone_from(&other.spec.lock());
         }
     }
 }
@@ -221,7 +222,7 @@ impl Ground for InCluster {
             // Others may have waited for its end.
             self.context.poke(rollout.namespace(), None);
         }
-        *lock(&self.rollout) = after;
+        *self.rollout.lock() = after;
         Ok(())
     }
 
@@ -261,7 +262,7 @@ impl Ground for InCluster {
     }
 
     fn uid(&self) -> String {
-        lock(&self.rollout).uid().to_owned()
+        self.rollout.lock().uid().to_owned()
     }
 
     fn secrets(&self) -> Arc<dyn SecretReader> {
@@ -269,7 +270,7 @@ impl Ground for InCluster {
     }
 
     async fn client(&self, named: &plan::Prometheus) -> anyhow::Result<Prometheus> {
-        let namespace = lock(&self.rollout).namespace().to_owned();
+        let namespace = self.rollout.lock().namespace().to_owned();
         let secrets = self.mesh.secrets();
         let make = self.context.servers.client(&namespace, named, &*secrets);
         self.mesh.client(named, make).await
@@ -280,7 +281,7 @@ impl Ground for InCluster {
     }
 
     fn tell(&self, happened: &Happened<'_>) {
-        self.context.events.tell(&lock(&self.rollout), happened);
+        self.context.events.tell(&self.rollout.lock(), happened);
         self.context.metrics.happened(happened.event);
     }
 }
@@ -292,8 +293,4 @@ fn target(rollout: &Rollout) -> Option<String> {
     let definition = rollout.definition.as_ref().ok();
     let named = definition.and_then(|wants| wants.plugin.clone());
     run.and_then(|run| run.plugin.clone()).or(named)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,9 +4,9 @@
 //! A watch is some milliseconds behind this process's own writes: what was written last counts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 
 use crate::rollout::object::Rollout;
 use crate::rollout::peers::Summary;
@@ -44,7 +44,7 @@ impl Index {
                 .map(|reported| reported.status.clone())
                 .unwrap_or_default(),
         };
-        let mut namespaces = self.lock();
+        let mut namespaces = self.0.lock();
         let names = namespaces
             .entry(rollout.namespace().to_owned())
             .or_default();
@@ -56,7 +56,7 @@ impl Index {
 
     /// Forgets Rollouts that are gone.
     pub(super) fn retain(&self, mut is_there: impl FnMut(&str, &str) -> bool) {
-        let mut namespaces = self.lock();
+        let mut namespaces = self.0.lock();
         for (namespace, names) in namespaces.iter_mut() {
             names.retain(|name, _| is_there(namespace, name));
         }
@@ -65,7 +65,7 @@ impl Index {
 
     /// The other Rollouts of a namespace that may matter to one: of its group, or of its split.
     pub(super) fn others(&self, namespace: &str, own: &Summary) -> Vec<(Summary, Status)> {
-        let namespaces = self.lock();
+        let namespaces = self.0.lock();
         let all = namespaces.get(namespace).into_iter().flatten();
         let matter = all.filter_map(|(name, known)| {
             let summary = known.summary.as_ref()?;
@@ -82,7 +82,7 @@ impl Index {
         namespace: &str,
         plugin: Option<&str>,
     ) -> Vec<ObjectRef<Rollout>> {
-        let namespaces = self.lock();
+        let namespaces = self.0.lock();
         let all = namespaces.get(namespace).into_iter().flatten();
         let concerned = all.filter(|(_, known)| {
             let is_active = known.status.phase.is_under_way() || known.status.is_finishing;
@@ -96,15 +96,11 @@ impl Index {
 
     /// Hands each to a function.
     pub(super) fn each(&self, mut take: impl FnMut(&str, &str, &Known)) {
-        for (namespace, names) in &*self.lock() {
+        for (namespace, names) in &*self.0.lock() {
             for (name, known) in names {
                 take(namespace, name, known);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Namespaces> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,13 +4,14 @@
 //! messages on their way, what gates said, a local figure. Its status is read anew each time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 
 use super::context::Context;
 use super::ground::{Deposed, InCluster, Overtaken, Unkept};
@@ -83,14 +84,14 @@ pub(super) async fn look(cached: Arc<Rollout>, looker: Arc<Looker>) -> Result<Ac
     };
     context.metrics.looked(began.elapsed(), action.is_ok());
     if action.is_ok() {
-        lock(&looker.failures).remove(&named);
+        looker.failures.lock().remove(&named);
     }
     action
 }
 
 /// When a look is tried again that failed.
 pub(super) fn after_failure(rollout: Arc<Rollout>, _: &Failed, looker: Arc<Looker>) -> Action {
-    let mut failures = lock(&looker.failures);
+    let mut failures = looker.failures.lock();
     let count = failures.entry(ObjectRef::from_obj(&*rollout)).or_default();
     *count = count.saturating_add(1);
     let pause = MIN_PAUSE.saturating_mul(1 << (*count).min(16));
@@ -130,8 +131,8 @@ impl Looker {
 
     /// Forgets what is only kept from look to look.
     pub(super) fn forget(&self, named: &ObjectRef<Rollout>) {
-        lock(&self.runners).remove(named);
-        lock(&self.failures).remove(named);
+        self.runners.lock().remove(named);
+        self.failures.lock().remove(named);
     }
 
     /// Runs a Rollout as far as it goes, while no other one of its split is run.
@@ -174,7 +175,7 @@ impl Looker {
         let reported = runner.ground.report().await;
         let waits = matches!(runner.status.phase, Phase::Waiting | Phase::Blocked);
         if !matches!(pause, Ok(None)) {
-            lock(&self.runners).insert(named, runner);
+            self.runners.lock().insert(named, runner);
         }
         reported?;
         Ok(match pause? {
@@ -215,7 +216,7 @@ impl Looker {
         mut definition: Definition,
         status: Status,
     ) -> anyhow::Result<Runner<InCluster>> {
-        let kept = lock(&self.runners).remove(named);
+        let kept = self.runners.lock().remove(named);
         let kept = kept.filter(|kept| kept.ground.is_of(&rollout));
         let (rollout, status, former) = match kept {
             None => (rollout, status, None),
@@ -244,10 +245,6 @@ impl Looker {
         let outbound = self.context.outbound.clone();
         Ok(Runner::new(ground, name, definition, status, outbound))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Secrets are read when a client is made, and again when the server has refused what they said.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use crate::cluster::prometheus::Prometheus;
 use crate::rollout::analysis::plan;
@@ -44,7 +44,7 @@ impl Servers {
         if let Some(shared) = self.shared(namespace, named) {
             return Ok(shared);
         }
-        let mut servers = self.lock();
+        let mut servers = self.0.lock();
         if servers.len() < MAX_SHARED_SERVERS {
             servers.push(Server {
                 namespace: namespace.to_owned(),
@@ -56,15 +56,11 @@ impl Servers {
     }
 
     fn shared(&self, namespace: &str, named: &plan::Prometheus) -> Option<Prometheus> {
-        let mut servers = self.lock();
+        let mut servers = self.0.lock();
         servers.retain(|server| server.client.is_shared() && !server.client.was_denied());
         let mut servers = servers.iter();
         let found = servers.find(|server| server.namespace == namespace && server.named == *named);
         found.map(|server| server.client.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Server>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,7 +132,7 @@ mod tests {
         for _ in 0..3 {
             servers.client("shop", &named, &secrets).await.unwrap();
         }
-        assert_eq!(servers.lock().len(), 1);
+        assert_eq!(servers.0.lock().len(), 1);
         assert_eq!(secrets.0.load(Ordering::Relaxed), 3);
     }
 }

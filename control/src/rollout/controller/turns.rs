@@ -5,7 +5,8 @@
 //! namespace's.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::rollout::peers::Summary;
 
@@ -48,7 +49,7 @@ impl Turns {
         summary: Summary,
         is_under_way: bool,
     ) -> Result<Turn<'_>, NoTurn> {
-        let mut turns = self.lock();
+        let mut turns = self.0.lock();
         let holders = turns.entry(namespace.to_owned()).or_default();
         if holders
             .iter()
@@ -71,15 +72,11 @@ impl Turns {
             name,
         })
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Holder>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut turns = self.turns.lock();
+        let mut turns = self.turns.0.lock();
         let Some(holders) = turns.get_mut(&self.namespace) else {
             return;
         };
@@ -124,7 +121,7 @@ mod tests {
         }
         drop(first);
         assert!(turns.take("shop", web("two", None), true).is_ok());
-        assert!(turns.lock().is_empty());
+        assert!(turns.0.lock().is_empty());
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! Lease, where no controller runs them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::bail;
 use futures::future::join_all;
 use kube::api::DynamicObject;
+use parking_lot::Mutex;
 
 use super::{Hopeless, Tell, until_the_end, wanted};
 use crate::cluster::Cluster;
@@ -180,7 +181,7 @@ impl Neighbours {
     }
 
     async fn look(&self) -> anyhow::Result<()> {
-        *lock(&self.seen) = self.rollouts.kept().await?.found;
+        *self.seen.lock() = self.rollouts.kept().await?.found;
         Ok(())
     }
 
@@ -238,7 +239,7 @@ impl Ground for InCluster<'_> {
             checks: CheckLine::all(definition.analysis.as_ref(), status),
             status: status.clone(),
         };
-        let read = lock(&self.map).clone();
+        let read = self.map.lock().clone();
         let namespace = self.cluster.namespace();
         let keeping = kept_maps::keep(
             &self.cluster,
@@ -248,13 +249,13 @@ impl Ground for InCluster<'_> {
             &self.own_name,
         );
         let map = keeping.await?;
-        *lock(&self.map) = Some(map);
+        *self.map.lock() = Some(map);
         Ok(())
     }
 
     fn commands(&self) -> anyhow::Result<Vec<Command>> {
         self.check_hold()?;
-        let seen = lock(&self.neighbours.seen);
+        let seen = self.neighbours.seen.lock();
         let mut found = seen.iter();
         let own = found.find(|found| {
             found.runner == Hosting::Foreground && found.rollout.name == self.summary.name
@@ -263,7 +264,7 @@ impl Ground for InCluster<'_> {
     }
 
     fn others(&self) -> anyhow::Result<Vec<(Summary, Status)>> {
-        let seen = lock(&self.neighbours.seen);
+        let seen = self.neighbours.seen.lock();
         let others = seen.iter();
         Ok(others
             .map(|found| (found.rollout.clone(), found.status.clone()))
@@ -285,7 +286,7 @@ impl Ground for InCluster<'_> {
     }
 
     fn uid(&self) -> String {
-        let map = lock(&self.map).clone();
+        let map = self.map.lock().clone();
         map.and_then(|map| map.metadata.uid).unwrap_or_default()
     }
 
@@ -306,8 +307,4 @@ impl Ground for InCluster<'_> {
     fn tell(&self, happened: &Happened<'_>) {
         (self.tell)(happened);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,11 @@
 //! Rollouts of a directory: kept beside the weights, and run by the process that holds the lock.
 
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::bail;
 use futures::future::join_all;
+use parking_lot::Mutex;
 
 use super::{Hopeless, Tell, until_the_end, wanted};
 use crate::local::files::PLUGIN;
@@ -106,7 +107,7 @@ impl Ground for Beside<'_> {
 
     async fn keep(&self, status: &Status) -> anyhow::Result<()> {
         let name = &self.summary.name;
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         let (lock, last) = &mut *held;
         if self.keeper.is_lost(name, lock, last)? {
             bail!(Hopeless(self.keeper.run_by_another(name)));
