@@ -5,9 +5,9 @@ use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::Cluster;
 use super::bounded::Objects;
 pub use super::plugins::Scope;
+use super::{Cluster, code};
 
 /// The field manager of what is written to such a resource.
 const MANAGER: &str = "sluice";
@@ -31,7 +31,7 @@ fn objects<'c>(cluster: &'c Cluster, kind: &Kind, namespace: Option<&str>) -> Ob
     Objects::of(cluster.client(), &resource, namespace)
 }
 
-/// One resource.
+/// One resource; `None` where there is none of the name.
 ///
 /// # Errors
 /// The API server's.
@@ -40,8 +40,11 @@ pub async fn get(
     kind: &Kind,
     namespace: &str,
     name: &str,
-) -> kube::Result<DynamicObject> {
-    objects(cluster, kind, Some(namespace)).get(name).await
+) -> kube::Result<Option<DynamicObject>> {
+    match objects(cluster, kind, Some(namespace)).get(name).await {
+        Err(error) if code(&error) == Some(404) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// Every resource of a scope.

@@ -49,10 +49,7 @@ pub async fn get(
     namespace: &str,
     rollout: &str,
 ) -> kube::Result<Option<DynamicObject>> {
-    match custom::get(cluster, &CONFIG_MAPS, namespace, &map_name(rollout)).await {
-        Err(error) if code(&error) == Some(404) => Ok(None),
-        found => found.map(Some),
-    }
+    custom::get(cluster, &CONFIG_MAPS, namespace, &map_name(rollout)).await
 }
 
 /// Every ConfigMap of ours.

@@ -205,24 +205,18 @@ impl ClusterRollouts {
     /// # Errors
     /// When that cannot be found out.
     pub async fn has_resource(&self, name: &str) -> anyhow::Result<bool> {
-        let namespace = self.cluster.namespace();
-        match custom::get(&self.cluster, &ROLLOUTS, namespace, name).await {
-            Ok(_) => Ok(true),
-            Err(error) if code(&error) == Some(404) => Ok(false),
-            Err(error) => {
-                let doing = format!("Rollout {name}");
-                Err(kept_maps::refused(&self.cluster, doing, error))
-            }
-        }
+        let object = self.resource(name).await;
+        let refused = |error| kept_maps::refused(&self.cluster, format!("Rollout {name}"), error);
+        Ok(object.map_err(refused)?.is_some())
     }
 
     async fn object(&self, name: &str) -> anyhow::Result<Option<DynamicObject>> {
-        let namespace = self.cluster.namespace();
-        match custom::get(&self.cluster, &ROLLOUTS, namespace, name).await {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if code(&error) == Some(404) => Ok(None),
-            Err(error) => Err(self.explained(name, error)),
-        }
+        let object = self.resource(name).await;
+        object.map_err(|error| self.explained(name, error))
+    }
+
+    async fn resource(&self, name: &str) -> kube::Result<Option<DynamicObject>> {
+        custom::get(&self.cluster, &ROLLOUTS, self.cluster.namespace(), name).await
     }
 
     /// What is there of both, as far as one may read it.
