@@ -7,7 +7,7 @@ use sluice_core::plan::{EVERYONE, Plan};
 
 use super::peers::Summary;
 use super::proxies::Watched;
-use super::status::{Run, Stage, Status};
+use super::status::{Run, Status};
 use super::world::{SplitSeen, SplitState};
 use crate::model::reach::Reach;
 use crate::model::weights::{Weight, WeightKey, WeightSet};
@@ -63,7 +63,7 @@ pub struct Subject {
 impl Subject {
     /// Of a run that is under way, whatever its spec says meanwhile; else of what the spec says.
     pub fn of(wanted: &Summary, status: &Status) -> Self {
-        let run = status.run.as_ref().filter(|run| run.stage != Stage::Over);
+        let run = status.under_way();
         run.map_or_else(|| Self::wanted(wanted), Self::moved)
     }
 

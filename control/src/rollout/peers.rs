@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
-use super::status::{Phase, RunOutcome, Stage, Status};
+use super::status::{Phase, RunOutcome, Status};
 use super::world::Peers;
 
 /// What others need to know of a Rollout.
@@ -65,10 +65,10 @@ impl Summary {
 
     /// How many steps it has behind it; `None` where it has nothing to do, and is ready for any.
     fn done(&self, status: &Status) -> Option<usize> {
-        let run = status.run.as_ref();
-        match run.filter(|run| run.stage != Stage::Over) {
+        let last = status.run.as_ref();
+        match status.under_way() {
             Some(run) => Some(run.step),
-            None if run.map(|run| &run.version) == Some(&self.version) => None,
+            None if last.map(|run| &run.version) == Some(&self.version) => None,
             // Its run is still to begin: it is not even ready for the first step.
             None => self.version.is_some().then_some(0),
         }

@@ -108,6 +108,11 @@ impl Status {
         self.run.as_ref().filter(|run| run.stage != Stage::Over)
     }
 
+    /// The same, to be changed.
+    pub fn under_way_mut(&mut self) -> Option<&mut Run> {
+        self.run.as_mut().filter(|run| run.stage != Stage::Over)
+    }
+
     /// Remembers what became of a command; the oldest answers go.
     pub fn answer(&mut self, answer: Answer) {
         self.answers.push(answer);

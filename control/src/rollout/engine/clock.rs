@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::turn::{Turn, after};
-use crate::rollout::status::Stage;
 
 /// How much clocks of two hosts may differ without a word. Chosen: those that are kept in time
 /// differ by less than a second, and who takes over from whom does not matter to people.
@@ -14,8 +13,7 @@ impl Turn<'_> {
     /// Treats such times of the run as now, and says it.
     pub(super) fn come_back_to_now(&mut self) {
         let now = self.world.now;
-        let run = self.status.run.as_mut();
-        let Some(run) = run.filter(|run| run.stage != Stage::Over) else {
+        let Some(run) = self.status.under_way_mut() else {
             return;
         };
         let pause = run.pause.as_mut().map(|pause| &mut pause.since);

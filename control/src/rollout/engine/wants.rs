@@ -49,7 +49,7 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
         look_again: soon,
         ..Wants::default()
     };
-    let Some(run) = status.run.as_ref().filter(|run| run.stage != Stage::Over) else {
+    let Some(run) = status.under_way() else {
         let is_idle = status.phase == Phase::Idle || !is_wanted(definition, status);
         return if is_idle && !status.is_finishing {
             Wants::default()
