@@ -186,6 +186,7 @@ impl State {
             add(format_args!(", judged at the bucket edge {}", time(edge)));
         }
         if let Some(Shown { now, needed }) = self.evidence {
+            let (now, needed) = (short(now), short(needed));
             add(format_args!(", evidence {now} of {needed} needed"));
         }
         if let Some(reason) = &self.reason {
@@ -216,6 +217,14 @@ pub(super) fn digits(value: f64, digits: i32) -> Option<f64> {
     let scale = 10_f64.powi(digits - 1 - value.abs().log10().floor() as i32);
     let rounded = (value * scale).round() / scale;
     Some(if rounded.is_finite() { rounded } else { value })
+}
+
+/// A number of few digits without a row of zeros before or behind them.
+fn short(number: f64) -> String {
+    match number {
+        0.0 | 0.001..1e6 => number.to_string(),
+        _ => format!("{number:e}"),
+    }
 }
 
 fn shown(check: &Check, value: f64) -> String {

@@ -521,6 +521,29 @@ fn evidence_fails_even_with_few_requests_in_the_window() {
 }
 
 #[test]
+fn evidence_is_shown_without_rows_of_zeros() {
+    let plan = one(&json!({"metric": "errorRate", "fail": "> 5%", "confidence": 0.99}));
+    let cases = [
+        (0.0, "0"),
+        (4.2e-7, "4.2e-7"),
+        (0.0123, "0.0123"),
+        (37.0, "37"),
+        (999_000.0, "999000"),
+        (5.29e9, "5.29e9"),
+        (1e12, "1e12"),
+    ];
+    for (now, words) in cases {
+        let state = State {
+            name: "c".to_owned(),
+            evidence: Some(Shown { now, needed: 111.0 }),
+            ..State::default()
+        };
+        let expected = format!("c, fails at > 5%, evidence {words} of 111 needed");
+        assert_eq!(state.line(&plan.checks[0]), expected);
+    }
+}
+
+#[test]
 fn slow_answers_are_found_by_evidence_at_an_edge_that_stays() {
     let limit = json!({"metric": "latency", "quantile": 0.9, "fail": "> 1s", "confidence": 0.99});
     let beside = json!({"metric": "latency", "quantile": 0.9, "against": "fallback", "fail": "> +50%", "confidence": 0.99});
