@@ -1,25 +1,21 @@
 use super::*;
 use crate::rollout::statistics::{Mixture, needed};
 
-const ROUND: Round = Round {
-    own: 0,
-    others: 0,
-    requests: 300,
-    exposures: (0.1, 0.9),
-    margin: 1.0,
-};
+/// A round of 300 requests, a tenth of them the challenger's, with so many newcomers of each.
+const fn round(own: u64, others: u64) -> Round {
+    Round {
+        own,
+        others,
+        requests: 300,
+        exposures: (0.1, 0.9),
+        margin: 1.0,
+    }
+}
 
 fn after(rounds: &[(u64, u64)], needed: f64) -> Newcomers {
     let mut newcomers = Newcomers::default();
     for &(own, others) in rounds {
-        newcomers.add(
-            Round {
-                own,
-                others,
-                ..ROUND
-            },
-            needed,
-        );
+        newcomers.add(round(own, others), needed);
     }
     newcomers
 }
@@ -47,14 +43,7 @@ fn mean(before: &Newcomers, trials: u64, needed: f64) -> f64 {
     let outcomes = (0..=trials).map(|own| {
         let mut newcomers = before.clone();
         let others = trials - own;
-        newcomers.add(
-            Round {
-                own,
-                others,
-                ..ROUND
-            },
-            needed,
-        );
+        newcomers.add(round(own, others), needed);
         let likely = 0.1_f64.powi(own as i32) * 0.9_f64.powi(others as i32);
         choose(own).product::<f64>() * likely * newcomers.evidence().min(needed).exp()
     });
@@ -88,11 +77,7 @@ fn more_hits_are_more_evidence_and_what_is_given_away_is_never_taken() {
     let (with, without) = (after(&[(2, 3)], needed), after(&[(2, 3)], f64::INFINITY));
     let mut last = f64::NEG_INFINITY;
     for own in 0..=9 {
-        let round = Round {
-            own,
-            others: 9 - own,
-            ..ROUND
-        };
+        let round = round(own, 9 - own);
         let (mut with, mut without) = (with.clone(), without.clone());
         with.add(round, needed);
         without.add(round, f64::INFINITY);
@@ -136,14 +121,7 @@ fn found(probability: f64) -> usize {
             let trials = (uniform(&mut state) * 6.0) as u64;
             let hits = (0..trials).filter(|_| uniform(&mut state) < probability);
             let own = hits.count() as u64;
-            newcomers.add(
-                Round {
-                    own,
-                    others: trials - own,
-                    ..ROUND
-                },
-                needed,
-            );
+            newcomers.add(round(own, trials - own), needed);
             newcomers.evidence() >= needed
         })
     });
@@ -164,14 +142,11 @@ fn it_errs_in_at_most_its_part_of_runs_and_finds_what_is_worse() {
 fn without_exposure_on_both_sides_nothing_is_known() {
     for exposures in [(0.0, 1.0), (1.0, 0.0), (f64::NAN, 1.0)] {
         let mut newcomers = Newcomers::default();
-        newcomers.add(
-            Round {
-                own: 5,
-                exposures,
-                ..ROUND
-            },
-            1.0,
-        );
+        let round = Round {
+            exposures,
+            ..round(5, 0)
+        };
+        newcomers.add(round, 1.0);
         assert_eq!(newcomers, Newcomers::default());
     }
 }
