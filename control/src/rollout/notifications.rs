@@ -23,7 +23,7 @@ use sluice_core::problem::{Accepted, Problem};
 
 use super::checking;
 use super::outbound::{Outbound, Parcel, Reply, Silence};
-use super::resource::{self, Endpoint, Event, MAX_RECEIVERS, Notify};
+use super::resource::{self, Endpoint, Event, KeyOf, MAX_RECEIVERS, Notify};
 use super::secrets::{Place, SecretReader, Shape, Written};
 use message::{Letter, Subject};
 use queue::{Due, Outcome};
@@ -159,13 +159,11 @@ fn receiver(path: &str, written: &Notify, problems: &mut Vec<Problem>) -> Option
 }
 
 fn robot_url(path: &str, written: &resource::Robot, problems: &mut Vec<Problem>) -> Option<Place> {
-    let place = Written {
-        fields: ["secretRef", "urlFile", "urlEnv"],
-        secret: written.secret_ref.as_ref(),
-        key: "url",
-        file: written.url_file.as_ref(),
-        variable: written.url_env.as_ref(),
-    };
+    let place = kept_url(
+        written.secret_ref.as_ref(),
+        written.url_file.as_ref(),
+        written.url_env.as_ref(),
+    );
     let place = place.place(path, problems);
     if place.is_none() {
         let accepted = Accepted::value("secretRef, urlFile or urlEnv");
@@ -183,14 +181,12 @@ fn own(path: &str, written: &resource::Webhook, problems: &mut Vec<Problem>) -> 
         variable: written.signing_secret_env.as_ref(),
     };
     let signing = signing.place(path, problems);
-    let url = Written {
-        fields: ["secretRef", "urlFile", "urlEnv"],
-        secret: written.secret_ref.as_ref(),
-        key: "url",
-        file: written.url_file.as_ref(),
-        variable: written.url_env.as_ref(),
-    };
-    let kept = url.place(path, problems);
+    let kept = kept_url(
+        written.secret_ref.as_ref(),
+        written.url_file.as_ref(),
+        written.url_env.as_ref(),
+    );
+    let kept = kept.place(path, problems);
     let url = match (written.url.clone(), kept) {
         (Some(url), None) => Address::Written(url),
         (None, Some(place)) => Address::Kept(place),
@@ -206,6 +202,21 @@ fn own(path: &str, written: &resource::Webhook, problems: &mut Vec<Problem>) -> 
         }
     };
     Some(To::Webhook { url, signing })
+}
+
+/// Where a URL is kept, as it is written of either kind of receiver.
+const fn kept_url<'w>(
+    secret: Option<&'w KeyOf>,
+    file: Option<&'w String>,
+    variable: Option<&'w String>,
+) -> Written<'w> {
+    Written {
+        fields: ["secretRef", "urlFile", "urlEnv"],
+        secret,
+        key: "url",
+        file,
+        variable,
+    }
 }
 
 /// What sends messages.
