@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 const FOLDERS: [&str; 6] = ["filter", "control", "e2e", "tools", "wasmplugin", "docs"];
 
-/// Words that cite documents which a reader of this repository does not have.
+/// The notes that this was written from. They are kept elsewhere, so that a reader who is sent to
+/// one of them finds nothing; and nothing else tells whether a line does.
+const ELSEWHERE: [&str; 3] = ["DESIGN", "ROLLOUTS", "STYLE"];
+
+/// Whether a line cites one of them, or the folder of notes beside them.
 fn is_citation_of_elsewhere(line: &str) -> bool {
-    let words = ["DESIGN", "ROLLOUTS", "STYLE"];
-    let is_page = |word: &str| [format!("{word} section"), format!("{word}.md")];
-    words
-        .iter()
-        .flat_map(|word| is_page(word))
-        .any(|page| line.contains(&page))
-        || line.contains(concat!("facts", "/"))
+    let is_cited = |note: &&str| {
+        let cited = [format!("{note} section"), format!("{note}.md")];
+        cited.iter().any(|cited| line.contains(cited))
+    };
+    ELSEWHERE.iter().any(is_cited) || line.contains("facts/")
 }
 
 /// Every page that a line cites, and the section that follows it in quotes: `docs/x.md, "Y"`.

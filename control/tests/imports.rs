@@ -32,7 +32,48 @@ struct Package {
 /// Names of packages that an import can begin with.
 const PACKAGES: [&str; 4] = ["sluice_core", "sluice", "sluice_e2e", "proxy_wasm"];
 
+/// The layers of control, each of which may use those before it that it lists.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("tls", &[]),
+    ("files", &["model"]),
+    ("analyze", &["model"]),
+    ("cluster", &["model"]),
+    ("local", &["model", "files"]),
+    ("store", &["model", "files", "cluster"]),
+    ("operations", BELOW_OPERATIONS),
+    (
+        "brake",
+        &["model", "files", "cluster", "store", "operations"],
+    ),
+    ("rollout", BELOW_ROLLOUT),
+    ("command", BELOW_COMMAND),
+];
+
 const BELOW_OPERATIONS: &[&str] = &["model", "files", "analyze", "cluster", "store", "local"];
+
+const BELOW_ROLLOUT: &[&str] = &[
+    "model",
+    "files",
+    "analyze",
+    "cluster",
+    "store",
+    "local",
+    "operations",
+    "brake",
+];
+
+const BELOW_COMMAND: &[&str] = &[
+    "model",
+    "files",
+    "analyze",
+    "cluster",
+    "store",
+    "local",
+    "operations",
+    "brake",
+    "rollout",
+];
 
 const TREE: [Package; 5] = [
     Package {
@@ -49,47 +90,7 @@ const TREE: [Package; 5] = [
         sources: "control/src",
         // Its own name: the binary beside the library.
         may_use: &["sluice_core", "sluice"],
-        layers: &[
-            ("model", &[]),
-            ("tls", &[]),
-            ("files", &["model"]),
-            ("analyze", &["model"]),
-            ("cluster", &["model"]),
-            ("local", &["model", "files"]),
-            ("store", &["model", "files", "cluster"]),
-            ("operations", BELOW_OPERATIONS),
-            (
-                "brake",
-                &["model", "files", "cluster", "store", "operations"],
-            ),
-            (
-                "rollout",
-                &[
-                    "model",
-                    "files",
-                    "analyze",
-                    "cluster",
-                    "store",
-                    "local",
-                    "operations",
-                    "brake",
-                ],
-            ),
-            (
-                "command",
-                &[
-                    "model",
-                    "files",
-                    "analyze",
-                    "cluster",
-                    "store",
-                    "local",
-                    "operations",
-                    "brake",
-                    "rollout",
-                ],
-            ),
-        ],
+        layers: LAYERS,
     },
     Package {
         sources: "e2e/src",
