@@ -283,7 +283,9 @@ mod tests {
     #[test]
     fn the_classic_rule_is_accepted_and_corrected() {
         let pattern = "^(.*?;)?(email=[^;]*@some-company-name.com)(;.*)?$";
-        let config = json!({"splits": {"web": {"rules": [{"name": "staff", "match": [{"headers": {"cookie": {"regex": pattern}}}]}]}}});
+        let matched = json!([{"headers": {"cookie": {"regex": pattern}}}]);
+        let rules = json!([{"name": "staff", "match": matched}]);
+        let config = json!({"splits": {"web": {"rules": rules}}});
         assert_eq!(
             warned(config),
             [

@@ -181,7 +181,8 @@ fn a_split_that_a_gateway_decides_is_served() {
             "claims behind the check of tokens",
             plugin(
                 "phase: AUTHZ, ",
-                "{hosts: [shop.example.com], rules: [{name: gold, match: [{claims: {tier: {exact: gold}}}]}]}",
+                "{hosts: [shop.example.com], \
+                 rules: [{name: gold, match: [{claims: {tier: {exact: gold}}}]}]}",
             ),
             &[],
         ),
@@ -244,9 +245,10 @@ fn the_warning_says_what_is_wrong_why_and_what_is_accepted() {
     let found = found(&plugin("", "{services: [web.shop]}"), &[]);
     assert_eq!(
         found[0].to_string(),
-        "splits.web moves nobody: its only identity is the anonymous cookie, which only gateways issue, and sidecars decide \
-         it (the split has services and no hosts, which callers in the mesh use); at every weight between 0 and 100 \
-         everybody gets stable. Accepted: an identity that callers send, such as identity: [{cookie: uid}] or [{header: \
-         x-user-id}]; or anonymous: fallback, if that is meant"
+        "splits.web moves nobody: its only identity is the anonymous cookie, which only gateways \
+         issue, and sidecars decide it (the split has services and no hosts, which callers in the \
+         mesh use); at every weight between 0 and 100 everybody gets stable. Accepted: an identity \
+         that callers send, such as identity: [{cookie: uid}] or [{header: x-user-id}]; or \
+         anonymous: fallback, if that is meant"
     );
 }
