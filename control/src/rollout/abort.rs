@@ -178,12 +178,15 @@ async fn reach(weights: &AnyStore, found: &Found) -> Reach {
     }
     let mut wanted = Subject::wanted(&found.rollout);
     if wanted.challenger.is_none() {
-        wanted.challenger = only_challenger(weights, found).await;
+        wanted.challenger = only_challenger(weights, &wanted.split).await;
     }
     wanted.reach()
 }
 
-async fn only_challenger(weights: &AnyStore, found: &Found) -> Option<String> {
-    let snapshot = weights.snapshot().await.ok()?;
-    found.challenger(&snapshot.plugin.plan_at_home().ok()?)
+async fn only_challenger(weights: &AnyStore, split: &str) -> Option<String> {
+    let plan = weights.snapshot().await.ok()?.plugin.plan_at_home().ok()?;
+    match plan.split_named(split)?.definition.challengers() {
+        [only] => Some(only.to_string()),
+        _ => None,
+    }
 }

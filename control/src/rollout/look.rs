@@ -63,7 +63,8 @@ pub struct Subject {
 impl Subject {
     /// Of a run that is under way, whatever its spec says meanwhile; else of what the spec says.
     pub fn of(wanted: &Summary, status: &Status) -> Self {
-        let run = status.under_way();
+        // What an earlier version kept says no split.
+        let run = status.under_way().filter(|run| !run.split.is_empty());
         run.map_or_else(|| Self::wanted(wanted), Self::moved)
     }
 

@@ -4,7 +4,6 @@
 mod cluster;
 
 use serde::Serialize;
-use sluice_core::plan::Plan;
 
 pub use super::commands::{Command, Verb};
 pub use cluster::ClusterRollouts;
@@ -158,7 +157,7 @@ impl RolloutStore {
         let (names, begin) = match self {
             Self::Directory(directory) => (
                 Keeper::new(directory).names()?,
-                format!(". {} begins one", self.runner(Hosting::Foreground)),
+                format!(" ({} begins one)", self.runner(Hosting::Foreground)),
             ),
             Self::Cluster(cluster) => (cluster.names().await?, String::new()),
         };
@@ -220,18 +219,6 @@ impl Found {
             Some(namespace) => format!("{namespace}/{name}"),
             None => name.clone(),
         }
-    }
-
-    /// The challenger: the one that is written, or the split's only one.
-    pub fn challenger(&self, plan: &Plan) -> Option<String> {
-        let written = self.rollout.challenger.clone();
-        written.or_else(|| {
-            let split = plan.split_named(&self.rollout.split)?;
-            match split.definition.challengers() {
-                [only] => Some(only.to_string()),
-                _ => None,
-            }
-        })
     }
 }
 

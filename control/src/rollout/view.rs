@@ -8,13 +8,14 @@ use serde::Serialize;
 use sluice_core::allocation::Percent;
 use sluice_core::plan::EVERYONE;
 
+use super::look::{Subject, look};
 use super::outline::{CheckLine, StepLine};
 use super::proxies::{Mesh, Seen, Watched, proxies};
 use super::resource::Span;
 use super::rollouts::{Found, Host, Hosting, RolloutStore};
 use super::status::{Phase, Run, Stage, Status};
-use crate::model::weights::{Weight, WeightKey, WeightSet};
-use crate::store::{AnyStore, Snapshot, Store as _};
+use super::world::SplitSeen;
+use crate::store::AnyStore;
 
 /// One Rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -166,44 +167,29 @@ pub async fn looked_at(
     now: Timestamp,
 ) -> View {
     let mut view = kept(store, found, now);
+    let subject = Subject::of(&found.rollout, &found.status);
+    if subject.split.is_empty() {
+        // Its mistakes say so.
+        return view;
+    }
     let weights = store.weights(found);
-    let seen = match weights.snapshot().await {
-        Ok(snapshot) => in_force(&snapshot, found),
-        Err(error) => Err(format!("weights: {error:#}")),
-    };
-    match seen {
-        Ok(mut in_force) => {
-            view.unknown
-                .extend(in_force.follow(&weights, found, mesh).await);
+    let looked = look(&weights, &subject).await;
+    match looked.seen {
+        SplitSeen::Seen(seen) => {
+            let mut in_force = InForce {
+                challenger: seen.challenger,
+                weights: seen.weights,
+                ..InForce::default()
+            };
+            let unknown = in_force.follow(&weights, &subject.split, found, mesh);
+            view.unknown.extend(unknown.await);
             view.in_force = Some(in_force);
         }
-        Err(why) => view.unknown.push(why),
+        SplitSeen::Missing { what: why } | SplitSeen::Unknown { why } => {
+            view.unknown.push(format!("weights: {why}"));
+        }
     }
     view
-}
-
-/// The challenger's weights in a store, or why they are not known.
-fn in_force(snapshot: &Snapshot, found: &Found) -> Result<InForce, String> {
-    let split = &found.rollout.split;
-    let plan = snapshot.plugin.plan_at_home();
-    let plan = plan.map_err(|error| format!("weights: {error:#}"))?;
-    let challenger = found.challenger(&plan);
-    let challenger =
-        challenger.ok_or_else(|| format!("the plugin has no challenger of split {split}"))?;
-    let written = WeightSet::of_config(&snapshot.plugin.config);
-    let weight = |audience: &String| {
-        let key = WeightKey::new(split, audience, &challenger);
-        match written.weight(&key) {
-            Some(Weight::Percent(percent)) => *percent,
-            _ => Percent::ZERO,
-        }
-    };
-    let audiences = found.rollout.audiences.iter();
-    Ok(InForce {
-        weights: audiences.map(|name| (name.clone(), weight(name))).collect(),
-        challenger,
-        ..InForce::default()
-    })
 }
 
 impl InForce {
@@ -211,6 +197,7 @@ impl InForce {
     async fn follow(
         &mut self,
         weights: &AnyStore,
+        split: &str,
         found: &Found,
         mesh: Mesh<'_>,
     ) -> Option<String> {
@@ -218,7 +205,7 @@ impl InForce {
         let step = run.and_then(|run| found.steps.get(run.step));
         let audience = step.map_or(EVERYONE, |step| &*step.audience);
         let watched = Watched {
-            split: &found.rollout.split,
+            split,
             audience,
             challenger: &self.challenger,
         };

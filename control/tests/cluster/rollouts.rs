@@ -137,6 +137,46 @@ fn a_cluster_without_the_kind_is_told_how_to_get_it_and_a_wrong_name_the_near_on
 }
 
 #[test]
+fn of_a_rollout_without_a_spec_the_status_says_so_and_what_its_run_moves() {
+    let server = with_rollout();
+    let mut rollout = server.get(ROLLOUT).unwrap();
+    rollout["spec"] = json!(null);
+    rollout["status"]["run"]["split"] = json!("web");
+    rollout["status"]["run"]["challenger"] = json!("canary");
+    server.put(ROLLOUT, rollout.clone());
+    let said = server.sluice("rollout status web");
+    let expected = "\
+a/web: Progressing, run 1 of v1, step 1 of ?
+its spec has 3 mistakes
+├─ weights
+│  └─ everyone: 10 % wanted, 10 % in force
+├─ mistakes in its spec
+│  ├─ spec: null; accepted: a map
+│  ├─ spec.split: missing; accepted: a split's name
+│  └─ spec.steps: missing; accepted: steps, or a preset: progressive, emergency, blueGreen, migration
+└─ unknown
+   └─ proxies: what the proxies run: no Prometheus is named that scrapes them
+";
+    assert_eq!((said.code, &*said.out), (1, expected), "{said:?}");
+    let table = server.sluice("rollout status").out;
+    let row = "\na           web    web     -         Progressing   1 of ?   10 %";
+    assert!(table.contains(row), "{table}");
+
+    rollout["status"] = json!(null);
+    server.put(ROLLOUT, rollout);
+    let said = server.sluice("rollout status web");
+    let expected = "\
+a/web: Idle
+its spec has 3 mistakes
+└─ mistakes in its spec
+   ├─ spec: null; accepted: a map
+   ├─ spec.split: missing; accepted: a split's name
+   └─ spec.steps: missing; accepted: steps, or a preset: progressive, emergency, blueGreen, migration
+";
+    assert_eq!((said.code, &*said.out), (1, expected), "{said:?}");
+}
+
+#[test]
 fn every_namespace_is_one_table() {
     let server = with_rollout();
     let other = server.get(ROLLOUT).unwrap();

@@ -54,11 +54,39 @@ fn what_is_no_status_of_ours_is_not_taken_for_one() {
         );
         let all = shop.sluice("rollout status");
         assert_eq!(
-            (all.code, all.err.contains(why)),
-            (1, true),
+            (all.code, &*all.out, all.err.contains(why)),
+            (1, "", true),
             "{begun}: {all:?}"
         );
         assert_eq!(shop.sluice("rollout pause web").code, 2, "{begun}");
+    }
+}
+
+#[test]
+fn of_a_split_that_is_gone_the_status_says_what_there_is_instead() {
+    let shop = Shop::new("[{weight: 5, hold: 1h}, {weight: 100}]");
+    let mut run = shop.run();
+    run.until("converged", 1);
+    run.kill();
+    let cases = [
+        (
+            "splits: {api: {}}",
+            "the plugin has no split web; it has api",
+        ),
+        (
+            "splits: {web: {variants: [stable, blue]}}",
+            "split web has no challenger canary; it has blue",
+        ),
+    ];
+    for (plugin, why) in cases {
+        shop.write("plugin.yaml", plugin);
+        let said = shop.sluice("rollout status web");
+        let unknown = format!("└─ unknown\n   └─ weights: {why}\n");
+        assert_eq!(
+            (said.code, said.out.ends_with(&unknown)),
+            (0, true),
+            "{said:?}"
+        );
     }
 }
 
@@ -90,7 +118,7 @@ fn a_name_that_nobody_has_gets_the_near_one_and_leaves_no_file() {
         for name in ["wep", "../web", "web/../web", "Web"] {
             let said = shop.sluice(&format!("rollout {command} {name}"));
             let expected = format!(
-                "error: directory . has no Rollout {name:?}; did you mean \"web\"?. `sluice rollout run -f FILE --dir .` begins one\n"
+                "error: directory . has no Rollout {name:?}; did you mean \"web\"? (`sluice rollout run -f FILE --dir .` begins one)\n"
             );
             let is_near = name != "../web" && name != "web/../web";
             assert_eq!(said.code, 2, "{command} {name}: {said:?}");

@@ -4,6 +4,7 @@
 mod text;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -137,7 +138,11 @@ impl Shower<'_> {
     async fn all_once(&self) -> anyhow::Result<Outcome> {
         let (views, unread) = self.all().await?;
         match self.arguments.output.output {
-            Format::Table => output::line(text::table(&views).trim_end()),
+            Format::Table => {
+                if let Some(table) = text::table(&views, &unread) {
+                    output::line(table);
+                }
+            }
             format => {
                 for view in &views {
                     print(format, view, |_| String::new())?;
@@ -158,10 +163,15 @@ impl Shower<'_> {
     async fn watch_all(mut self) -> anyhow::Result<Outcome> {
         loop {
             match self.all().await {
-                Ok((views, _)) if self.is_live() => self.live.draw(&text::table(&views)),
-                Ok((views, _)) => {
+                Ok((views, unread)) if self.is_live() => {
+                    self.live.draw(&text::all(&views, &unread));
+                }
+                Ok((views, unread)) => {
                     for view in &views {
                         self.say(view)?;
+                    }
+                    for why in unread {
+                        self.say_unread(why);
                     }
                 }
                 Err(error) => self.say_error(&error),
@@ -231,6 +241,14 @@ impl Shower<'_> {
     fn say_error(&mut self, error: &anyhow::Error) {
         output::error(error);
         self.live = Live::default();
+    }
+
+    /// Why one cannot be read, once until it is something else.
+    fn say_unread(&mut self, why: String) {
+        if let Entry::Vacant(place) = self.lines.entry(why) {
+            output::note(format!("error: {}", place.key()));
+            place.insert(String::new());
+        }
     }
 
     fn is_live(&self) -> bool {

@@ -329,12 +329,14 @@ fn is_of_spec(object: &DynamicObject) -> bool {
 
 /// What can be said of a Rollout whose spec is wrong: an abort still needs to know what it moves.
 fn as_written(name: String, spec: &Value, status: &Status) -> Summary {
-    let run = status.run.iter();
+    let run = status.run.as_ref();
+    let moved = run.map(|run| run.split.clone());
+    let audiences = run.into_iter().flat_map(|run| run.wanted.keys().cloned());
     Summary {
         name,
-        split: text(spec, "split").unwrap_or_default(),
+        split: text(spec, "split").or(moved).unwrap_or_default(),
         challenger: text(spec, "challenger"),
-        audiences: run.flat_map(|run| run.wanted.keys().cloned()).collect(),
+        audiences: audiences.collect(),
         version: text(spec, "version"),
         ..Summary::default()
     }
@@ -346,6 +348,7 @@ fn text(spec: &Value, field: &str) -> Option<String> {
 
 fn status(object: &DynamicObject) -> anyhow::Result<Status> {
     let status = object.data.get("status").cloned();
+    let status = status.filter(|status| !status.is_null());
     let status: Result<Option<Status>, _> = status.map(serde_json::from_value).transpose();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     Ok(status

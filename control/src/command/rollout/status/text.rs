@@ -11,11 +11,23 @@ use crate::rollout::view::{InForce, StepState, StepView, View};
 /// How many of the last runs a tree has.
 const RUNS: usize = 3;
 
-/// All, a line each.
-pub(super) fn table(views: &[View]) -> String {
-    if views.is_empty() {
-        return "there is no Rollout".to_owned();
+/// All, and why others could not be read.
+pub(super) fn all(views: &[View], unread: &[String]) -> String {
+    let errors = unread.iter().map(|why| format!("error: {}", quoted(why)));
+    let lines: Vec<String> = table(views, unread).into_iter().chain(errors).collect();
+    lines.join("\n")
+}
+
+/// All, a line each; nothing where none could be read.
+pub(super) fn table(views: &[View], unread: &[String]) -> Option<String> {
+    match (views, unread) {
+        ([], []) => Some("there is no Rollout".to_owned()),
+        ([], _) => None,
+        _ => Some(rows(views)),
     }
+}
+
+fn rows(views: &[View]) -> String {
     let has_namespaces = views.iter().any(|view| view.namespace.is_some());
     let mut header = vec![
         "NAME", "SPLIT", "VERSION", "PHASE", "STEP", "WEIGHT", "MESSAGE",
@@ -39,7 +51,7 @@ pub(super) fn table(views: &[View]) -> String {
         }
         row
     });
-    output::columns(header, rows)
+    output::columns(header, rows).trim_end().to_owned()
 }
 
 /// What changed is in this line; the time that is left is not.
