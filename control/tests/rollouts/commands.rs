@@ -96,6 +96,20 @@ fn an_aborted_run_is_over_and_its_version_is_tried_again_only_when_somebody_says
 }
 
 #[test]
+fn what_was_asked_of_runs_whose_file_is_gone_is_not_done_to_the_next() {
+    let shop = Shop::new(SLOW);
+    let mut run = shop.run();
+    run.until("converged", 1);
+    assert_eq!(shop.sluice("rollout abort web").code, 0);
+    run.end();
+    std::fs::remove_file(shop.path().join("rollouts/web.json")).unwrap();
+    let mut run = shop.run();
+    assert_eq!(run.event().unwrap()["event"], "started");
+    run.until("converged", 1);
+    obeyed(&shop.sluice("rollout pause web"), "paused by ann");
+}
+
+#[test]
 fn an_abort_needs_nobody_who_runs_the_rollout() {
     let shop = Shop::new(SLOW);
     let mut run = shop.run();

@@ -11,7 +11,7 @@ use super::{Hopeless, Tell, until_the_end, wanted};
 use crate::local::files::PLUGIN;
 use crate::operations::Caller;
 use crate::rollout::analysis::plan::Plan;
-use crate::rollout::commands::Command;
+use crate::rollout::commands::{Command, next_number};
 use crate::rollout::ground::{Followed, Ground, Happened};
 use crate::rollout::kept::{Keeper, Kept};
 use crate::rollout::look::Looked;
@@ -58,7 +58,14 @@ async fn runner<'r>(
         name, definition, ..
     } = manifest;
     let lock = keeper.hold(name).await?;
-    let status = wanted(definition, keeper.kept(name)?.map(|kept| kept.status));
+    let kept = keeper.kept(name)?.map(|kept| kept.status);
+    let is_first = kept.is_none();
+    let mut status = wanted(definition, kept);
+    if is_first {
+        // Nobody asks of what is not kept: these were for runs whose file is gone.
+        let left = keeper.commands(name).unwrap_or_default();
+        status.handled_command = next_number(&left, 0) - 1;
+    }
     let ground = Beside {
         directory,
         keeper,
