@@ -15,6 +15,7 @@ pub mod conditions;
 pub mod controller;
 pub mod counters;
 pub mod crd;
+mod cut;
 pub mod definition;
 pub mod engine;
 pub mod entry;

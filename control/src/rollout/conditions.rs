@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Value, json};
 use sluice_core::allocation::Percent;
 
+use super::cut::cut;
 use super::definition::Definition;
 use super::object::{Reported, Rollout};
 use super::status::{Phase, Status};
@@ -33,7 +34,7 @@ pub fn reported(rollout: &Rollout, status: Status, now: Timestamp) -> Reported {
             type_: fact.kind.to_owned(),
             status: fact.holds().to_owned(),
             reason: fact.reason,
-            message: cut(fact.message),
+            message: cut(&fact.message, MAX_CONDITION_BYTES),
             last_transition_time: since.unwrap_or_else(|| Time(to_the_second(now))),
             observed_generation: generation,
         }
@@ -158,14 +159,6 @@ fn shown(definition: &Definition, status: &Status) -> Option<Value> {
         "step": format!("{}/{}", run.step + 1, definition.steps.len()),
         "weight": format!("{weight}% of {}", step.audience),
     }))
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_CONDITION_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_CONDITION_BYTES));
-        text.push('…');
-    }
-    text
 }
 
 /// Conditions have times to the second.

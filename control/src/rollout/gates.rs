@@ -13,7 +13,8 @@ use serde::Serialize;
 use sluice_core::problem::{Accepted, Problem};
 
 use super::checking;
-use super::outbound::{Outbound, Parcel, Reply, Silence, cut, repeats};
+use super::cut::cut;
+use super::outbound::{Outbound, Parcel, Reply, Silence, repeats};
 use super::resource::{self, Before, Endpoint, MAX_GATES, Span};
 use super::secrets::{Place, SecretReader, Shape, Written};
 

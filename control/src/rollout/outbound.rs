@@ -13,6 +13,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
+use super::cut::cut;
 use bounds::{Bounds, Forbidden};
 
 /// How much of an answer is read. Chosen: a sentence for people.
@@ -152,16 +153,6 @@ fn line(text: &str) -> String {
     let words = text.split(|one: char| one.is_whitespace() || one.is_control());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     words.join(" ")
-}
-
-/// The beginning of a text, of at most so many bytes; what is cut ends in `…`.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let room = most.saturating_sub('…'.len_utf8());
-    let end = (0..=room).rev().find(|&end| text.is_char_boundary(end));
-    format!("{}…", text.get(..end.unwrap_or(0)).unwrap_or_default())
 }
 
 /// Whether a text repeats a secret, wholly or, at its end where it was cut, in part.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sluice_core::allocation::Percent;
 
 use super::analysis::Memory;
+use super::cut::cut;
 use super::notifications::queue::Queue;
 use super::world::{SplitState, means};
 
@@ -362,21 +363,11 @@ pub struct RunLine {
 
 /// The beginning of a sentence, as much of it as a status may hold.
 pub fn sentence(text: impl Into<String>) -> String {
-    cut(text.into(), MAX_SENTENCE_BYTES)
+    let text: String = text.into();
+    cut(&text, MAX_SENTENCE_BYTES)
 }
 
 /// The same for the line of an ended run.
 pub fn line(text: &str) -> String {
-    cut(text.to_owned(), MAX_RUN_LINE_BYTES)
-}
-
-fn cut(text: String, most: usize) -> String {
-    if text.len() <= most {
-        return text;
-    }
-    let mut end = most;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &text[..end])
+    cut(text, MAX_RUN_LINE_BYTES)
 }

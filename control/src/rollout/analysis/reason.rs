@@ -4,12 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::cut::cut;
+
 /// The longest error of a source that is remembered, in bytes. Chosen: thirty of them fit into a
 /// status.
 pub(super) const MAX_ERROR_BYTES: usize = 64;
-
-/// Behind what was cut.
-const CUT: &str = "…";
 
 /// Why a check does not simply pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,20 +49,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// As many whole words of an error as are remembered.
+    /// As much of an error as is remembered.
     pub(super) fn error(why: &str) -> Self {
-        if why.len() <= MAX_ERROR_BYTES {
-            return Self::Error(why.to_owned());
-        }
-        let most = MAX_ERROR_BYTES - CUT.len();
-        let end = (0..=most).rev().find(|&end| why.is_char_boundary(end));
-        let begin = why.get(..end.unwrap_or(0)).unwrap_or_default();
-        let is_whole = why
-            .get(begin.len()..)
-            .is_some_and(|rest| rest.starts_with(' '));
-        let words = begin.rsplit_once(' ').filter(|_| !is_whole);
-        let words = words.map_or(begin, |(words, _)| words);
-        Self::Error(format!("{words}{CUT}"))
+        Self::Error(cut(why, MAX_ERROR_BYTES))
     }
 }
 
@@ -112,34 +100,4 @@ pub(super) fn time(seconds: f64) -> String {
 /// A part of 1 in percent, to three decimals.
 pub(super) fn percent(part: f64) -> String {
     format!("{}%", (part * 1e5).round() / 1e3)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_long_error_whole_words_are_remembered_and_that_it_goes_on() {
-        let long = "é".repeat(40);
-        let cut = format!("{}…", "é".repeat(30));
-        let cases = [
-            ("no such host", "no such host"),
-            (
-                "the server at http://prometheus:9090 cannot be reached: connection refused",
-                "the server at http://prometheus:9090 cannot be reached:…",
-            ),
-            (
-                "0123456789 0123456789 0123456789 0123456789 0123456789 012345 0123456789",
-                "0123456789 0123456789 0123456789 0123456789 0123456789 012345…",
-            ),
-            (&long, &cut),
-        ];
-        for (why, expected) in cases {
-            let Reason::Error(found) = Reason::error(why) else {
-                panic!("{why}");
-            };
-            assert_eq!(found, expected);
-            assert!(found.len() <= MAX_ERROR_BYTES, "{found}");
-        }
-    }
 }

@@ -7,6 +7,7 @@ use sluice_core::users::{Outcome, Users};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::rollout::cut::cut;
 use crate::rollout::observation::{Arm, Bucket, Edge, Increments};
 use crate::rollout::resource;
 
@@ -346,8 +347,7 @@ fn what_is_not_known_is_judged_as_people_said() {
         (
             "onError",
             Reading::Error(error.clone()),
-            // As many whole words as have 64 bytes.
-            format!("not measured: {}…", error[..60].trim_end()),
+            format!("not measured: {}", cut(&error, reason::MAX_ERROR_BYTES)),
         ),
     ];
     for (field, arms, why) in cases {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::rollout::outbound::cut;
+use crate::rollout::cut::cut;
 use crate::rollout::resource::Event;
 
 /// The longest sentence of a message, in bytes. Chosen: a few of them wait in a status of 8 KB.

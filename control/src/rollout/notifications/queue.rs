@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::message::{Message, Subject};
-use crate::rollout::outbound::cut;
+use crate::rollout::cut::cut;
 use crate::rollout::resource::Event;
 
 /// How many messages of a Rollout may wait; beyond it the oldest is given up. Chosen: their place in

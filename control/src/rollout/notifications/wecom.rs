@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::message::{Letter, Mood};
 use super::queue::Outcome;
-use crate::rollout::outbound::cut;
+use crate::rollout::cut::cut;
 
 /// The longest markdown, in bytes, by WeCom's documentation of group robots.
 const LONGEST_CONTENT: usize = 4_096;
