@@ -1,5 +1,5 @@
 //! What an analysis remembers between rounds: each check's last value, its failures and its
-//! evidence. Small, because it stands in a status: under 7 KB with as many checks as there may be.
+//! evidence. Small, because it stands in a status: under 12 KB with as many checks as there may be.
 
 use std::fmt::Write as _;
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::cut::cut;
 
-/// The longest error of a source that is remembered, in bytes. Chosen: thirty of them fit into a
-/// status.
-pub(super) const MAX_ERROR_BYTES: usize = 64;
+/// The longest error of a source that is remembered, in bytes. Chosen: who was asked, for what, and
+/// most of what it said. A long status leaves out more of it.
+pub(super) const MAX_ERROR_BYTES: usize = 256;
 
 /// Why a check does not simply pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

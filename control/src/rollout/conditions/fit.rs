@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::rollout::cut::cut;
+
 /// The longest status, in bytes, as JSON, of whatever is not at several of its maxima at once.
 /// Chosen: ten thousand of them are 80 MB.
 pub(super) const MAX_STATUS_BYTES: usize = 8 * 1024;
@@ -10,6 +12,9 @@ pub(super) const MAX_STATUS_BYTES: usize = 8 * 1024;
 /// The longest status of all, in bytes: with as many checks, audiences and messages as there may be,
 /// each as long as it may be. All of it is needed to go on.
 pub(super) const MAX_FULL_STATUS_BYTES: usize = 24 * 1024;
+
+/// How much of a source's error is left in a long status, in bytes. Chosen: thirty of them fit.
+const SHORT_ERROR: usize = 64;
 
 /// What of a check's state people read alone; the next round says it again.
 const WORDS_OF_A_CHECK: [&str; 5] = ["reason", "edge", "fallback", "distance", "value"];
@@ -19,7 +24,8 @@ type Cut = fn(&mut Value) -> bool;
 
 /// Leaves out as much as there must be.
 pub(super) fn fit(status: &mut Value) {
-    let cuts: [Cut; 4] = [
+    let cuts: [Cut; 5] = [
+        shorten_errors,
         |status| drop_first(&mut status["runs"], 1),
         |status| drop_first(&mut status["answers"], 1),
         drop_words_of_checks,
@@ -51,11 +57,27 @@ fn drop_first(list: &mut Value, least: usize) -> bool {
     }
 }
 
-fn drop_words_of_checks(status: &mut Value) -> bool {
+fn checks(status: &mut Value) -> impl Iterator<Item = &mut Value> {
     let checks = status.pointer_mut("/run/analysis/checks");
-    let checks = checks.and_then(Value::as_array_mut).into_iter().flatten();
+    checks.and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn shorten_errors(status: &mut Value) -> bool {
+    let mut has_shortened = false;
+    for check in checks(status) {
+        if let Some(Value::String(error)) = check.pointer_mut("/reason/error")
+            && error.len() > SHORT_ERROR
+        {
+            *error = cut(error, SHORT_ERROR);
+            has_shortened = true;
+        }
+    }
+    has_shortened
+}
+
+fn drop_words_of_checks(status: &mut Value) -> bool {
     let mut has_dropped = false;
-    for check in checks.filter_map(Value::as_object_mut) {
+    for check in checks(status).filter_map(Value::as_object_mut) {
         for word in WORDS_OF_A_CHECK {
             has_dropped |= check.remove(word).is_some();
         }
@@ -218,6 +240,28 @@ mod tests {
             let length = as_written(status).to_string().len();
             assert!(length <= MAX_STATUS_BYTES, "{label}: {length}");
         }
+    }
+
+    #[test]
+    fn long_errors_are_shortened_before_runs_are_forgotten() {
+        let mut queries = serde_json::to_value(greatest_memory()).unwrap();
+        queries["checks"].as_array_mut().unwrap().drain(..10);
+        let status = Status {
+            run: Some(Run {
+                analysis: serde_json::from_value(queries).unwrap(),
+                ..run(3)
+            }),
+            runs: vec![greatest().runs[0].clone()],
+            ..Status::default()
+        };
+        let error = |written: &Value| {
+            let error = written.pointer("/run/analysis/checks/0/reason/error");
+            error.and_then(Value::as_str).map(str::len)
+        };
+        let long = serde_json::to_value(&status).unwrap();
+        let written = as_written(status);
+        assert_eq!((error(&long), error(&written)), (Some(256), Some(64)));
+        assert_eq!(written["runs"].as_array().unwrap().len(), 1);
     }
 
     #[test]
