@@ -26,8 +26,8 @@ type Cut = fn(&mut Value) -> bool;
 pub(super) fn fit(status: &mut Value) {
     let cuts: [Cut; 5] = [
         shorten_errors,
-        |status| drop_first(&mut status["runs"], 1),
-        |status| drop_first(&mut status["answers"], 1),
+        |status| drop_first(status, "runs"),
+        |status| drop_first(status, "answers"),
         drop_words_of_checks,
         drop_wanted,
     ];
@@ -46,10 +46,10 @@ pub(super) fn fit(status: &mut Value) {
     }
 }
 
-/// Leaves out the first of a list that has more than so many; whether it had.
-fn drop_first(list: &mut Value, least: usize) -> bool {
-    match list.as_array_mut() {
-        Some(list) if list.len() > least => {
+/// Leaves out the first of a list that has several; whether it had.
+fn drop_first(status: &mut Value, list: &str) -> bool {
+    match status.get_mut(list).and_then(Value::as_array_mut) {
+        Some(list) if list.len() > 1 => {
             list.remove(0);
             true
         }

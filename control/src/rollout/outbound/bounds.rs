@@ -83,10 +83,10 @@ impl FromStr for Host {
             return Err(wrong());
         }
         let name = name.to_ascii_lowercase();
-        Ok(below.map_or_else(
-            || Self::Name(name.clone()),
-            |_| Self::Below(format!(".{name}")),
-        ))
+        Ok(match below {
+            Some(_) => Self::Below(format!(".{name}")),
+            None => Self::Name(name),
+        })
     }
 }
 
