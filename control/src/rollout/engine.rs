@@ -93,7 +93,6 @@ impl Turn<'_> {
                 _ => Vec::new(),
             };
         };
-        let weight = |audience: &str| seen.weights.get(audience).copied().unwrap_or_default();
         if self.status.is_finishing {
             return self.zeros(&seen.weights);
         }
@@ -103,23 +102,7 @@ impl Turn<'_> {
         match run.stage {
             Stage::GoingBack if is_anybody_there(&seen.weights) => vec![self.take_back(run)],
             Stage::Moving if run.pause.is_none() => {
-                let different = run.wanted.iter();
-                let mut different: Vec<(&String, &Percent)> = different
-                    .filter(|(audience, percent)| weight(audience) != **percent)
-                    .collect();
-                // Users go back before others come.
-                different.sort_by_key(|(audience, percent)| **percent > weight(audience));
-                let draw = if run.is_to_redraw && !is_anybody_there(&seen.weights) {
-                    Draw::Anew
-                } else {
-                    Draw::Same
-                };
-                let set = different.first().map(|(audience, percent)| Action::Set {
-                    audience: (*audience).clone(),
-                    percent: **percent,
-                    draw,
-                });
-                set.into_iter().collect()
+                next_weight(run, &seen.weights).into_iter().collect()
             }
             _ => Vec::new(),
         }
@@ -143,6 +126,25 @@ impl Turn<'_> {
             why: ending.map_or_else(String::new, |ending| ending.message.clone()),
         }
     }
+}
+
+/// Sets the next weight that is not as the step wants it.
+fn next_weight(run: &Run, weights: &BTreeMap<String, Percent>) -> Option<Action> {
+    let weight = |audience: &str| weights.get(audience).copied().unwrap_or_default();
+    let different = run.wanted.iter();
+    let different = different.filter(|(audience, percent)| weight(audience) != **percent);
+    // Users go back before others come.
+    let (audience, percent) =
+        different.min_by_key(|(audience, percent)| **percent > weight(audience))?;
+    let draw = match run.is_to_redraw && !is_anybody_there(weights) {
+        true => Draw::Anew,
+        false => Draw::Same,
+    };
+    Some(Action::Set {
+        audience: audience.clone(),
+        percent: *percent,
+        draw,
+    })
 }
 
 #[cfg(test)]

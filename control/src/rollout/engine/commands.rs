@@ -2,7 +2,7 @@
 
 use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::rollout::commands::{Command, Verb, to_obey};
-use crate::rollout::status::{Answer, PauseReason, Phase, Reply, RunOutcome, Stage, line};
+use crate::rollout::status::{Answer, PauseReason, Phase, Reply, Run, RunOutcome, Stage, line};
 use crate::rollout::world::SplitSeen;
 
 impl Turn<'_> {
@@ -103,22 +103,15 @@ impl Turn<'_> {
     }
 
     fn approve(&mut self, command: &Command) -> Result<(), &'static str> {
-        let step = self.status.run.as_ref().map(|run| run.step);
-        let step = step.and_then(|step| self.definition.steps.get(step));
-        if !step.is_some_and(|step| step.needs_approval) {
-            return Err("the step waits for no approval");
-        }
-        if self
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.stage == Stage::Entering)
-        {
+        let steps = &self.definition.steps;
+        let needs_approval =
+            |run: &&mut Run| steps.get(run.step).is_some_and(|step| step.needs_approval);
+        let run = self.status.run.as_mut().filter(needs_approval);
+        let run = run.ok_or("the step waits for no approval")?;
+        if run.stage == Stage::Entering {
             return Err("the step has not begun");
         }
-        if let Some(run) = &mut self.status.run {
-            run.is_approved = true;
-        }
+        run.is_approved = true;
         self.say(EventKind::Resumed, asked("approved", command));
         Ok(())
     }

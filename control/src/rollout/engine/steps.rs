@@ -96,22 +96,10 @@ impl Turn<'_> {
 
     /// Waits for whatever holds steps forward, then says which weights are wanted.
     fn enter(&mut self, run: &Run, step: &Step) {
-        let held = match &self.world.split {
-            SplitSeen::Unknown { why } => Some(format!("the split cannot be read: {why}")),
-            SplitSeen::Missing { what } => Some(what.clone()),
-            SplitSeen::Seen(_) => None,
-        };
         if self.world.forward == Forward::Asking {
             return;
         }
-        let behind = self.world.peers.behind.as_ref();
-        let held = held
-            .or_else(|| match &self.world.forward {
-                Forward::Closed(why) => Some(why.clone()),
-                Forward::Open | Forward::Overridden(_) | Forward::Asking => None,
-            })
-            .or_else(|| behind.map(|behind| format!("Rollout {behind} of the group is behind")));
-        if let Some(why) = held {
+        if let Some(why) = self.held_back() {
             let message = format!("step {} waits: {why}", run.step + 1);
             return self.say_once(EventKind::Waiting, Phase::Progressing, message);
         }
@@ -140,6 +128,19 @@ impl Turn<'_> {
         let number = run.step + 1;
         let message = format!("step {number} of {of}: {weight} % of {audience}{overridden}");
         self.say(EventKind::Stepped, message);
+    }
+
+    /// What a step waits for before it begins.
+    fn held_back(&self) -> Option<String> {
+        match (&self.world.split, &self.world.forward) {
+            (SplitSeen::Unknown { why }, _) => Some(format!("the split cannot be read: {why}")),
+            (SplitSeen::Missing { what }, _) => Some(what.clone()),
+            (SplitSeen::Seen(_), Forward::Closed(why)) => Some(why.clone()),
+            (SplitSeen::Seen(_), _) => {
+                let behind = self.world.peers.behind.as_ref()?;
+                Some(format!("Rollout {behind} of the group is behind"))
+            }
+        }
     }
 
     /// Waits until the weights are in force in the store.

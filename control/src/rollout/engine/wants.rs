@@ -44,9 +44,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a host is to look at.
 pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants {
-    let soon = Some(after(now, LOOK_EVERY));
     let waiting = Wants {
-        look_again: soon,
+        look_again: Some(after(now, LOOK_EVERY)),
         ..Wants::default()
     };
     let Some(run) = status.under_way() else {
@@ -68,14 +67,9 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
             }),
             ..waiting
         },
-        Stage::Moving => Wants {
+        Stage::Moving | Stage::Converging | Stage::GoingBack => Wants {
             proxies: true,
             ..waiting
-        },
-        Stage::GoingBack | Stage::Converging => Wants {
-            proxies: true,
-            look_again: soon,
-            ..Wants::default()
         },
         Stage::Holding | Stage::Approval | Stage::Over => in_hold(definition, run, now),
     }
