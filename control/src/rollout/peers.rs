@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 use super::status::{Phase, RunOutcome, Status};
-use super::world::Peers;
+use super::world::{Peers, plugin_name};
 
 /// What others need to know of a Rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,11 +55,8 @@ impl Summary {
     /// Whether it may be of the same split: of two plugins that both are named, splits of one name are
     /// two.
     pub fn may_share(&self, other: &Self) -> bool {
-        let name = |named: &Self| {
-            let plugin = named.plugin.as_deref();
-            plugin.map(|plugin| plugin.rsplit('/').next().unwrap_or(plugin).to_owned())
-        };
-        let is_another = matches!((name(self), name(other)), (Some(one), Some(two)) if one != two);
+        let names = self.plugin.as_deref().zip(other.plugin.as_deref());
+        let is_another = names.is_some_and(|(one, two)| plugin_name(one) != plugin_name(two));
         self.split == other.split && !is_another
     }
 

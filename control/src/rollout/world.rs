@@ -99,6 +99,11 @@ pub fn means(named: &str, plugin: &str) -> bool {
     name == of_name && (kind.is_empty() || kind == of_kind)
 }
 
+/// The name of a plugin that a spec names as `NAME` or `KIND/NAME`.
+pub fn plugin_name(named: &str) -> &str {
+    named.rsplit('/').next().unwrap_or(named)
+}
+
 /// What was seen of the proxies.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProxiesSeen {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::rollout::object::Rollout;
 use crate::rollout::peers::Summary;
 use crate::rollout::status::{Phase, Status};
+use crate::rollout::world::plugin_name;
 
 /// Every Rollout.
 #[derive(Debug, Default)]
@@ -107,14 +108,8 @@ impl Index {
 impl Known {
     /// Whether its plugin may be the one that changed; `None`: it is not known which did.
     fn may_mean(&self, changed: Option<&str>) -> bool {
-        let named = self
-            .plugin
-            .as_deref()
-            .map(|named| named.rsplit('/').next().unwrap_or(named));
-        match (named, changed) {
-            (Some(named), Some(changed)) => named == changed,
-            _ => true,
-        }
+        let names = self.plugin.as_deref().zip(changed);
+        names.is_none_or(|(named, changed)| plugin_name(named) == changed)
     }
 }
 
