@@ -11,6 +11,7 @@
 //! be long, and it sleeps without blocking.
 
 mod lost;
+mod salvaged;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::history::{self, Entry, KEPT, Noted, Remembered};
 use super::{Decide, Extent, Manner, Note, Snapshot, Store, Updated, Urgency, Write, WriteError};
@@ -187,40 +188,36 @@ impl Directory {
     }
 
     async fn lock(&self, urgency: Urgency) -> anyhow::Result<Option<File>> {
-        let path = self.path.join(RUNTIME).join(LOCK);
-        let opened = self
-            .made_runtime()
-            .and_then(|folder| folder.lock_file(LOCK));
-        let lock = match opened {
-            Ok(lock) => lock,
-            // An abort waits for no writer in the end, so neither for a lock that cannot be had.
-            Err(_) if urgency == Urgency::Now => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let patience = match urgency {
+            Urgency::Now => ABORT_WAITS,
+            Urgency::InTurn => WRITE_WAITS,
         };
-        let patience = if urgency == Urgency::Now {
-            ABORT_WAITS
-        } else {
-            WRITE_WAITS
+        match self.locked(patience).await {
+            // An abort waits for no writer in the end, so neither for a lock that cannot be had.
+            Err(_) if urgency == Urgency::Now => Ok(None),
+            locked => locked.map(Some),
+        }
+    }
+
+    async fn locked(&self, patience: Duration) -> anyhow::Result<File> {
+        let lock = self.made_runtime()?.lock_file(LOCK)?;
+        let path = || {
+            let path = self.path.join(RUNTIME).join(LOCK);
+            path.display().to_string()
         };
         let began = Instant::now();
         loop {
             match lock.try_lock() {
-                Ok(()) => return Ok(Some(lock)),
-                Err(TryLockError::Error(_)) if urgency == Urgency::Now => return Ok(None),
-                Err(TryLockError::Error(error)) => {
-                    return Err(error)
-                        .with_context(|| format!("{}: cannot be locked", path.display()));
-                }
+                Ok(()) => return Ok(lock),
                 Err(TryLockError::WouldBlock) if began.elapsed() < patience => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                Err(TryLockError::WouldBlock) if urgency == Urgency::Now => return Ok(None),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(WriteError::Locked {
-                        lock: path.display().to_string(),
-                        seconds: patience.as_secs(),
-                    }
-                    .into());
+                Err(TryLockError::WouldBlock) => bail!(WriteError::Locked {
+                    lock: path(),
+                    seconds: patience.as_secs(),
+                }),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("{}: cannot be locked", path()));
                 }
             }
         }
@@ -324,76 +321,6 @@ impl Directory {
             patch: weights.patch.map(|patch| patch.config).unwrap_or_default(),
             expected: Some(weights.bytes),
             salvaged: None,
-        }
-    }
-
-    /// As [`Directory::read`], but of what cannot be read as much as can be had elsewhere: an abort
-    /// must work then too, and take from others no more than it must.
-    fn salvage(&self) -> Held {
-        let plugin = self.plugin();
-        let weights = self.weights();
-        let of_another = match (&plugin, &weights) {
-            (
-                Ok(plugin),
-                Ok(Weights {
-                    patch: Some(patch), ..
-                }),
-            ) => is_of(patch, plugin).err(),
-            _ => None,
-        };
-        let patch = weights
-            .as_ref()
-            .ok()
-            .and_then(|weights| weights.patch.clone());
-        let mut plugin = plugin.ok().or(patch).unwrap_or_else(|| Plugin {
-            source: PLUGIN.to_owned(),
-            kind: plugin::Kind::Bare,
-            name: None,
-            namespace: None,
-            config: json!({}),
-        });
-        match (weights, of_another) {
-            (Ok(weights), of_another) => {
-                merge(&mut plugin.config, weights.managed().to_config());
-                let salvaged = of_another.map(|why| Note::Salvaged {
-                    why: format!("{why:#}"),
-                    instead: "its weights are taken for this plugin's".to_owned(),
-                });
-                Held {
-                    salvaged,
-                    ..self.held(plugin, weights)
-                }
-            }
-            (Err(why), _) => self.of_history(plugin, &why),
-        }
-    }
-
-    /// What the history knows where the weights' file cannot be read.
-    fn of_history(&self, mut plugin: Plugin, why: &anyhow::Error) -> Held {
-        let last = self.entries().unwrap_or_default().pop();
-        let instead = match &last {
-            Some(entry) => format!(
-                "other splits get the weights of the last change in the history, {}",
-                Noted::of(entry)
-            ),
-            None => "there is no history either: other splits get no weights".to_owned(),
-        };
-        let managed = last.map(|entry| entry.after).unwrap_or_default();
-        let patch = managed.to_config();
-        merge(&mut plugin.config, patch.clone());
-        Held {
-            snapshot: Snapshot {
-                plugin,
-                managed,
-                noted: self.noted(),
-                authors: Vec::new(),
-            },
-            patch,
-            expected: self.bytes(WEIGHTS).ok(),
-            salvaged: Some(Note::Salvaged {
-                why: format!("{why:#}"),
-                instead,
-            }),
         }
     }
 
