@@ -15,6 +15,7 @@ pub mod objects;
 pub mod plugins;
 pub mod pods;
 pub mod prometheus;
+pub mod routes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

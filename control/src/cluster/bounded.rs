@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, Request, Resource as _};
+use kube::core::{ApiResource, GroupVersionKind, Request, Resource as _};
 use kube::{Client, Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -32,6 +32,12 @@ const MAX_LIST_BYTES: usize = 256 * 1024 * 1024;
 
 /// How long a list may take in all. Chosen: a thousand plugins take a second.
 const MAX_LIST_SECONDS: u64 = 120;
+
+/// The kind of a name in an API version such as `apps/v1`, or `v1`.
+pub(super) fn kind_named(api_version: &str, kind: &str) -> GroupVersionKind {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    GroupVersionKind::gvk(group, version, kind)
+}
 
 /// One answer of a list.
 struct Page {

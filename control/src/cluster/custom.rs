@@ -2,10 +2,10 @@
 //! read of them.
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
-use super::bounded::Objects;
+use super::bounded::{Objects, kind_named};
 pub use super::plugins::Scope;
 use super::{Cluster, code};
 
@@ -24,9 +24,7 @@ pub struct Kind {
 }
 
 fn objects<'c>(cluster: &'c Cluster, kind: &Kind, namespace: Option<&str>) -> Objects<'c> {
-    let api_version = kind.api_version;
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let known = GroupVersionKind::gvk(group, version, kind.kind);
+    let known = kind_named(kind.api_version, kind.kind);
     let resource = ApiResource::from_gvk_with_plural(&known, kind.plural);
     Objects::of(cluster.client(), &resource, namespace)
 }

@@ -4,21 +4,16 @@
 //! Weights never pass here; they are the store's.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::ApiResource;
 
+use super::bounded::kind_named;
 use super::{Cluster, plugins};
 use crate::model::manifest::Manifest;
 
 fn api(cluster: &Cluster, manifest: &Manifest) -> Api<DynamicObject> {
     let resource = match manifest.plugin_kind() {
         Some(kind) => plugins::resource(kind),
-        None => {
-            let (group, version) = manifest
-                .api_version
-                .split_once('/')
-                .unwrap_or(("", &manifest.api_version));
-            ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, manifest.kind))
-        }
+        None => ApiResource::from_gvk(&kind_named(&manifest.api_version, manifest.kind)),
     };
     Api::namespaced_with(cluster.client().clone(), &manifest.namespace, &resource)
 }

@@ -13,7 +13,6 @@ use super::bounded::{Objects, unexpected};
 use super::{Cluster, ClusterError, code, managed_fields};
 use crate::model::input::Input;
 use crate::model::plugin::{self, Kind, Plugin};
-use crate::model::resources::{Spec, gateway, istio};
 use crate::model::suggest;
 
 /// Where plugins are looked for.
@@ -39,20 +38,12 @@ pub struct LivePlugin {
 /// The kinds are those of [`plugin::API_VERSION`]; a bare configuration is none and gets
 /// WasmPlugin's.
 pub fn resource(kind: Kind) -> ApiResource {
-    let name = if kind == Kind::TrafficExtension {
-        "TrafficExtension"
-    } else {
-        "WasmPlugin"
+    let (name, plural) = match kind {
+        Kind::TrafficExtension => ("TrafficExtension", "trafficextensions"),
+        Kind::WasmPlugin | Kind::Bare => ("WasmPlugin", "wasmplugins"),
     };
     let kind = GroupVersionKind::gvk("extensions.istio.io", "v1alpha1", name);
-    ApiResource::from_gvk_with_plural(
-        &kind,
-        if name == "WasmPlugin" {
-            "wasmplugins"
-        } else {
-            "trafficextensions"
-        },
-    )
+    ApiResource::from_gvk_with_plural(&kind, plural)
 }
 
 impl LivePlugin {
@@ -357,57 +348,6 @@ fn live(object: DynamicObject, kind: Kind) -> kube::Result<LivePlugin> {
 /// What answers with something else than the plugin is no API server, or one in trouble.
 fn not_of(plugin: &str) -> kube::Error {
     unexpected(format_args!("the answer is not {plugin}"))
-}
-
-/// The routes and subsets in a plugin's namespace, as far as the account may see them and the
-/// cluster knows the kinds.
-pub async fn routes(cluster: &Cluster, live: &LivePlugin) -> Vec<Input> {
-    let namespace = live.namespace();
-    let (services, rules, routes) = tokio::join!(
-        documents::<istio::VirtualService>(cluster, Some(namespace)),
-        documents::<istio::DestinationRule>(cluster, Some(namespace)),
-        documents::<gateway::HttpRoute>(cluster, Some(namespace)),
-    );
-    [services, rules, routes].concat()
-}
-
-/// The Gateways of both kinds. They may lie in other namespaces than the pods that serve them; an
-/// account that may not list those sees the ones in the plugin's namespace.
-pub async fn gateways(cluster: &Cluster, live: &LivePlugin) -> Vec<Input> {
-    let namespace = live.object.metadata.namespace.as_deref();
-    let (classic, newer) = tokio::join!(
-        wherever::<istio::Gateway>(cluster, namespace),
-        wherever::<gateway::Gateway>(cluster, namespace),
-    );
-    [classic, newer].concat()
-}
-
-async fn wherever<S: Spec>(cluster: &Cluster, namespace: Option<&str>) -> Vec<Input> {
-    match documents::<S>(cluster, None).await {
-        none if none.is_empty() => documents::<S>(cluster, namespace).await,
-        everywhere => everywhere,
-    }
-}
-
-/// Every resource of a kind, of one namespace or of all; none where the kind is unknown or hidden.
-async fn documents<S: Spec>(cluster: &Cluster, namespace: Option<&str>) -> Vec<Input> {
-    let (group, version) = S::API_VERSION
-        .split_once('/')
-        .unwrap_or(("", S::API_VERSION));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, S::KIND));
-    let objects = Objects::of(cluster.client(), &resource, namespace);
-    let (objects, _) = objects.list(ListParams::default()).await;
-    let input = |object: DynamicObject| {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let source = format!("{} {namespace}/{name}", S::KIND);
-        let mut value = serde_json::to_value(&object).ok()?;
-        // The API server leaves these two out of a list's items.
-        value["kind"] = Value::from(S::KIND);
-        value["apiVersion"] = Value::from(S::API_VERSION);
-        Some(Input { source, value })
-    };
-    objects.into_iter().filter_map(input).collect()
 }
 
 fn parse(named: &str) -> anyhow::Result<(Vec<Kind>, &str)> {

@@ -13,8 +13,9 @@ use sluice_core::problem::Problem;
 
 use crate::analyze::{self, Findings, ProxyKinds, Surroundings, lint};
 use crate::cluster::authors::{authors, client_side_weights, others_fields};
-use crate::cluster::plugins::{LivePlugin, gateways, routes};
+use crate::cluster::plugins::LivePlugin;
 use crate::cluster::pods;
+use crate::cluster::routes::{gateways, routes};
 use crate::files;
 use crate::model::input::Input;
 use crate::model::plugin::Plugin;
