@@ -4,16 +4,19 @@
 //! writers decide at once is decided one after the other, so nothing is lost.
 
 pub mod directory;
+mod error;
 pub mod history;
 pub mod kubernetes;
+mod note;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::Serialize;
+
+pub use error::{OwnedField, WriteError};
+pub use note::Note;
 
 use crate::cluster::authors::Author;
-use crate::cluster::plugins::Unlisted;
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
 use crate::model::weights::WeightSet;
@@ -132,232 +135,6 @@ pub struct Updated {
     pub after: Option<Result<Plugin, String>>,
     /// What the user should know besides.
     pub notes: Vec<Note>,
-}
-
-/// Why a write was not made, or not in full, where others are the reason: its caller may try again
-/// or take over.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Another process kept the directory locked.
-    #[error(
-        "{lock}: another sluice has been writing for {seconds} s; nothing was changed, try again"
-    )]
-    Locked {
-        /// The lock's path.
-        lock: String,
-        /// How long this write waited.
-        seconds: u64,
-    },
-    /// Others, who waited for no lock, kept writing first.
-    #[error("{file}: others have written first {times} times; nothing was changed, try again")]
-    Outrun {
-        /// The weights' file.
-        file: String,
-        /// How often.
-        times: usize,
-    },
-    /// Others kept writing first.
-    #[error("{plugin}: others have been writing for {seconds} s; nothing was changed, try again")]
-    Overtaken {
-        /// The plugin's kind, namespace and name.
-        plugin: String,
-        /// How long this write was tried.
-        seconds: u64,
-    },
-    /// Fields that it sets belong to others.
-    #[error(
-        "{}; nothing was changed. --force would set it all the same ({}) and take the field \
-         over: {} would then get this conflict in turn",
-        owners(.plugin, .fields), .changes.join(", "),
-        .fields.first().map_or("the other", |field| field.manager.as_str())
-    )]
-    Conflict {
-        /// The plugin's kind, namespace and name.
-        plugin: String,
-        /// The fields with their owners.
-        fields: Vec<OwnedField>,
-        /// What it sets, such as `everyone/canary 5 -> 10`.
-        changes: Vec<String>,
-    },
-    /// No answer came to it, and reading back showed that it was not made.
-    #[error(
-        "{plugin}: no answer to a write ({why}); it was not made: the weights were read back and \
-         are as they were"
-    )]
-    NotMade {
-        /// The plugin's kind, namespace and name.
-        plugin: String,
-        /// What became of the connection.
-        why: String,
-    },
-    /// No answer came to it, and reading back did not show whether it was made.
-    #[error(
-        "{plugin}: no answer to a write ({why}), and it is still unknown whether it was made: \
-         {unread}. See `sluice get` before anything else"
-    )]
-    Unknown {
-        /// The plugin's kind, namespace and name.
-        plugin: String,
-        /// What became of the connection.
-        why: String,
-        /// Why reading back did not tell.
-        unread: String,
-    },
-    /// One split's part was refused after those of others were written.
-    #[error("of several splits, only these were changed: {}", .written.join(", "))]
-    Partial {
-        /// The splits that were written.
-        written: Vec<String>,
-        /// Why the other was not.
-        source: anyhow::Error,
-    },
-}
-
-impl WriteError {
-    /// Whether a command that ends with it leaves something to find out.
-    pub fn is_open(&self) -> bool {
-        match self {
-            Self::Unknown { .. } => true,
-            Self::Partial { source, .. } => {
-                source.downcast_ref::<Self>().is_some_and(Self::is_open)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A field that somebody else set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedField {
-    /// Its path in the resource, such as `spec.pluginConfig.weights.web.everyone.canary`.
-    pub path: String,
-    /// The field manager that owns it.
-    pub manager: String,
-}
-
-fn owners(plugin: &str, fields: &[OwnedField]) -> String {
-    let owner = |OwnedField { path, manager }: &OwnedField| {
-        format!("{plugin}: {path} was set by field manager {manager:?}")
-    };
-    fields.iter().map(owner).collect::<Vec<_>>().join("\n")
-}
-
-/// What went wrong beside a write that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-pub enum Note {
-    /// The history lacks it.
-    #[error(
-        "the change was made, but `sluice history` will not have it: {why}{}",
-        if *.is_forbidden { "; the Role in wasmplugin/base/rbac.yaml has the right" } else { "" }
-    )]
-    NotRemembered {
-        /// The API server's words.
-        why: String,
-        /// Whether the account lacks the right to write it.
-        #[serde(rename = "isForbidden")]
-        is_forbidden: bool,
-    },
-    /// Others wrote what looks like a part of the history.
-    #[error(
-        "{}{count} ControllerRevisions claim to be of this history and are left out, such as \
-         {first}: {why}",
-        if *.are_more { "at least " } else { "" }
-    )]
-    NotOurs {
-        /// How many.
-        count: usize,
-        /// The name of one.
-        first: String,
-        /// What is wrong with that one.
-        why: String,
-        /// Whether there are more than were looked at.
-        #[serde(rename = "areMore")]
-        are_more: bool,
-    },
-    /// The weights' file could not be read, and an abort went on without it.
-    #[error("{why}; {instead}")]
-    Salvaged {
-        /// Why not.
-        why: String,
-        /// Where weights were taken from instead.
-        instead: String,
-    },
-    /// What an abort had to replace is kept beside it.
-    #[error(
-        "replaced, because proxies or sluice could not read it: {what}; as it was, it is kept in \
-         {kept}"
-    )]
-    KeptAside {
-        /// What was replaced.
-        what: String,
-        /// Where it is now.
-        kept: String,
-    },
-    /// What was replaced because it could not be read is gone.
-    #[error("{what} could not be read and was replaced, and could not be kept beside it: {why}")]
-    NotKept {
-        /// What is gone.
-        what: String,
-        /// The system's words.
-        why: String,
-    },
-    /// No answer came to the write.
-    #[error("no answer to the write ({why}), but it was made: it was read back")]
-    FoundMade {
-        /// What became of the connection.
-        why: String,
-    },
-    /// The plugin's annotation does not say who changed it last.
-    #[error("the change was made, but without its note on the plugin: {why}")]
-    NotNoted {
-        /// The API server's words.
-        why: String,
-    },
-    /// An abort that is not in force could not be mended.
-    #[error("what is in the way could not be replaced: {why}")]
-    NotRepaired {
-        /// Why not.
-        why: String,
-    },
-    /// An abort went on without plugins that could not be listed.
-    #[error(
-        "{what} could not all be listed, and those that are not named here are NOT ABORTED: {why}"
-    )]
-    NotListed {
-        /// Which, such as `WasmPlugins of every namespace`.
-        what: String,
-        /// Why not.
-        why: String,
-    },
-    /// The history keeps more than it should.
-    #[error("old entries of the history could not be removed: {why}")]
-    NotForgotten {
-        /// The API server's words.
-        why: String,
-    },
-}
-
-impl Note {
-    /// Why it is not known what was there before the write.
-    pub fn unread(&self) -> Option<String> {
-        match self {
-            Self::Salvaged { why, .. } => Some(why.clone()),
-            _ => None,
-        }
-    }
-
-    /// Whether what it says leaves something to do.
-    pub const fn is_problem(&self) -> bool {
-        matches!(self, Self::NotListed { .. })
-    }
-}
-
-impl From<Unlisted> for Note {
-    fn from(Unlisted { what, error }: Unlisted) -> Self {
-        let why = format!("{:#}", anyhow::Error::from(error));
-        Self::NotListed { what, why }
-    }
 }
 
 /// Decides on what is there; `None` writes nothing.
