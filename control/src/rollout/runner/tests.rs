@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::rollout::commands::Command;
+use crate::rollout::ground::Followed;
 use crate::rollout::proxies::Seen;
 use crate::rollout::secrets::{OfThisMachine, SecretReader};
 use crate::rollout::status::{Ending, Phase, Run, RunOutcome};
