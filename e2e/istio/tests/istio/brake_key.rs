@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::command::Tool;
 use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::process::Process;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::access::manifest;
+use crate::access::{checkout, manifest};
 use crate::brake::{ADDRESS, assert_quiet, connected, prepare, wait_for_stat};
-use crate::rollouts::{account, start_as, wait_for_weight};
+use crate::rollouts::{Gate, account, start_as, wait_for_weight};
 use crate::users::{WEB_A, assert_no_failures};
 use crate::world::World;
 
@@ -28,13 +30,13 @@ fn write_key(world: &World, name: &str, key: &str) -> String {
     path.display().to_string()
 }
 
-/// A controller with a key.
-fn start(world: &World, sluice: &Tool, name: &str) -> Process {
+/// A controller with a key, and more arguments.
+fn start(world: &World, sluice: &Tool, more: &str) -> Process {
     let key = write_key(world, "key", KEY);
     let arguments = format!(
-        "controller -n a --brake-listen {ADDRESS} --pull-listen 127.0.0.1:8086 --pull-key-file {key}"
+        "controller -n a --brake-listen {ADDRESS} --pull-listen=127.0.0.1:8086 --pull-key-file={key} {more}"
     );
-    start_as(world, sluice, name, &arguments)
+    start_as(world, sluice, "brake-key", &arguments)
 }
 
 fn pull(key: &str) -> String {
@@ -51,6 +53,19 @@ async fn brake(world: &World) -> Value {
         }
     })
     .await
+}
+
+/// What the controller with this log shows at /metrics.
+async fn metrics(log: &str) -> String {
+    let address = log
+        .lines()
+        .find_map(|line| line.split_once("; answers on "));
+    let mut stream = TcpStream::connect(address.unwrap().1).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 async fn braked(world: &World, wanted: u64) {
@@ -70,7 +85,10 @@ pub async fn without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_
     ];
     let (sluice, kubectl) = account(world, &files).await;
     world.chain.kubernetes.apply(&manifest("brakes.yaml")).await;
-    let controller = start(world, &sluice, "brake-key");
+    let chat = Gate::open_at("127.0.0.1:0", 204, "").await;
+    let url = format!("http://{}/s3cret", chat.address);
+    let notify = format!("--pull-notify=webhook={}", write_key(world, "chat", &url));
+    let controller = start(world, &sluice, &notify);
     connected(world).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 400, 200);
     world.chain.kill_api_server();
@@ -121,7 +139,21 @@ pub async fn without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_
     .await;
     let log = controller.log();
     let line = "BRAKED BY THE KEY: a/sluice, split web, every challenger; by ";
-    assert!(log.contains(line) && !log.contains(KEY), "{log}");
+    assert!(log.contains(line), "{log}");
+    assert!(!log.contains(KEY) && !log.contains("s3cret"), "{log}");
+    let told = chat.asked();
+    let told: Vec<_> = told
+        .iter()
+        .map(|told| (&told["type"], &told["data"]["brake"]))
+        .collect();
+    assert_eq!(told, [(&json!("brake.pulled"), &json!(name))]);
+    let metrics = metrics(&log).await;
+    for line in [
+        "sluice_controller_key_uses_total{outcome=\"Braked\"} 1\n",
+        "sluice_controller_key_uses_total{outcome=\"Unsigned\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
     let denied = kubectl
         .run_beside("delete wasmplugin sluice -n a --dry-run=server")
         .await;
@@ -130,7 +162,7 @@ pub async fn without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_
 
 pub async fn a_release_ends_what_the_key_braked_in_every_proxy(world: &mut World) {
     prepare(world, 25).await;
-    let _controller = start(world, &world.chain.sluice.clone(), "brake-key");
+    let _controller = start(world, &world.chain.sluice, "");
     connected(world).await;
     // Without istiod nobody can write the zeros that would end it.
     world.chain.stop_istiod();
@@ -153,7 +185,7 @@ pub async fn a_controller_that_begins_without_the_api_server_brakes_by_the_key_t
 ) {
     prepare(world, 25).await;
     world.chain.kill_api_server();
-    let mut controller = start(world, &world.chain.sluice.clone(), "brake-key");
+    let mut controller = start(world, &world.chain.sluice, "");
     let key = write_key(world, "key", KEY);
     let log = || std::fs::read_to_string(world.chain.folder().join("brake-key.log"));
     until("the controller to listen", async || {
@@ -173,4 +205,54 @@ pub async fn a_controller_that_begins_without_the_api_server_brakes_by_the_key_t
     braked(world, 1).await;
     world.chain.restart_api_server().await;
     wait_for_weight(world, WEB, 0.0).await;
+}
+
+pub async fn the_component_of_the_key_is_accepted_beside_the_controller(world: &mut World) {
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes
+        .apply("{apiVersion: v1, kind: Namespace, metadata: {name: sluice}}")
+        .await;
+    let overlay = world.chain.folder().join("with-key");
+    std::fs::create_dir_all(&overlay).unwrap();
+    // A base is named by a relative path: first up to the root.
+    let up = "../".repeat(overlay.canonicalize().unwrap().components().count() - 1);
+    let folder = |name: &str| {
+        let path = checkout("wasmplugin").join(name);
+        format!("{up}{}", path.strip_prefix("/").unwrap().display())
+    };
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": "sluice",
+        "resources": [folder("controller")], "components": [folder("components/pull-key")],
+    });
+    std::fs::write(
+        overlay.join("kustomization.yaml"),
+        kustomization.to_string(),
+    )
+    .unwrap();
+    let apply = format!(
+        "apply --server-side --dry-run=server -o json -k {}",
+        overlay.display()
+    );
+    let applied = world.kubectl(&apply).await.good().out;
+    let applied: Value = serde_json::from_str(&applied).unwrap();
+    let items = applied["items"].as_array().unwrap();
+    let deployment = items
+        .iter()
+        .find(|item| item["kind"] == "Deployment")
+        .unwrap();
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let arguments = [
+        "--pull-listen=0.0.0.0:8086",
+        "--pull-key-file=/etc/sluice-pull-key/key",
+    ];
+    let given = container["args"].as_array().unwrap();
+    assert_eq!(given[given.len() - 2..], arguments.map(Value::from));
+    assert_eq!(
+        container["volumeMounts"][0]["mountPath"],
+        "/etc/sluice-pull-key"
+    );
+    let is_service =
+        |item: &&Value| item["kind"] == "Service" && item["spec"]["clusterIP"] == "None";
+    let service = items.iter().find(is_service).unwrap();
+    assert_eq!(service["metadata"]["name"], "sluice-controller-pull");
 }

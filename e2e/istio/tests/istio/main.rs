@@ -130,6 +130,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake_key::without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_does,
         brake_key::a_release_ends_what_the_key_braked_in_every_proxy,
         brake_key::a_controller_that_begins_without_the_api_server_brakes_by_the_key_too,
+        brake_key::the_component_of_the_key_is_accepted_beside_the_controller,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,

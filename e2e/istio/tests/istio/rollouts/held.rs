@@ -107,16 +107,16 @@ pub async fn a_window_holds_no_rollback(world: &mut World) {
     abort_is_at_once(world).await;
 }
 
-/// A server that is asked whether a run may go forward.
-struct Gate {
-    address: SocketAddr,
+/// A server that is asked whether a run may go forward, or told of something.
+pub struct Gate {
+    pub address: SocketAddr,
     answer: Arc<Mutex<(u16, &'static str)>>,
     asked: Arc<Mutex<Vec<Value>>>,
     serving: JoinHandle<()>,
 }
 
 impl Gate {
-    async fn open_at(address: &str, status: u16, text: &'static str) -> Self {
+    pub async fn open_at(address: &str, status: u16, text: &'static str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let answer = Arc::new(Mutex::new((status, text)));
@@ -149,6 +149,11 @@ impl Gate {
 
     fn says(&self, status: u16, text: &'static str) {
         *self.answer.lock().unwrap() = (status, text);
+    }
+
+    /// What it was asked.
+    pub fn asked(&self) -> Vec<Value> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// The steps that it was asked about.
