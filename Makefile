@@ -53,7 +53,7 @@ ISTIO_ENVIRONMENT = GO_BIN=$(GO_BIN) DEBIAN_BIN=$(TOOLS)/debian/usr/bin SLUICE=$
 
 .PHONY: e2e-istio
 e2e-istio: e2e-istio-build ## tests in a real Istio: API server, istiod, agents, registry, Prometheus (ONLY=name for some)
-	$(ISTIO_ENVIRONMENT) cargo test -q --locked -p sluice-e2e-istio --test istio -- $(ONLY)
+	$(ISTIO_ENVIRONMENT) cargo test -q --locked $(HARNESS) -p sluice-e2e-istio --test istio -- $(ONLY)
 
 .PHONY: e2e-istio-build
 e2e-istio-build: wasm envoy istio
@@ -140,6 +140,10 @@ bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now
 .PHONY: bench-rollouts
 bench-rollouts: ## ten thousand Rollouts on a real API server: memory, due steps, aborts idle and in a burst
 	$(MAKE) e2e-istio ONLY=speed_of_rollouts
+
+.PHONY: bench-brakes
+bench-brakes: ## ten thousand proxies that ask one controller for brakes: memory, the last to be told, restarts, idle connections
+	$(MAKE) e2e-istio ONLY=speed_of_brakes HARNESS=--release
 
 .PHONY: golden
 golden: ## rewrite what tests compare with; review the difference like code

@@ -80,9 +80,18 @@ impl Process {
 
     /// The memory that it has in RAM (`VmRSS` of proc(5)), in MiB.
     pub fn resident_mebibytes(&self) -> u64 {
+        self.mebibytes("VmRSS:")
+    }
+
+    /// The most that it ever had (`VmHWM`).
+    pub fn peak_mebibytes(&self) -> u64 {
+        self.mebibytes("VmHWM:")
+    }
+
+    fn mebibytes(&self, line: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = resident.and_then(|resident| resident.trim().strip_suffix(" kB"));
+        let amount = status.lines().find_map(|text| text.strip_prefix(line));
+        let kilobytes = amount.and_then(|amount| amount.trim().strip_suffix(" kB"));
         kilobytes.unwrap().parse::<u64>().unwrap() / 1024
     }
 

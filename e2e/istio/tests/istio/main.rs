@@ -37,6 +37,7 @@ mod rollouts;
 mod rollouts_lease;
 mod rollouts_secrets;
 mod speed;
+mod speed_of_brakes;
 mod speed_of_many;
 mod speed_of_rollbacks;
 mod speed_of_rollouts;
@@ -200,6 +201,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         speed_of_many::an_abort_of_a_thousand_splits,
         speed_of_rollbacks::a_bad_answer_that_prometheus_has_ends_the_canary,
         speed_of_rollouts::ten_thousand_rollouts_of_one_controller,
+        speed_of_brakes::ten_thousand_proxies_hear_of_a_brake,
     ];
     let is_asked_for = std::env::args().any(|argument| argument.contains("speed"));
     tests
