@@ -195,6 +195,9 @@ pub(crate) fn post(
         (":path", path),
         (":authority", &*service.authority),
         ("content-type", "application/json"),
+        // Where one replica is gone and still listed, Envoy tries another one at once.
+        ("x-envoy-retry-on", "connect-failure"),
+        ("x-envoy-max-retries", "3"),
     ];
     let body = Some(json.as_bytes());
     let call = hostcalls::dispatch_http_call(&service.cluster, headers, body, Vec::new(), patience);

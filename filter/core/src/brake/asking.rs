@@ -15,11 +15,16 @@ const BETWEEN_NEWS: Duration = Duration::from_millis(100);
 /// The time between two held questions where an answer says nothing new at once, as no service should.
 const BETWEEN_NOTHINGS: Duration = Duration::from_secs(1);
 
-/// The time from a question that failed to the next, which doubles with each failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The time from a question that failed to the next, by how many have failed before it; the last one
+/// for all further ones. Chosen: at first it may have been one replica of several that is gone; and
+/// with a short question's patience and a tick, the return of a service is noticed within five seconds.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    LONGEST_PAUSE,
+];
 
-/// The longest such time. Chosen: with a short question's patience and a tick, the return of a service
-/// is noticed within five seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How long a question may be held.
@@ -66,7 +71,8 @@ pub struct Asking {
     /// When the question that is under way was asked, and how.
     asked: Option<(Duration, Wait)>,
     not_before: Duration,
-    failures: u32,
+    /// One after another.
+    failures: usize,
 }
 
 impl Asking {
@@ -103,8 +109,8 @@ impl Asking {
             (Outcome::Nothing, Wait::Short) => now,
             (Outcome::Nothing, Wait::Held) => asked + BETWEEN_NOTHINGS,
             (Outcome::Failure, _) => {
-                let doublings = (self.failures - 1).min(2);
-                let pause = (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE);
+                let pause = PAUSES.get(self.failures - 1).copied();
+                let pause = pause.unwrap_or(LONGEST_PAUSE);
                 asked + pause - pause * u32::from(share) / (4 * 255)
             }
         };
@@ -146,7 +152,7 @@ mod tests {
             ("a held question in vain", Heard::Answer, 25_000, Nothing, 0),
             ("nothing new at once", Heard::Answer, 3, Nothing, 997),
             ("a short question", Heard::Failure, 3, Nothing, 0),
-            ("refused at once", Heard::Failure, 1, Failure, 999),
+            ("refused at once", Heard::Failure, 1, Failure, 99),
             ("no answer in time", Heard::Failure, 2_000, Failure, 0),
             ("a held one that failed", Heard::Answer, 30_000, Failure, 0),
         ];
@@ -178,8 +184,8 @@ mod tests {
     #[test]
     fn failures_are_followed_by_longer_pauses_up_to_four_seconds() {
         for (share, expected) in [
-            (0, [1_000, 2_000, 4_000, 4_000]),
-            (255, [750, 1_500, 3_000, 3_000]),
+            (0, [100, 1_000, 2_000, 4_000, 4_000]),
+            (255, [75, 750, 1_500, 3_000, 3_000]),
         ] {
             let (mut asking, mut now) = (Asking::default(), at(0));
             for pause in expected {
@@ -192,7 +198,7 @@ mod tests {
             asking.ended(Outcome::Nothing, now, share);
             asking.next(now, Heard::Answer);
             asking.ended(Outcome::Failure, now, 0);
-            assert_eq!(asking.delay(now), FIRST_PAUSE, "an answer begins anew");
+            assert_eq!(asking.delay(now), PAUSES[0], "an answer begins anew");
         }
     }
 
