@@ -16,10 +16,16 @@ pub const MAX_PROXIES: usize = 40_000;
 /// How long a proxy that does not ask again is remembered. Chosen: the longest wait, and a reconnection.
 const REMEMBERED: Duration = Duration::from_secs(MAX_WAIT_SECONDS as u64 + 10);
 
+/// Within what time a proxy that was told something new asks again: later, it asks elsewhere or not at
+/// all. Chosen: on a busy machine it takes some tenths of a second, and a second where it fails twice.
+const RETURNS_WITHIN: Duration = Duration::from_millis(1_500);
+
 /// The proxies that asked of late, by plugin and by Envoy's node id.
 #[derive(Debug)]
 pub struct Askers {
     plugins: HashMap<PluginName, HashMap<String, Asker>>,
+    /// Those who were told something new and have not come back, and since when.
+    told: HashMap<PluginName, HashMap<String, Instant>>,
     count: usize,
     most: usize,
 }
@@ -42,6 +48,7 @@ impl Askers {
     fn of_at_most(most: usize) -> Self {
         Self {
             plugins: HashMap::new(),
+            told: HashMap::new(),
             count: 0,
             most,
         }
@@ -53,6 +60,7 @@ impl Askers {
             at: now,
             version: question.version.clone(),
         };
+        self.is_back(plugin, &question.node);
         let of_plugin = self.plugins.get_mut(plugin);
         if let Some(former) = of_plugin.and_then(|askers| askers.get_mut(&question.node)) {
             *former = asker;
@@ -63,14 +71,32 @@ impl Askers {
         }
     }
 
-    /// Forgets a proxy.
-    pub fn forget(&mut self, plugin: &PluginName, node: &str) {
+    /// Forgets a proxy that was told something new, unless it comes back soon: it asks again, here or
+    /// elsewhere.
+    pub fn told(&mut self, plugin: &PluginName, node: &str, now: Instant) {
         let Some(of_plugin) = self.plugins.get_mut(plugin) else {
             return;
         };
-        self.count -= usize::from(of_plugin.remove(node).is_some());
+        if of_plugin.remove(node).is_none() {
+            return;
+        }
+        self.count -= 1;
         if of_plugin.is_empty() {
             self.plugins.remove(plugin);
+        }
+        let all: usize = self.told.values().map(HashMap::len).sum();
+        if all < self.most {
+            let told = self.told.entry(plugin.clone()).or_default();
+            told.insert(node.to_owned(), now);
+        }
+    }
+
+    fn is_back(&mut self, plugin: &PluginName, node: &str) {
+        if let Some(told) = self.told.get_mut(plugin) {
+            told.remove(node);
+            if told.is_empty() {
+                self.told.remove(plugin);
+            }
         }
     }
 
@@ -81,13 +107,24 @@ impl Askers {
             !of_plugin.is_empty()
         });
         self.count = self.plugins.values().map(HashMap::len).sum();
+        self.told.retain(|_, told| {
+            told.retain(|_, since| may_come_back(*since, now));
+            !told.is_empty()
+        });
     }
 
-    /// How many proxies of a plugin ask, and how many of them have this version.
+    /// How many proxies of a plugin ask, those who may come back among them, and how many have this
+    /// version.
     pub fn heard(&self, plugin: &PluginName, version: &str, now: Instant) -> Heard {
+        let told = self.told.get(plugin).into_iter().flatten();
+        let away = told.filter(|(_, since)| may_come_back(**since, now));
+        let away = Heard {
+            asking: u32::try_from(away.count()).unwrap_or(u32::MAX),
+            following: 0,
+        };
         let of_plugin = self.plugins.get(plugin).into_iter().flatten();
         let remembered = of_plugin.filter(|(_, asker)| asker.is_remembered(now));
-        remembered.fold(Heard::default(), |sum, (_, asker)| {
+        remembered.fold(away, |sum, (_, asker)| {
             let is_following = asker.version.as_deref() == Some(version);
             Heard {
                 asking: sum.asking.saturating_add(1),
@@ -106,6 +143,10 @@ impl Asker {
     fn is_remembered(&self, now: Instant) -> bool {
         now.duration_since(self.at) < REMEMBERED
     }
+}
+
+fn may_come_back(since: Instant, now: Instant) -> bool {
+    now.duration_since(since) < RETURNS_WITHIN
 }
 
 #[cfg(test)]
@@ -152,13 +193,18 @@ mod tests {
             (heard(&askers, "shop.sluice", now), askers.count()),
             ((2, 2), 3)
         );
-        askers.forget(&shop, "one");
-        askers.forget(&shop, "nobody");
-        askers.forget(&plugin("shop.none"), "one");
-        assert_eq!(
-            (heard(&askers, "shop.sluice", now), askers.count()),
-            ((1, 1), 2)
-        );
+        askers.told(&shop, "one", now);
+        askers.told(&shop, "nobody", now);
+        askers.told(&plugin("shop.none"), "one", now);
+        assert_eq!(askers.count(), 2);
+        assert_eq!(heard(&askers, "shop.sluice", now), (2, 1), "it may be back");
+        askers.note(&shop, &question("one", Some("v2")), now);
+        assert_eq!(heard(&askers, "shop.sluice", now), (2, 2), "it is");
+        askers.told(&shop, "one", now);
+        let later = now + RETURNS_WITHIN;
+        assert_eq!(heard(&askers, "shop.sluice", later), (1, 1), "it is not");
+        askers.forget_old(later);
+        assert_eq!((askers.count(), askers.told.len()), (2, 0));
     }
 
     #[test]
@@ -193,11 +239,11 @@ mod tests {
         assert_eq!(heard(&askers, "shop.other", now), (0, 0));
         askers.note(&shop, &question("two", Some("v2")), now);
         assert_eq!(heard(&askers, "shop.sluice", now), (2, 1));
-        askers.forget(&shop, "one");
-        askers.note(&shop, &question("three", None), now);
-        assert_eq!(
-            (heard(&askers, "shop.sluice", now), askers.count()),
-            ((2, 1), 2)
-        );
+        for node in ["one", "two", "three", "four"] {
+            askers.told(&shop, node, now);
+            askers.note(&shop, &question("three", None), now);
+        }
+        assert_eq!(askers.count(), 1);
+        assert!(askers.told.values().all(|told| told.len() <= 2));
     }
 }

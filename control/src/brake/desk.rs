@@ -137,9 +137,9 @@ impl Desk {
         self.askers().heard(plugin, version, Instant::now())
     }
 
-    /// Forgets a proxy that was told something new: it asks again, here or elsewhere.
+    /// Notes that a proxy was told something new: it asks again, here or elsewhere.
     pub fn told(&self, plugin: &PluginName, node: &str) {
-        self.askers().forget(plugin, node);
+        self.askers().told(plugin, node, Instant::now());
     }
 
     /// Forgets whoever has not asked for long.

@@ -406,7 +406,7 @@ async fn proxies_are_counted_over_connections_by_what_they_say_they_have() {
     };
     let mut client = running.connect().await;
     client.ask("shop.one", None, 0).await;
-    assert_eq!(heard(), (0, 0), "it was told, and is to come again");
+    assert_eq!(heard(), (1, 0), "it was told, and is to come again");
     for _ in 0..2 {
         client = running.connect().await;
         client.ask("shop.one", Some(&version), 0).await;
