@@ -88,6 +88,19 @@ pub async fn list(cluster: &Cluster) -> anyhow::Result<Vec<Shown>> {
     Ok(all(cluster).await?.iter().map(Shown::of).collect())
 }
 
+/// Those of one plugin that are on, or were written of late.
+///
+/// # Errors
+/// The API server's.
+pub async fn in_force(cluster: &Cluster, plugin: &str) -> anyhow::Result<Vec<Shown>> {
+    let mut all = list(cluster).await?;
+    all.retain(|shown| {
+        let may_hold = matches!(shown.state, State::On | State::Written);
+        may_hold && shown.plugin == plugin
+    });
+    Ok(all)
+}
+
 /// Releases the brakes that are on of these splits, or of all where none is named.
 ///
 /// # Errors

@@ -114,6 +114,22 @@ pub(super) async fn run(arguments: &Brake, caller: &Caller) -> anyhow::Result<Ou
     }
 }
 
+/// The brakes of a plugin that hold, each said in a line; that they cannot be read is said too.
+pub(super) async fn say_in_force(cluster: &Cluster, plugin: &str) -> Vec<Shown> {
+    match release::in_force(cluster, plugin).await {
+        Ok(all) => {
+            for shown in &all {
+                output::note(format!("brake: {}", line(shown)));
+            }
+            all
+        }
+        Err(error) => {
+            output::note(format!("unknown: the brakes: {error:#}"));
+            Vec::new()
+        }
+    }
+}
+
 fn line(shown: &Shown) -> String {
     let Shown {
         plugin,

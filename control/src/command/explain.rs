@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use sluice_core::plan::{Node, NodeKind, Plan};
 
 use super::arguments::{OutputArgs, StoreArgs};
+use super::brake::say_in_force;
 use super::outcome::Outcome;
 use super::stores::{self, Place};
 use crate::analyze::ROOT_NAMESPACE;
@@ -17,7 +18,7 @@ use crate::command::output;
 use crate::files;
 use crate::model::plugin::Plugin;
 use crate::operations::described::Described;
-use crate::operations::explain::{decider, explain, take_out};
+use crate::operations::explain::{brake, decider, explain, take_out};
 use crate::operations::status::directory::status;
 use crate::operations::status::observed::Tripped;
 use crate::operations::validate::Subject;
@@ -70,6 +71,15 @@ pub(super) struct Explain {
     output: OutputArgs,
 }
 
+/// What proxies leave out of the weights.
+#[derive(Default)]
+struct Out {
+    /// What a guard took out.
+    tripped: Vec<Tripped>,
+    /// The splits that are braked, and of which challenger; `None`: of every one.
+    braked: Vec<(String, Option<String>)>,
+}
+
 /// Why a gateway answers where nothing else is known.
 const UNTOLD: &str =
     "assumed, because nothing here says on which proxies the plugin runs; --proxy names another";
@@ -86,7 +96,7 @@ pub(super) enum ProxyKind {
 }
 
 pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
-    let (plugin, subject, tripped) = subject(arguments).await?;
+    let (plugin, subject, out) = subject(arguments).await?;
     let request = request::described(arguments)?;
     let (kind, why) = proxy(arguments.proxy, &plugin, &subject, &request);
     let mut plan = plugin.plan(&Node {
@@ -102,9 +112,12 @@ pub(super) async fn run(arguments: &Explain) -> anyhow::Result<Outcome> {
     for tripped in &arguments.tripped {
         trip(&mut plan, tripped)?;
     }
-    for Tripped { split, variant, .. } in tripped {
+    for Tripped { split, variant, .. } in out.tripped {
         // Of another configuration's splits nothing is out here.
         let _ = take_out(&mut plan, &split, &variant);
+    }
+    for (split, challenger) in out.braked {
+        brake(&mut plan, &split, challenger.as_deref());
     }
     let explanation = explain(&plan, &request);
     output::print(arguments.output.output, &explanation, |explanation| {
@@ -122,8 +135,8 @@ fn trip(plan: &mut Plan, tripped: &str) -> anyhow::Result<()> {
 }
 
 /// The plugin of a file or, without one, of the store; what lies around it; and what the guard of an
-/// Envoy that serves a directory took out, unless it is said.
-async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject, Vec<Tripped>)> {
+/// Envoy that serves a directory took out, unless it is said, and what is braked.
+async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject, Out)> {
     if let Some(file) = &arguments.file {
         let documents = files::documents(file)?;
         let plugin = files::only_plugin(&file.display().to_string(), documents.clone())?;
@@ -131,20 +144,33 @@ async fn subject(arguments: &Explain) -> anyhow::Result<(Plugin, Subject, Vec<Tr
             documents,
             ..Subject::default()
         };
-        return Ok((plugin, subject, Vec::new()));
+        return Ok((plugin, subject, Out::default()));
     }
     let store = stores::one(&arguments.store).await?;
     let place = Place::One(store.clone());
     let read = Subject::of_stores(std::slice::from_ref(&store), ROOT_NAMESPACE);
     let mut subject = place.said(read).await?;
     let plugin = subject.plugins.pop().context("a store without a plugin")?;
-    let tripped = match &store {
+    let out = match &store {
         AnyStore::Directory(directory) if arguments.tripped.is_empty() => {
-            status(directory).await?.tripped
+            let status = status(directory).await?;
+            let braked = status.braked.into_iter();
+            Out {
+                tripped: status.tripped,
+                braked: braked.map(|one| (one.split, Some(one.variant))).collect(),
+            }
         }
-        _ => Vec::new(),
+        AnyStore::Kubernetes(store) if plugin.config.get("brake").is_some() => {
+            let name = plugin.name.as_deref().unwrap_or_default();
+            let braked = say_in_force(store.cluster(), name).await.into_iter();
+            Out {
+                tripped: Vec::new(),
+                braked: braked.map(|one| (one.split, one.challenger)).collect(),
+            }
+        }
+        _ => Out::default(),
     };
-    Ok((plugin, subject, tripped))
+    Ok((plugin, subject, out))
 }
 
 /// Which kind of proxy answers, and why that one.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::arguments::{self as shared, Format, OutputArgs, ScopeArgs, StoreArgs};
+use super::brake::say_in_force;
 use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
@@ -117,7 +118,12 @@ async fn of_cluster(
     if arguments.watch {
         watch(arguments, cluster, &query, caller).await
     } else {
-        once(arguments, &statuses(cluster, &query).await?)
+        let statuses = statuses(cluster, &query).await?;
+        let outcome = once(arguments, &statuses)?;
+        for [namespace, plugin] in statuses.iter().filter_map(PluginStatus::with_brakes) {
+            say_in_force(&cluster.in_namespace(namespace), plugin).await;
+        }
+        Ok(outcome)
     }
 }
 

@@ -10,7 +10,7 @@ use sluice_core::allocation::Percent;
 use sluice_core::config::Anonymous;
 
 use sluice_core::decide::{Audience, Decision, Reason, decide};
-use sluice_core::index::VariantIndex;
+use sluice_core::index::{VariantIndex, Variants};
 use sluice_core::matching::Rule;
 use sluice_core::plan::{Node, NodeKind, Plan, Split};
 use sluice_core::problem::Problem;
@@ -86,6 +86,8 @@ pub struct Draw {
     pub range: Option<OwnedRange>,
     /// The challengers that the proxy's guard took out.
     pub tripped: Vec<String>,
+    /// The challengers that are braked.
+    pub braked: Vec<String>,
     /// Whether a proxy may take challengers out by itself.
     pub is_guarded: bool,
     /// What the split does with requests without identity.
@@ -147,6 +149,31 @@ pub fn explain(plan: &Plan, request: &Described) -> Explanation {
             .collect(),
         set_cookie: decisions.issued.map(|_| plan.cookie().name.to_string()),
     }
+}
+
+/// Brakes a challenger of a plan's split, or every one; nothing where there is none.
+pub fn brake(plan: &mut Plan, split: &str, challenger: Option<&str>) {
+    let index = plan.index_of(split);
+    let Some((index, own)) = index.and_then(|index| Some((index, plan.split(index)?))) else {
+        return;
+    };
+    let is_meant = |variant: VariantIndex, name: &str| {
+        let is_named = challenger.is_none_or(|challenger| challenger == name);
+        variant != VariantIndex::FALLBACK && (is_named || own.is_braked(variant))
+    };
+    let variants = own.definition.named_variants();
+    let meant = variants.filter(|(variant, name)| is_meant(*variant, name));
+    let meant = meant.fold(Variants::default(), |all, (variant, _)| {
+        all.and(Variants::of(variant))
+    });
+    plan.set_braked(index, meant);
+}
+
+/// The names of the variants of which something holds.
+fn named(split: &Split, holds: impl Fn(VariantIndex) -> bool) -> Vec<String> {
+    let variants = split.definition.named_variants();
+    let named = variants.filter(|(variant, _)| holds(*variant));
+    named.map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Takes a challenger out of a plan, as a proxy's guard does.
@@ -271,12 +298,8 @@ fn draw(plan: &Plan, split: &Split, request: &Described, decision: &Decision) ->
             end: range.end,
             variant: variant(split, range.variant),
         }),
-        tripped: split
-            .definition
-            .named_variants()
-            .filter(|(challenger, _)| split.is_tripped(*challenger))
-            .map(|(_, name)| name.to_owned())
-            .collect(),
+        tripped: named(split, |challenger| split.is_tripped(challenger)),
+        braked: named(split, |challenger| split.is_braked(challenger)),
         is_guarded: split.is_guarded(),
         anonymous: split.definition.anonymous,
         cookie: plan.cookie().name.to_string(),

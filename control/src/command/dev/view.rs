@@ -13,7 +13,7 @@ use crate::command::weights_table::weights_table;
 use crate::local::metrics::{Sample, sum};
 use crate::local::process::Envoy;
 use crate::operations::status::measured::{Measured, rows};
-use crate::operations::status::observed::{Gauge, UsersSeen, tripped};
+use crate::operations::status::observed::{Gauge, UsersSeen, braked, tripped};
 
 /// What is shown.
 pub(super) struct View {
@@ -126,13 +126,17 @@ impl View {
             .iter()
             .map(|tripped| format!("tripped: {tripped}\n"))
             .collect();
+        let braked: String = braked(&plan, &gauges)
+            .iter()
+            .map(|braked| format!("braked: {braked}\n"))
+            .collect();
         let state = match self.in_force {
             Some(revision) if revision == self.wanted => format!("envoy runs it ({revision})"),
             Some(revision) => format!("envoy runs {revision}, wanted {}", self.wanted),
             None => "envoy has not said".to_owned(),
         };
         let text = format!(
-            "{}\n{state}; measured since it does; cookies issued: {}\n{tripped}{}\n",
+            "{}\n{state}; measured since it does; cookies issued: {}\n{tripped}{braked}{}\n",
             weights_table(&rows(&plan, Some(&measured), Some(&users))),
             sum(samples, "sluice_assignments_total", &[]),
             self.messages.join("\n")

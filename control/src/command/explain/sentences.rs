@@ -85,6 +85,10 @@ fn drawn(split: &ExplainedSplit, draw: &Draw, proxy: NodeKind) -> Vec<String> {
     lines.extend(tripped.map(|challenger| {
         format!("  this proxy's guard took {challenger} out: its weight counts as 0")
     }));
+    let braked = draw.braked.iter();
+    lines.extend(
+        braked.map(|challenger| format!("  {challenger} is braked: its weight counts as 0")),
+    );
     if draw.is_guarded && draw.tripped.is_empty() {
         let text = "  guarded: a proxy on which a challenger fails counts its weight as 0; \
                     `sluice status` names such proxies, --tripped explains one";

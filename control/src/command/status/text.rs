@@ -39,8 +39,13 @@ pub(super) fn of_directory(status: &DirectoryStatus) -> String {
         .iter()
         .map(|tripped| format!("\ntripped: {}", quoted(tripped)))
         .collect();
+    let braked: String = status
+        .braked
+        .iter()
+        .map(|braked| format!("\nbraked: {}", quoted(braked)))
+        .collect();
     format!(
-        "{}\n{state}{valid}{tripped}{problems}",
+        "{}\n{state}{valid}{tripped}{braked}{problems}",
         weights_table(&status.weights)
     )
 }
@@ -61,6 +66,8 @@ pub(super) fn of_plugin(status: &PluginStatus) -> String {
     }));
     let tripped = status.tripped.iter();
     lines.extend(tripped.map(|tripped| format!("tripped: {}", quoted(tripped))));
+    let braked = status.braked.iter();
+    lines.extend(braked.map(|braked| format!("braked: {}", quoted(braked))));
     let unknown = status.unknown.iter();
     lines.extend(unknown.map(|unknown| format!("unknown: {}", quoted(unknown))));
     let others_fields = status.others_fields.iter();
@@ -102,6 +109,12 @@ pub(super) fn line(status: &PluginStatus) -> String {
     let rest: Vec<String> = proxies
         .chain(shares)
         .chain(status.tripped.iter().map(ToString::to_string))
+        .chain(
+            status
+                .braked
+                .iter()
+                .map(|braked| format!("braked: {braked}")),
+        )
         .chain(status.problems.iter().map(ToString::to_string))
         .chain(status.warnings.iter().map(ToString::to_string))
         .collect();

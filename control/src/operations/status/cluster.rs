@@ -16,7 +16,7 @@ use sluice_core::problem::Problem;
 use super::cookies::{self, Dropped};
 use super::delivery::Delivery;
 use super::measured::{WeightRow, rows};
-use super::observed::Tripped;
+use super::observed::{Braked, Tripped};
 use super::proxies::State;
 use super::scraped::{MeshSeries, Scraped};
 use super::text;
@@ -86,6 +86,8 @@ pub struct PluginStatus {
     pub weights: Vec<WeightRow>,
     /// What guards took out of proxies; empty without Prometheus.
     pub tripped: Vec<Tripped>,
+    /// What is braked; empty without Prometheus.
+    pub braked: Vec<Braked>,
     #[serde(skip)]
     pub(super) live: LivePlugin,
 }
@@ -97,7 +99,18 @@ impl PluginStatus {
         let is_converged = self
             .converged
             .is_none_or(|converged| Some(converged) == self.selected);
-        self.problems.is_empty() && self.tripped.is_empty() && is_converged
+        let is_as_weighted = self.tripped.is_empty() && self.braked.is_empty();
+        self.problems.is_empty() && is_as_weighted && is_converged
+    }
+
+    /// The plugin's namespace and name, where its proxies ask for brakes.
+    pub fn with_brakes(&self) -> Option<[&str; 2]> {
+        let plugin = &self.live.plugin;
+        plugin
+            .config
+            .get("brake")
+            .filter(|brake| !brake.is_null())?;
+        Some([plugin.namespace.as_deref()?, plugin.name.as_deref()?])
     }
 
     /// How many proxies wait for a push of istiod's.
@@ -225,9 +238,9 @@ async fn status(
             warnings.extend(dropped.into_iter().map(Warning::Dropped));
             let scraped = Scraped::read(prometheus, mesh, &live, &plan).await?;
             let states = states(&scraped, &live, &plan, proxies);
-            let (users, tripped) = scraped.observed(&plan, proxies);
+            let (users, tripped, braked) = scraped.observed(&plan, proxies);
             unknown.extend(scraped.without_users.clone().map(Unknown::Users));
-            Some((states, (mesh.measured(proxies), (users, tripped))))
+            Some((states, (mesh.measured(proxies), (users, (tripped, braked)))))
         }
         None => {
             unknown.push(Unknown::InForce);
@@ -236,7 +249,8 @@ async fn status(
     };
     let (states, seen) = in_force.unzip();
     let (measured, observed) = seen.unzip();
-    let (users, tripped) = observed.unzip();
+    let (users, taken_out) = observed.unzip();
+    let (tripped, braked) = taken_out.unzip();
     let users = users.flatten();
     let converged = states.as_ref().filter(|_| proxies.is_some()).map(|states| {
         states
@@ -266,6 +280,7 @@ async fn status(
         warnings,
         weights: rows(&plan, measured.as_ref(), users.as_ref()),
         tripped: tripped.unwrap_or_default(),
+        braked: braked.unwrap_or_default(),
         live,
     })
 }

@@ -5,7 +5,7 @@ use sluice_core::problem::Problem;
 use sluice_core::revision::Revision;
 
 use super::measured::{Measured, WeightRow, rows};
-use super::observed::{Gauge, Tripped, UsersSeen, tripped};
+use super::observed::{Braked, Gauge, Tripped, UsersSeen, braked, tripped};
 use super::text;
 use crate::local::admin::Admin;
 use crate::local::metrics::{Sample, sum};
@@ -32,6 +32,8 @@ pub struct DirectoryStatus {
     pub weights: Vec<WeightRow>,
     /// What Envoy's guard took out.
     pub tripped: Vec<Tripped>,
+    /// What is braked.
+    pub braked: Vec<Braked>,
 }
 
 impl DirectoryStatus {
@@ -46,6 +48,7 @@ impl DirectoryStatus {
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
             && self.tripped.is_empty()
+            && self.braked.is_empty()
             && self.is_valid != Some(false)
             && self.is_converged()
     }
@@ -107,7 +110,11 @@ pub async fn status(store: &Directory) -> anyhow::Result<DirectoryStatus> {
         problems: plan.problems().to_vec(),
         weights: rows(&plan, measured.as_ref(), users.as_ref()),
         tripped: gauges
-            .map(|gauges| tripped(&plan, &gauges))
+            .as_deref()
+            .map(|gauges| tripped(&plan, gauges))
+            .unwrap_or_default(),
+        braked: gauges
+            .map(|gauges| braked(&plan, &gauges))
             .unwrap_or_default(),
     })
 }

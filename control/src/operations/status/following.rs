@@ -88,7 +88,7 @@ pub async fn in_cluster(
     let states = states(&scraped, live, plan, &proxies);
     let total = states.len();
     let lagging: Vec<ProxyStatus> = states.into_iter().filter(|proxy| !follows(proxy)).collect();
-    let (users, tripped) = scraped.observed(plan, &proxies);
+    let (users, tripped, _) = scraped.observed(plan, &proxies);
     Ok(Following {
         total,
         converged: total.saturating_sub(lagging.len()),

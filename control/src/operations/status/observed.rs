@@ -18,10 +18,11 @@ use crate::local::metrics::Sample;
 pub const WORD_GAUGES: [&str; 2] = ["sluice_failed_users_word", "sluice_users_word"];
 
 /// The other gauges that are read here.
-pub const STATE_GAUGES: [&str; 3] = [
+pub const STATE_GAUGES: [&str; 4] = [
     "sluice_users_generation",
     "sluice_users_left_out",
     "sluice_tripped",
+    "sluice_braked",
 ];
 
 /// One of these gauges.
@@ -208,6 +209,53 @@ pub fn tripped(plan: &Plan, gauges: &[Gauge<'_>]) -> Vec<Tripped> {
     tripped
 }
 
+/// A challenger that is braked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Braked {
+    /// The split.
+    pub split: String,
+    /// The challenger.
+    pub variant: String,
+    /// In how many proxies.
+    pub proxies: usize,
+}
+
+impl fmt::Display for Braked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            split,
+            variant,
+            proxies,
+        } = self;
+        let plural = if *proxies == 1 { "y" } else { "ies" };
+        write!(
+            formatter,
+            "{variant} of split {split} in {proxies} prox{plural}; its weight counts as 0 there until the \
+             brake is released, or the split's weights or definition change"
+        )
+    }
+}
+
+/// What is braked of the splits of a plan.
+pub fn braked(plan: &Plan, gauges: &[Gauge<'_>]) -> Vec<Braked> {
+    let on = gauges
+        .iter()
+        .filter(|gauge| gauge.name == "sluice_braked" && gauge.value == 1.0);
+    let mut proxies: BTreeMap<[&str; 2], BTreeSet<[&str; 2]>> = BTreeMap::new();
+    for gauge in on.filter(|gauge| plan.split_named(gauge.split).is_some()) {
+        let named = [gauge.split, gauge.variant];
+        proxies.entry(named).or_default().insert(gauge.proxy);
+    }
+    let braked = proxies.into_iter();
+    braked
+        .map(|([split, variant], proxies)| Braked {
+            split: split.to_owned(),
+            variant: variant.to_owned(),
+            proxies: proxies.len(),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,6 +387,38 @@ mod tests {
         let seen = UsersSeen::joined(&plan(5), &gauges);
         let users = seen.of("web", "everyone", "canary").unwrap();
         assert_eq!(users.failed_bits(), failed(0..60).failed_bits());
+    }
+
+    #[test]
+    fn proxies_in_which_a_challenger_is_braked_are_counted() {
+        let sample = |pod: &str, split: &str, variant: &str, value: f64| Sample {
+            name: "sluice_braked".to_owned(),
+            labels: [
+                ("namespace", "shop"),
+                ("pod", pod),
+                ("sluice_split", split),
+                ("sluice_variant", variant),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+            value,
+        };
+        let samples = [
+            sample("b", "web", "canary", 1.0),
+            sample("a", "web", "canary", 1.0),
+            // Of two VMs of one Envoy.
+            sample("a", "web", "canary", 1.0),
+            sample("c", "web", "canary", 0.0),
+            sample("a", "gone", "canary", 1.0),
+        ];
+        let gauges: Vec<Gauge<'_>> = samples.iter().map(Gauge::of_sample).collect();
+        let named: Vec<String> = braked(&plan(5), &gauges)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let expected = "canary of split web in 2 proxies; its weight counts as 0 there until the brake \
+                        is released, or the split's weights or definition change";
+        assert_eq!(named, [expected]);
     }
 
     #[test]

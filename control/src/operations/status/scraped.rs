@@ -10,7 +10,9 @@ use sluice_core::plan::Plan;
 
 use super::cookies::Counted;
 use super::measured::{DECISION_LABELS, Measured};
-use super::observed::{Gauge, STATE_GAUGES, Tripped, UsersSeen, WORD_GAUGES, tripped};
+use super::observed::{
+    Braked, Gauge, STATE_GAUGES, Tripped, UsersSeen, WORD_GAUGES, braked, tripped,
+};
 use crate::cluster::plugins::LivePlugin;
 use crate::cluster::pods::{Proxy, plugin_names};
 use crate::cluster::prometheus::{Prometheus, PrometheusError, Series, is_of};
@@ -193,18 +195,19 @@ impl Scraped {
         proxies
     }
 
-    /// The users of these proxies, where they are known, and what their guards took out.
+    /// The users of these proxies, where they are known, what their guards took out, and what is
+    /// braked.
     pub(super) fn observed(
         &self,
         plan: &Plan,
         proxies: &[Proxy],
-    ) -> (Option<UsersSeen>, Vec<Tripped>) {
+    ) -> (Option<UsersSeen>, Vec<Tripped>, Vec<Braked>) {
         let gauges = self.gauges(proxies);
         let users = self
             .without_users
             .is_none()
             .then(|| UsersSeen::joined(plan, &gauges));
-        (users, tripped(plan, &gauges))
+        (users, tripped(plan, &gauges), braked(plan, &gauges))
     }
 
     /// The gauges of users and guards that these proxies have.
