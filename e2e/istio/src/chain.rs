@@ -141,6 +141,11 @@ impl Chain {
         self.istiod.stop();
     }
 
+    /// Has istiod hang: it takes connections and answers nothing.
+    pub fn freeze_istiod(&mut self) {
+        self.istiod.freeze();
+    }
+
     /// Ends Prometheus.
     pub fn stop_prometheus(&mut self) {
         if let Some(prometheus) = &mut self.prometheus {

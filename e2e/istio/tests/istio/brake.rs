@@ -2,18 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::{Load, Seen};
 use sluice_e2e_istio::process::Process;
 use sluice_e2e_istio::proxy::Proxy;
+use tokio::net::TcpStream;
 
-use crate::rollouts::{start_as, wait_for_weight};
+use crate::rollouts::controller::{
+    apply, ask, ramp, start_as, wait_for, wait_for_phase, wait_for_weight,
+};
 use crate::users::{WEB_A, assert_no_failures};
 use crate::world::World;
 
 /// Where the controller answers proxies.
 pub const ADDRESS: &str = "127.0.6.1:8080";
+
+/// Where a second replica answers.
+const OTHER_ADDRESS: &str = "127.0.6.2:8080";
 
 const WEB: &str = "/web/everyone/canary";
 
@@ -30,8 +36,40 @@ metadata: {name: brakes, namespace: a}
 spec: {address: 127.0.6.1, serviceAccount: default, labels: {app: brakes}}
 ";
 
+/// Its second replica.
+const OTHER: &str = "
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: other-brakes, namespace: a}
+spec: {address: 127.0.6.2, serviceAccount: default, labels: {app: brakes}}
+";
+
+/// As an account that writes into every plugin may.
+const BRAKE: &str = "
+apiVersion: sluice.dev/v1alpha1
+kind: Brake
+metadata: {name: by-hand, namespace: a}
+spec: {plugin: sluice, split: web, by: ann, reason: errors}
+";
+
+/// That somebody else leads, for long.
+const LEASE: &str = "
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: sluice-controller, namespace: a}
+spec:
+  holderIdentity: somebody
+  leaseDurationSeconds: 3600
+  acquireTime: \"2026-01-01T00:00:00.000000Z\"
+  renewTime: \"2026-01-01T00:00:00.000000Z\"
+";
+
 fn start(world: &World, name: &str) -> Process {
-    let arguments = format!("controller -n a --brake-listen {ADDRESS}");
+    start_at(world, name, ADDRESS)
+}
+
+fn start_at(world: &World, name: &str, address: &str) -> Process {
+    let arguments = format!("controller -n a --brake-listen {address}");
     start_as(world, &world.chain.sluice, name, &arguments)
 }
 
@@ -62,6 +100,13 @@ pub async fn prepare(world: &World, percent: u32) {
 pub async fn connected(world: &World) {
     for caller in &world.callers {
         wait_for_stat(caller, "sluice_brake_connected", 1).await;
+    }
+}
+
+/// Waits until so many challengers are braked in each caller.
+pub async fn wait_for_brakes(world: &World, wanted: u64) {
+    for caller in &world.callers {
+        wait_for_stat(caller, "sluice_braked", wanted).await;
     }
 }
 
@@ -113,9 +158,7 @@ pub async fn an_abort_is_in_force_everywhere_while_istiod_is_down(world: &mut Wo
         listed.contains("(errors); in 6 of 6 proxies; not written: "),
         "{listed}"
     );
-    for caller in &world.callers {
-        wait_for_stat(caller, "sluice_braked", 1).await;
-    }
+    wait_for_brakes(world, 1).await;
     world.chain.restart_istiod(&[]).await;
     wait_for_weight(world, WEB, 0.0).await;
     until("the brake to be over", async || {
@@ -126,9 +169,7 @@ pub async fn an_abort_is_in_force_everywhere_while_istiod_is_down(world: &mut Wo
             .ok_or(listed)
     })
     .await;
-    for caller in &world.callers {
-        wait_for_stat(caller, "sluice_braked", 0).await;
-    }
+    wait_for_brakes(world, 0).await;
     let seen = load.end().await;
     assert_no_failures(&seen);
     assert!(seen.iter().any(|seen| seen.variant == "canary"));
@@ -140,14 +181,10 @@ pub async fn a_released_brake_lets_the_weights_count_again(world: &mut World) {
     let controller = begin(world, 25).await;
     world.chain.stop_istiod();
     world.sluice("abort web -n a").await.ended_with(0);
-    for caller in &world.callers {
-        wait_for_stat(caller, "sluice_braked", 1).await;
-    }
+    wait_for_brakes(world, 1).await;
     let released = world.sluice("brake release web -n a").await.good().out;
     assert!(released.contains(": released since"), "{released}");
-    for caller in &world.callers {
-        wait_for_stat(caller, "sluice_braked", 0).await;
-    }
+    wait_for_brakes(world, 0).await;
     drop(controller);
     world.chain.restart_istiod(&[]).await;
     assert_eq!(
@@ -169,9 +206,98 @@ pub async fn a_controller_that_dies_loses_no_brake_and_is_found_again(world: &mu
     }
     let _again = start(world, "brakes-again");
     connected(world).await;
-    for caller in &world.callers {
-        wait_for_stat(caller, "sluice_braked", 1).await;
+    wait_for_brakes(world, 1).await;
+    let seen = load.end().await;
+    assert_no_failures(&seen);
+    assert_quiet(&seen, since + Duration::from_millis(100));
+    world.chain.restart_istiod(&[]).await;
+}
+
+pub async fn a_rollout_takes_its_users_back_past_istiod(world: &mut World) {
+    let controller = begin(world, 0).await;
+    let spec = json!({"split": "web", "version": "v2", "steps": ramp(&[50, 100], "1h")});
+    apply(world, "web", &spec).await;
+    wait_for_weight(world, WEB, 50.0).await;
+    let is_held = |status: &Value| status["run"]["stage"] == "Holding";
+    wait_for(world, "web", "to hold its step", is_held).await;
+    world.wait_for_convergence("a").await;
+    let load = Load::start(&world.caller_addresses(), WEB_A, 400, 200);
+    world.chain.stop_istiod();
+    // The controller itself aborts, and again and again, since nobody takes the zeros.
+    ask(world, "web", 1, "abort").await;
+    wait_for_brakes(world, 1).await;
+    let aborted = Instant::now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let listed = world.sluice("brake list -n a").await.good().out;
+    assert_eq!(listed.lines().count(), 1, "one for one run: {listed}");
+    assert!(listed.contains("sluice web canary: on since"), "{listed}");
+    world.chain.restart_istiod(&[]).await;
+    wait_for_weight(world, WEB, 0.0).await;
+    wait_for_phase(world, "web", "Aborted").await;
+    let seen = load.end().await;
+    assert_no_failures(&seen);
+    assert!(seen.iter().any(|seen| seen.variant == "canary"));
+    assert_quiet(&seen, aborted + Duration::from_millis(100));
+    drop(controller);
+}
+
+pub async fn a_proxy_that_starts_hears_of_a_brake_before_its_zeros_are_written(world: &mut World) {
+    let delete = "delete lease sluice-controller -n a --ignore-not-found";
+    world.kubectl(delete).await.good();
+    // A replica that does not lead answers all the same.
+    world.chain.kubernetes.apply(LEASE).await;
+    let controller = begin(world, 50).await;
+    world.chain.kubernetes.apply(BRAKE).await;
+    wait_for_brakes(world, 1).await;
+    for _ in 0..3 {
+        world.callers[0].stop();
+        world.callers[0].run(&world.chain).await;
+        world.callers[0].wait_until_ready().await;
+        let caller = &world.callers[0];
+        wait_for_stat(caller, "sluice_brake_connected", 1).await;
+        // Each worker follows within milliseconds of the answer.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        for user in 0..100 {
+            let cookie = format!("cookie: uid=user-{user}");
+            let answer = caller.get(WEB_A, &[cookie.as_bytes()]).await;
+            assert_eq!(answer.variant(), "stable", "user {user}");
+        }
     }
+    assert_eq!(world.weight("a", WEB).await, Some(50.0), "nobody leads");
+    let given_up =
+        "patch lease sluice-controller -n a --type merge -p {\"spec\":{\"holderIdentity\":\"\"}}";
+    world.kubectl(given_up).await.good();
+    wait_for_weight(world, WEB, 0.0).await;
+    wait_for_brakes(world, 0).await;
+    let answer = world.callers[0].get(WEB_A, &[b"cookie: uid=user-1"]).await;
+    assert_eq!(answer.variant(), "stable");
+    drop(controller);
+}
+
+pub async fn of_two_replicas_one_suffices_and_none_costs_nothing(world: &mut World) {
+    world.chain.kubernetes.apply(OTHER).await;
+    let mut first = begin(world, 25).await;
+    let mut second = start_at(world, "other-brakes", OTHER_ADDRESS);
+    let answers = async || TcpStream::connect(OTHER_ADDRESS).await.is_ok();
+    second.wait_until("its service", answers).await;
+    world.chain.stop_istiod();
+    let said = world.sluice("abort web -n a").await.ended_with(0);
+    assert!(said.err.contains("in force in 6 of 6"), "{said:?}");
+    let load = Load::start(&world.caller_addresses(), WEB_A, 400, 200);
+    let since = Instant::now();
+    first.kill();
+    // Whoever asked the first one asks the second.
+    connected(world).await;
+    wait_for_brakes(world, 1).await;
+    let said = world.sluice("abort web -n a").await.ended_with(0);
+    assert!(said.err.contains("in force in 6 of 6"), "{said:?}");
+    second.kill();
+    for caller in &world.callers {
+        wait_for_stat(caller, "sluice_brake_connected", 0).await;
+    }
+    // Neither way is open.
+    let said = world.sluice("abort web -n a").await.ended_with(2);
+    assert!(said.err.contains("in force in 0 of"), "{said:?}");
     let seen = load.end().await;
     assert_no_failures(&seen);
     assert_quiet(&seen, since + Duration::from_millis(100));

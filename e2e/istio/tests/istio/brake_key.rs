@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::access::{checkout, manifest};
 use crate::brake::{ADDRESS, assert_quiet, connected, prepare, wait_for_stat};
-use crate::rollouts::{Gate, account, start_as, wait_for_weight};
+use crate::rollouts::controller::{start_as, wait_for_weight};
+use crate::rollouts::{Gate, account};
 use crate::users::{WEB_A, assert_no_failures};
 use crate::world::World;
 

@@ -37,6 +37,7 @@ mod rollouts;
 mod rollouts_lease;
 mod rollouts_secrets;
 mod speed;
+mod speed_of_aborts;
 mod speed_of_brakes;
 mod speed_of_many;
 mod speed_of_rollbacks;
@@ -132,6 +133,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake_key::a_release_ends_what_the_key_braked_in_every_proxy,
         brake_key::a_controller_that_begins_without_the_api_server_brakes_by_the_key_too,
         brake_key::the_component_of_the_key_is_accepted_beside_the_controller,
+        brake::a_rollout_takes_its_users_back_past_istiod,
+        brake::a_proxy_that_starts_hears_of_a_brake_before_its_zeros_are_written,
+        brake::of_two_replicas_one_suffices_and_none_costs_nothing,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
@@ -200,6 +204,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         speed_of_many::an_abort_and_a_change_of_a_thousand_plugins,
         speed_of_many::an_abort_of_a_thousand_splits,
         speed_of_rollbacks::a_bad_answer_that_prometheus_has_ends_the_canary,
+        speed_of_aborts::an_abort_by_the_brake,
         speed_of_rollouts::ten_thousand_rollouts_of_one_controller,
         speed_of_brakes::ten_thousand_proxies_hear_of_a_brake,
     ];

@@ -18,7 +18,6 @@ mod watched;
 
 pub use admission::*;
 pub use blind::*;
-pub use controller::{start_as, wait_for_weight};
 pub use crowd::*;
 pub use dark::*;
 pub use ends::*;

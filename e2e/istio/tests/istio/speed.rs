@@ -2,7 +2,7 @@
 //! not judged.
 
 mod at_once;
-mod burst;
+pub mod burst;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -21,10 +21,10 @@ use crate::world::World;
 const ROUNDS: usize = 4;
 
 /// The namespace in which others work. It has no proxy.
-const ELSEWHERE: &str = "elsewhere";
+pub const ELSEWHERE: &str = "elsewhere";
 
 /// How many plugins a burst creates, and how many a second, if the API server is that fast.
-const BURST: u32 = 1_500;
+pub const BURST: u32 = 1_500;
 const BURST_A_SECOND: u32 = 430;
 
 /// How many changes a second there are for ever.
@@ -34,7 +34,7 @@ const STEADY_A_SECOND: u32 = 100;
 const STEADY_PLUGINS: u32 = 100;
 
 /// When in the midst of it the abort comes.
-const MIDST: Duration = Duration::from_millis(1_500);
+pub const MIDST: Duration = Duration::from_millis(1_500);
 
 const SETTINGS: [(&str, Settings); 5] = [
     ("as Istio ships it (AFTER=100ms, MAX=10s)", &[]),
@@ -96,6 +96,11 @@ async fn change(kubernetes: Kubernetes, count: u32, per_second: u32, of: u32) ->
     began.elapsed()
 }
 
+/// Creates plugins, as fast as the API server takes them.
+pub async fn change_in_a_burst(kubernetes: Kubernetes) -> Duration {
+    change(kubernetes, BURST, BURST_A_SECOND, BURST).await
+}
+
 /// Aborts in the midst of what others do; from the abort to the last canary answer, in seconds.
 async fn abort_beside(world: &World, others: JoinHandle<Duration>, load: Load) -> (f64, Duration) {
     tokio::time::sleep(MIDST).await;
@@ -123,7 +128,7 @@ async fn measure(world: &World, measured: &mut Measured) {
     let kubernetes = &world.chain.kubernetes;
     let load = begin(world).await;
     let cpu = world.chain.istiod_cpu();
-    let others = tokio::spawn(change(kubernetes.clone(), BURST, BURST_A_SECOND, BURST));
+    let others = tokio::spawn(change_in_a_burst(kubernetes.clone()));
     let (seconds, took) = abort_beside(world, others, load).await;
     tokio::time::sleep(AFTERWARDS).await;
     let cpu = world.chain.istiod_cpu() - cpu;
