@@ -115,12 +115,15 @@ impl Proxy {
         let (pod, namespace, ip) = (&self.pod, &self.namespace, self.address.ip());
         // As Istio's injection writes it.
         let arguments = ["proxy", self.role.node_type()];
-        let containers = json!([{"name": "istio-proxy", "image": "proxy", "args": arguments}]);
+        let metrics = self.envoy_metrics.port();
+        let ports = json!([{"name": "http-envoy-prom", "containerPort": metrics}]);
+        let container =
+            json!({"name": "istio-proxy", "image": "proxy", "args": arguments, "ports": ports});
         let resource = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": pod, "namespace": namespace, "labels": self.labels()},
             "spec": {
-                "serviceAccountName": "default", "automountServiceAccountToken": false, "containers": containers,
+                "serviceAccountName": "default", "automountServiceAccountToken": false, "containers": [container],
             },
         });
         kubernetes.apply(&resource.to_string()).await;
