@@ -8,6 +8,7 @@
 
 pub mod abort;
 pub mod askers;
+pub mod claims;
 pub mod counts;
 pub mod desk;
 pub mod files;

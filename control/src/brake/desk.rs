@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::askers::Askers;
+use super::claims::Claims;
 use super::counts::Counts;
 use super::object::Heard;
 use super::plugin::PluginName;
@@ -20,6 +21,7 @@ use super::table::{Page, Table};
 pub struct Desk {
     laid: Mutex<Laid>,
     askers: Mutex<Askers>,
+    claims: Claims,
     counts: Counts,
 }
 
@@ -127,8 +129,9 @@ impl Desk {
         }
     }
 
-    /// Remembers who asked.
+    /// Remembers who asked, and what they say that their guards took out.
     pub fn note(&self, plugin: &PluginName, question: &Question) {
+        self.claims.note(plugin, question);
         self.askers().note(plugin, question, Instant::now());
     }
 
@@ -150,6 +153,11 @@ impl Desk {
     /// How many proxies asked of late.
     pub fn proxies(&self) -> usize {
         self.askers().count()
+    }
+
+    /// What proxies say that their guards took out.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// What the service counts of itself.

@@ -3,7 +3,9 @@
 //! From a plugin's labels, or from the Gateways that it names; whatever else it names only Istio
 //! can resolve. The status operation sets them beside what Prometheus scraped.
 
-use k8s_openapi::api::core::v1::Pod;
+use std::net::{IpAddr, SocketAddr};
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::api::{ApiResource, ListParams};
 use sluice_core::plan::NodeKind;
 
@@ -16,6 +18,11 @@ use crate::model::resources::plugin::Scope;
 
 /// The container that Istio's injection, its gateways and its waypoints have in common.
 const PROXY_CONTAINER: &str = "istio-proxy";
+
+/// What that container's port with Envoy's own metrics is called, and its number where it has none of
+/// the name: as all of Istio's templates write it.
+const METRICS_PORT_NAME: &str = "http-envoy-prom";
+const METRICS_PORT: u16 = 15_090;
 
 /// A pod with a proxy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +112,36 @@ pub async fn selected(
     Ok(proxies)
 }
 
+/// Where the Envoy of a pod serves its own metrics, if the plugin selects the pod and it runs. Where
+/// only Istio can say what a plugin selects, any proxy of its namespace may be it.
+///
+/// # Errors
+/// The API server's.
+pub async fn metrics_address(
+    cluster: &Cluster,
+    live: &LivePlugin,
+    root_namespace: &str,
+    (namespace, pod): (&str, &str),
+) -> kube::Result<Option<SocketAddr>> {
+    if ![namespace, root_namespace].contains(&live.namespace()) {
+        return Ok(None);
+    }
+    let parameters = match selection(live) {
+        Selection::Labels(labels) => ListParams::default().labels(&labels),
+        Selection::Other(_) => ListParams::default(),
+    };
+    let named = format!("metadata.name={pod},status.phase=Running");
+    let resource = ApiResource::erase::<Pod>(&());
+    let objects = Objects::of(cluster.client(), &resource, Some(namespace));
+    let (pods, error) = objects.list(parameters.fields(&named)).await;
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let pods = pods.into_iter();
+    let mut pods = pods.filter_map(|object| object.try_parse::<Pod>().ok());
+    Ok(pods.find_map(metrics))
+}
+
 /// The kinds of the running proxies that a plugin selects, each once; `None` where there are none,
 /// or none says its kind, or they cannot be seen.
 pub async fn kinds(
@@ -132,18 +169,31 @@ pub fn distinct_kinds(proxies: &[Proxy]) -> Option<Vec<NodeKind>> {
 
 /// The proxy of a pod that has one and does not end.
 fn proxy(pod: Pod) -> Option<Proxy> {
-    let spec = pod.spec?;
-    // Native sidecars are init containers that keep running.
-    let mut containers = spec
-        .containers
-        .into_iter()
-        .chain(spec.init_containers.into_iter().flatten());
-    let container = containers.find(|container| container.name == PROXY_CONTAINER)?;
+    let container = proxy_container(pod.spec?)?;
     pod.metadata.deletion_timestamp.is_none().then(|| Proxy {
         namespace: pod.metadata.namespace.unwrap_or_default(),
         pod: pod.metadata.name.unwrap_or_default(),
         role: role(container.args.unwrap_or_default()),
     })
+}
+
+/// Where the proxy of a pod that does not end serves Envoy's metrics.
+fn metrics(pod: Pod) -> Option<SocketAddr> {
+    let address: IpAddr = pod.status?.pod_ip?.parse().ok()?;
+    let mut ports = proxy_container(pod.spec?)?.ports.into_iter().flatten();
+    let named = ports.find(|port| port.name.as_deref() == Some(METRICS_PORT_NAME));
+    let port = named.and_then(|port| u16::try_from(port.container_port).ok());
+    let address = SocketAddr::new(address, port.unwrap_or(METRICS_PORT));
+    pod.metadata.deletion_timestamp.is_none().then_some(address)
+}
+
+fn proxy_container(spec: PodSpec) -> Option<Container> {
+    // Native sidecars are init containers that keep running.
+    let mut containers = spec
+        .containers
+        .into_iter()
+        .chain(spec.init_containers.into_iter().flatten());
+    containers.find(|container| container.name == PROXY_CONTAINER)
 }
 
 /// What an agent is started as: `proxy sidecar`, `proxy router` or `proxy waypoint`, as Istio's
@@ -205,6 +255,30 @@ mod tests {
         });
         for pod in [without, ending] {
             assert_eq!(proxy(serde_json::from_value(pod).unwrap()), None);
+        }
+    }
+
+    #[test]
+    fn a_pod_says_where_its_envoy_has_metrics() {
+        let ports = |name: &str| json!([{"name": "http", "containerPort": 80}, {"name": name, "containerPort": 15_390}]);
+        let cases = [
+            (
+                ports("http-envoy-prom"),
+                json!("10.0.0.7"),
+                Some("10.0.0.7:15390"),
+            ),
+            (ports("other"), json!("fd00::7"), Some("[fd00::7]:15090")),
+            (json!(null), json!("10.0.0.7"), Some("10.0.0.7:15090")),
+            (json!(null), json!(null), None),
+        ];
+        for (ports, ip, expected) in cases {
+            let pod = json!({
+                "metadata": {"namespace": "a", "name": "p"}, "status": {"podIP": ip},
+                "spec": {"containers": [{"name": "istio-proxy", "ports": ports}]},
+            });
+            let found = metrics(serde_json::from_value(pod).unwrap());
+            let found = found.map(|address| address.to_string());
+            assert_eq!(found.as_deref(), expected);
         }
     }
 }

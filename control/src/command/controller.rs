@@ -127,7 +127,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
         instance: instance.clone(),
     };
     let settings = settings(arguments, cluster, &instance).await?;
-    let running = Running::new(settings, caller, stands.clone())?;
+    let running = Running::new(settings, caller, stands.clone(), Arc::clone(&desk))?;
     let (ready, readiness) = watch::channel(Readiness::NotYet {
         why: "the Rollouts are not read yet".to_owned(),
     });

@@ -75,13 +75,21 @@ impl Admin {
     /// # Errors
     /// When Envoy does not answer within 5 s, or not with 200.
     pub async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let answer = tokio::time::timeout(PATIENCE, self.ask(path)).await;
+        self.get_within(path, MAX_ANSWER_BYTES).await
+    }
+
+    /// The same, if it is not longer than so many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; when it is longer.
+    pub async fn get_within(&self, path: &str, most: usize) -> anyhow::Result<String> {
+        let answer = tokio::time::timeout(PATIENCE, self.ask(path, most)).await;
         answer
             .map_err(|_| anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()))?
             .with_context(|| format!("envoy's admin interface at {}", self.address))
     }
 
-    async fn ask(&self, path: &str) -> anyhow::Result<String> {
+    async fn ask(&self, path: &str, most: usize) -> anyhow::Result<String> {
         let stream = tokio::net::TcpStream::connect(self.address).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -91,7 +99,7 @@ impl Admin {
             .body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+        let body = Limited::new(response.into_body(), most);
         let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
         let body = body.to_bytes();
         driver.abort();

@@ -47,6 +47,8 @@ pub fn reported(rollout: &Rollout, status: Status, now: Timestamp) -> Reported {
             .as_ref()
             .ok()
             .and_then(|former| former.remembered),
+        // Whoever looked has looked at these.
+        claimed: Vec::new(),
         status,
     }
 }

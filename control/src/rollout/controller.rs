@@ -4,6 +4,7 @@
 //! idle Rollout costs nothing but the memory of it. Only the process that leads does anything; the
 //! others keep the same caches and wait.
 
+mod claims;
 mod context;
 mod events;
 mod ground;
@@ -43,6 +44,7 @@ use super::mesh::Scraped;
 use super::object::Rollout;
 use super::outbound::Outbound;
 use super::outbound::bounds::{Bounded, Bounds, Host, addresses};
+use crate::brake::desk::Desk;
 use crate::cluster::{Cluster, words};
 use crate::operations::Caller;
 
@@ -87,6 +89,7 @@ pub struct Running {
     controller: Controller<Rollout>,
     saying: Pin<Box<dyn Future<Output = ()> + Send>>,
     settings: Settings,
+    desk: Arc<Desk>,
 }
 
 impl fmt::Debug for Running {
@@ -99,7 +102,7 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    /// A controller that acts while it leads.
+    /// A controller that acts while it leads, and passes on what proxies say to who does.
     ///
     /// # Errors
     /// When TLS for messages cannot be set up.
@@ -107,6 +110,7 @@ impl Running {
         settings: Settings,
         caller: Caller,
         standing: watch::Receiver<Standing>,
+        desk: Arc<Desk>,
     ) -> anyhow::Result<Self> {
         let client = settings.cluster.client().clone();
         let api = rollouts(&settings.cluster, settings.namespace.as_deref());
@@ -136,6 +140,7 @@ impl Running {
             controller,
             saying: Box::pin(saying),
             settings,
+            desk,
         })
     }
 
@@ -174,10 +179,12 @@ impl Running {
             controller,
             saying,
             settings,
+            desk,
         } = self;
         let saying = tokio::spawn(saying);
         let looker = Arc::new(Looker::new(Arc::clone(&context)));
         let poking = plugins::poke(Arc::clone(&context), settings.namespace);
+        let passing_on = claims::pass_on(Arc::clone(&context), desk);
         let shared = Arc::clone(&looker);
         let looks = controller
             .graceful_shutdown_on(stop)
@@ -191,6 +198,7 @@ impl Running {
         tokio::select! {
             () = looks => {}
             () = poking => {}
+            () = passing_on => {}
         }
         drop((looker, context));
         // The last Events are of what was just done.

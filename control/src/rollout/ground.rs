@@ -48,6 +48,16 @@ pub trait Ground: Send + Sync {
     /// Which proxies follow, and what their guards took out.
     fn proxies(&self, looked: &Looked) -> impl Future<Output = Followed> + Send;
 
+    /// What a proxy took out, as it says itself, where since the last look it was said of that proxy.
+    fn claimed(&self, _: &Looked) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
+    }
+
+    /// Whether something was said of proxies since this look began.
+    fn is_claimed(&self) -> bool {
+        false
+    }
+
     /// The namespace and name of the plugin; empty where there are none.
     fn plugin(&self) -> [String; 2];
 
@@ -96,6 +106,14 @@ impl Followed {
         Self {
             seen: ProxiesSeen::NotAsked,
             tripped: None,
+        }
+    }
+
+    /// Nobody asked who follows: the challenger was taken out.
+    pub const fn tripped(words: String) -> Self {
+        Self {
+            seen: ProxiesSeen::NotAsked,
+            tripped: Some(words),
         }
     }
 

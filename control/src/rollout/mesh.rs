@@ -11,6 +11,7 @@ use super::look::Looked;
 use super::proxies::{self, Mesh, Seen};
 use super::secrets::SecretReader;
 use super::sources::Source;
+use crate::brake::claims::PodName;
 use crate::cluster::Cluster;
 use crate::cluster::pods::names_of;
 use crate::cluster::prometheus::Prometheus;
@@ -122,6 +123,16 @@ impl InMesh {
             root_namespace: &self.scraped.root_namespace,
         };
         Followed::of(proxies::proxies(&self.store, mesh, watched).await)
+    }
+
+    /// What the guard of one of these pods took out of the split, as it says itself, in words.
+    pub async fn tripped_at_once(&self, looked: &Looked, pods: &[PodName]) -> Option<String> {
+        let AnyStore::Kubernetes(store) = &self.store else {
+            return None;
+        };
+        let root_namespace = &self.scraped.root_namespace;
+        let tripped = proxies::tripped_at_once(store, root_namespace, &looked.split, pods).await;
+        tripped.map(|tripped| tripped.to_string())
     }
 
     /// The client for a Prometheus that the Rollout names: the last one, or one that is made anew

@@ -20,10 +20,19 @@ use super::definition::Definition;
 use super::manifest::{API_VERSION, GROUP, KIND};
 use super::stand_in;
 use super::status::{Run, Stage, Status};
+use crate::brake::claims::PodName;
 
 /// The annotation with what people asked for: a JSON list of [`Command`], in the order of their
 /// numbers, at most [`MAX_COMMANDS`].
 pub const COMMANDS: &str = "sluice.dev/rollout-commands";
+
+/// The field of a status with the proxies of which it is said that their guards took the challenger
+/// out.
+pub const CLAIMED: &str = "claimed";
+
+/// How many of these there are at most. Chosen: one that tells the truth suffices, and among so many
+/// there is one although somebody lies.
+pub const MAX_CLAIMED: usize = 8;
 
 /// The longest such annotation that is read. Chosen: sixteen reasons of a kilobyte.
 const MAX_COMMANDS_BYTES: usize = 32 * 1024;
@@ -54,6 +63,9 @@ pub struct Reported {
     pub conditions: Vec<Condition>,
     /// The number of the last run that has its ControllerRevision.
     pub remembered: Option<u64>,
+    /// The proxies, as `NAMESPACE/POD`, of which it was said since the last look that their guards took
+    /// the run's challenger out. Any replica writes it; what is written after a look has none.
+    pub claimed: Vec<String>,
     /// The engine's.
     #[serde(flatten)]
     pub status: Status,
@@ -100,6 +112,19 @@ impl Rollout {
     pub fn is_under_way(&self) -> bool {
         let reported = self.reported.as_ref().ok();
         reported.is_some_and(|reported| reported.status.under_way().is_some())
+    }
+
+    /// The proxies that are to be looked at because of what was said of them; none where that changes
+    /// nothing.
+    pub fn claimed(&self) -> Vec<PodName> {
+        let reported = self.reported.as_ref().ok();
+        let of_run = reported.filter(|reported| {
+            let run = reported.status.under_way();
+            run.is_some_and(|run| run.stage != Stage::GoingBack)
+        });
+        let claimed = of_run.into_iter().flat_map(|reported| &reported.claimed);
+        let pods = claimed.filter_map(|pod| PodName::read(pod));
+        pods.take(MAX_CLAIMED).collect()
     }
 
     /// Whether somebody asked for something that was not obeyed yet.
@@ -299,6 +324,28 @@ mod tests {
             (reported.status, reported.observed_generation),
             (status, Some(7))
         );
+    }
+
+    #[test]
+    fn what_was_said_of_proxies_matters_to_a_run_that_does_not_go_back() {
+        let now = "2026-11-21T10:00:00Z";
+        let of = |stage: &str, claimed: Value| {
+            let run = json!({
+                "number": 1, "began": now, "since": now, "step": 0, "stage": stage, "weights": {},
+            });
+            let read = rollout(json!({
+                "metadata": {"name": "web"}, "spec": {"split": "web", "preset": "emergency"},
+                "status": {"phase": "Progressing", "run": run, "claimed": claimed},
+            }));
+            let pods = read.claimed();
+            pods.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let said = json!(["shop/web-1", "nobody", "shop/web/2"]);
+        assert_eq!(of("Holding", said.clone()), ["shop/web-1"]);
+        assert_eq!(of("GoingBack", said.clone()), Vec::<String>::new());
+        assert_eq!(of("Over", said), Vec::<String>::new());
+        let many: Vec<String> = (0..20).map(|pod| format!("shop/web-{pod}")).collect();
+        assert_eq!(of("Holding", json!(many)).len(), MAX_CLAIMED);
     }
 
     #[test]

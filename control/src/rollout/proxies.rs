@@ -5,8 +5,14 @@
 //! being told is no error here, but something that a run must act on.
 
 use std::fmt;
+use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::brake::claims::PodName;
 use crate::cluster::prometheus::Prometheus;
+use crate::operations::status::at_once::tripped_at;
 use crate::operations::status::cluster::ProxyStatus;
 use crate::operations::status::following::{self, Following};
 use crate::operations::status::observed::Tripped;
@@ -17,6 +23,10 @@ use crate::store::{AnyStore, Store as _};
 
 /// How many proxies that do not follow are named. Chosen: what a person reads, and a status keeps.
 pub const MAX_NAMED_LAGGING: usize = 5;
+
+/// How long proxies are asked themselves. Chosen: one that serves traffic answers within milliseconds,
+/// and a look waits for it.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Whom a question is about.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +120,33 @@ async fn of_cluster(
     let asked = (prometheus, mesh.root_namespace);
     let following = following::in_cluster(store, &live, &plan, watched.split, asked).await?;
     Ok(Seen::Known(known(following, watched)))
+}
+
+/// A trip of the split's guard that one of these pods shows, asked itself and at once. None where they
+/// cannot be asked: then Prometheus is who tells.
+pub async fn tripped_at_once(
+    store: &Kubernetes,
+    root_namespace: &str,
+    split: &str,
+    pods: &[PodName],
+) -> Option<Tripped> {
+    let asking = async {
+        let live = store.read().await.ok()?;
+        let plan = live.plugin.plan_at_home().ok()?;
+        let (live, split) = (&live, (&plan, split));
+        let asked = pods.iter().map(|pod| {
+            let pod = (&*pod.namespace, &*pod.name);
+            tripped_at(store, live, root_namespace, split, pod)
+        });
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        while let Some(found) = asked.next().await {
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    };
+    tokio::time::timeout(AT_ONCE, asking).await.ok().flatten()
 }
 
 fn known(following: Following, watched: Watched<'_>) -> Proxies {

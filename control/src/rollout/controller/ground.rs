@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use kube::api::{Api, DynamicObject, ObjectMeta, PostParams};
 use kube::core::{ApiResource, TypeMeta};
+use kube::runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -251,6 +252,22 @@ impl Ground for InCluster {
         let named = named.and_then(Definition::prometheus);
         let client = named.map(|named| self.client(named));
         self.mesh.proxies(looked, client).await
+    }
+
+    async fn claimed(&self, looked: &Looked) -> Option<String> {
+        let pods = self.rollout().claimed();
+        if pods.is_empty() {
+            return None;
+        }
+        let tripped = self.mesh.tripped_at_once(looked, &pods).await;
+        self.context.metrics.claimed(tripped.is_some());
+        tripped
+    }
+
+    fn is_claimed(&self) -> bool {
+        let own = self.rollout.lock();
+        let watched = self.context.watched.get(&ObjectRef::from_obj(&*own));
+        watched.is_some_and(|now| now.version() > own.version() && !now.claimed().is_empty())
     }
 
     fn plugin(&self) -> [String; 2] {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::rollout::object::Rollout;
 use crate::rollout::peers::Summary;
-use crate::rollout::status::{Phase, Status};
+use crate::rollout::status::{Phase, Stage, Status};
 use crate::rollout::world::plugin_name;
 
 /// Every Rollout.
@@ -95,6 +95,28 @@ impl Index {
             .collect()
     }
 
+    /// The Rollouts whose run moves this challenger and does not go back.
+    pub(super) fn moving(
+        &self,
+        namespace: &str,
+        (plugin, split, challenger): (&str, &str, &str),
+    ) -> Vec<ObjectRef<Rollout>> {
+        let namespaces = self.0.lock();
+        let all = namespaces.get(namespace).into_iter().flatten();
+        let moving = all.filter(|(_, known)| {
+            let run = known.status.under_way();
+            let run = run.filter(|run| run.stage != Stage::GoingBack);
+            run.is_some_and(|run| {
+                let named = run.plugin.as_deref().or(known.plugin.as_deref());
+                let is_plugin = named.is_none_or(|named| plugin_name(named) == plugin);
+                is_plugin && run.split == split && run.challenger == challenger
+            })
+        });
+        moving
+            .map(|(name, _)| ObjectRef::new(name).within(namespace))
+            .collect()
+    }
+
     /// Hands each to a function.
     pub(super) fn each(&self, mut take: impl FnMut(&str, &str, &Known)) {
         for (namespace, names) in &*self.0.lock() {
@@ -166,6 +188,45 @@ mod tests {
         let others: Vec<&str> = others.iter().map(|(other, _)| &*other.name).collect();
         assert_eq!(others, ["api", "same"]);
         assert_eq!(index.others("other", &own), []);
+    }
+
+    #[test]
+    fn a_challenger_is_moved_by_runs_under_way_that_have_it_in_the_plugin() {
+        let index = Index::default();
+        let run = |name: &str, stage: &str, plugin: Value, split: &str, spec: Value| {
+            let now = "2026-11-21T00:00:00Z";
+            let mut run = rollout(name, 1, spec, "Progressing");
+            let value = json!({"run": {
+                "number": 1, "began": now, "since": now, "step": 0, "stage": stage, "plugin": plugin,
+                "split": split, "challenger": "canary", "weights": {},
+            }});
+            run.reported.as_mut().unwrap().status = serde_json::from_value(value).unwrap();
+            index.note(&run);
+        };
+        let of = |plugin: &str| json!({"split": "web", "preset": "emergency", "plugin": plugin});
+        let any = || json!({"split": "web", "preset": "emergency"});
+        run("held", "Holding", json!(null), "web", any());
+        run("back", "GoingBack", json!(null), "web", any());
+        run("over", "Over", json!(null), "web", any());
+        run("api", "Holding", json!(null), "api", any());
+        run(
+            "own",
+            "Moving",
+            json!("wasmplugin/sluice"),
+            "web",
+            of("else"),
+        );
+        run("else", "Moving", json!(null), "web", of("else"));
+        index.note(&rollout("idle", 1, any(), "Idle"));
+        let names = |plugin, split, challenger| {
+            let found = index.moving("shop", (plugin, split, challenger));
+            names(&found).join(" ")
+        };
+        assert_eq!(names("sluice", "web", "canary"), "held own");
+        assert_eq!(names("else", "web", "canary"), "else held");
+        assert_eq!(names("sluice", "api", "canary"), "api");
+        assert_eq!(names("sluice", "web", "stable"), "");
+        assert_eq!(index.moving("other", ("sluice", "web", "canary")), []);
     }
 
     #[test]

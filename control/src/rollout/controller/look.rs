@@ -283,6 +283,8 @@ mod tests {
         };
         let mut unremembered = ended(1);
         unremembered["remembered"] = json!(null);
+        let mut claimed = ended(1);
+        claimed["claimed"] = json!(["shop/web-1"]);
         let mut under_way = ended(1);
         under_way["phase"] = json!("Paused");
         under_way["run"]["stage"] = json!("Holding");
@@ -303,6 +305,13 @@ mod tests {
                 json!({}),
                 spec("v1"),
                 unremembered,
+                true,
+            ),
+            (
+                "something was said of proxies",
+                json!({}),
+                spec("v1"),
+                claimed,
                 true,
             ),
             (

@@ -39,6 +39,7 @@ pub(super) struct Metrics {
     unremembered: Counter,
     unkept: Counter,
     events: Family<Labels, Counter>,
+    claims: Family<Labels, Counter>,
     runs: Family<Labels, Histogram, fn() -> Histogram>,
     holds: Histogram,
 }
@@ -52,6 +53,7 @@ impl Metrics {
             unremembered: Counter::default(),
             unkept: Counter::default(),
             events: Family::default(),
+            claims: Family::default(),
             runs: Family::new_with_constructor(|| Histogram::new(LENGTHS)),
             holds: Histogram::new(LENGTHS),
         }
@@ -105,6 +107,13 @@ impl Metrics {
         self.events.get_or_create(&labels).inc();
     }
 
+    /// Proxies were looked at because it was said that their guards took a challenger out.
+    pub(super) fn claimed(&self, is_so: bool) {
+        let found = if is_so { "Tripped" } else { "Nothing" };
+        let labels = vec![("found", found.to_owned())];
+        self.claims.get_or_create(&labels).inc();
+    }
+
     /// Names them.
     pub(super) fn register(&self, registry: &mut Registry) {
         let looks = "How long a look at a Rollout took";
@@ -133,6 +142,8 @@ impl Metrics {
         registry.register("sluice_rollout_step_seconds", holds, self.holds.clone());
         let events = "What happened to Rollouts";
         registry.register("sluice_rollout_events", events, self.events.clone());
+        let claims = "Looks at proxies of which it was said that their guards tripped";
+        registry.register("sluice_rollout_claims", claims, self.claims.clone());
     }
 }
 
@@ -313,6 +324,7 @@ mod tests {
         metrics.looked(Duration::from_millis(250), true);
         metrics.looked(Duration::from_secs(100), false);
         metrics.happened(EventKind::Stepped);
+        metrics.claimed(true);
         let status = |step: usize, stage: &str| -> Status {
             serde_json::from_value(json!({"run": {
                 "number": 1, "began": "2026-11-21T00:00:00Z", "since": "2026-11-21T00:00:00Z", "step": step,
@@ -390,6 +402,7 @@ mod tests {
             "sluice_rollout_step_seconds_bucket{le=\"604800.0\"} 2",
             "sluice_rollout_step_seconds_bucket{le=\"+Inf\"} 2",
             "sluice_rollout_events_total{event=\"Stepped\"} 1",
+            "sluice_rollout_claims_total{found=\"Tripped\"} 1",
             "sluice_controller_leads 1",
             "sluice_rollout_phase{namespace=\"shop\",rollout=\"web\",phase=\"Progressing\"} 1.0",
             "sluice_rollout_step{namespace=\"shop\",rollout=\"web\"} 2.0",

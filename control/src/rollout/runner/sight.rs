@@ -26,9 +26,16 @@ impl<G: Ground> Runner<G> {
     pub(super) async fn world(&mut self, wants: &Wants, looked: &Looked, now: Timestamp) -> World {
         // Secrets that were refused may be others meanwhile.
         let source = self.source.take().filter(|source| !source.was_denied());
+        let asked = async {
+            match self.ground.claimed(looked).await {
+                // The run ends by it, whatever anybody else says.
+                Some(tripped) => (Followed::tripped(tripped), (None, source)),
+                None => self.asked(wants, looked, now, source).await,
+            }
+        };
         let (followed, round) = tokio::select! {
             biased;
-            (followed, (round, source)) = self.asked(wants, looked, now, source) => {
+            (followed, (round, source)) = asked => {
                 self.source = source;
                 (followed, round)
             }
@@ -97,7 +104,9 @@ impl<G: Ground> Runner<G> {
             // The store is looked at each second, since that may be a request.
             let is_aborted = looks.is_multiple_of(10) && self.is_aborted(run).await;
             let has_command = to_obey(&commands, handled).next().is_some();
-            if has_command || failed.is_some() || is_aborted {
+            // The next look begins with those proxies.
+            let is_claimed = self.ground.is_claimed();
+            if has_command || failed.is_some() || is_aborted || is_claimed {
                 return;
             }
         }

@@ -17,6 +17,10 @@ use crate::store::directory::Directory;
 struct Slow {
     directory: Directory,
     failed: (Summary, Status),
+    /// What a proxy shows of which something was said.
+    claimed: Option<String>,
+    /// Proxies answer never, and meanwhile something is said of them.
+    hangs: bool,
 }
 
 impl Ground for Slow {
@@ -39,8 +43,19 @@ impl Ground for Slow {
     }
 
     async fn proxies(&self, _: &Looked) -> Followed {
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
         tokio::time::sleep(BREATH * 3).await;
         Followed::of(Seen::Nobody)
+    }
+
+    async fn claimed(&self, _: &Looked) -> Option<String> {
+        self.claimed.clone()
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.hangs
     }
 
     fn plugin(&self) -> [String; 2] {
@@ -90,8 +105,8 @@ fn caller() -> Caller {
     }
 }
 
-/// A run at its first step, and another of its group that has failed since.
-async fn failing_group(folder: &std::path::Path) -> Runner<Slow> {
+/// A run at its first step.
+async fn held(folder: &std::path::Path) -> Runner<Slow> {
     crate::tls::set_up();
     std::fs::write(folder.join("plugin.yaml"), "splits: {web: {}}").unwrap();
     let spec = json!({"split": "web", "version": "v1", "group": "g", "steps": [{"weight": 5, "hold": "1h"}]});
@@ -99,7 +114,9 @@ async fn failing_group(folder: &std::path::Path) -> Runner<Slow> {
     let other = Summary::of("other", &definition);
     let ground = Slow {
         directory: Directory::open(folder).unwrap(),
-        failed: (other.clone(), Status::default()),
+        failed: (other, Status::default()),
+        claimed: None,
+        hangs: false,
     };
     let outbound = Outbound::new().unwrap();
     let name = "web".to_owned();
@@ -107,8 +124,15 @@ async fn failing_group(folder: &std::path::Path) -> Runner<Slow> {
     // The other of the group has nothing to do yet.
     runner.ground.failed.0.version = None;
     runner.turns(&caller()).await.unwrap();
+    assert_eq!(runner.status.run.as_ref().unwrap().stage, Stage::Holding);
+    runner
+}
+
+/// The same, and another of its group has failed since.
+async fn failing_group(folder: &std::path::Path) -> Runner<Slow> {
+    let mut runner = held(folder).await;
     let run = runner.status.run.clone().unwrap();
-    assert_eq!(run.stage, Stage::Holding);
+    let other = Summary::of("other", &runner.definition);
     runner.ground.failed = (other, failed(&run));
     runner
 }
@@ -125,6 +149,33 @@ async fn a_run_that_goes_back_waits_for_proxies_that_answer_late() {
         (*phase, message.as_str()),
         (Phase::RolledBack, "Rollout other of the group failed")
     );
+}
+
+#[tokio::test]
+async fn what_a_proxy_shows_of_which_it_was_said_takes_users_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = held(folder.path()).await;
+    runner.ground.claimed = Some("shop/web-1 took canary out".to_owned());
+    runner.turns(&caller()).await.unwrap();
+    let status = &runner.status;
+    let expected = "the guard took the challenger out: shop/web-1 took canary out";
+    assert_eq!(status.message, expected);
+    let snapshot = runner.ground.directory.snapshot().await.unwrap();
+    let weight = snapshot
+        .plugin
+        .config
+        .pointer("/weights/web/everyone/canary");
+    assert_eq!(weight, Some(&json!(0)));
+}
+
+#[tokio::test]
+async fn a_look_at_proxies_that_hang_ends_when_something_is_said_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = held(folder.path()).await;
+    runner.ground.hangs = true;
+    let before = runner.status.clone();
+    runner.turns(&caller()).await.unwrap();
+    assert_eq!(runner.status, before);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod apply;
 mod between;
 mod brake;
 mod brake_key;
+mod claims;
 mod commands;
 mod debounce;
 mod domains;
@@ -136,6 +137,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake::a_rollout_takes_its_users_back_past_istiod,
         brake::a_proxy_that_starts_hears_of_a_brake_before_its_zeros_are_written,
         brake::of_two_replicas_one_suffices_and_none_costs_nothing,
+        claims::a_trip_that_a_standby_is_told_ends_the_run_without_prometheus,
+        claims::a_lie_about_a_trip_costs_a_look_and_the_run_goes_on,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
