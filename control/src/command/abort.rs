@@ -4,12 +4,11 @@
 use anyhow::bail;
 
 use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
-use super::brake::{say_followed, stands_in};
+use super::brake::{is_without_answer, name_the_key, say_followed, stands_in};
 use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::brake::abort::{self as braking, Braked, PluginAbort};
-use crate::cluster::ClusterError;
 use crate::model::reach::Reach;
 use crate::operations::abort::{Abort as Order, AbortOutcome};
 use crate::operations::plugins::TitledStore;
@@ -38,18 +37,10 @@ pub(super) struct Abort {
 
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let outcome = aborted(arguments, caller).await;
-    if outcome.as_ref().is_err_and(is_unreachable) {
-        output::note("`sluice brake pull` with the controller's key works without the API server");
+    if outcome.as_ref().is_err_and(is_without_answer) {
+        name_the_key();
     }
     outcome
-}
-
-fn is_unreachable(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref();
-    matches!(
-        error,
-        Some(OperationError::Cluster(ClusterError::Unreachable { .. }))
-    )
 }
 
 async fn aborted(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
@@ -107,7 +98,7 @@ async fn say(all: Vec<PluginAbort>) -> Outcome {
         say_notes(&aborted.notes);
     }
     let are_several = all.len() > 1;
-    let mut outcome = Outcome::Good;
+    let (mut outcome, mut is_unanswered) = (Outcome::Good, false);
     for PluginAbort { plugin, braked } in all {
         let plugin = plugin.unwrap_or_default();
         let Braked { aborted, given } = braked;
@@ -122,6 +113,7 @@ async fn say(all: Vec<PluginAbort>) -> Outcome {
             Err(error) => {
                 let error = anyhow::Error::from(error).context(format!("{plugin}: NOT ABORTED"));
                 stands_in(&given, error).await.unwrap_or_else(|error| {
+                    is_unanswered |= is_without_answer(&error);
                     output::note(format!("{error:#}"));
                     Outcome::Problems
                 })
@@ -130,6 +122,9 @@ async fn say(all: Vec<PluginAbort>) -> Outcome {
         if said == Outcome::Problems {
             outcome = Outcome::Problems;
         }
+    }
+    if is_unanswered {
+        name_the_key();
     }
     outcome
 }

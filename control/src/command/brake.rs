@@ -11,7 +11,8 @@ use crate::brake::object::State;
 use crate::brake::pull::{Given, Pulled};
 use crate::brake::release::{self, Shown};
 use crate::cluster::{Address, Cluster};
-use crate::operations::Caller;
+use crate::operations::{Caller, OperationError};
+use crate::rollout::abort::NotAborted;
 
 /// `sluice brake`.
 #[derive(clap::Args, Debug)]
@@ -187,6 +188,19 @@ pub(super) async fn stands_in(
         return Ok(Outcome::Good);
     }
     Err(why)
+}
+
+/// Names the way that is left where no API server answers.
+pub(super) fn name_the_key() {
+    output::note("`sluice brake pull` with the controller's key works without the API server");
+}
+
+/// Whether an abort came to nothing because no API server answered.
+pub(super) fn is_without_answer(why: &anyhow::Error) -> bool {
+    let of_run = why.downcast_ref::<NotAborted>();
+    let of_weights = why.downcast_ref::<OperationError>();
+    of_run.is_some_and(NotAborted::is_without_answer)
+        || of_weights.is_some_and(OperationError::is_without_answer)
 }
 
 fn say(pulled: &Pulled) -> Outcome {

@@ -48,6 +48,15 @@ impl OperationError {
         }
     }
 
+    /// Whether the API server did not answer: at all, or any more.
+    pub const fn is_without_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Cluster(ClusterError::Unreachable { .. })
+                | Self::Write(WriteError::Unknown { .. })
+        )
+    }
+
     /// Whether the plugin merely lacks the split: of several plugins, some may.
     pub fn lacks_split(&self) -> bool {
         matches!(

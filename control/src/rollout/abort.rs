@@ -80,6 +80,17 @@ pub enum NotAborted {
     Weights(#[from] OperationError),
 }
 
+impl NotAborted {
+    /// Whether the API server did not answer: at all, or any more.
+    pub fn is_without_answer(&self) -> bool {
+        match self {
+            Self::NoRun { .. } | Self::Unreadable { .. } => false,
+            Self::Rollout(error) => error.is_unreachable(),
+            Self::Weights(error) => error.is_without_answer(),
+        }
+    }
+}
+
 /// Takes back what the run moved, and brakes it, then leaves the command.
 pub async fn abort(
     store: &RolloutStore,
@@ -89,7 +100,7 @@ pub async fn abort(
 ) -> Ended {
     let found = match store.one(name).await {
         Err(RolloutError::Store(unread)) => {
-            return without_its_state(store, caller, name, reason, &unread).await;
+            return without_its_state(store, caller, name, reason, unread).await;
         }
         Err(error) => return NotAborted::from(error).into(),
         Ok(found) => found,
@@ -145,11 +156,15 @@ async fn without_its_state(
     caller: &Caller,
     name: &str,
     reason: Option<&str>,
-    unread: &anyhow::Error,
+    unread: anyhow::Error,
 ) -> Ended {
     let why_not = format!("{unread:#}");
     let Some((split, weights)) = store.split(name).await else {
-        return NotAborted::Unreadable { why: why_not }.into();
+        let unread = RolloutError::Store(unread);
+        return match unread.is_unreachable() {
+            true => NotAborted::Rollout(unread).into(),
+            false => NotAborted::Unreadable { why: why_not }.into(),
+        };
     };
     let order = Abort {
         reach: Reach::of_split(&split),

@@ -13,6 +13,7 @@ use super::manifest::is_label;
 use super::outline::{CheckLine, StepLine};
 use super::peers::Summary;
 use super::status::Status;
+use crate::cluster::ClusterError;
 use crate::model::suggest;
 use crate::operations::Caller;
 use crate::store::AnyStore;
@@ -102,6 +103,17 @@ pub enum RolloutError {
     /// It cannot be read or written.
     #[error(transparent)]
     Store(#[from] anyhow::Error),
+}
+
+impl RolloutError {
+    /// Whether the API server cannot be reached.
+    pub fn is_unreachable(&self) -> bool {
+        let cluster = match self {
+            Self::Unknown { .. } => None,
+            Self::Store(error) => error.downcast_ref(),
+        };
+        matches!(cluster, Some(ClusterError::Unreachable { .. }))
+    }
 }
 
 impl RolloutStore {

@@ -77,6 +77,30 @@ fn an_abort_that_cannot_be_looked_up_is_said_to_be_unknown() {
 }
 
 #[test]
+fn an_abort_that_no_api_server_answers_names_what_works_without_one() {
+    let key = "`sluice brake pull` with the controller's key works without the API server";
+    for command in [
+        "abort web",
+        "abort web -A",
+        "abort --all -A",
+        "rollout abort web",
+    ] {
+        let server = ApiServer::start();
+        for method in ["GET", "POST"] {
+            server.next(method, 100, Fate::LostBefore);
+        }
+        let said = server.sluice(command);
+        assert_says(&said, 2, &["cannot be reached", key]);
+    }
+    // Listed, and then not to be reached any more.
+    let server = ApiServer::start();
+    server.next(patch(), 3, Fate::LostBefore);
+    server.next(format!("GET {PLUGIN}"), 100, Fate::LostBefore);
+    let said = server.sluice("abort web -A");
+    assert_says(&said, 1, &["a/sluice: NOT ABORTED", key]);
+}
+
+#[test]
 fn an_answer_that_is_not_of_the_plugin_is_not_believed() {
     let zeros = json!({"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 0}}}});
     let mut without_uid = plugin("sluice", &zeros);

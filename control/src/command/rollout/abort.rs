@@ -4,7 +4,7 @@
 use super::place::{PlaceArgs, print};
 use crate::command::abort::{report, say_not_in_force};
 use crate::command::arguments::{OutputArgs, ReasonArgs};
-use crate::command::brake::{say_followed, stands_in};
+use crate::command::brake::{is_without_answer, name_the_key, say_followed, stands_in};
 use crate::command::changes::say_notes;
 use crate::command::outcome::Outcome;
 use crate::command::output;
@@ -28,6 +28,14 @@ pub(super) struct Abort {
 }
 
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
+    let outcome = aborted(arguments, caller).await;
+    if outcome.as_ref().is_err_and(is_without_answer) {
+        name_the_key();
+    }
+    outcome
+}
+
+async fn aborted(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = arguments.place.one().await?;
     let reason = arguments.reason.reason.as_deref();
     let Ended { aborted, given } = abort::abort(&store, caller, &arguments.name, reason).await;
