@@ -20,6 +20,7 @@ pub mod doom;
 pub mod istiod;
 pub mod kubernetes;
 pub mod load;
+pub mod network;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;

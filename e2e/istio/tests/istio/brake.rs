@@ -53,7 +53,7 @@ spec: {plugin: sluice, split: web, by: ann, reason: errors}
 ";
 
 /// That somebody else leads, for long.
-const LEASE: &str = "
+pub const LEASE: &str = "
 apiVersion: coordination.k8s.io/v1
 kind: Lease
 metadata: {name: sluice-controller, namespace: a}

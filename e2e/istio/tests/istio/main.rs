@@ -20,6 +20,7 @@ mod apply;
 mod between;
 mod brake;
 mod brake_key;
+mod brake_network;
 mod claims;
 mod commands;
 mod debounce;
@@ -139,6 +140,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake::of_two_replicas_one_suffices_and_none_costs_nothing,
         claims::a_trip_that_a_standby_is_told_ends_the_run_without_prometheus,
         claims::a_lie_about_a_trip_costs_a_look_and_the_run_goes_on,
+        brake_network::a_network_that_falls_silent_costs_no_request_and_no_brake,
+        brake_network::a_controller_that_hangs_costs_no_request_and_no_brake,
+        brake_network::a_service_that_nobody_knows_costs_no_request_and_no_brake,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
