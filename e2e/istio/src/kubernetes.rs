@@ -227,6 +227,8 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
         "VirtualService" | "DestinationRule" | "Gateway" | "WorkloadEntry" => {
             ("networking.istio.io", "v1", kind)
         }
+        "AuthorizationPolicy" | "PeerAuthentication" => ("security.istio.io", "v1", kind),
+        "NetworkPolicy" => ("networking.k8s.io", "v1", kind),
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
         "ControllerRevision" => ("apps", "v1", kind),
         "Lease" => ("coordination.k8s.io", "v1", kind),

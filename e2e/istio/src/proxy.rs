@@ -27,7 +27,15 @@ pub enum Role {
     Sidecar,
     /// An ingress gateway.
     Gateway,
+    /// The sidecar of `sluice controller`, for the proxies that ask it.
+    Controller,
 }
+
+/// Where proxies ask a controller, as it is shipped.
+const BRAKE_PORT: u16 = 8085;
+
+/// Where the controller behind a [`Role::Controller`] is to answer.
+pub const BEHIND: &str = "127.0.0.1:18085";
 
 impl Role {
     /// The label `app` of its pod.
@@ -35,22 +43,27 @@ impl Role {
         match self {
             Self::Sidecar => "client",
             Self::Gateway => "ingress",
+            Self::Controller => "sluice-controller",
         }
     }
 
     /// What the agent calls it.
     fn node_type(self) -> &'static str {
         match self {
-            Self::Sidecar => "sidecar",
+            Self::Sidecar | Self::Controller => "sidecar",
             Self::Gateway => "router",
         }
     }
 
-    /// The pod's name and address.
+    /// The pod's name, and where it takes requests.
     fn pod(self, number: u8) -> (String, String) {
         match self {
-            Self::Sidecar => (format!("client-{number}"), format!("127.0.1.{number}")),
-            Self::Gateway => (format!("gateway-{number}"), "127.0.3.1".to_owned()),
+            Self::Sidecar => (format!("client-{number}"), format!("127.0.1.{number}:8080")),
+            Self::Gateway => (format!("gateway-{number}"), "127.0.3.1:8080".to_owned()),
+            Self::Controller => (
+                format!("controller-{number}"),
+                format!("127.0.7.{number}:{BRAKE_PORT}"),
+            ),
         }
     }
 }
@@ -87,13 +100,13 @@ impl Proxy {
     /// Makes the pod and what the mesh must know of it, and starts nothing.
     pub async fn new(chain: &Chain, role: Role, namespace: &str, number: u8) -> Self {
         let port = |base: u16| SocketAddr::from(([127, 0, 0, 1], base + u16::from(number)));
-        let (pod, ip) = role.pod(number);
+        let (pod, address) = role.pod(number);
         let folder = chain.folder().join(format!("{namespace}-{pod}"));
         std::fs::create_dir_all(folder.join("var/run/secrets/tokens")).unwrap();
         let proxy = Self {
             pod,
             namespace: namespace.to_owned(),
-            address: format!("{ip}:8080").parse().unwrap(),
+            address: address.parse().unwrap(),
             metrics: port(15200),
             envoy_metrics: port(15300),
             admin: port(15100),
@@ -110,8 +123,19 @@ impl Proxy {
         json!({"app": self.role.app(), "instance": self.number.to_string()})
     }
 
-    /// Makes the pod, and for a sidecar where it listens for its application.
+    /// Makes the pod, and for a sidecar where it listens.
     async fn declare(&self, kubernetes: &Kubernetes) {
+        match self.role {
+            Role::Sidecar => {
+                self.declare_pod(kubernetes).await;
+                self.import(kubernetes, &[8080]).await;
+            }
+            Role::Gateway => self.declare_pod(kubernetes).await,
+            Role::Controller => self.declare_controller(kubernetes).await,
+        }
+    }
+
+    async fn declare_pod(&self, kubernetes: &Kubernetes) {
         let (pod, namespace, ip) = (&self.pod, &self.namespace, self.address.ip());
         // As Istio's injection writes it.
         let arguments = ["proxy", self.role.node_type()];
@@ -130,20 +154,55 @@ impl Proxy {
         let conditions = json!([{"type": "Ready", "status": "True"}]);
         let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions});
         kubernetes.set_status("Pod", namespace, pod, &status).await;
-        if self.role == Role::Gateway {
-            return;
-        }
-        let sidecar = json!({
-            "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
-            "metadata": {"name": pod, "namespace": namespace},
+    }
+
+    /// Has a sidecar listen for its application on these ports, and know services of them alone.
+    pub async fn import(&self, kubernetes: &Kubernetes, ports: &[u16]) {
+        let listener = |port: &u16| {
+            json!({
+                "port": {"number": port, "protocol": "HTTP", "name": format!("http-{port}")},
+                "bind": self.address.ip(), "captureMode": "NONE",
+                "hosts": ["./*", "istio-system/*"],
+            })
+        };
+        let egress: Vec<Value> = ports.iter().map(listener).collect();
+        self.declare_sidecar(kubernetes, &json!({"egress": egress}))
+            .await;
+    }
+
+    /// Has it take requests for the controller, as istiod is told of workloads without a pod: one
+    /// of the same address would be taken for the same workload.
+    async fn declare_controller(&self, kubernetes: &Kubernetes) {
+        let listener = |number: u16| {
+            json!({
+                "port": {"number": number, "protocol": "HTTP", "name": "http-brakes"},
+                "bind": self.address.ip(), "captureMode": "NONE",
+            })
+        };
+        let (mut ingress, mut egress) = (listener(BRAKE_PORT), listener(BRAKE_PORT + 1));
+        ingress["defaultEndpoint"] = json!(BEHIND);
+        egress["hosts"] = json!(["./*"]);
+        let listeners = json!({"ingress": [ingress], "egress": [egress]});
+        self.declare_sidecar(kubernetes, &listeners).await;
+        let labels = json!({"app": self.role.app(), "security.istio.io/tlsMode": "istio"});
+        let entry = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+            "metadata": {"name": self.pod, "namespace": self.namespace},
             "spec": {
-                "workloadSelector": {"labels": self.labels()},
-                "egress": [{
-                    "port": {"number": 8080, "protocol": "HTTP", "name": "http"},
-                    "bind": ip, "captureMode": "NONE", "hosts": ["./*", "istio-system/*"],
-                }],
+                "address": self.address.ip(), "ports": {"http-brakes": BRAKE_PORT},
+                "serviceAccount": "default", "labels": labels,
             },
         });
+        kubernetes.apply(&entry.to_string()).await;
+    }
+
+    async fn declare_sidecar(&self, kubernetes: &Kubernetes, listeners: &Value) {
+        let mut sidecar = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+            "metadata": {"name": self.pod, "namespace": self.namespace},
+            "spec": listeners,
+        });
+        sidecar["spec"]["workloadSelector"] = json!({"labels": self.labels()});
         kubernetes.apply(&sidecar.to_string()).await;
     }
 

@@ -20,6 +20,7 @@ mod apply;
 mod between;
 mod brake;
 mod brake_key;
+mod brake_mesh;
 mod brake_network;
 mod claims;
 mod commands;
@@ -143,6 +144,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake_network::a_network_that_falls_silent_costs_no_request_and_no_brake,
         brake_network::a_controller_that_hangs_costs_no_request_and_no_brake,
         brake_network::a_service_that_nobody_knows_costs_no_request_and_no_brake,
+        brake_mesh::the_shipped_policy_lets_proxies_ask_by_mutual_tls_and_do_nothing_else,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,

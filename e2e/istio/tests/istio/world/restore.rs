@@ -11,12 +11,15 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 13] = [
     "Brake",
     "Rollout",
     "WasmPlugin",
     "TrafficExtension",
     "HTTPRoute",
+    "AuthorizationPolicy",
+    "PeerAuthentication",
+    "NetworkPolicy",
     "VirtualService",
     "DestinationRule",
     "Gateway",
