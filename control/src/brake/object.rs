@@ -77,9 +77,12 @@ pub struct BrakeStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub written: Option<String>,
-    /// That proxies need not be told any more: others have been written since, or it is long ago.
+    /// That proxies need not be told any more: it is long ago.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_over: bool,
+    /// That somebody has raised a weight since: that released it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_raised: bool,
     /// Why the zeros are not written yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1_024))]
@@ -107,7 +110,7 @@ pub enum State {
     Written,
     /// The zeros were in the plugin.
     Over,
-    /// Somebody released it.
+    /// Somebody released it, or raised a weight after the zeros.
     Released,
 }
 
@@ -134,10 +137,11 @@ pub fn is_of_key(name: &str) -> bool {
 impl Brake {
     /// Whether it is on.
     pub fn state(&self) -> State {
-        let is_over = self.status.as_ref().is_some_and(|status| status.is_over);
+        let says = |what: fn(&BrakeStatus) -> bool| self.status.as_ref().is_some_and(what);
         match (&self.spec.released, self.written()) {
             (Some(_), _) => State::Released,
-            (None, Some(_)) if is_over => State::Over,
+            (None, Some(_)) if says(|status| status.is_raised) => State::Released,
+            (None, Some(_)) if says(|status| status.is_over) => State::Over,
             (None, Some(_)) => State::Written,
             (None, None) => State::On,
         }

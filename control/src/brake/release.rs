@@ -101,7 +101,7 @@ pub async fn in_force(cluster: &Cluster, plugin: &str) -> anyhow::Result<Vec<Sho
     Ok(all)
 }
 
-/// Releases the brakes that are on of these splits, or of all where none is named.
+/// Releases the brakes that proxies may have of these splits, or of all where none is named.
 ///
 /// # Errors
 /// The API server's; brakes before the one that failed are released.
@@ -133,10 +133,11 @@ pub async fn release(
     Ok(released)
 }
 
-/// Whether a brake of these splits, or of all, is one that proxies may have.
+/// Whether a brake of these splits, or of all, is one that proxies may have: also one that is over, as
+/// long as a proxy has not seen other weights.
 fn is_released(brake: &Brake, splits: &[String]) -> bool {
     let is_meant = splits.is_empty() || splits.contains(&brake.spec.split);
-    is_meant && matches!(brake.state(), State::On | State::Written)
+    is_meant && brake.state() != State::Released
 }
 
 #[cfg(test)]
@@ -181,6 +182,13 @@ mod tests {
                 "over",
                 Value::Null,
                 json!({"written": at, "isOver": true}),
+                &none[..],
+                true,
+            ),
+            (
+                "raised",
+                Value::Null,
+                json!({"written": at, "isRaised": true}),
                 &none[..],
                 false,
             ),

@@ -197,12 +197,18 @@ mod tests {
             let spec = json!({"plugin": "sluice", "split": "web", "by": "ann"});
             brake(uid, spec, json!({"written": at}))
         };
+        let raised = |uid| {
+            let spec = json!({"plugin": "sluice", "split": "web", "by": "ann"});
+            let status = json!({"written": "2026-01-01T01:30:00Z", "isRaised": true});
+            brake(uid, spec, status)
+        };
         let brakes = [
             on(1),
             brake(2, spec("2026-01-01T01:30:00Z"), Value::Null),
             brake(3, spec("2026-01-01T00:30:00Z"), Value::Null),
             written(4, "2026-01-01T01:59:31Z"),
             written(6, "2026-01-01T01:59:30Z"),
+            raised(7),
             brake(
                 5,
                 json!({"plugin": "other", "split": "web", "by": "ann"}),
@@ -217,7 +223,7 @@ mod tests {
         });
         assert_eq!(
             (answer.brakes, answer.released),
-            (listed.to_vec(), vec!["2".to_owned()])
+            (listed.to_vec(), vec!["2".to_owned(), "7".to_owned()])
         );
     }
 

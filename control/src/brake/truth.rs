@@ -19,6 +19,7 @@ use super::plugin::PluginName;
 use super::table::{RELEASED_HOURS, WRITTEN_SECONDS};
 use super::watching::brakes;
 use crate::cluster::Cluster;
+use crate::cluster::plugins::NoPlugin;
 use crate::model::reach::Reach;
 use crate::operations::Caller;
 use crate::operations::abort::{Abort, abort, made};
@@ -162,17 +163,19 @@ impl Keeper {
         self.note(brake, status).await;
     }
 
-    /// A brake whose zeros were written is over once they are none any more, or after a while.
+    /// A brake whose zeros were written is released by whoever raises a weight again: istiod may push
+    /// the former weights alone, and by those a proxy would keep it. Else it is over after a while.
     async fn end_if_over(&self, brake: &Brake) {
         let ended = brake.ended().unwrap_or_default();
         let past = self.caller.now().duration_since(ended);
-        let is_late = past >= SignedDuration::from_secs(WRITTEN_SECONDS);
         let stands = match self.store(brake).snapshot().await {
             Ok(snapshot) => made(&snapshot, &reach(brake)).is_some(),
             // What cannot be read may stand.
             Err(_) => true,
         };
-        if is_late || !stands {
+        if !stands {
+            self.note(brake, json!({"isRaised": true})).await;
+        } else if past >= SignedDuration::from_secs(WRITTEN_SECONDS) {
             self.note(brake, json!({"isOver": true})).await;
         }
     }
@@ -182,6 +185,7 @@ impl Keeper {
         let (store, reach) = (self.store(brake), reach(brake));
         let snapshot = match store.snapshot().await {
             Ok(snapshot) => snapshot,
+            Err(error) if error.is::<NoPlugin>() => return Found::Gone(error.to_string()),
             Err(error) => return Found::NotYet(format!("{error:#}")),
         };
         let in_force = match made(&snapshot, &reach) {

@@ -24,6 +24,15 @@ pub enum Scope {
     Everywhere,
 }
 
+/// That there is no plugin of a name.
+#[derive(Debug, thiserror::Error)]
+#[error("namespace {namespace} has no plugin {name:?}; {hint}")]
+pub struct NoPlugin {
+    namespace: String,
+    name: String,
+    hint: String,
+}
+
 /// A plugin as the API server has it.
 #[derive(Clone, Debug)]
 pub struct LivePlugin {
@@ -291,10 +300,12 @@ pub async fn one_at_least(
         .iter()
         .filter_map(|live| live.plugin.name.as_deref())
         .collect();
-    bail!(
-        "namespace {namespace} has no plugin {name:?}; {}",
-        suggest::hint(name, names.into_iter())
-    )
+    Err(NoPlugin {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        hint: suggest::hint(name, names.into_iter()),
+    }
+    .into())
 }
 
 /// One plugin, ours or not.

@@ -100,7 +100,7 @@ pub(super) async fn run(arguments: &Brake, caller: &Caller) -> anyhow::Result<Ou
             ));
             if released.is_empty() {
                 bail!(
-                    "no brake is on of {}",
+                    "no brake to release of {}",
                     match which.splits.as_slice() {
                         [] => "any split".to_owned(),
                         splits => splits.join(", "),
