@@ -89,6 +89,8 @@ impl<G: Ground> Runner<G> {
             }
             let mut advance = engine::advance(&self.definition, &self.status, &world);
             letters::put(&mut advance.status, &self.definition, &advance.events, now);
+            let is_beginning =
+                self.status.under_way().is_none() && advance.status.under_way().is_some();
             let is_taking_back = advance.actions.iter().any(engine::Action::is_taking_back);
             if is_taking_back {
                 // Users go back first: nothing that is kept must hold that up.
@@ -102,6 +104,10 @@ impl<G: Ground> Runner<G> {
                 true => self.failure.is_none(),
                 false => self.act(caller, &subject, &looked, &advance.actions).await,
             };
+            if is_beginning {
+                // Whom it waits for it asks in the next look, which counts as that of a run.
+                return Ok(Some(BREATH));
+            }
             if !(advance.is_to_repeat || has_acted) {
                 self.deliver(&looked, caller.now()).await?;
                 let letters = self.status.messages.next();

@@ -44,9 +44,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// How soon one comes again while another one of its split is looked at, and while so many of its
-/// namespace are. Chosen: what people do not notice; and what a thousand that wait cost nothing at.
+/// namespace are. Chosen: what people do not notice; and what a thousand that wait cost little at.
 const SHARED: Duration = Duration::from_millis(50);
-const CROWDED: Duration = Duration::from_millis(500);
+const CROWDED: Duration = Duration::from_millis(250);
 
 /// What looks.
 pub(super) struct Looker {
@@ -195,7 +195,7 @@ impl Looker {
         let is_under_way = reported.is_ok_and(|former| former.status.under_way().is_some());
         let turns = &self.context.turns;
         turns
-            .take(cached.namespace(), summary, is_under_way)
+            .take(cached.namespace(), summary, is_under_way, Instant::now())
             .map(Some)
     }
 

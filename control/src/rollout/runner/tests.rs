@@ -124,7 +124,14 @@ async fn held(folder: &std::path::Path) -> Runner<Slow> {
     // The other of the group has nothing to do yet.
     runner.ground.failed.0.version = None;
     runner.turns(&caller()).await.unwrap();
-    assert_eq!(runner.status.run.as_ref().unwrap().stage, Stage::Holding);
+    let stage = |runner: &Runner<Slow>| runner.status.run.as_ref().map(|run| run.stage);
+    assert_eq!(
+        stage(&runner),
+        Some(Stage::Entering),
+        "nobody is asked in the look in which a run begins"
+    );
+    runner.turns(&caller()).await.unwrap();
+    assert_eq!(stage(&runner), Some(Stage::Holding));
     runner
 }
 
