@@ -15,7 +15,7 @@ use super::secrets::SecretReader;
 use super::sources::Source;
 use super::status::{Phase, Status};
 use super::watch;
-use super::world::ProxiesSeen;
+use super::world::{ProxiesSeen, Reached};
 use crate::cluster::prometheus::Prometheus;
 use crate::store::Store;
 
@@ -98,14 +98,21 @@ pub struct Followed {
     pub seen: ProxiesSeen,
     /// Which took the challenger out.
     pub tripped: Option<String>,
+    /// Whom the challenger has reached, where they count users.
+    pub reached: Option<Reached>,
 }
 
 impl Followed {
     /// Nobody asked.
     pub const fn not_asked() -> Self {
+        Self::unseen(ProxiesSeen::NotAsked)
+    }
+
+    const fn unseen(seen: ProxiesSeen) -> Self {
         Self {
-            seen: ProxiesSeen::NotAsked,
+            seen,
             tripped: None,
+            reached: None,
         }
     }
 
@@ -114,22 +121,18 @@ impl Followed {
         Self {
             seen: ProxiesSeen::NotAsked,
             tripped: Some(words),
+            reached: None,
         }
     }
 
     /// What was said of them.
     pub fn of(seen: Seen) -> Self {
         match seen {
-            Seen::Nobody => Self {
-                seen: ProxiesSeen::Nobody,
-                tripped: None,
-            },
-            Seen::Unknown(why) => Self {
-                seen: ProxiesSeen::Unknown { why },
-                tripped: None,
-            },
+            Seen::Nobody => Self::unseen(ProxiesSeen::Nobody),
+            Seen::Unknown(why) => Self::unseen(ProxiesSeen::Unknown { why }),
             Seen::Known(proxies) => Self {
                 tripped: proxies.tripped.first().map(ToString::to_string),
+                reached: proxies.reached,
                 seen: ProxiesSeen::Seen {
                     converged: proxies.converged,
                     total: proxies.total,

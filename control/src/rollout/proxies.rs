@@ -17,6 +17,7 @@ use crate::operations::status::cluster::ProxyStatus;
 use crate::operations::status::following::{self, Following};
 use crate::operations::status::observed::Tripped;
 use crate::operations::status::proxies::State;
+use crate::rollout::world::Reached;
 use crate::store::directory::Directory;
 use crate::store::kubernetes::Kubernetes;
 use crate::store::{AnyStore, Store as _};
@@ -73,15 +74,6 @@ pub struct Proxies {
     /// Whom the challenger has reached since its weights last changed; `None` where users are not
     /// counted, or not yet.
     pub reached: Option<Reached>,
-}
-
-/// Users of the audience who got the challenger, each counted once over all proxies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reached {
-    /// About how many.
-    pub users: u64,
-    /// About how many of them had a failed response.
-    pub failed: u64,
 }
 
 /// Asks the proxies of a plugin for one split as the store has it now.
@@ -157,12 +149,17 @@ fn known(following: Following, watched: Watched<'_>) -> Proxies {
     } = watched;
     let reached = following.users.filter(|users| users.is_counted(split));
     let reached = reached.map(|users| {
-        let seen = users.of(split, audience, challenger);
-        seen.map_or_else(Reached::default, |users| Reached {
+        let [reached, failed] = users
+            .of(split, audience, challenger)
             // Estimates: whoever failed is a user too.
-            users: users.users().max(users.failed()).round() as u64,
-            failed: users.failed().round() as u64,
-        })
+            .map_or([0.0; 2], |own| {
+                [own.users().max(own.failed()), own.failed()]
+            });
+        Reached {
+            users: reached.round() as u64,
+            failed: failed.round() as u64,
+            of: users.all_of(split, audience).max(reached).round() as u64,
+        }
     });
     let named = following.lagging.iter().take(MAX_NAMED_LAGGING);
     Proxies {

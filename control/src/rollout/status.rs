@@ -200,6 +200,9 @@ pub struct Run {
     /// What the analysis remembers.
     #[serde(skip_serializing_if = "is_new", default)]
     pub analysis: Memory,
+    /// Whom it has reached at this step.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub users: Option<RunUsers>,
     /// Whether that round passed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub has_passed: bool,
@@ -253,6 +256,25 @@ impl Run {
         let pause = self.pause.as_ref();
         pause.is_some_and(|pause| pause.reason == PauseReason::HandEdit)
     }
+}
+
+/// Users of an audience since its weights last changed, each counted once over all proxies. All are
+/// estimates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunUsers {
+    /// The audience: that of the step.
+    pub audience: String,
+    /// When they were seen.
+    pub at: Timestamp,
+    /// Those who got the challenger.
+    pub reached: u64,
+    /// Those of them who had a failed response.
+    pub failed: u64,
+    /// The challenger's part of all users in percent: its weight as it is measured. `None` where there
+    /// is nobody yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub share: Option<f64>,
 }
 
 /// A step that went forward in spite of a window.

@@ -13,7 +13,7 @@ use super::outline::{CheckLine, StepLine};
 use super::proxies::{Mesh, Seen, Watched, proxies};
 use super::resource::Span;
 use super::rollouts::{Found, Host, Hosting, RolloutStore};
-use super::status::{Phase, Run, Stage, Status};
+use super::status::{Phase, Run, RunUsers, Stage, Status};
 use super::world::SplitSeen;
 use crate::store::AnyStore;
 
@@ -124,7 +124,7 @@ pub struct Follow {
 }
 
 /// About how many users of an audience a challenger reached since its weights last changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Users {
     /// The audience: that of the run's step.
@@ -133,6 +133,9 @@ pub struct Users {
     pub reached: u64,
     /// Those of them with a failed response.
     pub failed: u64,
+    /// The part of the audience's users who got it, in percent; `None` where there is nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
 }
 
 /// A Rollout as it is kept, without a look at its split.
@@ -183,6 +186,10 @@ pub async fn looked_at(
             };
             let unknown = in_force.follow(&weights, &subject.split, found, mesh);
             view.unknown.extend(unknown.await);
+            // Where nobody can be asked, as whoever runs it saw them last.
+            let run = found.status.under_way();
+            let noted = run.and_then(|run| run.users.as_ref());
+            in_force.users = in_force.users.or_else(|| noted.map(Users::from));
             view.in_force = Some(in_force);
         }
         SplitSeen::Missing { what: why } | SplitSeen::Unknown { why } => {
@@ -190,6 +197,17 @@ pub async fn looked_at(
         }
     }
     view
+}
+
+impl From<&RunUsers> for Users {
+    fn from(noted: &RunUsers) -> Self {
+        Self {
+            audience: noted.audience.clone(),
+            reached: noted.reached,
+            failed: noted.failed,
+            share: noted.share,
+        }
+    }
 }
 
 impl InForce {
@@ -220,6 +238,7 @@ impl InForce {
                     audience: audience.to_owned(),
                     reached: reached.users,
                     failed: reached.failed,
+                    share: reached.share(),
                 });
                 self.tripped = known.tripped.iter().map(ToString::to_string).collect();
                 None

@@ -20,6 +20,8 @@ pub struct World {
     pub proxies: ProxiesSeen,
     /// Proxies that took the challenger out by themselves, in words.
     pub tripped: Option<String>,
+    /// Whom the challenger has reached; `None` where nobody told.
+    pub reached: Option<Reached>,
     /// What the analysis says, where a round was made.
     pub round: Option<Judged>,
     /// Whether windows and gates let the run go forward.
@@ -125,6 +127,26 @@ pub enum ProxiesSeen {
         /// Which do not, in words.
         lagging: String,
     },
+}
+
+/// Users of the step's audience since its weights last changed, each counted once over all proxies.
+/// All are estimates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Those who got the challenger.
+    pub users: u64,
+    /// Those of them who had a failed response.
+    pub failed: u64,
+    /// Those who got any variant.
+    pub of: u64,
+}
+
+impl Reached {
+    /// The challenger's part of the users in percent, to a tenth; `None` where there is nobody.
+    pub fn share(self) -> Option<f64> {
+        let share = 1_000.0 * self.users as f64 / self.of as f64;
+        (self.of > 0).then(|| share.round() / 10.0)
+    }
 }
 
 /// What other Rollouts mean for this one.

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use sluice::rollout::observation::Reading;
-use sluice::rollout::proxies::{Mesh, Reached, Seen, Watched, proxies};
+use sluice::rollout::proxies::{Mesh, Seen, Watched, proxies};
 use sluice::rollout::sources::Source;
+use sluice::rollout::world::Reached;
 use sluice::store::directory::Directory;
 use sluice::store::{AnyStore, Store as _};
 use sluice_e2e::client::{Connection, get};
@@ -75,7 +76,8 @@ async fn a_local_envoy_says_what_both_variants_answered_since_the_last_round() {
         seen.reached,
         Some(Reached {
             users: canary,
-            failed: canary
+            failed: canary,
+            of: 12
         })
     );
     drop_dev(dev);

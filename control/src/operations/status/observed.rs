@@ -125,6 +125,15 @@ impl UsersSeen {
             .get(&[split, audience, variant].map(str::to_owned))
     }
 
+    /// How many users of an audience were seen, whatever variant they got.
+    pub fn all_of(&self, split: &str, audience: &str) -> f64 {
+        let of_audience = self.users.iter().filter(|(key, _)| {
+            let [of_split, of_audience, _] = key.each_ref().map(String::as_str);
+            (of_split, of_audience) == (split, audience)
+        });
+        of_audience.map(|(_, users)| users.users()).sum()
+    }
+
     /// Whether any proxy counts a split's users since it became what it is.
     pub fn is_counted(&self, split: &str) -> bool {
         self.counted.contains(split)

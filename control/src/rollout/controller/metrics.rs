@@ -224,6 +224,19 @@ impl<I: Told> Collector for HowFar<I> {
                 .map(|(audience, percent)| (vec![("audience", audience.clone())], percent.as_f64()))
                 .collect()
         })?;
+        let measured = gauge(
+            &mut encoder,
+            "sluice_rollout_weight_measured",
+            "The challenger's part of the users of a run under way, in percent, as proxies last counted them",
+        )?;
+        each(index, measured, |known| {
+            let users = known.status.under_way().and_then(|run| run.users.as_ref());
+            let share = users.and_then(|users| Some((users.audience.clone(), users.share?)));
+            share
+                .map(|(audience, share)| (vec![("audience", audience)], share))
+                .into_iter()
+                .collect()
+        })?;
         checks(index, &mut encoder)
     }
 }
@@ -350,6 +363,7 @@ mod tests {
             "status": {"phase": "Progressing", "run": {
                 "number": 1, "began": "2026-11-21T00:00:00Z", "since": "2026-11-21T00:00:00Z", "step": 1,
                 "stage": "Holding", "weights": {"a\"b": 5}, "wanted": {"a\"b": 10},
+                "users": {"audience": "a\"b", "at": "2026-11-21T00:00:00Z", "reached": 98, "failed": 0, "share": 9.8},
                 "analysis": {"checks": [
                     {"name": "errors", "value": 0.25, "distance": -0.5, "failed": 2, "evidence": {"now": 20, "needed": 80}},
                     {"name": "new"},
@@ -408,6 +422,7 @@ mod tests {
             "sluice_rollout_step{namespace=\"shop\",rollout=\"web\"} 2.0",
             "sluice_rollout_steps{namespace=\"shop\",rollout=\"web\"} 7.0",
             "sluice_rollout_weight_wanted{namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 10.0",
+            "sluice_rollout_weight_measured{namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 9.8",
             "sluice_rollout_check_value{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
             "sluice_rollout_check_distance{namespace=\"shop\",rollout=\"web\",check=\"errors\"} -0.5",
             "sluice_rollout_check_evidence{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",

@@ -112,6 +112,7 @@ impl Turn<'_> {
             is_full: false,
             converged: None,
             round: None,
+            users: None,
             has_passed: false,
             analysis: Memory::default(),
             overridden: None,

@@ -189,6 +189,7 @@ mod tests {
             split: SplitSeen::Seen(SplitState::default()),
             proxies: ProxiesSeen::Nobody,
             tripped: None,
+            reached: None,
             round: None,
             forward: crate::rollout::world::Forward::Open,
             commands: verbs.iter().enumerate().map(command).collect(),

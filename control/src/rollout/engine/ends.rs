@@ -21,6 +21,7 @@ impl Turn<'_> {
             return false;
         };
         self.note_round();
+        self.note_users();
         match &self.world.split {
             SplitSeen::Seen(seen) if self.was_aborted(&run, seen) => return true,
             SplitSeen::Missing { what } => {

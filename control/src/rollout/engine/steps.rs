@@ -1,5 +1,7 @@
 //! How a run goes through its steps: enter, move, converge, hold, approve.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::turn::{EventKind, Turn, after};
@@ -7,8 +9,11 @@ use super::wants::hold_end;
 use crate::rollout::analysis::Verdict;
 use crate::rollout::definition::Step;
 use crate::rollout::resource::Unconverged;
-use crate::rollout::status::{Overridden, PauseReason, Phase, Run, RunOutcome, Stage};
+use crate::rollout::status::{Overridden, PauseReason, Phase, Run, RunOutcome, RunUsers, Stage};
 use crate::rollout::world::{Failure, Forward, ProxiesSeen, SplitSeen};
+
+/// How often it is kept at least whom a challenger has reached. Chosen: as often as a round is made.
+const USERS_NOTED_EVERY: Duration = Duration::from_secs(30);
 
 impl Turn<'_> {
     pub(super) fn go_on(&mut self, stage: Stage) {
@@ -71,6 +76,31 @@ impl Turn<'_> {
         }
     }
 
+    /// Keeps whom the challenger has reached: with each round, and else from time to time, since what
+    /// is kept is written.
+    pub(super) fn note_users(&mut self) {
+        let (Some(run), Some(seen)) = (&mut self.status.run, self.world.reached) else {
+            return;
+        };
+        let Some(step) = self.definition.steps.get(run.step) else {
+            return;
+        };
+        let is_held = matches!(run.stage, Stage::Holding | Stage::Approval);
+        let last = run.users.as_ref().map(|users| users.at);
+        let now = self.world.now;
+        // A clock that was ahead does not hold this up.
+        let is_due = last.is_none_or(|last| last > now || now >= after(last, USERS_NOTED_EVERY));
+        if is_held && (is_due || self.world.round.is_some()) {
+            run.users = Some(RunUsers {
+                audience: step.audience.clone(),
+                at: now,
+                reached: seen.users,
+                failed: seen.failed,
+                share: seen.share(),
+            });
+        }
+    }
+
     /// A run whose spec became wrong goes nowhere; what ends a run still does.
     fn stand_still(&mut self, mistake: &str) {
         let run = self.status.run.as_ref();
@@ -109,6 +139,7 @@ impl Turn<'_> {
             run.is_approved = false;
             run.converged = None;
             run.round = None;
+            run.users = None;
             run.has_passed = false;
             run.is_ready = false;
             if let Forward::Overridden(by) = &self.world.forward {

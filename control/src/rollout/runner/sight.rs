@@ -52,6 +52,7 @@ impl<G: Ground> Runner<G> {
             split: looked.seen.clone(),
             proxies: followed.seen,
             tripped: followed.tripped,
+            reached: followed.reached,
             round,
             forward,
             // What cannot be read asks for nothing; a rollback does not wait for it.

@@ -268,8 +268,12 @@ fn in_force_lines(in_force: &InForce) -> Vec<(String, Vec<String>)> {
     }
     if let Some(users) = &in_force.users {
         let (audience, reached, failed) = (&users.audience, users.reached, users.failed);
+        let wanted = in_force.weights.get(audience).copied().unwrap_or_default();
+        let share = users.share.map_or_else(String::new, |share| {
+            format!(" ({share} % of all, wanted {wanted} %)")
+        });
         let leaf = format!(
-            "{audience}: ~{reached} got {}, ~{failed} of them failed",
+            "{audience}: ~{reached} got {}{share}, ~{failed} of them failed",
             in_force.challenger
         );
         branches.push(("users".to_owned(), vec![leaf]));

@@ -7,7 +7,7 @@ use super::story::{Story, judgement, ramp};
 use crate::rollout::analysis::{Judged, Verdict};
 use crate::rollout::definition::Definition;
 use crate::rollout::status::Phase;
-use crate::rollout::world::{Forward, ProxiesSeen};
+use crate::rollout::world::{Forward, ProxiesSeen, Reached};
 
 #[test]
 fn a_run_goes_through_its_steps_and_is_not_repeated() {
@@ -94,6 +94,41 @@ fn a_step_ends_only_with_a_round_that_passed_at_its_end() {
     );
     story.after(2);
     assert_eq!(story.weights(), "everyone 50");
+}
+
+#[test]
+fn whom_the_challenger_reached_is_kept_with_each_round_and_each_half_minute() {
+    let reached = |users, of| {
+        Some(Reached {
+            users,
+            failed: 1,
+            of,
+        })
+    };
+    let shares = |story: &Story| {
+        let users = story.status.run.as_ref().unwrap().users.as_ref();
+        users.map(|users| (users.audience.clone(), users.reached, users.share))
+    };
+    let noted = |users, share| Some(("everyone".to_owned(), users, share));
+    let mut story = ramp();
+    story.world.reached = reached(0, 0);
+    story.settle();
+    assert_eq!(shares(&story), noted(0, None));
+    story.world.reached = reached(49, 1_000);
+    assert_eq!(shares(story.after(5)), noted(0, None), "not yet");
+    let mut story = ramp().analysed();
+    story.verdict = Some(Verdict::Hold {
+        reasons: vec!["40 of 100 requests".to_owned()],
+    });
+    story.world.reached = reached(49, 1_000);
+    assert_eq!(shares(story.after(25)), noted(49, Some(4.9)));
+    story.world.reached = reached(104, 2_000);
+    assert_eq!(shares(story.after(40)), noted(104, Some(5.2)));
+    story.verdict = Some(Verdict::Pass);
+    story.world.reached = None;
+    story.after(40);
+    assert_eq!(story.weights(), "everyone 100");
+    assert_eq!(shares(&story), None, "other weights, other users");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Story {
                 }),
                 proxies: ProxiesSeen::Nobody,
                 tripped: None,
+                reached: None,
                 round: None,
                 forward: Forward::Open,
                 commands: Vec::new(),
