@@ -227,13 +227,13 @@ impl Scraped {
     }
 }
 
-/// The gauges of a plugin's guards, and since when users are counted.
+/// The gauges of a plugin's guards and brakes, and since when users are counted.
 async fn states(
     prometheus: &Prometheus,
     plan: &Plan,
     plugin: &str,
 ) -> Result<Vec<Series>, PrometheusError> {
-    if !plan.response_metrics() && !plan.is_guarded() {
+    if !plan.response_metrics() && !plan.is_guarded() && plan.brake().is_none() {
         return Ok(Vec::new());
     }
     let names = STATE_GAUGES.join("|");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::{Load, Seen};
 use sluice_e2e_istio::process::Process;
+use sluice_e2e_istio::prometheus;
 use sluice_e2e_istio::proxy::Proxy;
 use tokio::net::TcpStream;
 
@@ -134,6 +135,24 @@ pub fn assert_quiet(seen: &[Seen], since: Instant) {
     assert_eq!(late.count(), 0);
 }
 
+/// A brake is what `status` and `explain` say: since when, by whom, why and where.
+async fn is_shown(world: &World) {
+    let status = format!("status -n a --prometheus {}", prometheus::URL);
+    let brake = "brake: sluice web every challenger: on since ";
+    until("status to show the brake", async || {
+        let said = world.sluice(&status).await;
+        let is_shown =
+            said.out.contains("canary of split web in 6 proxies") && said.err.contains(brake);
+        is_shown.then_some(()).ok_or(format!("{said:?}"))
+    })
+    .await;
+    let explain = "explain -n a --host web --cookie uid=user-1 --proxy sidecar";
+    let explained = world.sluice(explain).await.good();
+    assert!(explained.err.contains(brake), "{explained:?}");
+    let braked = "canary is braked: its weight counts as 0";
+    assert!(explained.out.contains(braked), "{explained:?}");
+}
+
 pub async fn an_abort_is_in_force_everywhere_while_istiod_is_down(world: &mut World) {
     let controller = begin(world, 25).await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 400, 200);
@@ -159,6 +178,7 @@ pub async fn an_abort_is_in_force_everywhere_while_istiod_is_down(world: &mut Wo
         "{listed}"
     );
     wait_for_brakes(world, 1).await;
+    is_shown(world).await;
     world.chain.restart_istiod(&[]).await;
     wait_for_weight(world, WEB, 0.0).await;
     until("the brake to be over", async || {
@@ -192,6 +212,36 @@ pub async fn a_released_brake_lets_the_weights_count_again(world: &mut World) {
         Some(25.0),
         "nobody writes for a released brake"
     );
+}
+
+pub async fn what_is_gone_or_raised_again_ends_its_brake(world: &mut World) {
+    let controller = begin(world, 25).await;
+    let becomes = async |wanted: &str| {
+        until(wanted, async || {
+            let listed = world.sluice("brake list -n a").await.good().out;
+            listed.contains(wanted).then_some(()).ok_or(listed)
+        })
+        .await;
+    };
+    let gone = BRAKE
+        .replace("by-hand", "gone")
+        .replace("plugin: sluice", "plugin: gone");
+    world.chain.kubernetes.apply(&gone).await;
+    becomes("gone web every challenger: over since").await;
+    world.sluice("abort web -n a").await.ended_with(0);
+    becomes("sluice web every challenger: written since").await;
+    world.sluice("set web canary=25 -n a").await.good();
+    becomes("sluice web every challenger: released since").await;
+    wait_for_brakes(world, 0).await;
+    world.wait_for_convergence("a").await;
+    let shares = (0..100).map(|user| format!("cookie: uid=user-{user}"));
+    let mut canaries = 0;
+    for cookie in shares {
+        let answer = world.callers[0].get(WEB_A, &[cookie.as_bytes()]).await;
+        canaries += u32::from(answer.variant() == "canary");
+    }
+    assert!(canaries > 10, "{canaries} of 100");
+    drop(controller);
 }
 
 pub async fn a_controller_that_dies_loses_no_brake_and_is_found_again(world: &mut World) {

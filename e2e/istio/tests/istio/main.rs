@@ -136,6 +136,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake_key::a_release_ends_what_the_key_braked_in_every_proxy,
         brake_key::a_controller_that_begins_without_the_api_server_brakes_by_the_key_too,
         brake_key::the_component_of_the_key_is_accepted_beside_the_controller,
+        brake::what_is_gone_or_raised_again_ends_its_brake,
         brake::a_rollout_takes_its_users_back_past_istiod,
         brake::a_proxy_that_starts_hears_of_a_brake_before_its_zeros_are_written,
         brake::of_two_replicas_one_suffices_and_none_costs_nothing,
