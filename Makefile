@@ -131,11 +131,11 @@ test-module: wasm ## the module is the same bytes wherever and whenever it is bu
 BASELINE := $(TARGET)/wasm/baseline.wasm
 
 .PHONY: bench
-bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now
+bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now (ONLY=--brake, --observed, --guard, --worst, --rollouts for some)
 	$(call link,baseline,$(BASELINE),$(EXPORTS))
 	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin bench
 	BASELINE_MODULE=$(BASELINE) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-core --bench decide \
-	  --no-run --message-format json | grep -o '"executable":"[^"]*decide-[^"]*"' | cut -d'"' -f4)" $(TARGET)/release/bench
+	  --no-run --message-format json | grep -o '"executable":"[^"]*decide-[^"]*"' | cut -d'"' -f4)" $(TARGET)/release/bench $(ONLY)
 
 .PHONY: bench-rollouts
 bench-rollouts: ## ten thousand Rollouts on a real API server: memory, due steps, aborts idle and in a burst

@@ -29,6 +29,7 @@ mod worst_documents;
 use std::path::{Path, PathBuf};
 
 use competitors::Competitor;
+use observed::Rows;
 use sluice::local::process::find_module;
 
 /// Rounds over all competitors; the first is thrown away.
@@ -58,8 +59,11 @@ async fn main() {
         return guard::trips(changes).await;
     }
     if std::env::args().any(|argument| argument == "--observed") {
-        observed::requests(folder.path(), &module, rounds * 10).await;
+        observed::requests(folder.path(), &module, rounds * 10, Rows::All).await;
         return observed::many(folder.path(), &module, changes.min(10)).await;
+    }
+    if std::env::args().any(|argument| argument == "--brake") {
+        return observed::requests(folder.path(), &module, rounds * 10, Rows::Brake).await;
     }
     if is_worst_only {
         worst::worst_requests(folder.path(), &module, &wrk, 11).await;
@@ -78,7 +82,7 @@ async fn main() {
     take_turns(&mut competitors, rounds, &wrk, folder.path());
     table::print_cpu(&competitors);
     drop(competitors);
-    observed::requests(folder.path(), &module, rounds * 10).await;
+    observed::requests(folder.path(), &module, rounds * 10, Rows::All).await;
     observed::many(folder.path(), &module, changes.min(10)).await;
     worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;
     worst_documents::worst_documents(folder.path(), &module).await;

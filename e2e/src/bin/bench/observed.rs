@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sluice::local::files::{Files, Settings};
 use sluice::local::metrics::sum;
 use sluice::local::process::Envoy;
+use sluice_core::brake::Question;
 use sluice_core::revision::{Revision, canonical};
 use sluice_e2e::brakes::Brakes;
 use sluice_e2e::mesh::{envoy_binary, plan, sluice};
@@ -20,16 +21,39 @@ use sluice_e2e::mesh::{envoy_binary, plan, sluice};
 use crate::competitors::{Competitor, Routes, start_with, wasm};
 use crate::configurations::{config, hostless};
 use crate::processes::cpu_seconds;
-use crate::statistics::{difference, quantile};
+use crate::statistics::{difference, quantile, ratio};
 
 const USERS: usize = 1_000;
 const REQUESTS: usize = 2_000;
 /// So many requests are written before their answers are read: Envoy closes a connection that owes more.
 const BATCH: usize = 2;
 const SPLITS: usize = 1_000;
+/// How often all Envoys are started anew: one differs from another that does the same by more than
+/// its rounds among themselves.
+const STARTS: usize = 10;
+
+/// The same as without anything, so that a difference between two processes which do the same is
+/// seen beside those that mean something.
+const AGAIN: &str = "sluice, once more";
+
+/// Which Envoys are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// All.
+    All,
+    /// Those that tell what asking for brakes costs.
+    Brake,
+}
+
+impl Rows {
+    fn has(self, name: &str) -> bool {
+        let of_brake = ["sluice", AGAIN].contains(&name) || name.contains("a brake");
+        self == Self::All || of_brake
+    }
+}
 
 /// What a request costs with and without, in turn with a former module where one is given.
-pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
+pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize, shown: Rows) {
     let former = std::env::var_os("FORMER_MODULE").map(PathBuf::from);
     let measured = json!({"responseMetrics": true});
     let both = json!({"responseMetrics": true, "guard": {}});
@@ -44,6 +68,7 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
             None,
         ),
         ("sluice", Some(module), json!({}), Some("former module")),
+        (AGAIN, Some(module), json!({}), Some("sluice")),
         (
             "sluice, a brake that nobody answers",
             Some(module),
@@ -51,7 +76,7 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
             Some("sluice"),
         ),
         (
-            "sluice, a brake, connected",
+            "sluice, a brake whose question is held",
             Some(module),
             json!({"brake": {"service": "sluice.sluice-system"}}),
             Some("sluice"),
@@ -75,19 +100,54 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
             Some("former module, responseMetrics"),
         ),
     ];
-    let mut competitors: Vec<(Competitor, Option<&str>)> = Vec::new();
-    for (name, module, fields, other) in rows {
-        if let Some(module) = module {
-            let filters = vec![wasm(module, &canonical(&with(hostless(), &fields)))];
-            let clusters = [brakes.cluster()];
-            let routes = Routes::Header;
-            let started = start_with(folder, name, filters, 1, routes, &clusters).await;
-            competitors.push((started, other));
-        }
-    }
     let batches: Vec<Vec<u8>> = (0..USERS / BATCH).map(batch).collect();
+    let mut competitors: Vec<(Competitor, Option<&str>)> = Vec::new();
+    for _ in 0..STARTS {
+        let former = std::mem::take(&mut competitors).into_iter();
+        let mut former = former.map(|(Competitor { rounds, .. }, _)| rounds);
+        for (name, module, fields, other) in &rows {
+            if let Some(module) = module.filter(|_| shown.has(name)) {
+                let filters = vec![wasm(module, &canonical(&with(hostless(), fields)))];
+                let (clusters, routes) = ([brakes.cluster()], Routes::Header);
+                let rounds = former.next().unwrap_or_default();
+                let mut started = start_with(folder, name, filters, 1, routes, &clusters).await;
+                started.rounds = rounds;
+                competitors.push((started, *other));
+            }
+        }
+        take_turns(&mut competitors, &batches, rounds.div_ceil(STARTS));
+    }
+    let questions = brakes.questions_since(began);
+    let is_held = |(at, question): &(Instant, Question)| {
+        question.wait > 0 && at.elapsed() <= Duration::from_secs(u64::from(question.wait) + 2)
+    };
+    assert!(questions.last().is_some_and(is_held), "{questions:?}");
+    println!(
+        "\n| Envoy with | CPU a request, median of {rounds} rounds of {REQUESTS} over {STARTS} starts | more than | of it |\n|---|---|---|---|"
+    );
+    for (competitor, other) in &competitors {
+        let median = quantile(&competitor.rounds, 0.5);
+        let other = competitors.iter().find(|(own, _)| Some(own.name) == *other);
+        let compared = other.map(|(other, _)| {
+            let (more, low, high) = difference(&competitor.rounds, &other.rounds);
+            let (of_it, least, most) = ratio(&competitor.rounds, &other.rounds);
+            let name = other.name;
+            format!(
+                "{more:+.2} us ({low:+.2} to {high:+.2}) than {name} | {of_it:.3} ({least:.3} to {most:.3})"
+            )
+        });
+        println!(
+            "| {} | {median:.2} us | {} |",
+            competitor.name,
+            compared.as_deref().unwrap_or(" | ")
+        );
+    }
+}
+
+/// Rounds over all competitors; the first is thrown away.
+fn take_turns(competitors: &mut [(Competitor, Option<&str>)], batches: &[Vec<u8>], rounds: usize) {
     for round in 0..=rounds {
-        for (competitor, _) in &mut competitors {
+        for (competitor, _) in &mut *competitors {
             let before = cpu_seconds(competitor.id());
             let mut stream = TcpStream::connect(competitor.address).unwrap();
             for batch in batches.iter().cycle().take(REQUESTS / BATCH) {
@@ -98,27 +158,6 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize) {
                 competitor.rounds.push(took);
             }
         }
-    }
-    let questions = brakes.questions_since(began);
-    assert!(
-        questions.iter().any(|(_, question)| question.wait > 0),
-        "connected"
-    );
-    println!(
-        "\n| Envoy with | CPU a request, median of {rounds} rounds of {REQUESTS} | more than |\n|---|---|---|"
-    );
-    for (competitor, other) in &competitors {
-        let median = quantile(&competitor.rounds, 0.5);
-        let other = competitors.iter().find(|(own, _)| Some(own.name) == *other);
-        let more = other.map(|(other, _)| {
-            let (at, low, high) = difference(&competitor.rounds, &other.rounds);
-            format!("{at:+.2} us ({low:+.2} to {high:+.2}) than {}", other.name)
-        });
-        println!(
-            "| {} | {median:.2} us | {} |",
-            competitor.name,
-            more.unwrap_or_default()
-        );
     }
 }
 

@@ -33,23 +33,32 @@ pub(crate) fn ratio_of_added(own: &[f64], other: &[f64], none: &[f64]) -> (f64, 
 /// What one competitor takes more than another, round by round: the median, and its 90 % interval by
 /// bootstrap.
 pub(crate) fn difference(own: &[f64], other: &[f64]) -> (f64, f64, f64) {
-    let differences: Vec<f64> = own
+    paired(own, other, |own, other| own - other)
+}
+
+/// What one competitor takes of another, in the same way.
+pub(crate) fn ratio(own: &[f64], other: &[f64]) -> (f64, f64, f64) {
+    paired(own, other, |own, other| own / other)
+}
+
+fn paired(own: &[f64], other: &[f64], compare: fn(f64, f64) -> f64) -> (f64, f64, f64) {
+    let compared: Vec<f64> = own
         .iter()
         .zip(other)
-        .map(|(own, other)| own - other)
+        .map(|(own, other)| compare(*own, *other))
         .collect();
     let mut state = 20_261_121_u64;
     let mut draw = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        differences[(state % differences.len() as u64) as usize]
+        compared[(state % compared.len() as u64) as usize]
     };
     let medians: Vec<f64> = (0..2_000)
-        .map(|_| quantile(&differences.iter().map(|_| draw()).collect::<Vec<_>>(), 0.5))
+        .map(|_| quantile(&compared.iter().map(|_| draw()).collect::<Vec<_>>(), 0.5))
         .collect();
     (
-        quantile(&differences, 0.5),
+        quantile(&compared, 0.5),
         quantile(&medians, 0.05),
         quantile(&medians, 0.95),
     )
