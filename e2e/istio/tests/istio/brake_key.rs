@@ -10,7 +10,7 @@ use sluice_e2e_istio::process::Process;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::access::{checkout, manifest};
+use crate::access::checkout;
 use crate::brake::{ADDRESS, assert_quiet, connected, prepare, wait_for_stat};
 use crate::rollouts::controller::{start_as, wait_for_weight};
 use crate::rollouts::{Gate, account};
@@ -79,13 +79,8 @@ pub async fn without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_
     world: &mut World,
 ) {
     prepare(world, 25).await;
-    let files = [
-        "account.yaml",
-        "cluster.yaml",
-        "../components/pull-key/pull.yaml",
-    ];
+    let files = ["account.yaml", "cluster.yaml"];
     let (sluice, kubectl) = account(world, &files).await;
-    world.chain.kubernetes.apply(&manifest("brakes.yaml")).await;
     let chat = Gate::open_at("127.0.0.1:0", 204, "").await;
     let url = format!("http://{}/s3cret", chat.address);
     let notify = format!("--pull-notify=webhook={}", write_key(world, "chat", &url));

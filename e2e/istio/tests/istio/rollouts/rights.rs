@@ -39,7 +39,7 @@ pub async fn account(world: &World, files: &[&str]) -> (Tool, Tool) {
             .await
             .unwrap();
     }
-    for policy in ["policy.yaml", "history.yaml"] {
+    for policy in ["policy.yaml", "history.yaml", "brakes.yaml"] {
         kubernetes.apply(&manifest(policy)).await;
     }
     let kubeconfig = world.chain.kubeconfig("a", "sluice-controller").await;
@@ -87,6 +87,18 @@ async fn assert_denied(world: &World, kubectl: &Tool) {
         let is_denied = denials.iter().any(|denial| said.err.contains(denial));
         assert!(is_denied, "{command}: {said:?}");
     }
+}
+
+/// An abort of the controller's gives a brake beside the zeros.
+async fn assert_may_brake(world: &World, kubectl: &Tool) {
+    let file = world.chain.folder().join("brake.json");
+    let brake = json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "Brake", "metadata": {"generateName": "web-", "namespace": "a"},
+        "spec": {"plugin": "sluice", "split": "web", "challenger": "canary", "by": "sluice-controller"},
+    });
+    std::fs::write(&file, brake.to_string()).unwrap();
+    let command = format!("create --dry-run=server -f {}", file.display());
+    kubectl.run_beside(&command).await.ended_with(0);
 }
 
 /// What an account may create as a ControllerRevision: none that could be a StatefulSet's.
@@ -137,6 +149,7 @@ pub async fn the_controllers_account_may_do_its_work_and_nothing_more(world: &mu
         .good()
         .out;
     assert!(events.contains("Succeeded"), "{events}");
+    assert_may_brake(world, &kubectl).await;
     assert_denied(world, &kubectl).await;
     assert_revisions_are_ours(world, &kubectl).await;
 }
@@ -157,6 +170,7 @@ pub async fn an_account_of_one_namespace_suffices_for_it(world: &mut World) {
         !log.contains("not allowed") && !log.contains("forbidden"),
         "{log}"
     );
+    assert_may_brake(world, &kubectl).await;
     for elsewhere in [
         "get rollouts -n b",
         "get wasmplugins -n b",

@@ -28,9 +28,7 @@ const KINDS: [&str; 13] = [
 ];
 
 /// What lies in no namespace and tests make: kind and name.
-const OF_THE_CLUSTER: [(&str, &str); 12] = [
-    ("ClusterRoleBinding", "sluice-controller-pull"),
-    ("ClusterRole", "sluice-controller-pull"),
+const OF_THE_CLUSTER: [(&str, &str); 10] = [
     ("ValidatingAdmissionPolicyBinding", "sluice-brakes"),
     ("ValidatingAdmissionPolicy", "sluice-brakes"),
     ("ClusterRoleBinding", "sluice-controller"),
