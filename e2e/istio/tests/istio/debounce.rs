@@ -32,7 +32,7 @@ async fn last_push(proxy: &Proxy) -> u64 {
 
 /// Restarts istiod with other settings, and waits until it has given every caller what it knows, and
 /// the second of that is over: the API server tells no more of a change than its second.
-async fn restart_istiod(world: &mut World, settings: Settings) {
+pub async fn restart_istiod(world: &mut World, settings: Settings) {
     let mut before = Vec::new();
     for caller in &world.callers {
         before.push(last_push(caller).await);
