@@ -12,6 +12,7 @@ pub mod custom;
 mod kubeconfig;
 pub mod managed_fields;
 pub mod objects;
+pub mod pause;
 pub mod plugins;
 pub mod pods;
 pub mod prometheus;

@@ -61,7 +61,7 @@ pub struct BrakeSpec {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Noted {
     /// When, as RFC 3339 writes it.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub at: String,
     /// Who.
     #[schemars(length(max = 256))]

@@ -2,7 +2,7 @@
 //! plugin, again and again until they are in force, and what is over for long is deleted. Every
 //! replica says how many proxies have heard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,9 +91,8 @@ impl Turns {
             .insert(id.to_owned(), (times, Instant::now() + pause));
     }
 
-    fn forget_others(&mut self, all: &[Arc<Brake>]) {
-        self.0
-            .retain(|id, _| all.iter().any(|brake| brake.id() == id));
+    fn forget_others(&mut self, ids: &HashSet<&str>) {
+        self.0.retain(|id, _| ids.contains(id.as_str()));
     }
 }
 
@@ -119,8 +118,9 @@ impl Keeper {
         loop {
             looks.tick().await;
             let all = self.known.state();
-            tries.forget_others(&all);
-            deletions.forget_others(&all);
+            let ids = ids(&all);
+            tries.forget_others(&ids);
+            deletions.forget_others(&ids);
             if leads() {
                 self.write(&all, &mut tries).await;
                 self.tidy(&all, &mut deletions).await;
@@ -223,8 +223,9 @@ impl Keeper {
         loop {
             looks.tick().await;
             let all = self.known.state();
-            said.retain(|id, _| all.iter().any(|brake| brake.id() == id));
-            turns.forget_others(&all);
+            let ids = ids(&all);
+            said.retain(|id, _| ids.contains(id.as_str()));
+            turns.forget_others(&ids);
             let mut counted: HashMap<PluginName, Heard> = HashMap::new();
             for brake in all.iter().filter(|brake| self.is_said(brake)) {
                 let plugin = brake.plugin();
@@ -312,6 +313,10 @@ impl Keeper {
     fn api(&self, brake: &Brake) -> Api<Brake> {
         brakes(&self.cluster, brake.metadata.namespace.as_deref())
     }
+}
+
+fn ids(all: &[Arc<Brake>]) -> HashSet<&str> {
+    all.iter().map(|brake| brake.id()).collect()
 }
 
 fn reach(brake: &Brake) -> Reach {

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
-use kube::api::Api;
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{Api, ObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 
 use super::desk::Desk;
 use super::key::held::Shelf;
 use super::object::{Brake, Noted, State};
 use super::plugin::PluginName;
-use super::table::{Page, Table};
+use super::table::{Page, RELEASED_HOURS, Table};
 use crate::cluster::Cluster;
+use crate::cluster::pause::Pause;
 
 /// How often what was released long ago is left out, and who asked long ago is forgotten.
 const TIDIED_EVERY: Duration = Duration::from_secs(5);
@@ -25,18 +26,46 @@ const TIDIED_EVERY: Duration = Duration::from_secs(5);
 /// How long one watch lasts. Chosen: shorter than a connection may be silent.
 const WATCH_SECONDS: u32 = 10;
 
+/// How long a watch that failed is left alone at most. Chosen: the first brake after an API server's
+/// return comes sooner than people give up.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// How many deleted Brakes proxies are told of; of more, the newest.
 const MAX_DELETED: usize = 512;
 
 /// Whoever deletes a brake releases it.
-fn released(mut brake: Brake, now: Timestamp) -> Brake {
-    if brake.state() == State::On {
-        brake.spec.released = Some(Noted {
-            at: now.to_string(),
-            by: String::new(),
-        });
+fn released(brake: Brake, now: Timestamp) -> Brake {
+    match brake.state() {
+        State::On => released_at(brake, now),
+        State::Written | State::Over | State::Released => brake,
     }
+}
+
+fn released_at(mut brake: Brake, now: Timestamp) -> Brake {
+    brake.spec.released = Some(Noted {
+        at: now.to_string(),
+        by: String::new(),
+    });
     brake
+}
+
+/// Whether it is said to have been released so long ago that no proxy would hear of it.
+fn is_released_late(brake: &Brake, now: Timestamp) -> bool {
+    let told = SignedDuration::from_hours(RELEASED_HOURS);
+    let is_past = |ended| now.duration_since(ended) >= told;
+    brake.state() == State::Released && brake.ended().is_some_and(is_past)
+}
+
+/// Keeps of a brake what is read: whoever gives one can write much beside it.
+fn forget_rest(brake: &mut Brake) {
+    brake.metadata = ObjectMeta {
+        name: brake.metadata.name.take(),
+        namespace: brake.metadata.namespace.take(),
+        uid: brake.metadata.uid.take(),
+        resource_version: brake.metadata.resource_version.take(),
+        creation_timestamp: brake.metadata.creation_timestamp.take(),
+        ..ObjectMeta::default()
+    };
 }
 
 /// The Brakes of a cluster, or of one namespace.
@@ -60,7 +89,8 @@ pub fn watch(
     let mut follower = Follower::new(desk, shelf, store.clone());
     let watching = async move {
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
-        let changes = reflector::reflector(writer, watcher(api, config).default_backoff());
+        let changes = watcher(api, config).backoff(Pause::up_to(LONGEST_PAUSE));
+        let changes = reflector::reflector(writer, changes.modify(forget_rest));
         let mut changes = std::pin::pin!(changes);
         let mut tidied = tokio::time::interval(TIDIED_EVERY);
         let mut given = follower.shelf.given();
@@ -100,6 +130,9 @@ struct Follower {
     shelf: Arc<Shelf>,
     known: Store<Brake>,
     are_known: bool,
+    /// Those that there were when a list began.
+    former: Vec<Arc<Brake>>,
+    /// With those that were released late.
     deleted: VecDeque<Brake>,
 }
 
@@ -110,6 +143,7 @@ impl Follower {
             shelf,
             known,
             are_known: false,
+            former: Vec::new(),
             deleted: VecDeque::new(),
         }
     }
@@ -117,20 +151,50 @@ impl Follower {
     /// A change that the store of those known has already.
     fn follow(&mut self, change: watcher::Event<Brake>, now: Timestamp) {
         match change {
+            watcher::Event::Init => self.former = self.known.state(),
             // A list is known when it is whole.
-            watcher::Event::Init | watcher::Event::InitApply(_) => {}
+            watcher::Event::InitApply(_) => {}
             watcher::Event::InitDone => {
                 self.are_known = true;
+                self.miss_deleted(now);
                 self.lay(now);
             }
-            watcher::Event::Apply(brake) => self.turn(&brake.plugin(), now),
+            watcher::Event::Apply(brake) => {
+                let plugin = brake.plugin();
+                // It was released just now, by a clock that is behind.
+                if is_released_late(&brake, now) {
+                    self.remember(released_at(brake, now));
+                }
+                self.turn(&plugin, now);
+            }
             watcher::Event::Delete(brake) => {
                 let plugin = brake.plugin();
-                self.deleted.truncate(MAX_DELETED - 1);
-                self.deleted.push_front(released(brake, now));
+                self.delete(brake, now);
                 self.turn(&plugin, now);
             }
         }
+    }
+
+    /// What a list lacks that was there before was deleted while nobody looked.
+    fn miss_deleted(&mut self, now: Timestamp) {
+        for former in std::mem::take(&mut self.former) {
+            let there = self.known.get(&ObjectRef::from_obj(&*former));
+            if there.is_none_or(|there| there.id() != former.id()) {
+                self.delete(Brake::clone(&former), now);
+            }
+        }
+    }
+
+    fn delete(&mut self, brake: Brake, now: Timestamp) {
+        if self.deleted.iter().all(|former| former.id() != brake.id()) {
+            self.remember(released(brake, now));
+        }
+    }
+
+    fn remember(&mut self, brake: Brake) {
+        self.deleted.retain(|former| former.id() != brake.id());
+        self.deleted.truncate(MAX_DELETED - 1);
+        self.deleted.push_front(brake);
     }
 
     /// What is said changes with time alone, too.
@@ -233,7 +297,7 @@ mod tests {
         watch.say(Init, NOW);
         assert_eq!(watch.told("shop.sluice"), of(["1"], []));
         watch.say(InitDone, NOW);
-        assert_eq!(watch.told("shop.sluice"), of([], []));
+        assert_eq!(watch.told("shop.sluice"), of([], ["1"]), "it was deleted");
     }
 
     #[test]
@@ -271,6 +335,38 @@ mod tests {
         assert_eq!(watch.told("shop.sluice"), of([], ["1"]));
         watch.follower.tidy("2026-01-01T02:00:00Z".parse().unwrap());
         assert_eq!(watch.told("shop.sluice"), of([], []));
+    }
+
+    #[test]
+    fn a_release_by_a_clock_that_is_behind_is_told_from_when_it_is_seen() {
+        for at in ["2025-12-31T23:00:00Z", "now"] {
+            let mut watch = Watch::begin();
+            watch.say(Init, NOW);
+            watch.say(InitApply(brake("sluice", "1", &json!({}))), NOW);
+            watch.say(InitDone, NOW);
+            let released = json!({"released": {"at": at, "by": "bob"}});
+            let released = brake("sluice", "1", &released);
+            watch.say(Apply(released.clone()), NOW);
+            assert_eq!(watch.told("shop.sluice"), of([], ["1"]), "{at}");
+            // Whoever leads holds it for old, too.
+            watch.say(Delete(released), NOW);
+            watch.follower.tidy("2026-01-01T01:59:59Z".parse().unwrap());
+            assert_eq!(watch.told("shop.sluice"), of([], ["1"]), "{at}");
+            watch.follower.tidy("2026-01-01T02:00:00Z".parse().unwrap());
+            assert_eq!(watch.told("shop.sluice"), of([], []), "{at}");
+        }
+    }
+
+    #[test]
+    fn of_a_brake_nothing_is_kept_that_nobody_reads() {
+        let plain = brake("sluice", "1", &json!({}));
+        let mut filled = plain.clone();
+        let much = |key: &str| Some([(key.to_owned(), "x".repeat(1_000))].into());
+        filled.metadata.annotations = much("a");
+        filled.metadata.labels = much("l");
+        filled.metadata.finalizers = Some(vec!["f".to_owned()]);
+        forget_rest(&mut filled);
+        assert_eq!(filled, plain);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use self::events::Events;
 use self::index::Index;
 use self::look::{Failed, Looker, after_failure, look};
 use self::metrics::{HowFar, Metrics, Told};
-use self::plugins::{Pause, WATCH_SECONDS};
+use self::plugins::{LONGEST_PAUSE, WATCH_SECONDS};
 use self::servers::Servers;
 use self::turns::Turns;
 use super::lease::Standing;
@@ -45,6 +45,7 @@ use super::object::Rollout;
 use super::outbound::Outbound;
 use super::outbound::bounds::{Bounded, Bounds, Host, addresses};
 use crate::brake::desk::Desk;
+use crate::cluster::pause::Pause;
 use crate::cluster::{Cluster, words};
 use crate::operations::Caller;
 
@@ -117,7 +118,7 @@ impl Running {
         let (poked, pokes) = mpsc::unbounded_channel();
         let controller = Controller::new(api, watcher::Config::default().timeout(WATCH_SECONDS))
             .with_config(Config::default().concurrency(MAX_RUN_AT_ONCE))
-            .trigger_backoff(Pause::default())
+            .trigger_backoff(Pause::up_to(LONGEST_PAUSE))
             .reconcile_on(received(pokes))
             .reconcile_all_on(led(standing.clone()));
         let (events, saying) = Events::new(client, settings.instance.clone());

@@ -11,18 +11,18 @@ use futures::StreamExt as _;
 use kube::Resource;
 use kube::api::{Api, ObjectMeta};
 use kube::core::ApiResource;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
-use kube::runtime::{WatchStreamExt as _, utils::Backoff};
 use serde::Deserialize;
 
 use super::context::Context;
+use crate::cluster::pause::Pause;
 use crate::cluster::plugins::resource;
 use crate::model::plugin::Kind;
 
-/// How long a watch that failed is left alone: at first, and at most. Chosen as of a look that
-/// failed; a cluster that lacks one of the kinds is asked for it that often.
-const MIN_PAUSE: Duration = Duration::from_millis(250);
-const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// How long a watch that failed is left alone at most. Chosen as of a look that failed; a cluster that
+/// lacks one of the kinds is asked for it that often.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long one watch lasts. Chosen: shorter than a connection may be silent.
 pub(super) const WATCH_SECONDS: u32 = 10;
@@ -47,7 +47,7 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let changes = watcher(api.clone(), config)
             .touched_objects()
-            .backoff(Pause::default());
+            .backoff(Pause::up_to(LONGEST_PAUSE));
         let mut changes = std::pin::pin!(changes);
         while let Some(change) = changes.next().await {
             match change {
@@ -104,31 +104,5 @@ impl Resource for Named {
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
-    }
-}
-
-/// Longer and longer pauses, up to the longest.
-#[derive(Debug)]
-pub(super) struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(MIN_PAUSE)
-    }
-}
-
-impl Iterator for Pause {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(MAX_PAUSE);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pause {
-    fn reset(&mut self) {
-        *self = Self::default();
     }
 }
