@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plugin::PluginName;
 
+/// How splits and challengers are named.
+const NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
 /// A brake: that a challenger serves nobody, whatever the weights say, until the weights say so
 /// themselves or somebody releases it. Istiod's webhook does not guard it, so it can be given while
 /// istiod is down.
@@ -36,11 +39,11 @@ pub struct BrakeSpec {
     #[schemars(length(min = 1, max = 253))]
     pub plugin: String,
     /// The split.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
     pub split: String,
     /// The challenger that serves nobody; all of the split's where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
     pub challenger: Option<String>,
     /// Who gave it, as their machine names them.
     #[schemars(length(max = 256))]

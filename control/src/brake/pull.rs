@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use sluice_core::definition::is_name;
 
 use super::object::{Brake, BrakeSpec, Heard, Noted, State};
 use super::watching::brakes;
@@ -74,12 +75,13 @@ pub async fn give(
         .map_err(|error| refused(format!("{error:#}")))?
         .plugin;
     let splits = braked(&plugin.config, &order.reach);
+    let count = splits.len();
     if splits.is_empty() {
         return Err(Pulled::NotThere);
     }
     let namespace = plugin.namespace.clone().unwrap_or_default();
     let api = brakes(store.cluster(), Some(&namespace));
-    let giving = splits.into_iter().map(|split| {
+    let giving = splits.into_iter().take(MAX_PULLED).map(|split| {
         let spec = BrakeSpec {
             plugin: plugin.name.clone().unwrap_or_default(),
             split,
@@ -102,6 +104,9 @@ pub async fn give(
     }
     drop(giving);
     match failed {
+        None if count > MAX_PULLED => Err(refused(format!(
+            "{MAX_PULLED} of {count} splits are braked, which is the most of one command"
+        ))),
         None => Ok(Given { api, names }),
         Some(error) if code(&error) == Some(404) => Err(refused(
             "the cluster does not know Brakes; `sluice crds | kubectl apply --server-side -f -` installs them".to_owned(),
@@ -113,7 +118,7 @@ pub async fn give(
     }
 }
 
-/// The splits that are braked: those of the plugin within reach, where it has a brake.
+/// The splits to brake: those of the plugin within reach, where it has a brake.
 fn braked(config: &Value, reach: &Reach) -> Vec<String> {
     if config.get("brake").is_none_or(Value::is_null) {
         return Vec::new();
@@ -125,9 +130,9 @@ fn braked(config: &Value, reach: &Reach) -> Vec<String> {
         .flatten()
         .flat_map(|splits| splits.keys());
     let names: BTreeSet<&String> = names
-        .filter(|name| reach.has_split(name) && is_whole(config, name, reach))
+        .filter(|name| is_name(name) && reach.has_split(name) && is_whole(config, name, reach))
         .collect();
-    names.into_iter().take(MAX_PULLED).cloned().collect()
+    names.into_iter().cloned().collect()
 }
 
 /// Whether nobody has a challenger within reach but those whom the abort reaches too: a brake takes

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 use sluice_core::brake::answer::MAX_LISTED;
 use sluice_core::brake::{Answer, Listed};
+use sluice_core::definition::is_name;
 
 use super::object::{Brake, State};
 use super::plugin::PluginName;
@@ -131,7 +132,12 @@ fn answer(mut brakes: Vec<&Brake>, now: Timestamp) -> Answer {
         }
         State::Over | State::Released => false,
     };
-    let on = brakes.iter().filter(is_listed);
+    // What no proxy could read would take others' room.
+    let can_be = |brake: &&&Brake| {
+        let challenger = brake.spec.challenger.as_deref();
+        is_name(&brake.spec.split) && challenger.is_none_or(is_name)
+    };
+    let on = brakes.iter().filter(is_listed).filter(can_be);
     let on = on.take(MAX_LISTED).map(|brake| Listed {
         id: brake.told_as().to_owned(),
         split: brake.spec.split.clone(),
@@ -243,6 +249,19 @@ mod tests {
             version(&one, "shop.sluice"),
             version(&Table::of(&[on(1)], now()), "shop.sluice")
         );
+    }
+
+    #[test]
+    fn what_no_proxy_could_read_is_not_listed_and_takes_nobodys_room() {
+        let long = "\u{10ffff}".repeat(63);
+        let odd = |uid| {
+            let spec = json!({"plugin": "sluice", "split": "web", "challenger": long, "by": "ann"});
+            brake(uid, spec, Value::Null)
+        };
+        let brakes: Vec<Brake> = (2..MAX_LISTED + 2).map(odd).chain([on(1)]).collect();
+        let answer = read(&Table::of(&brakes, now()), "shop.sluice");
+        let ids: Vec<String> = answer.brakes.into_iter().map(|brake| brake.id).collect();
+        assert_eq!(ids, ["1"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod aborts;
 mod api_server;
+mod brakes;
 mod changes;
 mod history;
 mod rollouts;
