@@ -28,12 +28,19 @@ pub struct Askers {
     told: HashMap<PluginName, HashMap<String, Instant>>,
     count: usize,
     most: usize,
+    questions: u64,
 }
+
+/// Which of all questions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(u64);
 
 /// A proxy that asked.
 #[derive(Clone, Debug)]
 struct Asker {
     at: Instant,
+    /// Its last question.
+    question: Number,
     /// The version that it said it has.
     version: Option<String>,
 }
@@ -51,13 +58,17 @@ impl Askers {
             told: HashMap::new(),
             count: 0,
             most,
+            questions: 0,
         }
     }
 
     /// Remembers who asked. Of more than there may be, those who come later are not counted.
-    pub fn note(&mut self, plugin: &PluginName, question: &Question, now: Instant) {
+    pub fn note(&mut self, plugin: &PluginName, question: &Question, now: Instant) -> Number {
+        self.questions += 1;
+        let number = Number(self.questions);
         let asker = Asker {
             at: now,
+            question: number,
             version: question.version.clone(),
         };
         self.is_back(plugin, &question.node);
@@ -68,6 +79,17 @@ impl Askers {
             self.count += 1;
             let of_plugin = self.plugins.entry(plugin.clone()).or_default();
             of_plugin.insert(question.node.clone(), asker);
+        }
+        number
+    }
+
+    /// A proxy went away while its question was held: unless it has asked another one here, it asks
+    /// elsewhere, if it does not come back soon.
+    pub fn left(&mut self, plugin: &PluginName, node: &str, question: Number, now: Instant) {
+        let of_plugin = self.plugins.get(plugin);
+        let asker = of_plugin.and_then(|askers| askers.get(node));
+        if asker.is_some_and(|asker| asker.question == question) {
+            self.told(plugin, node, now);
         }
     }
 
@@ -205,6 +227,20 @@ mod tests {
         assert_eq!(heard(&askers, "shop.sluice", later), (1, 1), "it is not");
         askers.forget_old(later);
         assert_eq!((askers.count(), askers.told.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_proxy_that_left_its_question_counts_no_longer_than_one_that_was_told() {
+        let (mut askers, now) = (Askers::default(), Instant::now());
+        let shop = plugin("shop.sluice");
+        let first = askers.note(&shop, &question("one", Some("v1")), now);
+        let second = askers.note(&shop, &question("one", Some("v2")), now);
+        askers.left(&shop, "one", first, now);
+        assert_eq!(heard(&askers, "shop.sluice", now), (1, 1), "it asked anew");
+        askers.left(&shop, "one", second, now);
+        assert_eq!(heard(&askers, "shop.sluice", now), (1, 0), "it may be back");
+        let later = now + RETURNS_WITHIN;
+        assert_eq!(heard(&askers, "shop.sluice", later), (0, 0), "it is not");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sluice_core::brake::Question;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::askers::Askers;
+use super::askers::{Askers, Number};
 use super::claims::Claims;
 use super::counts::Counts;
 use super::object::Heard;
@@ -130,9 +130,14 @@ impl Desk {
     }
 
     /// Remembers who asked, and what they say that their guards took out.
-    pub fn note(&self, plugin: &PluginName, question: &Question) {
+    pub fn note(&self, plugin: &PluginName, question: &Question) -> Number {
         self.claims.note(plugin, question);
-        self.askers().note(plugin, question, Instant::now());
+        self.askers().note(plugin, question, Instant::now())
+    }
+
+    /// Notes that a proxy went away while this question was held.
+    pub fn left(&self, plugin: &PluginName, node: &str, question: Number) {
+        self.askers().left(plugin, node, question, Instant::now());
     }
 
     /// How many proxies of a plugin ask, and how many of them have this version.

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+use super::askers::Number;
 use super::counts::Said;
 use super::desk::Desk;
 use super::plugin::PluginName;
@@ -228,10 +229,38 @@ enum Answered {
     NotRead,
 }
 
-/// The answer once there is one that the proxy does not have; nothing after so long.
+/// Who asks, until the question is answered: whoever goes away before that has left.
+struct Asking<'q> {
+    desk: &'q Desk,
+    plugin: &'q PluginName,
+    node: &'q str,
+    question: Option<Number>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(question) = self.question {
+            self.desk.left(self.plugin, self.node, question);
+        }
+    }
+}
+
 async fn held(question: &Question, plugin: &PluginName, asked: &Asked) -> Answered {
-    let _counted = asked.desk.counts().held();
-    asked.desk.note(plugin, question);
+    let desk = &asked.desk;
+    let _counted = desk.counts().held();
+    let mut asking = Asking {
+        desk,
+        plugin,
+        node: &question.node,
+        question: Some(desk.note(plugin, question)),
+    };
+    let answered = awaited(question, plugin, asked).await;
+    asking.question = None;
+    answered
+}
+
+/// The answer once there is one that the proxy does not have; nothing after so long.
+async fn awaited(question: &Question, plugin: &PluginName, asked: &Asked) -> Answered {
     let began = Instant::now();
     let wait = Duration::from_secs(u64::from(question.wait.min(MAX_WAIT_SECONDS)));
     let (mut pages, mut ended) = (asked.desk.pages(plugin), asked.ended.clone());
