@@ -107,6 +107,8 @@ pub async fn a_trip_that_a_standby_is_told_ends_the_run_without_prometheus(world
     let words = "the guard took the challenger out: a/client-";
     assert!(said.starts_with(words), "{said}");
     assert_eq!(world.weight("a", WEB).await, Some(0.0));
+    let brakes = world.sluice("brake list -n a").await.good().out;
+    assert!(brakes.contains("sluice web canary: "), "{brakes}");
 }
 
 /// Says in the name of a pod that its guard took web's canary out.
@@ -136,7 +138,12 @@ async fn looks(controller: &Process) -> u64 {
     let mut lines = log.lines();
     let address = lines.find_map(|line| Some(line.split_once("; answers on ")?.1));
     let address = address.unwrap().trim().parse().unwrap();
-    let metrics = fetch(address, "/metrics").await.unwrap();
+    let metrics = until("its metrics", async || {
+        fetch(address, "/metrics")
+            .await
+            .ok_or_else(|| "no answer".to_owned())
+    })
+    .await;
     let metrics = String::from_utf8(metrics.body).unwrap();
     assert!(!metrics.contains("found=\"Tripped\""), "{metrics}");
     let mut lines = metrics.lines();
