@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::reflector::Store;
 use serde_json::{Value, json};
+use sluice_core::allocation::Percent;
 use tokio::time::Instant;
 
 use super::desk::Desk;
@@ -21,6 +22,7 @@ use super::watching::brakes;
 use crate::cluster::Cluster;
 use crate::cluster::plugins::NoPlugin;
 use crate::model::reach::Reach;
+use crate::model::weights::{Weight, WeightSet};
 use crate::operations::Caller;
 use crate::operations::abort::{Abort, abort, made};
 use crate::store::Store as _;
@@ -168,12 +170,12 @@ impl Keeper {
     async fn end_if_over(&self, brake: &Brake) {
         let ended = brake.ended().unwrap_or_default();
         let past = self.caller.now().duration_since(ended);
-        let stands = match self.store(brake).snapshot().await {
-            Ok(snapshot) => made(&snapshot, &reach(brake)).is_some(),
+        let is_raised = match self.store(brake).snapshot().await {
+            Ok(snapshot) => is_raised(&snapshot.plugin.config, &reach(brake)),
             // What cannot be read may stand.
-            Err(_) => true,
+            Err(_) => false,
         };
-        if !stands {
+        if is_raised {
             self.note(brake, json!({"isRaised": true})).await;
         } else if past >= SignedDuration::from_secs(WRITTEN_SECONDS) {
             self.note(brake, json!({"isOver": true})).await;
@@ -319,6 +321,16 @@ fn ids(all: &[Arc<Brake>]) -> HashSet<&str> {
     all.iter().map(|brake| brake.id()).collect()
 }
 
+/// Whether anybody is given one of these challengers.
+fn is_raised(config: &Value, reach: &Reach) -> bool {
+    let weights = WeightSet::of_config(config);
+    let gives =
+        |weight: &Weight| matches!(weight, Weight::Percent(percent) if *percent > Percent::ZERO);
+    weights
+        .iter()
+        .any(|(key, weight)| reach.has(key) && gives(weight))
+}
+
 fn reach(brake: &Brake) -> Reach {
     Reach {
         challenger: brake.spec.challenger.clone(),
@@ -328,4 +340,52 @@ fn reach(brake: &Brake) -> Reach {
 
 fn cut(why: &str) -> String {
     why.chars().take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brake_is_raised_by_a_weight_of_its_challengers_and_by_nothing_else() {
+        let of = |weights: Value| json!({"splits": {"web": {}, "api": {}}, "weights": weights});
+        let all = Reach::of_split("web");
+        let canary = Reach {
+            challenger: Some("canary".to_owned()),
+            ..all.clone()
+        };
+        let cases = [
+            ("no weights", json!({}), [false, false]),
+            (
+                "zeros",
+                json!({"web": {"everyone": {"canary": 0}}}),
+                [false, false],
+            ),
+            (
+                "a rule that has no zero yet",
+                json!({"web": {"everyone": {"canary": 0}, "staff": {}}}),
+                [false, false],
+            ),
+            (
+                "raised",
+                json!({"web": {"staff": {"canary": 0.01}}}),
+                [true, true],
+            ),
+            (
+                "another",
+                json!({"web": {"everyone": {"blue": 5}}}),
+                [true, false],
+            ),
+            (
+                "elsewhere",
+                json!({"api": {"everyone": {"canary": 5}}}),
+                [false, false],
+            ),
+        ];
+        for (label, weights, expected) in cases {
+            let config = of(weights);
+            let seen = [&all, &canary].map(|reach| is_raised(&config, reach));
+            assert_eq!(seen, expected, "{label}");
+        }
+    }
 }
