@@ -23,6 +23,7 @@ mod brake_ends;
 mod brake_key;
 mod brake_mesh;
 mod brake_network;
+mod brake_rights;
 mod claims;
 mod commands;
 mod debounce;
@@ -149,6 +150,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake_mesh::the_shipped_policy_lets_proxies_ask_by_mutual_tls_and_do_nothing_else,
         brake_ends::an_abort_that_is_undone_before_istiod_pushes_leaves_no_brake,
         brake_ends::a_brake_of_a_plugin_that_is_gone_is_over,
+        brake_rights::only_who_may_patch_both_kinds_of_a_plugin_may_touch_its_brakes,
         speed::a_change_is_in_force_on_six_proxies,
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
