@@ -5,7 +5,6 @@ use std::process::Command;
 use sluice::rollout::observation::Reading;
 use sluice::rollout::proxies::{Mesh, Seen, Watched, proxies};
 use sluice::rollout::sources::Source;
-use sluice::rollout::world::Reached;
 use sluice::store::directory::Directory;
 use sluice::store::{AnyStore, Store as _};
 use sluice_e2e::client::{Connection, get};
@@ -72,14 +71,10 @@ async fn a_local_envoy_says_what_both_variants_answered_since_the_last_round() {
     let Seen::Known(seen) = proxies(&store, mesh, WATCHED).await else {
         panic!("nobody answers");
     };
-    assert_eq!(
-        seen.reached,
-        Some(Reached {
-            users: canary,
-            failed: canary,
-            of: 12
-        })
-    );
+    let reached = seen.reached.expect("users are counted");
+    assert_eq!((reached.users, reached.failed), (canary, canary));
+    // A sum of estimates, each with its own error.
+    assert!((11..=13).contains(&reached.of), "{reached:?}");
     drop_dev(dev);
     let observation = rounds.next().await;
     let Reading::Error(why) = observation.arms else {
