@@ -18,6 +18,7 @@ pub mod object;
 pub mod plugin;
 pub mod pull;
 pub mod release;
+mod responses;
 mod seats;
 pub mod service;
 pub mod table;

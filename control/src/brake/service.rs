@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -26,6 +25,7 @@ use super::askers::Number;
 use super::counts::Said;
 use super::desk::Desk;
 use super::plugin::PluginName;
+use super::responses::{json, said};
 use super::seats::{Seat, Seats};
 
 /// How many proxies may ask at once; others are refused. Chosen: twice what one replica is measured
@@ -176,7 +176,7 @@ async fn answer(request: Request<Incoming>, seat: &Seat, asked: &Asked) -> Respo
             let _busy = seat.busy();
             let answered = held(&question, &plugin, asked).await;
             match answered {
-                Answered::Page(json) => (page(json), Said::Changed),
+                Answered::Page(page) => (json(page), Said::Changed),
                 Answered::Nothing => (said(StatusCode::NO_CONTENT, ""), Said::Unchanged),
                 Answered::NotRead => {
                     let why = "the brakes are not read yet\n";
@@ -280,19 +280,6 @@ async fn awaited(question: &Question, plugin: &PluginName, asked: &Asked) -> Ans
             () = tokio::time::sleep_until(until) => return otherwise,
         }
     }
-}
-
-fn page(json: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(json));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
-}
-
-fn said(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -29,6 +29,7 @@ use super::uses::{Outcome, Use, Uses};
 use super::{Key, KeyError};
 use crate::brake::desk::Desk;
 use crate::brake::object::{Brake, Heard};
+use crate::brake::responses::{json, said};
 use crate::model::signature::{ID, SIGNATURE, TIMESTAMP};
 
 /// How many connections are served at once; others wait; see docs/limits.md. Chosen: people and their
@@ -154,7 +155,7 @@ async fn answer(
         Err(refusal) => return pulls.refuse(refusal, peer),
     };
     match pulls.pull(&counted, peer).await {
-        Ok(answered) => json(&answered),
+        Ok(answered) => json(answered.to_json()),
         Err(refusal) => pulls.refuse(refusal, peer),
     }
 }
@@ -318,19 +319,6 @@ impl Pulls {
 
 fn why(error: KeyError) -> String {
     format!("{:#}", anyhow::Error::from(error))
-}
-
-fn json(answered: &Answered) -> Response<Full<Bytes>> {
-    let mut response = said(StatusCode::OK, answered.to_json());
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
-}
-
-fn said(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]
