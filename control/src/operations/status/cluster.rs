@@ -18,7 +18,7 @@ use super::delivery::Delivery;
 use super::measured::{WeightRow, rows};
 use super::observed::{Braked, Tripped};
 use super::proxies::State;
-use super::scraped::{MeshSeries, Scraped};
+use super::scraped::{MeshSeries, Observed, Scraped};
 use super::text;
 use crate::analyze::anonymous::{Unserved, is_split};
 use crate::analyze::{self, Surroundings};
@@ -231,33 +231,29 @@ async fn status(
         Selection::Other(targets) => (None, vec![Unknown::Proxies(targets.clone())]),
     };
     let mut warnings = unserved(&live, &plan, proxies.as_deref(), query.root_namespace);
-    let in_force = match query.prometheus.zip(mesh) {
+    let (mut proxy_states, mut measured, mut observed) = (None, None, Observed::default());
+    match query.prometheus.zip(mesh) {
         Some((prometheus, mesh)) => {
             let proxies = proxies.as_deref().unwrap_or_default();
             let dropped = cookies::dropped(&mesh.cookies(), query.window, proxies);
             warnings.extend(dropped.into_iter().map(Warning::Dropped));
             let scraped = Scraped::read(prometheus, mesh, &live, &plan).await?;
-            let states = states(&scraped, &live, &plan, proxies);
-            let (users, tripped, braked) = scraped.observed(&plan, proxies);
+            proxy_states = Some(states(&scraped, &live, &plan, proxies));
+            measured = Some(mesh.measured(proxies));
+            observed = scraped.observed(&plan, proxies);
             unknown.extend(scraped.without_users.clone().map(Unknown::Users));
-            Some((states, (mesh.measured(proxies), (users, (tripped, braked)))))
         }
-        None => {
-            unknown.push(Unknown::InForce);
-            None
-        }
-    };
-    let (states, seen) = in_force.unzip();
-    let (measured, observed) = seen.unzip();
-    let (users, taken_out) = observed.unzip();
-    let (tripped, braked) = taken_out.unzip();
-    let users = users.flatten();
-    let converged = states.as_ref().filter(|_| proxies.is_some()).map(|states| {
-        states
-            .iter()
-            .filter(|proxy| is_readable && proxy.state == State::Converged)
-            .count()
-    });
+        None => unknown.push(Unknown::InForce),
+    }
+    let converged = proxy_states
+        .as_ref()
+        .filter(|_| proxies.is_some())
+        .map(|states| {
+            states
+                .iter()
+                .filter(|proxy| is_readable && proxy.state == State::Converged)
+                .count()
+        });
     Ok(PluginStatus {
         store: format!("{}, {}", cluster.title(), live.plugin.source),
         plugin: live.plugin.source.clone(),
@@ -266,7 +262,7 @@ async fn status(
         selection: in_words(&selection, &live, query.root_namespace),
         selected: proxies.as_ref().map(Vec::len),
         converged,
-        proxies: states.unwrap_or_default(),
+        proxies: proxy_states.unwrap_or_default(),
         unknown,
         problems: if is_readable {
             plan.problems().to_vec()
@@ -278,9 +274,9 @@ async fn status(
             &authors(&live.object.metadata, live.plugin.kind),
         ),
         warnings,
-        weights: rows(&plan, measured.as_ref(), users.as_ref()),
-        tripped: tripped.unwrap_or_default(),
-        braked: braked.unwrap_or_default(),
+        weights: rows(&plan, measured.as_ref(), observed.users.as_ref()),
+        tripped: observed.tripped,
+        braked: observed.braked,
         live,
     })
 }

@@ -88,13 +88,13 @@ pub async fn in_cluster(
     let states = states(&scraped, live, plan, &proxies);
     let total = states.len();
     let lagging: Vec<ProxyStatus> = states.into_iter().filter(|proxy| !follows(proxy)).collect();
-    let (users, tripped, _) = scraped.observed(plan, &proxies);
+    let observed = scraped.observed(plan, &proxies);
     Ok(Following {
         total,
         converged: total.saturating_sub(lagging.len()),
         lagging,
-        tripped: of_split(tripped, split),
-        users,
+        tripped: of_split(observed.tripped, split),
+        users: observed.users,
     })
 }
 

@@ -17,6 +17,17 @@ use crate::cluster::plugins::LivePlugin;
 use crate::cluster::pods::{Proxy, plugin_names};
 use crate::cluster::prometheus::{Prometheus, PrometheusError, Series, is_of};
 
+/// What proxies counted and took out.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// Their users, where they are known.
+    pub(super) users: Option<UsersSeen>,
+    /// What their guards took out.
+    pub(super) tripped: Vec<Tripped>,
+    /// What is braked.
+    pub(super) braked: Vec<Braked>,
+}
+
 /// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
 const LOOK_BACK: &str = "3m";
 
@@ -195,19 +206,18 @@ impl Scraped {
         proxies
     }
 
-    /// The users of these proxies, where they are known, what their guards took out, and what is
-    /// braked.
-    pub(super) fn observed(
-        &self,
-        plan: &Plan,
-        proxies: &[Proxy],
-    ) -> (Option<UsersSeen>, Vec<Tripped>, Vec<Braked>) {
+    /// What these proxies counted and took out.
+    pub(super) fn observed(&self, plan: &Plan, proxies: &[Proxy]) -> Observed {
         let gauges = self.gauges(proxies);
         let users = self
             .without_users
             .is_none()
             .then(|| UsersSeen::joined(plan, &gauges));
-        (users, tripped(plan, &gauges), braked(plan, &gauges))
+        Observed {
+            users,
+            tripped: tripped(plan, &gauges),
+            braked: braked(plan, &gauges),
+        }
     }
 
     /// The gauges of users and guards that these proxies have.
