@@ -13,7 +13,7 @@ use super::object::{Brake, BrakeSpec, Heard, Noted, State};
 use super::watching::brakes;
 use crate::cluster::{code, words};
 use crate::model::reach::Reach;
-use crate::model::weights::WeightKey;
+use crate::model::weights::leaves;
 use crate::operations::abort::Abort;
 use crate::operations::{Caller, MAX_AT_ONCE};
 use crate::store::Store as _;
@@ -129,29 +129,23 @@ fn braked(config: &Value, reach: &Reach) -> Vec<String> {
         .into_iter()
         .flatten()
         .flat_map(|splits| splits.keys());
+    let partial = partial(config, reach);
     let names: BTreeSet<&String> = names
-        .filter(|name| is_name(name) && reach.has_split(name) && is_whole(config, name, reach))
+        .filter(|name| is_name(name) && reach.has_split(name) && !partial.contains(*name))
         .collect();
     names.into_iter().cloned().collect()
 }
 
-/// Whether nobody has a challenger within reach but those whom the abort reaches too: a brake takes
-/// it from every audience.
-fn is_whole(config: &Value, split: &str, reach: &Reach) -> bool {
-    let weights = config.pointer(&format!("/weights/{split}"));
-    let audiences = weights.and_then(Value::as_object).into_iter().flatten();
-    let weights = audiences.flat_map(|(audience, weights)| {
-        let weights = weights.as_object().into_iter().flatten();
-        weights.map(move |(challenger, percent)| {
-            (WeightKey::new(split, audience, challenger), percent)
-        })
-    });
+/// The splits of which others have a challenger within reach than those whom the abort reaches: a
+/// brake takes it from every audience.
+fn partial(config: &Value, reach: &Reach) -> BTreeSet<String> {
     let any_audience = Reach {
         audiences: None,
         ..reach.clone()
     };
-    let mut others = weights.filter(|(key, _)| any_audience.has(key) && !reach.has(key));
-    others.all(|(_, percent)| percent.as_f64() == Some(0.0))
+    let others = leaves(config).filter(|(key, _)| any_audience.has(key) && !reach.has(key));
+    let given = others.filter(|(_, percent)| percent.as_f64() != Some(0.0));
+    given.map(|(key, _)| key.split).collect()
 }
 
 /// Writes a brake; its name.
