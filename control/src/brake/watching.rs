@@ -382,16 +382,13 @@ mod tests {
         let has = |uid: usize| released.contains(&uid.to_string());
         assert_eq!((released.len(), has(0), has(1)), (MAX_DELETED, false, true));
     }
+
     /// The key brakes this plugin; the brake as its object will be.
     fn give(watch: &Watch, plugin: &str, number: u8) -> Brake {
         let now: Timestamp = NOW.parse().unwrap();
         let pull = Pull {
-            namespace: "shop".to_owned(),
             plugin: plugin.to_owned(),
-            split: "web".to_owned(),
-            challenger: None,
-            by: "ann".to_owned(),
-            reason: None,
+            ..Pull::of_web()
         };
         let counted = Counted {
             name: name_of_key(&[number; 16]),

@@ -225,16 +225,8 @@ mod tests {
     }
 
     fn counted(number: u16) -> Counted {
-        let pull = Pull {
-            namespace: "shop".to_owned(),
-            plugin: "sluice".to_owned(),
-            split: "web".to_owned(),
-            challenger: None,
-            by: "ann".to_owned(),
-            reason: None,
-        };
         Counted {
-            pull,
+            pull: Pull::of_web(),
             name: name_of_key(&[&number.to_be_bytes()[..], &[0; 14]].concat()),
             signed: at(0),
         }

@@ -55,6 +55,21 @@ pub struct Pull {
     pub reason: Option<String>,
 }
 
+#[cfg(test)]
+impl Pull {
+    /// Of every challenger of a split, for tests.
+    pub fn of_web() -> Self {
+        Self {
+            namespace: "shop".to_owned(),
+            plugin: "sluice".to_owned(),
+            split: "web".to_owned(),
+            challenger: None,
+            by: "ann".to_owned(),
+            reason: None,
+        }
+    }
+}
+
 impl Pull {
     /// What is wrong with it.
     pub fn problems(&self) -> Vec<Problem> {
@@ -289,12 +304,9 @@ mod tests {
 
     fn pull() -> Pull {
         Pull {
-            namespace: "shop".to_owned(),
             plugin: "sluice.v2".to_owned(),
-            split: "web".to_owned(),
             challenger: Some("canary".to_owned()),
-            by: "ann".to_owned(),
-            reason: None,
+            ..Pull::of_web()
         }
     }
 

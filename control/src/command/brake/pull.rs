@@ -162,14 +162,7 @@ mod tests {
 
     #[test]
     fn it_is_good_where_every_proxy_of_who_answered_has_heard() {
-        let pull = Pull {
-            namespace: "shop".to_owned(),
-            plugin: "sluice".to_owned(),
-            split: "web".to_owned(),
-            challenger: None,
-            by: "ann".to_owned(),
-            reason: None,
-        };
+        let pull = Pull::of_web();
         let (all, some) = (asked(Ok(("on", 3, 3))), asked(Ok(("on", 2, 3))));
         let (none, gone) = (asked(Ok(("on", 0, 0))), asked(Err("refused")));
         let (over, released) = (asked(Ok(("over", 3, 3))), asked(Ok(("released", 3, 3))));

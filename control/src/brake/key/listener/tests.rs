@@ -127,12 +127,8 @@ fn key(folder: &tempfile::TempDir, text: &str) -> Key {
 
 fn pull() -> Pull {
     Pull {
-        namespace: "shop".to_owned(),
-        plugin: "sluice".to_owned(),
-        split: "web".to_owned(),
-        challenger: None,
-        by: "ann".to_owned(),
         reason: Some("errors".to_owned()),
+        ..Pull::of_web()
     }
 }
 
