@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use sluice_e2e_istio::process::Process;
 
+use crate::speed_of_rollouts::{SPLITS, plugin_of_nobody};
 use crate::world::World;
 use idlers::Idlers;
 use proxies::{Listing, Proxies};
@@ -21,9 +22,6 @@ use proxies::{Listing, Proxies};
 const PROXIES: usize = 10_000;
 
 const PLUGINS: usize = 1_000;
-
-/// Splits of a plugin: each brake is another one's than the last.
-const SPLITS: usize = 10;
 
 /// How often each is measured.
 const TIMES: usize = 30;
@@ -65,20 +63,11 @@ fn print(what: &str, mut times: Vec<Duration>) {
     );
 }
 
+/// One whose proxies ask for brakes.
 fn plugin(index: usize) -> Value {
-    let split = |split: usize| {
-        let config = json!({"services": [format!("s{split}.b")], "identity": [{"cookie": "uid"}]});
-        (format!("s{split}"), config)
-    };
-    let splits: serde_json::Map<String, Value> = (0..SPLITS).map(split).collect();
-    json!({
-        "apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin",
-        "metadata": {"name": format!("p{index}"), "namespace": "b"},
-        "spec": {
-            "selector": {"matchLabels": {"app": "nobody"}}, "url": "oci://registry.example.com/sluice:1",
-            "pluginConfig": {"splits": splits, "brake": {"service": "brakes.b", "port": 8085}},
-        },
-    })
+    let mut plugin = plugin_of_nobody(index);
+    plugin["spec"]["pluginConfig"]["brake"] = json!({"service": "brakes.b", "port": 8085});
+    plugin
 }
 
 /// A brake of a plugin's split.
@@ -250,6 +239,7 @@ async fn rounds(world: &World, controller: &Process, proxies: &Proxies, told: us
     let (mut braked, mut released, mut half) = (Vec::new(), Vec::new(), Vec::new());
     let cpu = controller.cpu();
     for round in 0..TIMES {
+        // Each brake is another split's than the last.
         let (name, split) = (format!("b{told}-{round}"), format!("s{}", round % SPLITS));
         proxies.watch_for(&split, Listing::Listed);
         let began = Instant::now();

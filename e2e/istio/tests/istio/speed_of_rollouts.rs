@@ -21,7 +21,8 @@ use steps::Diary;
 const NAMESPACE: &str = "b";
 
 const PLUGINS: usize = 1_000;
-const SPLITS: usize = 10;
+/// Splits of a plugin.
+pub const SPLITS: usize = 10;
 
 /// How many of the Rollouts run at once.
 const ACTIVE: usize = 100;
@@ -33,7 +34,8 @@ const BOUND: Duration = Duration::from_secs(20 * 60);
 /// takes.
 const REST: Duration = Duration::from_secs(10);
 
-fn plugin(index: usize) -> Value {
+/// A plugin in namespace b, which no proxy runs.
+pub fn plugin_of_nobody(index: usize) -> Value {
     let split = |split: usize| {
         let config = json!({"services": [format!("s{split}.b")], "identity": [{"cookie": "uid"}]});
         (format!("s{split}"), config)
@@ -110,7 +112,7 @@ async fn measure(world: &World) {
     world.new_plugin("a").await;
     println!();
     let began = Instant::now();
-    create(world, (0..PLUGINS).map(plugin)).await;
+    create(world, (0..PLUGINS).map(plugin_of_nobody)).await;
     let all = (0..PLUGINS).flat_map(|plugin| {
         (0..SPLITS).map(move |split| rollout(&format!("r{plugin}-{split}"), plugin, split))
     });
