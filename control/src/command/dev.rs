@@ -97,6 +97,8 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     let mut envoy = Envoy::start(&leash, &envoy, &files.bootstrap_path(), arguments.workers)
         .await
         .with_context(|| format!("listening on {}", arguments.listen))?;
+    // From the first line on that says where it listens, a signal ends it in order.
+    let mut interruption = Interruption::listen()?;
     let running = Running {
         pid: std::process::id().cast_signed(),
         admin: envoy.admin().address(),
@@ -105,13 +107,16 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     running.write(&runtime)?;
     let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
     view.delivered(&first);
-    let outcome = watch(&directory, stamps, &files, &mut envoy, &mut view).await;
+    let outcome = tokio::select! {
+        outcome = watch(&directory, stamps, &files, &mut envoy, &mut view) => outcome,
+        _ = interruption.received() => Ok(Outcome::Good),
+    };
     Running::remove(&runtime);
     view.end();
     outcome
 }
 
-/// Delivers every change of the directory, until a signal or Envoy's end.
+/// Delivers every change of the directory, until Envoy's end.
 async fn watch(
     directory: &Directory,
     mut stamps: [Stamp; 2],
@@ -121,7 +126,6 @@ async fn watch(
 ) -> anyhow::Result<Outcome> {
     let mut changes = tokio::time::interval(POLL);
     let mut refresh = tokio::time::interval(view.period());
-    let mut interruption = Interruption::listen()?;
     loop {
         tokio::select! {
             _ = changes.tick() => {
@@ -135,7 +139,6 @@ async fn watch(
                 }
             }
             _ = refresh.tick() => view.refresh(envoy).await,
-            _ = interruption.received() => break Ok(Outcome::Good),
         }
     }
 }
