@@ -1,6 +1,6 @@
-# What `make e2e-istio` needs besides: Kubernetes' API server and Istio, built from Go modules; a
-# registry out of a Debian package. About ten minutes on two cores the first time; `make test` needs
-# none of it. Versions: tools/go/*/go.mod.
+# What `make e2e-istio` needs besides: Kubernetes' API server and controllers, and Istio, built from
+# Go modules; a registry out of a Debian package. About 13 minutes on two cores the first time;
+# `make test` needs none of it. Versions: tools/go/*/go.mod.
 
 GO_BIN := $(TOOLS)/go
 GO_BUILD := GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -tags tools -trimpath
@@ -11,7 +11,8 @@ $(GO_BIN)/etcd: $(call ISTIO_SOURCES,etcd)
 	cd tools/go/etcd && $(GO_BUILD) -o $@ go.etcd.io/etcd/server/v3
 
 $(GO_BIN)/kube-apiserver: $(call ISTIO_SOURCES,kubernetes)
-	cd tools/go/kubernetes && $(GO_BUILD) -o $(GO_BIN)/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
+	cd tools/go/kubernetes && $(GO_BUILD) -o $(GO_BIN)/ $(addprefix k8s.io/kubernetes/cmd/,kube-apiserver \
+	  kube-controller-manager kubectl)
 	@touch $@
 
 $(GO_BIN)/pilot-discovery: $(call ISTIO_SOURCES,istio)
@@ -29,5 +30,5 @@ $(TOOLS)/debian/usr/bin/docker-registry:
 	$(call debian,docker-registry)
 
 .PHONY: istio
-istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server, a registry, Prometheus into target/tools
+istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
 	@command -v ip unshare >/dev/null || { echo "make e2e-istio needs ip (iproute2) and unshare (util-linux)"; exit 1; }

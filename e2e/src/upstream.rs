@@ -11,8 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
-/// A running upstream; it ends with the runtime.
+/// A running upstream; it ends with the runtime, or with the future that serves.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// Where it listens.
@@ -41,6 +42,16 @@ impl Upstream {
 
     /// The same at an address.
     pub async fn start_at(address: SocketAddr, variant: &str) -> Self {
+        let (upstream, serving) = Self::bind(address, variant).await;
+        tokio::spawn(serving);
+        upstream
+    }
+
+    /// The same that serves while a future runs: once that is dropped, its connections are closed.
+    pub async fn bind(
+        address: SocketAddr,
+        variant: &str,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let listener = TcpListener::bind(address).await.unwrap();
         let upstream = Self {
             address: listener.local_addr().unwrap(),
@@ -49,14 +60,17 @@ impl Upstream {
             one_in: Arc::default(),
             delay: Arc::default(),
         };
-        let (variant, serving) = (variant.to_owned(), upstream.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(connection(stream, variant.clone(), serving.clone()));
-            }
-        });
-        upstream
+        let serving = serve(listener, variant.to_owned(), upstream.clone());
+        (upstream, serving)
+    }
+}
+
+async fn serve(listener: TcpListener, variant: String, upstream: Upstream) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let _ = stream.set_nodelay(true);
+        connections.spawn(connection(stream, variant.clone(), upstream.clone()));
+        while connections.try_join_next().is_some() {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! Kubernetes' API server and its etcd: their processes, their keys, and kubeconfigs for them.
 //!
-//! No kubelet and no controller runs beside them: nobody starts pods, makes endpoints or collects
-//! garbage.
+//! No kubelet and no controller runs beside them, unless a test starts one (`kubelet`, `controllers`):
+//! nobody starts pods, makes endpoints or collects garbage.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

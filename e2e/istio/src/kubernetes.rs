@@ -230,7 +230,10 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
         "AuthorizationPolicy" | "PeerAuthentication" => ("security.istio.io", "v1", kind),
         "NetworkPolicy" => ("networking.k8s.io", "v1", kind),
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
-        "ControllerRevision" => ("apps", "v1", kind),
+        "ControllerRevision" | "Deployment" | "ReplicaSet" => ("apps", "v1", kind),
+        "HorizontalPodAutoscaler" => ("autoscaling", "v2", kind),
+        "PodDisruptionBudget" => ("policy", "v1", kind),
+        "EndpointSlice" => ("discovery.k8s.io", "v1", kind),
         "Lease" => ("coordination.k8s.io", "v1", kind),
         "Rollout" | "Brake" => ("sluice.dev", "v1alpha1", kind),
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {

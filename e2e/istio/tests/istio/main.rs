@@ -49,6 +49,7 @@ mod speed_of_rollbacks;
 mod speed_of_rollouts;
 mod trouble;
 mod users;
+mod workloads;
 mod world;
 
 use std::pin::Pin;
@@ -212,6 +213,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         module::a_registry_that_asks_for_a_login_gets_dockers,
         module::a_module_that_is_not_ours_is_named,
         module::the_first_request_after_a_sidecars_start_is_decided,
+        workloads::a_deployment_is_reached_rolled_over_and_taken_away,
+        workloads::pods_say_why_they_never_get_ready,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,

@@ -21,6 +21,15 @@ use crate::users::{WEB_A, WEB_B};
 /// How many sidecars call the service in namespace a.
 const SIDECARS: u8 = 6;
 
+/// Those whose logs are kept after a failure, besides the proxies.
+const PROCESSES: [&str; 5] = [
+    "istiod",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "registry-5000",
+    "prometheus",
+];
+
 /// Everything.
 pub struct World {
     pub chain: Chain,
@@ -125,7 +134,7 @@ impl World {
             .folder()
             .with_file_name(format!("sluice-istio-logs-{}", std::process::id()));
         std::fs::create_dir_all(&kept).unwrap();
-        for name in ["istiod", "kube-apiserver", "registry-5000", "prometheus"] {
+        for name in PROCESSES {
             let log = format!("{name}.log");
             let _ = std::fs::copy(self.chain.folder().join(&log), kept.join(&log));
         }

@@ -11,7 +11,13 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 19] = [
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "Deployment",
+    "ReplicaSet",
+    "Pod",
+    "EndpointSlice",
     "Brake",
     "Rollout",
     "WasmPlugin",
@@ -86,9 +92,11 @@ impl World {
                 continue;
             };
             for object in objects {
+                let is_a_proxys = kind == "Pod" && object.metadata.owner_references.is_none();
                 let namespace = object.metadata.namespace.unwrap_or_default();
                 let name = object.metadata.name.unwrap_or_default();
-                let is_kept = ["default", "istio-system"].contains(&namespace.as_str())
+                let is_kept = is_a_proxys
+                    || ["default", "istio-system"].contains(&namespace.as_str())
                     || ours.iter().any(|ours| is(ours, kind, &namespace, &name));
                 if !is_kept {
                     kubernetes.delete(kind, &namespace, &name).await;
