@@ -17,6 +17,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Where what it wrote begins, in bytes.
+    log_from: usize,
 }
 
 impl Process {
@@ -29,6 +31,7 @@ impl Process {
             .append(true)
             .open(&log)
             .unwrap();
+        let log_from = output.metadata().unwrap().len() as usize;
         let command = command
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -40,12 +43,14 @@ impl Process {
             name: name.to_owned(),
             child,
             log,
+            log_from,
         }
     }
 
-    /// What it logged.
+    /// What it logged, and no earlier one of its name.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+        let all = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(all.get(self.log_from..).unwrap_or_default()).into_owned()
     }
 
     /// Waits until something holds; fails when the process ends before, or that takes too long.
