@@ -10,6 +10,7 @@ pub mod kubernetes;
 mod note;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -17,6 +18,7 @@ pub use error::{OwnedField, WriteError};
 pub use note::Note;
 
 use crate::cluster::authors::Author;
+use crate::cluster::plugins::LivePlugin;
 use crate::model::change::State;
 use crate::model::plugin::Plugin;
 use crate::model::weights::WeightSet;
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub noted: Vec<Noted>,
     /// Who set which part of it; empty where nobody keeps account.
     pub authors: Vec<Author>,
+    /// The resource that it was read of, in a cluster, for who goes on with that.
+    pub live: Option<Arc<LivePlugin>>,
 }
 
 impl Snapshot {

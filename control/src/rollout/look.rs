@@ -36,6 +36,7 @@ impl Looked {
             // Only whom the challenger reached depends on it.
             audience: EVERYONE,
             challenger: &self.variants.as_ref()?.challenger,
+            live: self.snapshot.as_ref().and_then(|seen| seen.live.as_deref()),
         })
     }
 }

@@ -58,6 +58,14 @@ impl InMesh {
         }
     }
 
+    /// Goes on with the plugin as it is named now, such as by its kind, once it was found.
+    pub fn aim(&mut self, plugin: Option<String>) {
+        if let AnyStore::Kubernetes(store) = &self.store {
+            let store = Kubernetes::new(store.cluster().clone(), plugin);
+            self.store = AnyStore::Kubernetes(store);
+        }
+    }
+
     /// The store of the split.
     pub const fn store(&self) -> &AnyStore {
         &self.store

@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use crate::brake::claims::PodName;
+use crate::cluster::plugins::LivePlugin;
 use crate::cluster::prometheus::Prometheus;
 use crate::operations::status::at_once::tripped_at;
 use crate::operations::status::cluster::ProxyStatus;
@@ -38,6 +39,8 @@ pub struct Watched<'a> {
     pub audience: &'a str,
     /// The variant that gets users.
     pub challenger: &'a str,
+    /// The plugin as it was seen just now; `None`: it is read.
+    pub live: Option<&'a LivePlugin>,
 }
 
 /// Who can tell of a cluster's proxies, and where they are.
@@ -107,10 +110,17 @@ async fn of_cluster(
         let why = "what the proxies run: no Prometheus is named that scrapes them";
         return Ok(Seen::Unknown(why.to_owned()));
     };
-    let live = store.read().await?;
+    let read;
+    let live = match watched.live {
+        Some(live) => live,
+        None => {
+            read = store.read().await?;
+            &read
+        }
+    };
     let plan = live.plugin.plan_at_home()?;
     let asked = (prometheus, mesh.root_namespace);
-    let following = following::in_cluster(store, &live, &plan, watched.split, asked).await?;
+    let following = following::in_cluster(store, live, &plan, watched.split, asked).await?;
     Ok(Seen::Known(known(following, watched)))
 }
 
@@ -146,6 +156,7 @@ fn known(following: Following, watched: Watched<'_>) -> Proxies {
         split,
         audience,
         challenger,
+        ..
     } = watched;
     let reached = following.users.filter(|users| users.is_counted(split));
     let reached = reached.map(|users| {
@@ -201,6 +212,7 @@ mod tests {
     use crate::operations::status::proxies::Blindness;
 
     const WATCHED: Watched<'_> = Watched {
+        live: None,
         split: "web",
         audience: "everyone",
         challenger: "canary",

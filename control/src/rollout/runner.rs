@@ -1,6 +1,8 @@
 //! One Rollout that is run, wherever it is kept: look, ask the engine, keep its status, act; until
-//! the engine wants to wait. The foreground and the controller run the same. `sight` is how it looks.
+//! the engine wants to wait. The foreground and the controller run the same. `sight` is how it looks,
+//! `glance` what it need not look at twice.
 
+mod glance;
 mod sight;
 
 use std::time::Duration;
@@ -22,6 +24,7 @@ use super::sources::Source;
 use super::status::{Stage, Status, sentence};
 use super::world::Failure;
 use crate::operations::Caller;
+use glance::Glance;
 
 /// The shortest time between two looks. Chosen: a tenth of what people notice.
 const BREATH: Duration = Duration::from_millis(100);
@@ -76,17 +79,18 @@ impl<G: Ground> Runner<G> {
     /// # Errors
     /// When a status cannot be kept: then nothing but a rollback was done since.
     pub async fn turns(&mut self, caller: &Caller) -> anyhow::Result<Option<Duration>> {
+        let mut former = None;
         for _ in 0..MAX_TURNS {
             let now = caller.now();
             let wants = engine::wants(&self.definition, &self.status, now);
             let subject = self.subject();
-            let mut looked = look(self.ground.store(), &subject).await;
-            let mut world = self.world(&wants, &looked, now).await;
+            let mut glance = Glance::fresh(former.take(), &subject, self.ground.store()).await;
+            let mut world = self.world(&wants, &mut glance, now).await;
             if wants.asks_somebody() {
-                // That took its time: the split is looked at last.
-                looked = look(self.ground.store(), &subject).await;
-                world.split = looked.seen.clone();
+                glance.last(self.ground.store()).await;
+                world.split = glance.looked.seen.clone();
             }
+            let looked = &glance.looked;
             let mut advance = engine::advance(&self.definition, &self.status, &world);
             letters::put(&mut advance.status, &self.definition, &advance.events, now);
             let is_beginning =
@@ -94,7 +98,7 @@ impl<G: Ground> Runner<G> {
             let is_taking_back = advance.actions.iter().any(engine::Action::is_taking_back);
             if is_taking_back {
                 // Users go back first: nothing that is kept must hold that up.
-                self.act(caller, &subject, &looked, &advance.actions).await;
+                self.act(caller, &subject, looked, &advance.actions).await;
             }
             self.keep(advance.status).await?;
             for event in &advance.events {
@@ -102,18 +106,19 @@ impl<G: Ground> Runner<G> {
             }
             let has_acted = match is_taking_back {
                 true => self.failure.is_none(),
-                false => self.act(caller, &subject, &looked, &advance.actions).await,
+                false => self.act(caller, &subject, looked, &advance.actions).await,
             };
             if is_beginning {
                 // Whom it waits for it asks in the next look, which counts as that of a run.
                 return Ok(Some(BREATH));
             }
             if !(advance.is_to_repeat || has_acted) {
-                self.deliver(&looked, caller.now()).await?;
+                self.deliver(looked, caller.now()).await?;
                 let letters = self.status.messages.next();
                 let next = wants.look_again.into_iter().chain(letters).min();
                 return Ok(next.map(|at| pause(at, caller.now())));
             }
+            former = advance.actions.is_empty().then_some(glance);
         }
         Ok(Some(BREATH))
     }

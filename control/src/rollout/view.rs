@@ -223,6 +223,7 @@ impl InForce {
         let step = run.and_then(|run| found.steps.get(run.step));
         let audience = step.map_or(EVERYONE, |step| &*step.audience);
         let watched = Watched {
+            live: None,
             split,
             audience,
             challenger: &self.challenger,

@@ -313,6 +313,7 @@ impl Directory {
     fn held(&self, plugin: Plugin, weights: Weights) -> Held {
         Held {
             snapshot: Snapshot {
+                live: None,
                 plugin,
                 managed: weights.managed(),
                 noted: self.noted(),

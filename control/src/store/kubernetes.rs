@@ -200,7 +200,11 @@ impl Kubernetes {
 
 impl Store for Kubernetes {
     async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        Ok(snapshot(&self.read().await?))
+        let live = Arc::new(self.read().await?);
+        Ok(Snapshot {
+            live: Some(Arc::clone(&live)),
+            ..snapshot(&live)
+        })
     }
 
     fn named(&self, snapshot: &Snapshot) -> Option<String> {
@@ -249,6 +253,7 @@ fn snapshot(live: &LivePlugin) -> Snapshot {
     let managed =
         managed_fields::managed(&live.object.metadata, live.plugin.kind, &live.plugin.config);
     Snapshot {
+        live: None,
         plugin: live.plugin.clone(),
         managed,
         noted: note::noted(live),

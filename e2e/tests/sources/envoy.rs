@@ -15,6 +15,7 @@ use sluice_e2e::wait::until;
 use crate::watched::{Rounds, counts};
 
 const WATCHED: Watched<'_> = Watched {
+    live: None,
     split: "web",
     audience: "everyone",
     challenger: "canary",

@@ -92,6 +92,7 @@ fn begun() -> Snapshot {
         config,
     };
     Snapshot {
+        live: None,
         managed: WeightSet::of_config(&plugin.config),
         plugin,
         noted: vec![noted("set web canary=10")],

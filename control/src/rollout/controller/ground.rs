@@ -93,9 +93,14 @@ impl InCluster {
         }
     }
 
-    /// The Rollout was read again.
-    pub(super) fn renew(&self, rollout: Rollout) {
+    /// The Rollout was read again; it moves the same plugin.
+    pub(super) fn renew(&mut self, rollout: Rollout) {
         self.note_spec(&rollout);
+        let target = target(&rollout);
+        if self.target != target {
+            self.mesh.aim(target.clone());
+            self.target = target;
+        }
         *self.rollout.lock() = rollout;
     }
 
@@ -118,6 +123,13 @@ impl InCluster {
             return Ok(());
         }
         self.keep(&former.status).await
+    }
+
+    /// The Rollout as the watch has it, where that is newer: what people ask for meanwhile.
+    fn watched(&self) -> Option<Arc<Rollout>> {
+        let own = self.rollout.lock();
+        let watched = self.context.watched.get(&ObjectRef::from_obj(&*own))?;
+        (watched.uid() == own.uid() && watched.version() > own.version()).then_some(watched)
     }
 
     async fn write(&self, rollout: &Rollout, status: &Status) -> anyhow::Result<Rollout> {
@@ -232,7 +244,10 @@ impl Ground for InCluster {
         if !self.context.leads() {
             bail!(Deposed);
         }
-        Ok(self.rollout().commands.unwrap_or_default())
+        let watched = self.watched();
+        let commands = watched.map(|watched| watched.commands.clone());
+        let commands = commands.unwrap_or_else(|| self.rollout.lock().commands.clone());
+        Ok(commands.unwrap_or_default())
     }
 
     fn others(&self) -> anyhow::Result<Vec<(Summary, Status)>> {
@@ -265,9 +280,8 @@ impl Ground for InCluster {
     }
 
     fn is_claimed(&self) -> bool {
-        let own = self.rollout.lock();
-        let watched = self.context.watched.get(&ObjectRef::from_obj(&*own));
-        watched.is_some_and(|now| now.version() > own.version() && !now.claimed().is_empty())
+        self.watched()
+            .is_some_and(|watched| !watched.claimed().is_empty())
     }
 
     fn plugin(&self) -> [String; 2] {

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use super::glance::Glance;
 use super::{BREATH, Runner};
 use crate::rollout::analysis::Judged;
 use crate::rollout::analysis::plan::Plan;
@@ -23,14 +24,19 @@ use crate::rollout::world::{Forward, SplitSeen, World};
 
 impl<G: Ground> Runner<G> {
     /// What there is to see, as far as it matters now.
-    pub(super) async fn world(&mut self, wants: &Wants, looked: &Looked, now: Timestamp) -> World {
+    pub(super) async fn world(
+        &mut self,
+        wants: &Wants,
+        glance: &mut Glance,
+        now: Timestamp,
+    ) -> World {
         // Secrets that were refused may be others meanwhile.
         let source = self.source.take().filter(|source| !source.was_denied());
         let asked = async {
-            match self.ground.claimed(looked).await {
+            match self.ground.claimed(&glance.looked).await {
                 // The run ends by it, whatever anybody else says.
                 Some(tripped) => (Followed::tripped(tripped), (None, source)),
-                None => self.asked(wants, looked, now, source).await,
+                None => self.asked(wants, glance, now, source).await,
             }
         };
         let (followed, round) = tokio::select! {
@@ -49,7 +55,7 @@ impl<G: Ground> Runner<G> {
         let others = self.ground.others().unwrap_or_default();
         World {
             now,
-            split: looked.seen.clone(),
+            split: glance.looked.seen.clone(),
             proxies: followed.seen,
             tripped: followed.tripped,
             reached: followed.reached,
@@ -66,14 +72,17 @@ impl<G: Ground> Runner<G> {
     async fn asked(
         &self,
         wants: &Wants,
-        looked: &Looked,
+        glance: &mut Glance,
         now: Timestamp,
         source: Option<Source>,
     ) -> (Followed, (Option<Judged>, Option<Source>)) {
+        let (known, looked) = (glance.followed(), &glance.looked);
+        let is_new = known.is_none();
         let followed = async {
-            match wants.proxies {
-                true => self.ground.proxies(looked).await,
-                false => Followed::not_asked(),
+            match (wants.proxies, known) {
+                (false, _) => Followed::not_asked(),
+                (true, Some(known)) => known,
+                (true, None) => self.ground.proxies(looked).await,
             }
         };
         let round = async {
@@ -82,7 +91,11 @@ impl<G: Ground> Runner<G> {
                 None => (None, source),
             }
         };
-        tokio::join!(followed, round)
+        let asked = tokio::join!(followed, round);
+        if wants.proxies && is_new {
+            glance.note(&asked.0);
+        }
+        asked
     }
 
     /// Waits until something ends or pauses the run that needs neither proxies nor an analysis. A

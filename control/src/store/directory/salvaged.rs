@@ -65,6 +65,7 @@ impl Directory {
         merge(&mut plugin.config, patch.clone());
         Held {
             snapshot: Snapshot {
+                live: None,
                 plugin,
                 managed,
                 noted: self.noted(),
