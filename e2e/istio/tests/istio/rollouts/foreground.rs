@@ -109,8 +109,6 @@ pub async fn a_foreground_run_obeys_commands_and_is_one_process(world: &mut Worl
         "{status:?}"
     );
     world.sluice("rollout resume web -n a").await.good();
-    world.sluice("rollout promote web --full -n a").await.good();
-    wait_for_weight(world, WEB, 100.0).await;
     let aborted = world.sluice("rollout abort web -n a").await.good();
     assert!(
         aborted.out.contains("its run ends as aborted"),
@@ -119,6 +117,13 @@ pub async fn a_foreground_run_obeys_commands_and_is_one_process(world: &mut Worl
     wait_for_weight(world, WEB, 0.0).await;
     let log = ended(&mut first).await;
     assert!(log.contains("web: Aborted"), "{log}");
+    let file = fresh(world, &spec).await;
+    let mut other = begin(world, &world.chain.sluice, "foreground-other", &file);
+    wait_for_weight(world, WEB, 10.0).await;
+    world.sluice("rollout promote web --full -n a").await.good();
+    let log = ended(&mut other).await;
+    assert!(log.contains("web: Succeeded"), "{log}");
+    assert_eq!(world.weight("a", WEB).await, Some(100.0));
 }
 
 pub async fn a_foreground_run_that_is_killed_goes_on_where_it_was(world: &mut World) {
