@@ -2,8 +2,8 @@
 //! brakes is not proven, so a claim is a reason to look and nothing else.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use sluice_core::brake::Question;
 use tokio::sync::Notify;
 
@@ -122,7 +122,7 @@ impl Claims {
     }
 
     fn waiting(&self) -> MutexGuard<'_, BTreeSet<Claim>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 

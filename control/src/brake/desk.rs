@@ -3,8 +3,9 @@
 //! Each plugin has a page of its own, so that a change of one wakes nobody who asks for another.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use sluice_core::brake::Question;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -171,11 +172,11 @@ impl Desk {
     }
 
     fn laid(&self) -> MutexGuard<'_, Laid> {
-        self.laid.lock().unwrap_or_else(PoisonError::into_inner)
+        self.laid.lock()
     }
 
     fn askers(&self) -> MutexGuard<'_, Askers> {
-        self.askers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.askers.lock()
     }
 }
 

@@ -5,11 +5,11 @@
 //! one like it changes nothing, also when the brake was released meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::request::{Counted, MAX_CLOCK_SECONDS};
@@ -194,7 +194,7 @@ impl Shelf {
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Whoever lacks the key can fill neither the log nor a processor with it.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -100,7 +100,7 @@ impl Uses {
 
     /// Whether one more may be checked now.
     pub fn may_check(&self, now: Instant) -> bool {
-        let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bounds = self.bounds.lock();
         let checked = bounds
             .checked
             .filter(|(since, _)| now.duration_since(*since) < SECOND);
@@ -111,7 +111,7 @@ impl Uses {
 
     /// The line about a refusal, if it is its turn.
     pub fn refusal(&self, line: String, now: Instant) -> Option<String> {
-        let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bounds = self.bounds.lock();
         let is_early = |said: Instant| now.duration_since(said) < SECOND;
         if bounds.said.is_some_and(is_early) {
             bounds.unsaid += 1;
