@@ -92,15 +92,28 @@ pub struct BrakeStatus {
     pub message: Option<String>,
     /// Of each replica of the controller, the proxies that ask it.
     #[schemars(extend("maxProperties" = 16))]
-    pub replicas: BTreeMap<String, Heard>,
+    pub replicas: BTreeMap<String, Count>,
 }
 
-/// How many proxies of the plugin ask one replica, and how many of them have heard of the brake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub struct Heard {
+/// How many proxies of the plugin ask one replica, as it said last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Count {
     /// That asked within the last half minute.
     pub asking: u32,
     /// That were told, and have asked again since.
+    pub following: u32,
+    /// When it said so, as RFC 3339 writes it.
+    #[schemars(length(max = 64))]
+    pub at: String,
+}
+
+/// How many proxies ask, and how many of them have heard of a brake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// That ask.
+    pub asking: u32,
+    /// That have heard.
     pub following: u32,
 }
 
@@ -113,7 +126,7 @@ pub enum State {
     Written,
     /// The zeros were in the plugin.
     Over,
-    /// Somebody released it, or raised a weight after the zeros.
+    /// Somebody released or deleted it, or raised a weight after the zeros.
     Released,
 }
 
@@ -146,6 +159,8 @@ impl Brake {
             (None, Some(_)) if says(|status| status.is_raised) => State::Released,
             (None, Some(_)) if says(|status| status.is_over) => State::Over,
             (None, Some(_)) => State::Written,
+            // A finalizer may keep it for ever.
+            (None, None) if self.deleted().is_some() => State::Released,
             (None, None) => State::On,
         }
     }
@@ -160,14 +175,21 @@ impl Brake {
     /// so may be behind.
     pub fn ended(&self) -> Option<Timestamp> {
         let released = self.spec.released.as_ref().map(|noted| &noted.at);
-        let at = released.or(self.written())?;
-        let at = at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = match released.or(self.written()) {
+            Some(at) => at.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+            None => self.deleted()?,
+        };
         Some(self.created().map_or(at, |created| at.max(created)))
     }
 
     /// When the API server made it.
     pub fn created(&self) -> Option<Timestamp> {
         self.metadata.creation_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// When somebody deleted it that is still there.
+    pub fn deleted(&self) -> Option<Timestamp> {
+        self.metadata.deletion_timestamp.as_ref().map(|time| time.0)
     }
 
     /// Its plugin.
@@ -198,14 +220,26 @@ impl Brake {
 
     /// Over all replicas.
     pub fn heard(&self) -> Heard {
-        let replicas = self
-            .status
-            .iter()
-            .flat_map(|status| status.replicas.values());
-        replicas.fold(Heard::default(), |sum, one| Heard {
+        let sum = |sum: Heard, (_, one): (&String, &Count)| Heard {
             asking: sum.asking.saturating_add(one.asking),
             following: sum.following.saturating_add(one.following),
-        })
+        };
+        self.replicas().fold(Heard::default(), sum)
+    }
+
+    /// What each replica said last.
+    pub fn replicas(&self) -> impl Iterator<Item = (&String, &Count)> {
+        self.status.iter().flat_map(|status| &status.replicas)
+    }
+}
+
+impl Count {
+    /// Without when it was said.
+    pub const fn heard(&self) -> Heard {
+        Heard {
+            asking: self.asking,
+            following: self.following,
+        }
     }
 }
 
@@ -234,6 +268,30 @@ mod tests {
             }))
             .unwrap();
             assert_eq!(brake.told_as(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_is_released_also_while_a_finalizer_keeps_it() {
+        let (created, deleted) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:20Z");
+        let written = "2026-01-01T00:00:10Z";
+        let cases = [
+            ("on", json!({}), State::Released, deleted),
+            (
+                "written",
+                json!({"written": written}),
+                State::Written,
+                written,
+            ),
+        ];
+        for (label, status, state, ended) in cases {
+            let brake: Brake = serde_json::from_value(json!({
+                "metadata": {"name": "b", "creationTimestamp": created, "deletionTimestamp": deleted},
+                "spec": {"plugin": "sluice", "split": "web", "by": "ann"}, "status": status,
+            }))
+            .unwrap();
+            let seen = (brake.state(), brake.ended());
+            assert_eq!(seen, (state, ended.parse().ok()), "{label}");
         }
     }
 }

@@ -199,16 +199,18 @@ impl Given {
     /// Waits until every proxy that asks has heard of each, or it took too long.
     pub async fn followed(&self) -> Pulled {
         let until = tokio::time::Instant::now() + PATIENCE;
-        let (mut before, mut times) = (Heard::default(), 0);
+        let (mut before, mut times) = ((Heard::default(), 0), 0);
         loop {
             let worst = match self.worst().await {
                 Ok(Some(worst)) => worst,
                 Ok(None) => return Pulled::NotThere,
                 Err(error) => return Pulled::Refused { why: words(&error) },
             };
-            let heard = worst.heard();
-            times = if heard == before { times + 1 } else { 0 };
-            before = heard;
+            // Also a replica that none asks says so.
+            let (heard, replicas) = (worst.heard(), worst.replicas().count());
+            let is_same = (heard, replicas) == before;
+            times = if is_same { times + 1 } else { 0 };
+            before = (heard, replicas);
             let is_heard =
                 heard.asking > 0 && heard.following == heard.asking && times >= SEEN_AGAIN;
             if is_heard || tokio::time::Instant::now() >= until {

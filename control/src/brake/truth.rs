@@ -1,12 +1,15 @@
 //! What the leading replica does of each brake: the zeros that it stands for are written into the
-//! plugin, again and again until they are in force, and what is over for long is deleted. Every
-//! replica says how many proxies have heard.
+//! plugin, again and again until they are in force, and what is over for long is deleted. How many
+//! proxies have heard, every replica says ([`counting`]).
+
+mod counting;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::reflector::Store;
@@ -15,8 +18,7 @@ use sluice_core::allocation::Percent;
 use tokio::time::Instant;
 
 use super::desk::Desk;
-use super::object::{Brake, Heard, State};
-use super::plugin::PluginName;
+use super::object::{Brake, State};
 use super::table::{RELEASED_HOURS, WRITTEN_SECONDS};
 use super::watching::brakes;
 use crate::cluster::Cluster;
@@ -34,18 +36,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often it is looked whether the zeros of a written brake still stand.
 const STANDS_EVERY: Duration = Duration::from_secs(1);
 
-/// How many brakes are written at once, as an abort of several plugins does.
-const MAX_WRITTEN_AT_ONCE: usize = 8;
+/// How many brakes are written at once. Chosen: twice as many as of one namespace.
+const MAX_WRITTEN_AT_ONCE: usize = 16;
+
+/// How many of one namespace, whose webhook may hang.
+const MAX_WRITTEN_OF_ONE: usize = 8;
 
 /// The longest pause between two tries of the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// How long people may wait for the number of proxies that have heard; later it is said as often as
-/// the longest pause allows.
-const AWAITED: SignedDuration = SignedDuration::from_secs(10);
-
-/// How long it is said how many proxies have heard of a brake that is over.
-const SAID: SignedDuration = SignedDuration::from_secs(60);
 
 /// The longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 512;
@@ -88,6 +86,14 @@ impl Turns {
         self.wait(id, times.saturating_add(1), pause.min(LONGEST_PAUSE));
     }
 
+    /// After a look at one: soon again whether what is written stands.
+    fn looked_at(&mut self, brake: &Brake) {
+        match brake.state() {
+            State::Written => self.wait(brake.id(), 0, STANDS_EVERY),
+            _ => self.tried(brake.id()),
+        }
+    }
+
     fn wait(&mut self, id: &str, times: u32, pause: Duration) {
         self.0
             .insert(id.to_owned(), (times, Instant::now() + pause));
@@ -110,49 +116,44 @@ enum Found {
 
 impl Keeper {
     /// Looks after them; it never ends. Counting does not wait for writes.
-    pub async fn keep(self, leads: impl Fn() -> bool) {
+    pub async fn keep(&self, leads: impl Fn() -> bool) {
         tokio::join!(self.keep_counting(), self.keep_writing(leads));
     }
 
     async fn keep_writing(&self, leads: impl Fn() -> bool) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         let (mut tries, mut deletions) = (Turns::default(), Turns::default());
+        let (mut looking, mut under_way) = (FuturesUnordered::new(), Vec::new());
         loop {
-            looks.tick().await;
-            let all = self.known.state();
-            let ids = ids(&all);
-            tries.forget_others(&ids);
-            deletions.forget_others(&ids);
-            if leads() {
-                self.write(&all, &mut tries).await;
-                self.tidy(&all, &mut deletions).await;
+            tokio::select! {
+                Some(brake) = looking.next(), if !looking.is_empty() => {
+                    under_way.retain(|other| !Arc::ptr_eq(other, &brake));
+                    tries.looked_at(&brake);
+                }
+                _ = looks.tick() => {
+                    let all = self.known.state();
+                    let ids = ids(&all);
+                    tries.forget_others(&ids);
+                    deletions.forget_others(&ids);
+                    if leads() {
+                        for brake in next(&all, &tries, &under_way) {
+                            under_way.push(Arc::clone(&brake));
+                            looking.push(self.look_at(brake));
+                        }
+                        self.tidy(&all, &mut deletions).await;
+                    }
+                }
             }
         }
     }
 
-    /// Writes the zeros of brakes whose turn it is, and looks whether those written still stand.
-    async fn write(&self, all: &[Arc<Brake>], tries: &mut Turns) {
-        let is_open = |brake: &&Arc<Brake>| matches!(brake.state(), State::On | State::Written);
-        let mut due: Vec<&Arc<Brake>> = all.iter().filter(is_open).collect();
-        due.retain(|brake| tries.is_due(brake.id()));
-        due.sort_by_key(|brake| tries.again(brake.id()));
-        due.truncate(MAX_WRITTEN_AT_ONCE);
-        let mut looking: futures::stream::FuturesUnordered<_> = due
-            .into_iter()
-            .map(|brake| async move {
-                match brake.state() {
-                    State::Written => self.end_if_over(brake).await,
-                    _ => self.write_one(brake).await,
-                }
-                brake
-            })
-            .collect();
-        while let Some(brake) = looking.next().await {
-            match brake.state() {
-                State::Written => tries.wait(brake.id(), 0, STANDS_EVERY),
-                _ => tries.tried(brake.id()),
-            }
+    /// Writes the zeros of a brake, or looks whether those written still stand.
+    async fn look_at(&self, brake: Arc<Brake>) -> Arc<Brake> {
+        match brake.state() {
+            State::Written => self.end_if_over(&brake).await,
+            _ => self.write_one(&brake).await,
         }
+        brake
     }
 
     async fn write_one(&self, brake: &Brake) {
@@ -162,7 +163,7 @@ impl Keeper {
             Found::Gone(why) => json!({"written": now, "isOver": true, "message": cut(&why)}),
             Found::NotYet(why) => json!({"message": cut(&why)}),
         };
-        self.note(brake, status).await;
+        self.try_to_note(brake, status).await;
     }
 
     /// A brake whose zeros were written is released by whoever raises a weight again: istiod may push
@@ -176,9 +177,9 @@ impl Keeper {
             Err(_) => false,
         };
         if is_raised {
-            self.note(brake, json!({"isRaised": true})).await;
+            self.try_to_note(brake, json!({"isRaised": true})).await;
         } else if past >= SignedDuration::from_secs(WRITTEN_SECONDS) {
-            self.note(brake, json!({"isOver": true})).await;
+            self.try_to_note(brake, json!({"isOver": true})).await;
         }
     }
 
@@ -218,63 +219,6 @@ impl Keeper {
         }
     }
 
-    async fn keep_counting(&self) {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        let mut said: HashMap<String, Heard> = HashMap::new();
-        let mut turns = Turns::default();
-        loop {
-            looks.tick().await;
-            let all = self.known.state();
-            let ids = ids(&all);
-            said.retain(|id, _| ids.contains(id.as_str()));
-            turns.forget_others(&ids);
-            let mut counted: HashMap<PluginName, Heard> = HashMap::new();
-            for brake in all.iter().filter(|brake| self.is_said(brake)) {
-                let plugin = brake.plugin();
-                let Some(page) = self.desk.page(&plugin) else {
-                    continue;
-                };
-                let count = || self.desk.heard(&plugin, &page.version);
-                let heard = *counted.entry(plugin.clone()).or_insert_with(count);
-                self.say_heard(brake, heard, &mut said, &mut turns).await;
-            }
-        }
-    }
-
-    fn is_said(&self, brake: &Brake) -> bool {
-        let ended = brake.ended();
-        ended.is_none_or(|ended| self.caller.now().duration_since(ended) < SAID)
-    }
-
-    /// Says how many of this replica's proxies have heard, if that is another number than before.
-    async fn say_heard(
-        &self,
-        brake: &Brake,
-        heard: Heard,
-        said: &mut HashMap<String, Heard>,
-        turns: &mut Turns,
-    ) {
-        let status = brake.status.as_ref();
-        let kept = status.and_then(|status| status.replicas.get(&self.instance));
-        let before = said.get(brake.id()).or(kept).copied().unwrap_or_default();
-        if heard == before || !turns.is_due(brake.id()) {
-            return;
-        }
-        let replica = json!({"replicas": {self.instance.as_str(): heard}});
-        let is_noted = self.note(brake, replica).await;
-        if is_noted {
-            said.insert(brake.id().to_owned(), heard);
-        }
-        let created = brake.created().unwrap_or_default();
-        let is_awaited = self.caller.now().duration_since(created) < AWAITED;
-        let pause = if is_noted && is_awaited {
-            LOOK_EVERY
-        } else {
-            LONGEST_PAUSE
-        };
-        turns.wait(brake.id(), 0, pause);
-    }
-
     /// Deletes what nobody needs any more.
     async fn tidy(&self, all: &[Arc<Brake>], deletions: &mut Turns) {
         let kept = SignedDuration::from_hours(RELEASED_HOURS);
@@ -283,6 +227,8 @@ impl Keeper {
             let is_old = brake
                 .ended()
                 .is_some_and(|ended| now.duration_since(ended) > kept);
+            // What a finalizer keeps is deleted already.
+            let is_old = is_old && brake.deleted().is_none();
             let name = brake.metadata.name.as_deref();
             if let (true, Some(name)) = (is_old && deletions.is_due(brake.id()), name) {
                 // Whoever deleted it first has done the same.
@@ -292,16 +238,18 @@ impl Keeper {
         }
     }
 
-    /// Whether it was noted in a brake's status.
-    async fn note(&self, brake: &Brake, status: Value) -> bool {
+    async fn try_to_note(&self, brake: &Brake, status: Value) {
+        // It is noted again with a later look.
+        let _ = self.note(brake, status).await;
+    }
+
+    /// Notes something in a brake's status.
+    async fn note(&self, brake: &Brake, status: Value) -> kube::Result<()> {
         let patch = Patch::Merge(json!({"status": status}));
         let name = brake.metadata.name.as_deref().unwrap_or_default();
-        let noted = self
-            .api(brake)
-            .patch_status(name, &PatchParams::default(), &patch)
-            .await;
-        // It is said again with a later look.
-        noted.is_ok()
+        let api = self.api(brake);
+        let parameters = PatchParams::default();
+        api.patch_status(name, &parameters, &patch).await.map(drop)
     }
 
     fn store(&self, brake: &Brake) -> Kubernetes {
@@ -315,6 +263,32 @@ impl Keeper {
     fn api(&self, brake: &Brake) -> Api<Brake> {
         brakes(&self.cluster, brake.metadata.namespace.as_deref())
     }
+}
+
+/// Which brakes are looked at now, beside those that are being looked at: of the namespaces by turns,
+/// those first whose turn came longest ago.
+fn next(all: &[Arc<Brake>], tries: &Turns, under_way: &[Arc<Brake>]) -> Vec<Arc<Brake>> {
+    let mut places: HashMap<Option<&String>, usize> = HashMap::new();
+    for brake in under_way {
+        *places.entry(brake.metadata.namespace.as_ref()).or_default() += 1;
+    }
+    let busy: HashSet<&str> = under_way.iter().map(|brake| brake.id()).collect();
+    let is_due = |brake: &&Arc<Brake>| {
+        let is_open = matches!(brake.state(), State::On | State::Written);
+        is_open && tries.is_due(brake.id()) && !busy.contains(brake.id())
+    };
+    let mut due: Vec<&Arc<Brake>> = all.iter().filter(is_due).collect();
+    due.sort_by_key(|brake| tries.again(brake.id()));
+    let placed = due.into_iter().filter_map(|brake| {
+        let place = places.entry(brake.metadata.namespace.as_ref()).or_default();
+        *place += 1;
+        (*place <= MAX_WRITTEN_OF_ONE).then_some((*place, brake))
+    });
+    let mut placed: Vec<_> = placed.collect();
+    placed.sort_by_key(|(place, _)| *place);
+    let free = MAX_WRITTEN_AT_ONCE.saturating_sub(under_way.len());
+    let placed = placed.into_iter().take(free);
+    placed.map(|(_, brake)| Arc::clone(brake)).collect()
 }
 
 fn ids(all: &[Arc<Brake>]) -> HashSet<&str> {
@@ -345,6 +319,36 @@ fn cut(why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A brake of a namespace that is on.
+    fn brake((namespace, number): (&str, usize)) -> Arc<Brake> {
+        let uid = format!("{namespace}-{number}");
+        let brake = serde_json::from_value(json!({
+            "metadata": {"namespace": namespace, "name": uid, "uid": uid},
+            "spec": {"plugin": "sluice", "split": "web", "by": "ann"},
+        }));
+        Arc::new(brake.unwrap())
+    }
+
+    fn names(brakes: &[Arc<Brake>]) -> Vec<&str> {
+        brakes.iter().map(|brake| brake.id()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_namespace_whose_writes_hang_holds_up_no_other() {
+        let mut all: Vec<Arc<Brake>> = (0..100).map(|number| brake(("a", number))).collect();
+        let mut tries = Turns::default();
+        let hanging = next(&all, &tries, &[]);
+        assert_eq!(hanging.len(), MAX_WRITTEN_OF_ONE);
+        assert_eq!(next(&all, &tries, &hanging), []);
+        all.extend([brake(("b", 0)), brake(("b", 1)), brake(("c", 0))]);
+        let others = next(&all, &tries, &hanging);
+        assert_eq!(names(&others), ["b-0", "c-0", "b-1"], "by turns");
+        tries.tried("b-0");
+        assert_eq!(names(&next(&all, &tries, &hanging)), ["b-1", "c-0"]);
+        let full: Vec<Arc<Brake>> = (0..16).map(|number| brake(("d", number))).collect();
+        assert_eq!(next(&all, &tries, &full), []);
+    }
 
     #[test]
     fn a_brake_is_raised_by_a_weight_of_its_challengers_and_by_nothing_else() {

@@ -64,6 +64,7 @@ fn forget_rest(brake: &mut Brake) {
         uid: brake.metadata.uid.take(),
         resource_version: brake.metadata.resource_version.take(),
         creation_timestamp: brake.metadata.creation_timestamp.take(),
+        deletion_timestamp: brake.metadata.deletion_timestamp.take(),
         ..ObjectMeta::default()
     };
 }

@@ -160,7 +160,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     }
     // Only when nothing is done any more may another lead.
     done.send_replace(true);
-    let _ = tokio::join!(electing, serving, answering, pulling);
+    let _ = tokio::join!(electing, serving, answering, pulling, keeper.leave());
     saying.abort();
     Ok(Outcome::Good)
 }

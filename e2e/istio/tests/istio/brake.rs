@@ -205,6 +205,16 @@ pub async fn a_released_brake_lets_the_weights_count_again(world: &mut World) {
     let released = world.sluice("brake release web -n a").await.good().out;
     assert!(released.contains(": released since"), "{released}");
     wait_for_brakes(world, 0).await;
+    // Whoever deletes one releases it, also where a finalizer keeps it.
+    let kept = "name: by-hand, finalizers: [example.com/kept]";
+    let kept = BRAKE.replace("name: by-hand", kept);
+    world.chain.kubernetes.apply(&kept).await;
+    wait_for_brakes(world, 1).await;
+    let delete = "delete brake by-hand -n a --wait=false";
+    world.kubectl(delete).await.good();
+    wait_for_brakes(world, 0).await;
+    let let_go = "patch brake by-hand -n a --type merge -p {\"metadata\":{\"finalizers\":null}}";
+    world.kubectl(let_go).await.good();
     drop(controller);
     world.chain.restart_istiod(&[]).await;
     assert_eq!(
@@ -341,6 +351,13 @@ pub async fn of_two_replicas_one_suffices_and_none_costs_nothing(world: &mut Wor
     wait_for_brakes(world, 1).await;
     let said = world.sluice("abort web -n a").await.ended_with(0);
     assert!(said.err.contains("in force in 6 of 6"), "{said:?}");
+    // What the first one said is left out after a while.
+    until("dead replicas to count no more", async || {
+        let listed = world.sluice("brake list -n a").await.good().out;
+        let are_right = listed.lines().all(|line| line.contains("in 6 of 6 proxies"));
+        are_right.then_some(()).ok_or(listed)
+    })
+    .await;
     second.kill();
     for caller in &world.callers {
         wait_for_stat(caller, "sluice_brake_connected", 0).await;

@@ -1,0 +1,267 @@
+//! How many proxies have heard of each brake: every replica says its own number, whoever leads, also
+//! that it is none, and takes out that of a replica that is gone.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, timeout};
+
+use super::{Keeper, LONGEST_PAUSE, LOOK_EVERY, Turns, ids};
+use crate::brake::object::{Brake, Heard};
+use crate::brake::plugin::PluginName;
+use crate::cluster::code;
+
+/// How long people may wait for the number of proxies that have heard; later it is said as often as
+/// the longest pause allows.
+const AWAITED: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long it is said how many proxies have heard of a brake that is over.
+const SAID: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long the watch may take to show what was said.
+const UNSEEN: Duration = Duration::from_secs(2);
+
+/// Of how many brakes it is said at once, the newest first; the others follow.
+const MAX_COUNTED_AT_ONCE: usize = 32;
+
+/// How often a replica says of the newest brake that it is still there.
+const SIGN_EVERY: Duration = Duration::from_secs(10);
+
+/// After how many signs of its own a replica holds another one for gone that gave none meanwhile. Not
+/// a time: while the API server is away, nobody gives any.
+const SIGNS: u32 = 3;
+
+/// How long what was said may take to be taken back at the end.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// What a replica has said of brakes by their ids, and when.
+#[derive(Debug, Default)]
+struct Spoken(HashMap<String, (Heard, Instant)>);
+
+impl Spoken {
+    /// What others know of it: what the watch shows, or will show soon.
+    fn of(&self, brake: &Brake, instance: &str, now: Instant) -> Option<Heard> {
+        let said = self.0.get(brake.id());
+        let said = said.filter(|(_, at)| now.duration_since(*at) < UNSEEN);
+        let mut shown = brake.replicas().filter(|(name, _)| *name == instance);
+        let shown = || shown.next().map(|(_, count)| count.heard());
+        said.map(|(heard, _)| *heard).or_else(shown)
+    }
+}
+
+/// The replicas that say something, by what each said last, and how many signs ago that was.
+#[derive(Debug, Default)]
+struct Others(HashMap<String, (String, u32)>);
+
+impl Others {
+    /// Looks at what they said when this replica has given a sign.
+    fn look(&mut self, all: &[Arc<Brake>]) {
+        let mut last: HashMap<&String, &String> = HashMap::new();
+        for (name, count) in all.iter().flat_map(|brake| brake.replicas()) {
+            let at = last.entry(name).or_insert(&count.at);
+            *at = (*at).max(&count.at);
+        }
+        self.0.retain(|name, _| last.contains_key(name));
+        for (name, at) in last {
+            let other = self.0.entry(name.clone()).or_default();
+            *other = match other.0 == *at {
+                true => (other.0.clone(), other.1 + 1),
+                false => (at.clone(), 0),
+            };
+        }
+    }
+
+    fn is_gone(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|(_, signs)| *signs >= SIGNS)
+    }
+}
+
+impl Keeper {
+    /// Says how many of this replica's proxies have heard; it never ends.
+    pub(super) async fn keep_counting(&self) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let (mut spoken, mut others) = (Spoken::default(), Others::default());
+        let mut turns = Turns::default();
+        let mut signed: Option<Instant> = None;
+        loop {
+            looks.tick().await;
+            let all = self.known.state();
+            let ids = ids(&all);
+            spoken.0.retain(|id, _| ids.contains(id.as_str()));
+            turns.forget_others(&ids);
+            let is_late = signed.is_none_or(|signed| signed.elapsed() >= SIGN_EVERY);
+            let counted = self.counted(&all);
+            let sign = counted.first().filter(|_| is_late);
+            let sign = sign.map(|(brake, _)| brake.id());
+            let now = Instant::now();
+            let is_due = |(brake, heard): &(&Arc<Brake>, Heard)| {
+                let is_news = spoken.of(brake, &self.instance, now) != Some(*heard);
+                let mut names = brake.replicas().map(|(name, _)| name);
+                let is_due = is_news || names.any(|name| others.is_gone(name));
+                turns.is_due(brake.id()) && (is_due || sign == Some(brake.id()))
+            };
+            let due = counted.iter().filter(|one| is_due(one));
+            let saying = due
+                .take(MAX_COUNTED_AT_ONCE)
+                .map(|(brake, heard)| self.say_heard(brake, *heard, &others));
+            let mut is_signed = false;
+            for (brake, heard, is_answered) in join_all(saying).await {
+                if let Some(true) = is_answered {
+                    let id = brake.id().to_owned();
+                    spoken.0.insert(id, (heard, Instant::now()));
+                }
+                turns.wait(brake.id(), 0, self.pause(brake, is_answered));
+                is_signed |= is_answered.is_some() && sign == Some(brake.id());
+            }
+            if is_signed {
+                signed = Some(Instant::now());
+                others.look(&all);
+            }
+        }
+    }
+
+    /// Of how many it is to be said, the newest first, and what.
+    fn counted<'b>(&self, all: &'b [Arc<Brake>]) -> Vec<(&'b Arc<Brake>, Heard)> {
+        let mut brakes: Vec<&Arc<Brake>> = all.iter().filter(|one| self.is_said(one)).collect();
+        brakes.sort_by_key(|brake| Reverse(brake.created()));
+        let mut counted: HashMap<PluginName, Heard> = HashMap::new();
+        let heard = |brake: &'b Arc<Brake>| {
+            let plugin = brake.plugin();
+            let page = self.desk.page(&plugin)?;
+            let count = || self.desk.heard(&plugin, &page.version);
+            let heard = *counted.entry(plugin.clone()).or_insert_with(count);
+            Some((brake, heard))
+        };
+        brakes.into_iter().filter_map(heard).collect()
+    }
+
+    fn is_said(&self, brake: &Brake) -> bool {
+        let ended = brake.ended();
+        ended.is_none_or(|ended| self.caller.now().duration_since(ended) < SAID)
+    }
+
+    /// Says a number, and that those that are gone say none; whether it was noted, or `None` where no API
+    /// server answered.
+    async fn say_heard<'b>(
+        &self,
+        brake: &'b Brake,
+        heard: Heard,
+        others: &Others,
+    ) -> (&'b Brake, Heard, Option<bool>) {
+        let names = brake.replicas().map(|(name, _)| name);
+        let gone = names.filter(|name| others.is_gone(name));
+        let mut replicas: Map<String, Value> =
+            gone.map(|name| (name.clone(), Value::Null)).collect();
+        let (asking, following) = (heard.asking, heard.following);
+        let at = self.caller.now().to_string();
+        let own = json!({"asking": asking, "following": following, "at": at});
+        replicas.insert(self.instance.clone(), own);
+        let noted = self.note(brake, json!({"replicas": replicas})).await;
+        let is_noted = match noted {
+            Ok(()) => Some(true),
+            Err(error) => code(&error).map(|_| false),
+        };
+        (brake, heard, is_noted)
+    }
+
+    fn pause(&self, brake: &Brake, is_noted: Option<bool>) -> Duration {
+        let created = brake.created().unwrap_or_default();
+        let is_awaited = self.caller.now().duration_since(created) < AWAITED;
+        match is_noted == Some(true) && is_awaited {
+            true => LOOK_EVERY,
+            false => LONGEST_PAUSE,
+        }
+    }
+
+    /// Takes back what this replica said, since it ends: its proxies ask another one now.
+    pub async fn leave(&self) {
+        let all = self.known.state();
+        let named = |brake: &&Arc<Brake>| {
+            let mut replicas = brake.replicas();
+            self.is_said(brake) && replicas.any(|(name, _)| *name == self.instance)
+        };
+        let own: Vec<_> = all.iter().filter(named).collect();
+        let leaving = async {
+            for some in own.chunks(MAX_COUNTED_AT_ONCE) {
+                let none = || json!({"replicas": {self.instance.as_str(): null}});
+                join_all(some.iter().map(|brake| self.note(brake, none()))).await;
+            }
+        };
+        // The others find it out too, only later.
+        let _ = timeout(LEAVING, leaving).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A brake whose replicas said something at these times.
+    fn brake(uid: &str, said: &[(&str, &str)]) -> Arc<Brake> {
+        let count = |at: &str| json!({"asking": 1, "following": 1, "at": at});
+        let said = said
+            .iter()
+            .map(|(name, at)| ((*name).to_owned(), count(at)));
+        let replicas: Map<String, Value> = said.collect();
+        let brake = serde_json::from_value(json!({
+            "metadata": {"name": uid, "uid": uid}, "status": {"replicas": replicas},
+            "spec": {"plugin": "sluice", "split": "web", "by": "ann"},
+        }));
+        Arc::new(brake.unwrap())
+    }
+
+    #[test]
+    fn a_replica_is_gone_that_gives_no_sign_while_another_gives_three() {
+        let mut others = Others::default();
+        let old = brake("old", &[("dead", "01"), ("quiet", "01"), ("late", "01")]);
+        let gone = |others: &Others| ["dead", "quiet", "late"].map(|name| others.is_gone(name));
+        others.look(&[]);
+        for _ in 0..SIGNS {
+            others.look(std::slice::from_ref(&old));
+            assert_eq!(gone(&others), [false; 3]);
+        }
+        // It gives its sign by another brake; the third was only slow.
+        let all = [old, brake("new", &[("quiet", "02")])];
+        others.look(&all);
+        assert_eq!(gone(&others), [true, false, true]);
+        let all = [brake("old", &[("dead", "01"), ("late", "02")])];
+        others.look(&all);
+        assert_eq!(gone(&others), [true, false, false]);
+        others.look(&[]);
+        assert_eq!(gone(&others), [false; 3], "it was taken out");
+    }
+
+    #[test]
+    fn what_the_watch_lacks_after_a_while_is_said_again() {
+        let (mut spoken, without) = (Spoken::default(), brake("b", &[]));
+        let with = brake("b", &[("me", "01")]);
+        let one = Heard {
+            asking: 1,
+            following: 1,
+        };
+        let begin = Instant::now();
+        let said = |spoken: &Spoken, brake: &Brake, now| spoken.of(brake, "me", now);
+        assert_eq!(
+            said(&spoken, &without, begin),
+            None,
+            "also a zero is to be said"
+        );
+        assert_eq!(said(&spoken, &with, begin), Some(one));
+        assert_eq!(spoken.of(&with, "other", begin), None);
+        let none = Heard::default();
+        spoken.0.insert("b".to_owned(), (none, begin));
+        assert_eq!(
+            said(&spoken, &with, begin),
+            Some(none),
+            "the watch is behind"
+        );
+        let later = begin + UNSEEN;
+        assert_eq!(said(&spoken, &with, later), Some(one));
+        assert_eq!(said(&spoken, &without, later), None, "somebody took it out");
+    }
+}
