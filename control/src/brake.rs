@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod object;
 pub mod plugin;
 pub mod pull;
+pub mod reading;
 pub mod release;
 mod responses;
 mod seats;

@@ -16,7 +16,7 @@ pub const MAX_PROXIES: usize = 40_000;
 /// How long a proxy that does not ask again is remembered. Chosen: the longest wait, and a reconnection.
 const REMEMBERED: Duration = Duration::from_secs(MAX_WAIT_SECONDS as u64 + 10);
 
-/// Within what time a proxy that was told something new asks again: later, it asks elsewhere or not at
+/// Within what time a proxy that was answered asks again: later, it asks elsewhere or not at
 /// all. Chosen: on a busy machine it takes some tenths of a second, and a second where it fails twice.
 const RETURNS_WITHIN: Duration = Duration::from_millis(1_500);
 
@@ -24,8 +24,8 @@ const RETURNS_WITHIN: Duration = Duration::from_millis(1_500);
 #[derive(Debug)]
 pub struct Askers {
     plugins: HashMap<PluginName, HashMap<String, Asker>>,
-    /// Those who were told something new and have not come back, and since when.
-    told: HashMap<PluginName, HashMap<String, Instant>>,
+    /// Those of whom no question is held and who have not come back.
+    away: HashMap<PluginName, HashMap<String, Away>>,
     count: usize,
     most: usize,
     questions: u64,
@@ -45,6 +45,14 @@ struct Asker {
     version: Option<String>,
 }
 
+/// A proxy that is to ask again.
+#[derive(Clone, Debug)]
+struct Away {
+    since: Instant,
+    /// The version that it has, where it was told nothing new.
+    version: Option<String>,
+}
+
 impl Default for Askers {
     fn default() -> Self {
         Self::of_at_most(MAX_PROXIES)
@@ -55,17 +63,26 @@ impl Askers {
     fn of_at_most(most: usize) -> Self {
         Self {
             plugins: HashMap::new(),
-            told: HashMap::new(),
+            away: HashMap::new(),
             count: 0,
             most,
             questions: 0,
         }
     }
 
-    /// Remembers who asked. Of more than there may be, those who come later are not counted.
+    /// Remembers who asked. Of more than there may be, those who come later are not counted. A question
+    /// that is not to be held is one beside another, or before it: whoever asks many of those in the
+    /// names of others fills nothing.
     pub fn note(&mut self, plugin: &PluginName, question: &Question, now: Instant) -> Number {
         self.questions += 1;
         let number = Number(self.questions);
+        if question.wait == 0 {
+            let of_plugin = self.plugins.get(plugin);
+            if of_plugin.is_none_or(|askers| !askers.contains_key(&question.node)) {
+                self.is_away(plugin, &question.node, question.version.clone(), now);
+            }
+            return number;
+        }
         let asker = Asker {
             at: now,
             question: number,
@@ -93,31 +110,53 @@ impl Askers {
         }
     }
 
+    /// A proxy was told nothing new by the answer to this question: it asks again.
+    pub fn rests(&mut self, plugin: &PluginName, node: &str, question: Number, now: Instant) {
+        let of_plugin = self.plugins.get(plugin);
+        let asker = of_plugin.and_then(|askers| askers.get(node));
+        if let Some(asker) = asker.filter(|asker| asker.question == question) {
+            let version = asker.version.clone();
+            self.remove(plugin, node);
+            self.is_away(plugin, node, version, now);
+        }
+    }
+
     /// Forgets a proxy that was told something new, unless it comes back soon: it asks again, here or
     /// elsewhere.
     pub fn told(&mut self, plugin: &PluginName, node: &str, now: Instant) {
-        let Some(of_plugin) = self.plugins.get_mut(plugin) else {
-            return;
-        };
-        if of_plugin.remove(node).is_none() {
-            return;
+        let of_plugin = self.away.get(plugin);
+        let is_away = of_plugin.is_some_and(|away| away.contains_key(node));
+        if self.remove(plugin, node) || is_away {
+            self.is_away(plugin, node, None, now);
         }
-        self.count -= 1;
+    }
+
+    fn remove(&mut self, plugin: &PluginName, node: &str) -> bool {
+        let Some(of_plugin) = self.plugins.get_mut(plugin) else {
+            return false;
+        };
+        let was_there = of_plugin.remove(node).is_some();
+        self.count -= usize::from(was_there);
         if of_plugin.is_empty() {
             self.plugins.remove(plugin);
         }
-        let all: usize = self.told.values().map(HashMap::len).sum();
+        was_there
+    }
+
+    fn is_away(&mut self, plugin: &PluginName, node: &str, version: Option<String>, now: Instant) {
+        let all: usize = self.away.values().map(HashMap::len).sum();
         if all < self.most {
-            let told = self.told.entry(plugin.clone()).or_default();
-            told.insert(node.to_owned(), now);
+            let away = self.away.entry(plugin.clone()).or_default();
+            let since = now;
+            away.insert(node.to_owned(), Away { since, version });
         }
     }
 
     fn is_back(&mut self, plugin: &PluginName, node: &str) {
-        if let Some(told) = self.told.get_mut(plugin) {
-            told.remove(node);
-            if told.is_empty() {
-                self.told.remove(plugin);
+        if let Some(away) = self.away.get_mut(plugin) {
+            away.remove(node);
+            if away.is_empty() {
+                self.away.remove(plugin);
             }
         }
     }
@@ -129,25 +168,23 @@ impl Askers {
             !of_plugin.is_empty()
         });
         self.count = self.plugins.values().map(HashMap::len).sum();
-        self.told.retain(|_, told| {
-            told.retain(|_, since| may_come_back(*since, now));
-            !told.is_empty()
+        self.away.retain(|_, away| {
+            away.retain(|_, one| one.may_come_back(now));
+            !away.is_empty()
         });
     }
 
     /// How many proxies of a plugin ask, those who may come back among them, and how many have this
     /// version.
     pub fn heard(&self, plugin: &PluginName, version: &str, now: Instant) -> Heard {
-        let told = self.told.get(plugin).into_iter().flatten();
-        let away = told.filter(|(_, since)| may_come_back(**since, now));
-        let away = Heard {
-            asking: u32::try_from(away.count()).unwrap_or(u32::MAX),
-            following: 0,
-        };
+        let away = self.away.get(plugin).into_iter().flatten();
+        let away = away.filter(|(_, away)| away.may_come_back(now));
+        let away = away.map(|(_, away)| &away.version);
         let of_plugin = self.plugins.get(plugin).into_iter().flatten();
         let remembered = of_plugin.filter(|(_, asker)| asker.is_remembered(now));
-        remembered.fold(away, |sum, (_, asker)| {
-            let is_following = asker.version.as_deref() == Some(version);
+        let versions = remembered.map(|(_, asker)| &asker.version).chain(away);
+        versions.fold(Heard::default(), |sum, has| {
+            let is_following = has.as_deref() == Some(version);
             Heard {
                 asking: sum.asking.saturating_add(1),
                 following: sum.following.saturating_add(u32::from(is_following)),
@@ -167,8 +204,10 @@ impl Asker {
     }
 }
 
-fn may_come_back(since: Instant, now: Instant) -> bool {
-    now.duration_since(since) < RETURNS_WITHIN
+impl Away {
+    fn may_come_back(&self, now: Instant) -> bool {
+        now.duration_since(self.since) < RETURNS_WITHIN
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +222,16 @@ mod tests {
         Question {
             node: node.to_owned(),
             version: version.map(str::to_owned),
+            wait: 25,
             ..Question::default()
+        }
+    }
+
+    /// One that is to be answered at once.
+    fn short(node: &str, version: Option<&str>) -> Question {
+        Question {
+            wait: 0,
+            ..question(node, version)
         }
     }
 
@@ -226,7 +274,7 @@ mod tests {
         let later = now + RETURNS_WITHIN;
         assert_eq!(heard(&askers, "shop.sluice", later), (1, 1), "it is not");
         askers.forget_old(later);
-        assert_eq!((askers.count(), askers.told.len()), (2, 0));
+        assert_eq!((askers.count(), askers.away.len()), (2, 0));
     }
 
     #[test]
@@ -241,6 +289,43 @@ mod tests {
         assert_eq!(heard(&askers, "shop.sluice", now), (1, 0), "it may be back");
         let later = now + RETURNS_WITHIN;
         assert_eq!(heard(&askers, "shop.sluice", later), (0, 0), "it is not");
+    }
+
+    #[test]
+    fn only_held_questions_are_remembered_for_long() {
+        let (mut askers, now) = (Askers::of_at_most(2), Instant::now());
+        let shop = plugin("shop.sluice");
+        for node in ["invented", "another", "third"] {
+            let question = askers.note(&shop, &short(node, Some("v2")), now);
+            askers.rests(&shop, node, question, now);
+        }
+        assert_eq!(
+            (heard(&askers, "shop.sluice", now), askers.count()),
+            ((2, 2), 0)
+        );
+        let held = askers.note(&shop, &question("one", Some("v2")), now);
+        assert_eq!(askers.count(), 1, "there is room for it");
+        let later = now + RETURNS_WITHIN;
+        assert_eq!(heard(&askers, "shop.sluice", later), (1, 1));
+        askers.forget_old(later);
+        // It says beside the question that is held what its guard took out.
+        let beside = askers.note(&shop, &short("one", Some("v2")), later);
+        askers.rests(&shop, "one", beside, later);
+        assert_eq!(
+            (heard(&askers, "shop.sluice", later), askers.count()),
+            ((1, 1), 1)
+        );
+        askers.rests(&shop, "one", held, later);
+        assert_eq!(
+            (heard(&askers, "shop.sluice", later), askers.count()),
+            ((1, 1), 0)
+        );
+        askers.note(&shop, &question("one", Some("v2")), later);
+        let last = later + RETURNS_WITHIN;
+        assert_eq!(
+            (heard(&askers, "shop.sluice", last), askers.count()),
+            ((1, 1), 1)
+        );
     }
 
     #[test]
@@ -280,6 +365,6 @@ mod tests {
             askers.note(&shop, &question("three", None), now);
         }
         assert_eq!(askers.count(), 1);
-        assert!(askers.told.values().all(|told| told.len() <= 2));
+        assert!(askers.away.values().all(|away| away.len() <= 2));
     }
 }

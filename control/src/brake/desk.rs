@@ -15,6 +15,7 @@ use super::claims::Claims;
 use super::counts::Counts;
 use super::object::Heard;
 use super::plugin::PluginName;
+use super::reading::Reading;
 use super::table::{Page, Table};
 
 /// What the service answers from, and whom it has heard of.
@@ -24,6 +25,7 @@ pub struct Desk {
     askers: Mutex<Askers>,
     claims: Claims,
     counts: Counts,
+    reading: Reading,
 }
 
 /// What is answered by, and whoever waits for something else.
@@ -141,6 +143,11 @@ impl Desk {
         self.askers().left(plugin, node, question, Instant::now());
     }
 
+    /// Notes that a proxy was told nothing new: it asks again.
+    pub fn rests(&self, plugin: &PluginName, node: &str, question: Number) {
+        self.askers().rests(plugin, node, question, Instant::now());
+    }
+
     /// How many proxies of a plugin ask, and how many of them have this version.
     pub fn heard(&self, plugin: &PluginName, version: &str) -> Heard {
         self.askers().heard(plugin, version, Instant::now())
@@ -164,6 +171,11 @@ impl Desk {
     /// What proxies say that their guards took out.
     pub const fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// Whether the brakes can be read.
+    pub const fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// What the service counts of itself.

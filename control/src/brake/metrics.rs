@@ -82,7 +82,10 @@ mod tests {
             .unwrap();
             writer.apply_watcher_event(&Event::Apply(brake));
         }
-        let question = Question::default();
+        let question = Question {
+            wait: 25,
+            ..Question::default()
+        };
         desk.note(&PluginName::of_envoy("shop.sluice").unwrap(), &question);
         let counts = desk.counts();
         let _connections = (counts.connection(), counts.connection());

@@ -255,7 +255,10 @@ async fn held(question: &Question, plugin: &PluginName, asked: &Asked) -> Answer
         question: Some(desk.note(plugin, question)),
     };
     let answered = awaited(question, plugin, asked).await;
-    asking.question = None;
+    let number = asking.question.take();
+    if let (Answered::Nothing, Some(number)) = (&answered, number) {
+        desk.rests(plugin, &question.node, number);
+    }
     answered
 }
 

@@ -11,6 +11,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
+use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::key::held::Shelf;
@@ -99,7 +100,7 @@ pub fn watch(
             tokio::select! {
                 change = changes.next() => match change {
                     Some(Ok(change)) => follower.follow(change, clock()),
-                    Some(Err(_)) => {}
+                    Some(Err(_)) => follower.fail(),
                     None => std::future::pending().await,
                 },
                 // Never closed: the shelf is held here.
@@ -157,10 +158,12 @@ impl Follower {
             watcher::Event::InitApply(_) => {}
             watcher::Event::InitDone => {
                 self.are_known = true;
+                self.desk.reading().succeeded();
                 self.miss_deleted(now);
                 self.lay(now);
             }
             watcher::Event::Apply(brake) => {
+                self.desk.reading().succeeded();
                 let plugin = brake.plugin();
                 // It was released just now, by a clock that is behind.
                 if is_released_late(&brake, now) {
@@ -169,10 +172,18 @@ impl Follower {
                 self.turn(&plugin, now);
             }
             watcher::Event::Delete(brake) => {
+                self.desk.reading().succeeded();
                 let plugin = brake.plugin();
                 self.delete(brake, now);
                 self.turn(&plugin, now);
             }
+        }
+    }
+
+    /// Nothing could be read. Who has read nothing yet tells nobody anything.
+    fn fail(&self) {
+        if self.are_known {
+            self.desk.reading().failed(Instant::now());
         }
     }
 
@@ -187,6 +198,7 @@ impl Follower {
     }
 
     fn delete(&mut self, brake: Brake, now: Timestamp) {
+        self.shelf.gone(brake.told_as(), now);
         if self.deleted.iter().all(|former| former.id() != brake.id()) {
             self.remember(released(brake, now));
         }

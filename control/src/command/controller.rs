@@ -18,6 +18,7 @@ use super::outcome::Outcome;
 use super::output;
 use crate::brake::desk::Desk;
 use crate::brake::key::held::Shelf;
+use crate::brake::reading::Reading;
 use crate::brake::service::{self, Bounds};
 use crate::brake::truth::Keeper;
 use crate::brake::{files, metrics, watching};
@@ -148,7 +149,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     let answering = tokio::spawn(service::serve(proxies, desk, bounds, ended.clone()));
     let pulling = tokio::spawn(futures::future::OptionFuture::from(pulls));
     let saying = tokio::spawn(say_standing(stands));
-    let probing = say_ready(running.probe(), ready);
+    let probing = say_ready(running.probe(), keeper.desk.reading(), ready);
     let serving = tokio::spawn(serve(listener, pages, until_done(ended.clone())));
     let electing = tokio::spawn(async move {
         candidate.run(&standing, until_done(ended)).await;
@@ -233,15 +234,26 @@ async fn say_standing(mut stands: watch::Receiver<Standing>) {
     }
 }
 
-/// One is ready once the Rollouts can be read, and stays so: who cannot go on says it elsewhere. It
-/// never ends.
-async fn say_ready(probe: impl AsyncFn() -> Result<(), String>, ready: watch::Sender<Readiness>) {
+/// One is ready once the Rollouts can be read, and while the Brakes can: proxies are to ask others else.
+/// It never ends.
+async fn say_ready(
+    probe: impl AsyncFn() -> Result<(), String>,
+    reading: &Reading,
+    ready: watch::Sender<Readiness>,
+) {
     while let Err(why) = probe().await {
         ready.send_replace(Readiness::NotYet { why });
         tokio::time::sleep(PROBE_EVERY).await;
     }
-    ready.send_replace(Readiness::Ready);
-    std::future::pending().await
+    loop {
+        ready.send_replace(match reading.is_cut_off(Instant::now()) {
+            true => Readiness::NotYet {
+                why: "the Brakes cannot be read any more".to_owned(),
+            },
+            false => Readiness::Ready,
+        });
+        tokio::time::sleep(PROBE_EVERY).await;
+    }
 }
 
 async fn until_done(mut ended: watch::Receiver<bool>) {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::request::{Counted, MAX_CLOCK_SECONDS};
 use super::uses::Use;
-use crate::brake::object::{Brake, Noted};
+use crate::brake::object::{Brake, Noted, is_of_key};
 use crate::brake::table::RELEASED_HOURS;
 
 /// The most brakes that are held, with those that are remembered; see docs/limits.md. Chosen: as many
@@ -28,6 +28,8 @@ const UNSEEN: SignedDuration = SignedDuration::from_secs(5);
 #[derive(Debug)]
 pub struct Shelf {
     held: Mutex<BTreeMap<String, Held>>,
+    /// Those whose objects were deleted, and when.
+    gone: Mutex<BTreeMap<String, Timestamp>>,
     given: watch::Sender<u64>,
     laid: watch::Sender<u64>,
 }
@@ -68,6 +70,7 @@ impl Default for Shelf {
     fn default() -> Self {
         Self {
             held: Mutex::default(),
+            gone: Mutex::default(),
             given: watch::Sender::new(0),
             laid: watch::Sender::new(0),
         }
@@ -79,7 +82,9 @@ impl Shelf {
     pub fn give(&self, counted: &Counted, used: &Use, now: Timestamp) -> Given {
         let mut held = self.held();
         held.retain(|_, held| held.is_needed(now));
-        if held.contains_key(&counted.name) {
+        let gone = self.gone.lock().get(&counted.name).copied();
+        let was_given = gone.is_some_and(|at| may_come_again(at, now));
+        if was_given || held.contains_key(&counted.name) {
             return Given::Before;
         }
         if held.len() >= MAX_HELD {
@@ -112,12 +117,21 @@ impl Shelf {
         self.laid.send_replace(number);
     }
 
-    /// Waits until proxies are told, or too long.
-    pub async fn until_told(&self, number: u64, patience: Duration) {
+    /// Waits until proxies are told; whether they are, or it took too long.
+    pub async fn until_told(&self, number: u64, patience: Duration) -> bool {
         let mut laid = self.laid.subscribe();
         let told = laid.wait_for(|laid| *laid >= number);
-        // Whoever waits looks what proxies are told.
-        let _ = tokio::time::timeout(patience, told).await;
+        matches!(tokio::time::timeout(patience, told).await, Ok(Ok(_)))
+    }
+
+    /// Somebody deleted the object of one, which another replica may have written: the request that it
+    /// came of gives none any more.
+    pub fn gone(&self, name: &str, now: Timestamp) {
+        let mut gone = self.gone.lock();
+        gone.retain(|_, at| may_come_again(*at, now));
+        if is_of_key(name) && gone.len() < MAX_HELD {
+            gone.insert(name.to_owned(), now);
+        }
     }
 
     /// What is to be told beside the Brakes that the watch has, which count from now on.
@@ -196,6 +210,12 @@ impl Shelf {
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.held.lock()
     }
+}
+
+/// Whether a request of what was deleted then may still count: it may have been signed by a clock that
+/// is ahead.
+fn may_come_again(deleted: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(deleted).as_secs() <= 2 * MAX_CLOCK_SECONDS.cast_signed()
 }
 
 impl Held {
@@ -332,8 +352,20 @@ mod tests {
     async fn whoever_gave_waits_until_proxies_are_told() {
         let shelf = Shelf::default();
         assert_eq!(give(&shelf, 1, at(0)), Given::New(1));
-        shelf.until_told(1, Duration::ZERO).await;
+        assert!(!shelf.until_told(1, Duration::ZERO).await);
         shelf.told(1);
-        shelf.until_told(1, Duration::from_secs(3_600)).await;
+        assert!(shelf.until_told(1, Duration::from_secs(3_600)).await);
+    }
+
+    #[test]
+    fn what_was_given_elsewhere_and_deleted_is_not_given_by_the_same_request() {
+        let shelf = Shelf::default();
+        shelf.gone(&counted(1).name, at(0));
+        shelf.gone("web-x7k2p", at(0));
+        assert_eq!(give(&shelf, 1, at(120)), Given::Before);
+        assert_eq!(give(&shelf, 2, at(120)), Given::New(1));
+        assert_eq!(told(&shelf, &[], at(120)), [State::On]);
+        shelf.gone(&counted(3).name, at(121));
+        assert_eq!(shelf.gone.lock().len(), 1, "no request of the first counts");
     }
 }

@@ -214,6 +214,7 @@ impl Pulls {
             peer: peer.to_string(),
             at: (self.clock)(),
         };
+        let mut are_told = true;
         let given = match self.object(counted) {
             Some(_) => Given::Before,
             None => self.shelf.give(counted, &used, used.at),
@@ -225,7 +226,7 @@ impl Pulls {
                 if self.told.try_send(used).is_err() {
                     (self.say)(&format!("nobody is told of {name}: too many messages wait"));
                 }
-                self.shelf.until_told(number, self.patience).await;
+                are_told = self.shelf.until_told(number, self.patience).await;
             }
             Given::Before => {
                 self.uses.count(Outcome::Repeated);
@@ -235,7 +236,14 @@ impl Pulls {
             }
             Given::Full => return Err(Refusal::Full),
         }
-        let heard = self.followed(counted, asking).await;
+        let heard = match are_told {
+            true => self.followed(counted, asking).await,
+            // Who has what was told before has not heard of this.
+            false => Heard {
+                asking: self.heard(counted).asking.max(asking),
+                following: 0,
+            },
+        };
         let held = || self.shelf.find(name).map(Arc::new);
         let brake = self.object(counted).or_else(held);
         let state = brake.map(|brake| brake.state());

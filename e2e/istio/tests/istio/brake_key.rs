@@ -58,12 +58,17 @@ async fn brake(world: &World) -> Value {
 
 /// What the controller with this log shows at /metrics.
 async fn metrics(log: &str) -> String {
+    page(log, "/metrics").await
+}
+
+/// What it answers at a path.
+pub async fn page(log: &str, path: &str) -> String {
     let address = log
         .lines()
         .find_map(|line| line.split_once("; answers on "));
     let mut stream = TcpStream::connect(address.unwrap().1).await.unwrap();
-    let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
-    stream.write_all(request).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::network::Cut;
 use sluice_e2e_istio::process::Process;
 
 use crate::brake::{ADDRESS, LEASE, begin, connected, wait_for_brakes, wait_for_stat};
+use crate::brake_key::page;
 use crate::users::{WEB_A, assert_no_failures, variant};
 use crate::world::World;
 
@@ -142,4 +144,24 @@ pub async fn a_service_that_nobody_knows_costs_no_request_and_no_brake(world: &m
     assert_back(world, load, "nobody knows the service", lost).await;
     drop(controller);
     forget_lease(world).await;
+}
+
+/// Waits until a controller answers the kubelet so.
+async fn readiness(controller: &Process, wanted: &str) {
+    until(&format!("readiness to be {wanted}"), async || {
+        let answer = page(&controller.log(), "/readyz").await;
+        let is_so = answer.contains(wanted);
+        is_so.then_some(()).ok_or(answer)
+    })
+    .await;
+}
+
+pub async fn a_controller_that_reads_no_brakes_any_more_is_not_ready(world: &mut World) {
+    let controller = begin(world, 25).await;
+    readiness(&controller, "HTTP/1.1 200 ").await;
+    world.chain.kill_api_server();
+    readiness(&controller, "the Brakes cannot be read any more").await;
+    world.chain.restart_api_server().await;
+    readiness(&controller, "HTTP/1.1 200 ").await;
+    connected(world).await;
 }

@@ -148,6 +148,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake_network::a_network_that_falls_silent_costs_no_request_and_no_brake,
         brake_network::a_controller_that_hangs_costs_no_request_and_no_brake,
         brake_network::a_service_that_nobody_knows_costs_no_request_and_no_brake,
+        brake_network::a_controller_that_reads_no_brakes_any_more_is_not_ready,
         brake_mesh::the_shipped_policy_lets_proxies_ask_by_mutual_tls_and_do_nothing_else,
         brake_ends::an_abort_that_is_undone_before_istiod_pushes_leaves_no_brake,
         brake_ends::a_brake_of_a_plugin_that_is_gone_is_over,

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use futures::FutureExt as _;
 use kube::runtime::reflector::store::Writer;
+use sluice_core::brake::Question;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
@@ -9,6 +10,7 @@ use super::*;
 use crate::brake::key::asking::{At, Unanswered, ask};
 use crate::brake::key::request::Pull;
 use crate::brake::plugin::PluginName;
+use crate::brake::table::Table;
 use crate::brake::watching::lay;
 use crate::brake::{object, service};
 
@@ -381,4 +383,35 @@ async fn a_controller_of_one_namespace_brakes_no_other() {
     };
     let expected = "namespace: \"shop\"; accepted: other, which alone this controller is for";
     assert_eq!(refused.to_string(), expected);
+}
+
+#[tokio::test]
+async fn where_it_takes_too_long_to_tell_proxies_none_has_heard() {
+    let replica = Replica::start(NONE).await;
+    let pulls = Pulls {
+        namespace: None,
+        key_file: replica.pulls.key_file.clone(),
+        known: Writer::default().as_reader(),
+        desk: Arc::default(),
+        // Nobody lays what it has on the desk.
+        shelf: Arc::default(),
+        uses: Arc::default(),
+        told: mpsc::channel(1).0,
+        patience: NONE,
+        clock,
+        say: Arc::new(|_: &str| ()),
+    };
+    let plugin = PluginName::of_envoy("shop.sluice").unwrap();
+    pulls.desk.lay(Table::default());
+    let version = pulls.desk.page(&plugin).map(|page| page.version.clone());
+    let question = Question {
+        version,
+        wait: 25,
+        ..Question::default()
+    };
+    pulls.desk.note(&plugin, &question);
+    let counted = pulls.counted(&signed(&replica, "a")).unwrap();
+    let answered = pulls.pull(&counted, replica.address).await.unwrap();
+    let seen = (answered.state.as_str(), answered.asking, answered.following);
+    assert_eq!(seen, ("on", 1, 0));
 }
