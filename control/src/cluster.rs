@@ -254,6 +254,16 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// Whether the API server did not answer, or not as it should: it hangs, says what is no answer, or
+    /// that it is in trouble itself.
+    pub fn is_without_answer(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::BadAnswer { .. } => true,
+            Self::Other { source, .. } => code(source).is_none_or(|code| code >= 500),
+            _ => false,
+        }
+    }
+
     fn of(doing: String, url: &str, error: kube::Error) -> Self {
         let url = url.to_owned();
         if let Some(why) = credentials::failure(&error) {

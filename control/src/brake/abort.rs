@@ -1,6 +1,9 @@
 //! An abort by both ways at once: the zeros, which are the truth, and the brake, which is past istiod.
 
+use std::pin::pin;
+
 use futures::StreamExt as _;
+use futures::future::{Either, select};
 
 use super::pull::{Given, Pulled, give};
 use crate::operations::abort::{self as zeros, Abort, AbortOutcome};
@@ -17,13 +20,35 @@ pub struct Braked {
     pub given: Result<Given, Pulled>,
 }
 
+/// Who hears of a brake that is in force while the zeros are still to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'t> {
+    /// How the plugin is called, where there are several.
+    pub plugin: Option<&'t str>,
+    /// What hears it.
+    pub tell: Option<Tell>,
+}
+
+/// Hears of a plugin how far its brake is.
+pub type Tell = fn(Option<&str>, &Pulled);
+
+impl Told<'_> {
+    /// Nobody.
+    pub const NOBODY: Self = Self {
+        plugin: None,
+        tell: None,
+    };
+}
+
 /// Aborts in one store, and brakes what that reaches where there are proxies that ask. With `once`,
-/// which tells an occasion from all others, as often as it is called for the same.
+/// which tells an occasion from all others, as often as it is called for the same. Where the zeros
+/// take longer than the brake, `told` hears of it meanwhile.
 pub async fn abort(
     store: &impl Store,
     caller: &Caller,
     order: &Abort,
     once: Option<&str>,
+    told: Told<'_>,
 ) -> Braked {
     let giving = async {
         match store.in_cluster() {
@@ -31,12 +56,35 @@ pub async fn abort(
             None => Err(Pulled::NotThere),
         }
     };
-    let (aborted, given) = tokio::join!(zeros::abort(store, caller, order), giving);
+    let zeros = pin!(zeros::abort(store, caller, order));
+    let (aborted, given) = match select(zeros, pin!(giving)).await {
+        Either::Left((aborted, giving)) => (aborted, giving.await),
+        Either::Right((given, zeros)) => (meanwhile(zeros, &given, told).await, given),
+    };
     let is_in_force = |aborted: &AbortOutcome| aborted.not_in_force.is_none();
     if let (Ok(given), true) = (&given, aborted.as_ref().is_ok_and(is_in_force)) {
         given.written(caller).await;
     }
     Braked { aborted, given }
+}
+
+/// Waits for the zeros, and tells of the brake if it is first.
+async fn meanwhile<T>(
+    zeros: impl Future<Output = T>,
+    given: &Result<Given, Pulled>,
+    told: Told<'_>,
+) -> T {
+    let telling = async {
+        if let (Ok(given), Some(tell)) = (given, told.tell) {
+            tell(told.plugin, &given.followed().await);
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        aborted = zeros => aborted,
+        never = telling => never,
+    }
 }
 
 /// What became of the abort of one of several plugins.
@@ -48,18 +96,23 @@ pub struct PluginAbort {
     pub braked: Braked,
 }
 
-/// Aborts in all stores at once, and answers by title; one that fails stops no other.
+/// Aborts in all stores at once, and answers by title; one that fails stops no other. `tell` hears of
+/// a plugin whose brake is in force before its zeros are.
 pub async fn abort_everywhere(
     stores: Vec<TitledStore>,
     caller: &Caller,
     order: &Abort,
+    tell: Tell,
 ) -> Vec<PluginAbort> {
     let aborts: Vec<_> = stores
         .into_iter()
         .map(|TitledStore { title, store }| async move {
+            let plugin = title.as_deref();
+            let tell = Some(tell);
+            let braked = abort(&store, caller, order, None, Told { plugin, tell }).await;
             PluginAbort {
                 plugin: title,
-                braked: abort(&store, caller, order, None).await,
+                braked,
             }
         })
         .collect();
@@ -102,7 +155,8 @@ mod tests {
             reach: Reach::of_split("web"),
             reason: None,
         };
-        let all = tokio::spawn(async move { abort_everywhere(stores, &caller, &order).await });
+        let all =
+            tokio::spawn(async move { abort_everywhere(stores, &caller, &order, |_, _| {}).await });
         let all = all.await.unwrap();
         let seen: Vec<_> = all
             .iter()

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use sluice_core::definition::is_name;
 
 use super::object::{Brake, BrakeSpec, Heard, Noted, State};
+use super::release::all_of;
 use super::watching::brakes;
 use crate::cluster::{code, words};
 use crate::model::reach::Reach;
@@ -57,6 +58,7 @@ pub enum Pulled {
 pub struct Given {
     api: Api<Brake>,
     names: Vec<String>,
+    by: String,
 }
 
 /// Brakes what an abort reaches; with `once`, no second time on the same occasion.
@@ -70,7 +72,9 @@ pub async fn give(
     once: Option<&str>,
 ) -> Result<Given, Pulled> {
     let refused = |why: String| Pulled::Refused { why };
-    let snapshot = store.snapshot().await;
+    let (snapshot, by) = tokio::join!(store.snapshot(), store.cluster().caller());
+    // The admission policy takes no other name.
+    let by = by.unwrap_or_else(|| caller.name.clone());
     let plugin = snapshot
         .map_err(|error| refused(format!("{error:#}")))?
         .plugin;
@@ -86,7 +90,7 @@ pub async fn give(
             plugin: plugin.name.clone().unwrap_or_default(),
             split,
             challenger: order.reach.challenger.clone(),
-            by: caller.name.clone(),
+            by: by.clone(),
             reason: order.reason.clone(),
             written: None,
             released: None,
@@ -107,7 +111,7 @@ pub async fn give(
         None if count > MAX_PULLED => Err(refused(format!(
             "{MAX_PULLED} of {count} splits are braked, which is the most of one command"
         ))),
-        None => Ok(Given { api, names }),
+        None => Ok(Given { api, names, by }),
         Some(error) if code(&error) == Some(404) => Err(refused(
             "the cluster does not know Brakes; `sluice crds | kubectl apply --server-side -f -` installs them".to_owned(),
         )),
@@ -150,25 +154,59 @@ fn partial(config: &Value, reach: &Reach) -> BTreeSet<String> {
 
 /// Writes a brake; its name.
 async fn give_one(api: &Api<Brake>, spec: BrakeSpec, once: Option<&str>) -> kube::Result<String> {
+    let begin = format!("{}-", spec.split);
     let mut brake = Brake::new("", spec);
-    let begin = format!("{}-", brake.spec.split);
-    match once {
-        Some(occasion) => {
-            let name = format!("{begin}{}", fingerprint(occasion));
-            brake.metadata.name = Some(name.clone());
-            return match api.create(&PostParams::default(), &brake).await {
-                // Given before, and maybe released since.
-                Err(error) if code(&error) == Some(409) => Ok(name),
-                given => given.map(|_| name),
-            };
-        }
-        None => {
-            brake.metadata.name = None;
-            brake.metadata.generate_name = Some(begin);
+    if let Some(occasion) = once {
+        let name = format!("{begin}{}", fingerprint(occasion));
+        brake.metadata.name = Some(name.clone());
+        match api.create(&PostParams::default(), &brake).await {
+            Err(error) if code(&error) == Some(409) => {
+                if let Some(given) = given_before(api, &name, &brake.spec).await? {
+                    return Ok(given);
+                }
+            }
+            given => return given.map(|_| name),
         }
     }
+    brake.metadata.name = None;
+    brake.metadata.generate_name = Some(begin);
     let given = api.create(&PostParams::default(), &brake).await?;
     Ok(given.metadata.name.unwrap_or_default())
+}
+
+/// The name of the brake that was given on the same occasion, where one is there. Others know how it is
+/// named and may have taken the name: then one is looked for that went by another.
+async fn given_before(
+    api: &Api<Brake>,
+    name: &str,
+    spec: &BrakeSpec,
+) -> kube::Result<Option<String>> {
+    let named = api.get_opt(name).await?;
+    // It may have been released since: who did that shall not be outvoted.
+    if named
+        .is_some_and(|named| is_same(&named, spec) && (named.spec.by == spec.by || holds(&named)))
+    {
+        return Ok(Some(name.to_owned()));
+    }
+    let all = all_of(api).await?.unwrap_or_default();
+    let other = all
+        .into_iter()
+        .find(|one| is_same(one, spec) && one.spec.by == spec.by && holds(one));
+    Ok(other.and_then(|one| one.metadata.name))
+}
+
+fn is_same(brake: &Brake, spec: &BrakeSpec) -> bool {
+    let BrakeSpec {
+        plugin,
+        split,
+        challenger,
+        ..
+    } = &brake.spec;
+    (plugin, split, challenger) == (&spec.plugin, &spec.split, &spec.challenger)
+}
+
+fn holds(brake: &Brake) -> bool {
+    matches!(brake.state(), State::On | State::Written)
 }
 
 fn fingerprint(text: &str) -> String {
@@ -182,7 +220,7 @@ impl Given {
     pub async fn written(&self, caller: &Caller) {
         let noted = Noted {
             at: caller.now().to_string(),
-            by: caller.name.clone(),
+            by: self.by.clone(),
         };
         let patch = Patch::Merge(json!({"spec": {"written": noted}}));
         let noting = self.names.clone().into_iter().map(|name| {
@@ -226,7 +264,10 @@ impl Given {
 
     /// The brake of which the most proxies have not heard.
     async fn worst(&self) -> kube::Result<Option<Brake>> {
-        let looking = self.names.iter().map(|name| self.api.get(name));
+        let looking = self.names.clone().into_iter().map(|name| {
+            let api = self.api.clone();
+            async move { api.get(&name).await }
+        });
         let mut looking = futures::stream::iter(looking).buffer_unordered(MAX_AT_ONCE);
         let missing = |brake: &Brake| {
             let heard = brake.heard();
@@ -246,5 +287,133 @@ impl Given {
             }
         }
         Ok(worst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// The Brakes of a namespace by their names, and what answers as an API server does.
+    type Kept = Arc<Mutex<BTreeMap<String, Value>>>;
+
+    fn brakes(kept: &Kept) -> Api<Brake> {
+        let kept = Arc::clone(kept);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                let (code, answer) = answer(&mut kept.lock(), head.uri.path(), body);
+                let answer = Body::from(answer.to_string().into_bytes());
+                let response = Response::builder().status(code).body(answer);
+                Ok::<_, Infallible>(response.unwrap())
+            }
+        });
+        Api::namespaced(Client::new(service, "a"), "a")
+    }
+
+    fn answer(kept: &mut BTreeMap<String, Value>, path: &str, body: Value) -> (u16, Value) {
+        let failure = |code: u16| {
+            let failure = json!({"kind": "Status", "status": "Failure", "code": code, "message": "", "reason": ""});
+            (code, failure)
+        };
+        let named = path.strip_prefix("/apis/sluice.dev/v1alpha1/namespaces/a/brakes/");
+        match (named, body) {
+            (Some(name), _) => kept
+                .get(name)
+                .map_or_else(|| failure(404), |found| (200, found.clone())),
+            (None, Value::Null) => {
+                let items: Vec<&Value> = kept.values().collect();
+                (200, json!({"kind": "List", "metadata": {}, "items": items}))
+            }
+            (None, mut brake) => {
+                let generated = format!("web-generated-{}", kept.len());
+                let name = brake["metadata"]["name"].as_str().unwrap_or(&generated);
+                let name = name.to_owned();
+                if kept.contains_key(&name) {
+                    return failure(409);
+                }
+                brake["metadata"]["name"] = json!(name);
+                kept.insert(name, brake.clone());
+                (201, brake)
+            }
+        }
+    }
+
+    fn spec(plugin: &str, by: &str) -> BrakeSpec {
+        BrakeSpec {
+            plugin: plugin.to_owned(),
+            split: "web".to_owned(),
+            challenger: None,
+            by: by.to_owned(),
+            reason: None,
+            written: None,
+            released: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn on_one_occasion_a_brake_is_given_once_also_where_others_took_its_name() {
+        let released = json!({"at": "2026-01-01T00:00:00Z", "by": "bob"});
+        let own = format!("web-{}", fingerprint("run"));
+        // Who has the name already, whether that one was released, and who gives it anew.
+        let cases = [
+            ("nobody", None, Value::Null, &*own),
+            (
+                "the same, before",
+                Some(spec("sluice", "me")),
+                Value::Null,
+                &own,
+            ),
+            (
+                "the same, released since",
+                Some(spec("sluice", "me")),
+                released.clone(),
+                &own,
+            ),
+            (
+                "another's of the same",
+                Some(spec("sluice", "ann")),
+                Value::Null,
+                &own,
+            ),
+            (
+                "another's, released",
+                Some(spec("sluice", "ann")),
+                released.clone(),
+                "web-generated-1",
+            ),
+            (
+                "of another plugin",
+                Some(spec("other", "ann")),
+                Value::Null,
+                "web-generated-1",
+            ),
+        ];
+        for (label, former, released, expected) in cases {
+            let kept = Kept::default();
+            if let Some(former) = former {
+                let mut former = serde_json::to_value(Brake::new(&own, former)).unwrap();
+                former["spec"]["released"] = released;
+                kept.lock().insert(own.clone(), former);
+            }
+            let api = brakes(&kept);
+            for _ in 0..2 {
+                let given = give_one(&api, spec("sluice", "me"), Some("run")).await;
+                assert_eq!(given.unwrap(), expected, "{label}");
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::object::{Brake, Heard, Noted, State};
@@ -63,21 +63,30 @@ impl Shown {
 
 async fn all(cluster: &Cluster) -> anyhow::Result<Vec<Brake>> {
     let api = brakes(cluster, Some(cluster.namespace()));
+    let all = all_of(&api).await;
+    let all = all.map_err(|error| cluster.explain("the Brakes", error))?;
+    let Some(all) = all else {
+        bail!(
+            "namespace {} has more than {MAX_SHOWN} Brakes; of ended ones those of the last hour stay",
+            cluster.namespace()
+        );
+    };
+    Ok(all)
+}
+
+/// All that there are; `None` where these are too many.
+pub(super) async fn all_of(api: &Api<Brake>) -> kube::Result<Option<Vec<Brake>>> {
     let mut all = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     while all.len() < MAX_SHOWN {
-        let listed = api.list(&page).await;
-        let listed = listed.map_err(|error| cluster.explain("the Brakes", error))?;
+        let listed = api.list(&page).await?;
         all.extend(listed.items);
         match listed.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => page = page.continue_token(&next),
-            None => return Ok(all),
+            None => return Ok(Some(all)),
         }
     }
-    bail!(
-        "namespace {} has more than {MAX_SHOWN} Brakes; of ended ones those of the last hour stay",
-        cluster.namespace()
-    )
+    Ok(None)
 }
 
 /// The brakes of the cluster's namespace.
@@ -101,21 +110,32 @@ pub async fn in_force(cluster: &Cluster, plugin: &str) -> anyhow::Result<Vec<Sho
     Ok(all)
 }
 
-/// Releases the brakes that proxies may have of these splits, or of all where none is named.
+/// Which brakes of a namespace are meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Which<'w> {
+    /// Of this plugin; of each where none is named.
+    pub plugin: Option<&'w str>,
+    /// Of these splits; of each where none is named.
+    pub splits: &'w [String],
+}
+
+/// Releases those that proxies may have.
 ///
 /// # Errors
 /// The API server's; brakes before the one that failed are released.
 pub async fn release(
     cluster: &Cluster,
     caller: &Caller,
-    splits: &[String],
+    which: Which<'_>,
 ) -> anyhow::Result<Vec<Shown>> {
     let api = brakes(cluster, Some(cluster.namespace()));
     let mut released = Vec::new();
-    for brake in all(cluster).await? {
-        if !is_released(&brake, splits) {
-            continue;
-        }
+    let mut all = all(cluster).await?;
+    all.retain(|brake| which.has(brake));
+    // The admission policy takes no other name.
+    let by = cluster.caller().await;
+    let by = by.unwrap_or_else(|| caller.name.clone());
+    for brake in all {
         let name = brake
             .metadata
             .name
@@ -123,7 +143,7 @@ pub async fn release(
             .context("a Brake without a name")?;
         let release = Noted {
             at: caller.now().to_string(),
-            by: caller.name.clone(),
+            by: by.clone(),
         };
         let patch = Patch::Merge(json!({"spec": {"released": release}}));
         let patched = api.patch(name, &PatchParams::default(), &patch).await;
@@ -133,11 +153,14 @@ pub async fn release(
     Ok(released)
 }
 
-/// Whether a brake of these splits, or of all, is one that proxies may have: also one that is over, as
-/// long as a proxy has not seen other weights.
-fn is_released(brake: &Brake, splits: &[String]) -> bool {
-    let is_meant = splits.is_empty() || splits.contains(&brake.spec.split);
-    is_meant && brake.state() != State::Released
+impl Which<'_> {
+    /// Whether a brake is meant, and one that proxies may have: also one that is over, as long as a proxy
+    /// has not seen other weights.
+    fn has(self, brake: &Brake) -> bool {
+        let is_of_split = self.splits.is_empty() || self.splits.contains(&brake.spec.split);
+        let is_of_plugin = self.plugin.is_none_or(|plugin| plugin == brake.spec.plugin);
+        is_of_split && is_of_plugin && brake.state() != State::Released
+    }
 }
 
 #[cfg(test)]
@@ -195,11 +218,11 @@ mod tests {
             ("released", released, Value::Null, &none[..], false),
         ];
         for (label, released, status, splits, expected) in cases {
-            assert_eq!(
-                is_released(&brake(released, status), splits),
-                expected,
-                "{label}"
-            );
+            let brake = brake(released, status);
+            for (plugin, is_its) in [(None, true), (Some("sluice"), true), (Some("other"), false)] {
+                let which = Which { plugin, splits };
+                assert_eq!(which.has(&brake), expected && is_its, "{label}, {plugin:?}");
+            }
         }
     }
 

@@ -4,7 +4,9 @@
 use anyhow::bail;
 
 use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
-use super::brake::{is_without_answer, name_the_key, say_followed, stands_in};
+use super::brake::{
+    MEANWHILE, is_without_answer, name_the_key, say_followed, say_meanwhile, stands_in,
+};
 use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::{output, stores};
@@ -55,7 +57,8 @@ async fn aborted(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> 
     };
     if let [TitledStore { title: None, store }] = stores.as_slice() {
         let aborting = async {
-            let Braked { aborted, given } = braking::abort(store, caller, &order, None).await;
+            let braked = braking::abort(store, caller, &order, None, MEANWHILE).await;
+            let Braked { aborted, given } = braked;
             match aborted {
                 Ok(aborted) => Ok((aborted, given)),
                 Err(error) => Err((error, given)),
@@ -71,7 +74,7 @@ async fn aborted(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> 
         say_followed(&given).await;
         return Ok(outcome);
     }
-    let all = braking::abort_everywhere(stores, caller, &order).await;
+    let all = braking::abort_everywhere(stores, caller, &order, say_meanwhile).await;
     output::note(format!("on {place}"));
     say_notes(&unlisted);
     let is_nowhere = all.iter().all(lacks_split);

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::outcome::Outcome;
 use super::output;
+use crate::brake::abort::Told;
 use crate::brake::object::State;
 use crate::brake::pull::{Given, Pulled};
 use crate::brake::release::{self, Shown};
-use crate::cluster::{Address, Cluster};
+use crate::cluster::{Address, Cluster, ClusterError};
 use crate::operations::{Caller, OperationError};
 use crate::rollout::abort::NotAborted;
 
@@ -56,6 +57,9 @@ struct Release {
     /// Those of every split
     #[arg(long)]
     all: bool,
+    /// Those of this plugin alone [default: of every plugin of the namespace]
+    #[arg(long, value_name = "NAME")]
+    plugin: Option<String>,
     #[command(flatten)]
     place: Place,
 }
@@ -92,15 +96,21 @@ pub(super) async fn run(arguments: &Brake, caller: &Caller) -> anyhow::Result<Ou
         }
         Verb::Release(which) => {
             let cluster = which.place.cluster().await?;
-            let released = release::release(&cluster, caller, &which.splits).await?;
+            let meant = release::Which {
+                plugin: which.plugin.as_deref(),
+                splits: &which.splits,
+            };
+            let released = release::release(&cluster, caller, meant).await?;
             output::note(format!(
                 "on {}, namespace {}",
                 cluster.title(),
                 cluster.namespace()
             ));
             if released.is_empty() {
+                let of_plugin = which.plugin.as_ref();
+                let of_plugin = of_plugin.map_or_else(String::new, |name| format!(" of {name}"));
                 bail!(
-                    "no brake to release of {}",
+                    "no brake to release of {}{of_plugin}",
                     match which.splits.as_slice() {
                         [] => "any split".to_owned(),
                         splits => splits.join(", "),
@@ -164,6 +174,23 @@ fn line(shown: &Shown) -> String {
     )
 }
 
+/// Where one plugin is meant, that is said.
+pub(super) const MEANWHILE: Told<'static> = Told {
+    plugin: None,
+    tell: Some(say_meanwhile),
+};
+
+/// Says where a brake is in force while the zeros are still to be written.
+pub(super) fn say_meanwhile(plugin: Option<&str>, pulled: &Pulled) {
+    if let Pulled::Given { heard, .. } = pulled {
+        let plugin = plugin.map_or_else(String::new, |plugin| format!("{plugin}: "));
+        output::note(format!(
+            "{plugin}the brake is in force in {} of {} proxies; waiting for the plugin to be written",
+            heard.following, heard.asking
+        ));
+    }
+}
+
 /// Says how many proxies have heard of the brake of an abort, and whether all that ask have.
 pub(super) async fn say_followed(given: &Result<Given, Pulled>) -> Outcome {
     let pulled = match given {
@@ -199,8 +226,10 @@ pub(super) fn name_the_key() {
 pub(super) fn is_without_answer(why: &anyhow::Error) -> bool {
     let of_run = why.downcast_ref::<NotAborted>();
     let of_weights = why.downcast_ref::<OperationError>();
+    let of_cluster = why.downcast_ref::<ClusterError>();
     of_run.is_some_and(NotAborted::is_without_answer)
         || of_weights.is_some_and(OperationError::is_without_answer)
+        || of_cluster.is_some_and(ClusterError::is_without_answer)
 }
 
 fn say(pulled: &Pulled) -> Outcome {
@@ -208,6 +237,13 @@ fn say(pulled: &Pulled) -> Outcome {
         Pulled::NotThere => Outcome::Good,
         Pulled::Refused { why } => {
             output::note(format!("the brake was not given: {why}"));
+            Outcome::Problems
+        }
+        Pulled::Given {
+            state: State::Released,
+            ..
+        } => {
+            output::note("not braked: the brake was released meanwhile");
             Outcome::Problems
         }
         Pulled::Given {
@@ -219,7 +255,7 @@ fn say(pulled: &Pulled) -> Outcome {
             let written = match (state, message) {
                 (State::On, Some(why)) => format!("; to be written: {}", output::quoted(why)),
                 (State::On, None) => "; to be written".to_owned(),
-                (State::Written | State::Over | State::Released, _) => String::new(),
+                _ => String::new(),
             };
             output::note(format!(
                 "braked: in force in {following} of {asking} proxies{written}"

@@ -48,13 +48,13 @@ impl OperationError {
         }
     }
 
-    /// Whether the API server did not answer: at all, or any more.
-    pub const fn is_without_answer(&self) -> bool {
-        matches!(
-            self,
-            Self::Cluster(ClusterError::Unreachable { .. })
-                | Self::Write(WriteError::Unknown { .. })
-        )
+    /// Whether the API server did not answer: at all, any more, or not as it should.
+    pub fn is_without_answer(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_without_answer(),
+            Self::Write(error) => matches!(error, WriteError::Unknown { .. }),
+            _ => false,
+        }
     }
 
     /// Whether the plugin merely lacks the split: of several plugins, some may.

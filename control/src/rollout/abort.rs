@@ -7,7 +7,7 @@ use super::commands::Verb;
 use super::look::Subject;
 use super::rollouts::{Found, RolloutError, RolloutStore};
 use super::status::Phase;
-use crate::brake::abort::{self as both, Braked};
+use crate::brake::abort::{self as both, Braked, Told};
 use crate::brake::pull::{Given, Pulled};
 use crate::model::reach::Reach;
 use crate::operations::abort::{Abort, AbortOutcome};
@@ -85,22 +85,24 @@ impl NotAborted {
     pub fn is_without_answer(&self) -> bool {
         match self {
             Self::NoRun { .. } | Self::Unreadable { .. } => false,
-            Self::Rollout(error) => error.is_unreachable(),
+            Self::Rollout(error) => error.is_without_answer(),
             Self::Weights(error) => error.is_without_answer(),
         }
     }
 }
 
-/// Takes back what the run moved, and brakes it, then leaves the command.
+/// Takes back what the run moved, and brakes it, then leaves the command. Where the zeros take longer
+/// than the brake, `told` hears of it meanwhile.
 pub async fn abort(
     store: &RolloutStore,
     caller: &Caller,
     name: &str,
     reason: Option<&str>,
+    told: Told<'_>,
 ) -> Ended {
     let found = match store.one(name).await {
         Err(RolloutError::Store(unread)) => {
-            return without_its_state(store, caller, name, reason, unread).await;
+            return without_its_state(store, caller, (name, reason), unread, told).await;
         }
         Err(error) => return NotAborted::from(error).into(),
         Ok(found) => found,
@@ -119,7 +121,7 @@ pub async fn abort(
         reach: reach(&weights, &found).await,
         reason: Some(why(name, reason)),
     };
-    let Braked { aborted, given } = both::abort(&weights, caller, &order, None).await;
+    let Braked { aborted, given } = both::abort(&weights, caller, &order, None, told).await;
     // Whoever runs it must not go on, all the more where the zeros could not be written.
     let left = match phase.is_under_way() {
         true => Some(store.ask(name, Verb::Abort, caller, reason).await),
@@ -154,14 +156,14 @@ fn why(name: &str, reason: Option<&str>) -> String {
 async fn without_its_state(
     store: &RolloutStore,
     caller: &Caller,
-    name: &str,
-    reason: Option<&str>,
+    (name, reason): (&str, Option<&str>),
     unread: anyhow::Error,
+    told: Told<'_>,
 ) -> Ended {
     let why_not = format!("{unread:#}");
     let Some((split, weights)) = store.split(name).await else {
         let unread = RolloutError::Store(unread);
-        return match unread.is_unreachable() {
+        return match unread.is_without_answer() {
             true => NotAborted::Rollout(unread).into(),
             false => NotAborted::Unreadable { why: why_not }.into(),
         };
@@ -170,7 +172,7 @@ async fn without_its_state(
         reach: Reach::of_split(&split),
         reason: Some(why(name, reason)),
     };
-    let Braked { aborted, given } = both::abort(&weights, caller, &order, None).await;
+    let Braked { aborted, given } = both::abort(&weights, caller, &order, None, told).await;
     let aborted = aborted.map(|weights| RolloutAbort {
         rollout: name.to_owned(),
         weights,

@@ -3,7 +3,8 @@
 use super::engine::Action;
 use super::look::{Looked, Subject};
 use super::world::Failure;
-use crate::brake::abort::abort;
+use crate::brake::abort::{self as both, abort};
+use crate::brake::pull::{Given, Pulled};
 use crate::model::weights::Share;
 use crate::operations::abort::{Abort, made};
 use crate::operations::change::{Mode, Terms};
@@ -94,12 +95,26 @@ async fn take_back(
     let in_force = match made {
         Some(in_force) => in_force,
         None => {
-            let braked = abort(store, caller, &order, Some(run)).await;
-            let aborted = braked.aborted.map_err(failure)?;
+            let braked = abort(store, caller, &order, Some(run), both::Told::NOBODY).await;
+            let aborted = braked
+                .aborted
+                .map_err(|error| beside(failure(error), &braked.given))?;
             aborted.not_in_force.map_or(Ok(()), Err)
         }
     };
     in_force.map_err(|why| Failure::Passing(format!("NOT IN FORCE: {why}")))
+}
+
+/// Where neither the weights were written nor the brake given, both are said.
+fn beside(failure: Failure, given: &Result<Given, Pulled>) -> Failure {
+    let Err(Pulled::Refused { why: refused }) = given else {
+        return failure;
+    };
+    let both = |why: String| format!("{why}; the brake was not given: {refused}");
+    match failure {
+        Failure::Lasting(why) => Failure::Lasting(both(why)),
+        Failure::Passing(why) => Failure::Passing(both(why)),
+    }
 }
 
 /// Whether trying again may help.

@@ -106,13 +106,14 @@ pub enum RolloutError {
 }
 
 impl RolloutError {
-    /// Whether the API server cannot be reached.
-    pub fn is_unreachable(&self) -> bool {
-        let cluster = match self {
-            Self::Unknown { .. } => None,
-            Self::Store(error) => error.downcast_ref(),
-        };
-        matches!(cluster, Some(ClusterError::Unreachable { .. }))
+    /// Whether the API server did not answer, or not as it should.
+    pub fn is_without_answer(&self) -> bool {
+        match self {
+            Self::Unknown { .. } => false,
+            Self::Store(error) => error
+                .downcast_ref()
+                .is_some_and(ClusterError::is_without_answer),
+        }
     }
 }
 

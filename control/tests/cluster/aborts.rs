@@ -92,6 +92,18 @@ fn an_abort_that_no_api_server_answers_names_what_works_without_one() {
         let said = server.sluice(command);
         assert_says(&said, 2, &["cannot be reached", key]);
     }
+    // What answers is no API server, or one in trouble.
+    let trouble = json!({"kind": "Status", "status": "Failure", "code": 500, "message": "etcd", "reason": ""});
+    for (code, answer) in [(200, json!("garbage")), (500, trouble)] {
+        for command in ["abort web", "abort web -A", "rollout abort web"] {
+            let server = ApiServer::start();
+            for method in ["GET", "POST", "PATCH"] {
+                server.next(method, 100, Fate::Answer(code, answer.clone()));
+            }
+            let said = server.sluice(command);
+            assert!(said.err.contains(key), "{code}: {command}: {}", said.err);
+        }
+    }
     // Listed, and then not to be reached any more.
     let server = ApiServer::start();
     server.next(patch(), 3, Fate::LostBefore);

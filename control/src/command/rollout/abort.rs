@@ -4,7 +4,7 @@
 use super::place::{PlaceArgs, print};
 use crate::command::abort::{report, say_not_in_force};
 use crate::command::arguments::{OutputArgs, ReasonArgs};
-use crate::command::brake::{is_without_answer, name_the_key, say_followed, stands_in};
+use crate::command::brake::{MEANWHILE, is_without_answer, name_the_key, say_followed, stands_in};
 use crate::command::changes::say_notes;
 use crate::command::outcome::Outcome;
 use crate::command::output;
@@ -38,7 +38,8 @@ pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Ou
 async fn aborted(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = arguments.place.one().await?;
     let reason = arguments.reason.reason.as_deref();
-    let Ended { aborted, given } = abort::abort(&store, caller, &arguments.name, reason).await;
+    let ended = abort::abort(&store, caller, &arguments.name, reason, MEANWHILE).await;
+    let Ended { aborted, given } = ended;
     let aborted = match aborted {
         Err(no_run @ NotAborted::NoRun { .. }) => {
             output::error(&no_run.into());

@@ -197,12 +197,28 @@ pub async fn an_abort_is_in_force_everywhere_while_istiod_is_down(world: &mut Wo
     drop(controller);
 }
 
+pub async fn an_abort_says_that_an_istiod_that_hangs_is_waited_for(world: &mut World) {
+    let controller = begin(world, 25).await;
+    world.chain.freeze_istiod();
+    let said = world.sluice("abort web -n a").await.ended_with(0);
+    let first = said.err.lines().next().unwrap_or_default();
+    let waits = "the brake is in force in 6 of 6 proxies; waiting for the plugin to be written";
+    assert!(first.contains(waits), "{said:?}");
+    drop(controller);
+    world.chain.restart_istiod(&[]).await;
+}
+
 pub async fn a_released_brake_lets_the_weights_count_again(world: &mut World) {
     let controller = begin(world, 25).await;
     world.chain.stop_istiod();
     world.sluice("abort web -n a").await.ended_with(0);
     wait_for_brakes(world, 1).await;
-    let released = world.sluice("brake release web -n a").await.good().out;
+    let of_other = "brake release web -n a --plugin other";
+    let said = world.sluice(of_other).await.ended_with(2);
+    let none = "no brake to release of web of other";
+    assert!(said.err.contains(none), "{said:?}");
+    let release = "brake release web -n a --plugin sluice";
+    let released = world.sluice(release).await.good().out;
     assert!(released.contains(": released since"), "{released}");
     wait_for_brakes(world, 0).await;
     // Whoever deletes one releases it, also where a finalizer keeps it.
@@ -354,7 +370,9 @@ pub async fn of_two_replicas_one_suffices_and_none_costs_nothing(world: &mut Wor
     // What the first one said is left out after a while.
     until("dead replicas to count no more", async || {
         let listed = world.sluice("brake list -n a").await.good().out;
-        let are_right = listed.lines().all(|line| line.contains("in 6 of 6 proxies"));
+        let are_right = listed
+            .lines()
+            .all(|line| line.contains("in 6 of 6 proxies"));
         are_right.then_some(()).ok_or(listed)
     })
     .await;

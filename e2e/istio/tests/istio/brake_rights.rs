@@ -43,29 +43,39 @@ async fn account(world: &World, name: &str, kinds: &[&str]) -> Tool {
     kubectl
 }
 
-fn brake(name: &str) -> Value {
+fn brake(name: &str, by: &str) -> Value {
     json!({
         "apiVersion": "sluice.dev/v1alpha1", "kind": "Brake", "metadata": {"name": name, "namespace": "a"},
-        "spec": {"plugin": "sluice", "split": "web", "by": "ann"},
+        "spec": {"plugin": "sluice", "split": "web", "by": by},
     })
 }
 
+/// What gives a brake, without giving it.
+fn giving(world: &World, name: &str, by: &str) -> String {
+    let file = world.chain.folder().join(format!("brake-{name}.json"));
+    std::fs::write(&file, brake(name, by).to_string()).unwrap();
+    format!("create --dry-run=server -f {}", file.display())
+}
+
+/// What releases the brake that was given, without doing it.
+fn releasing(by: &str) -> String {
+    let released = format!("{{\"at\":\"2026-01-01T00:00:00Z\",\"by\":\"{by}\"}}");
+    format!("{PATCH} {{\"spec\":{{\"released\":{released}}}}}")
+}
+
+const PATCH: &str = "patch brake given -n a --type merge --dry-run=server -p";
+
+/// The account that may patch plugins of both kinds.
+const BOTH: &str = "system:serviceaccount:a:both";
+
 pub async fn only_who_may_patch_both_kinds_of_a_plugin_may_touch_its_brakes(world: &mut World) {
     world.new_plugin("a").await;
-    world.chain.kubernetes.apply(&manifest("brakes.yaml")).await;
-    world
-        .chain
-        .kubernetes
-        .apply(&brake("given").to_string())
-        .await;
-    let file = world.chain.folder().join("brake.json");
-    std::fs::write(&file, brake("mine").to_string()).unwrap();
-    let give = format!("create --dry-run=server -f {}", file.display());
-    let patch = "patch brake given -n a --type merge --dry-run=server -p";
-    let release = format!(
-        "{patch} {{\"spec\":{{\"released\":{{\"at\":\"2026-01-01T00:00:00Z\",\"by\":\"ann\"}}}}}}"
-    );
-    let change = format!("{patch} {{\"spec\":{{\"split\":\"api\"}}}}");
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes.apply(&brake("given", "ann").to_string()).await;
+    kubernetes.apply(&manifest("brakes.yaml")).await;
+    let give = giving(world, "mine", BOTH);
+    let release = releasing(BOTH);
+    let change = format!("{PATCH} {{\"spec\":{{\"split\":\"api\"}}}}");
     let delete = "delete brake given -n a --dry-run=server";
     let nobody = account(world, "nobody", &["nothing"]).await;
     until("the policy to be in force", async || {
@@ -94,4 +104,22 @@ pub async fn only_who_may_patch_both_kinds_of_a_plugin_may_touch_its_brakes(worl
     }
     let said = both.run_beside(&change).await.ended_with(1);
     assert!(said.err.contains("of a brake nothing changes"), "{said:?}");
+    // Nobody gives or releases one in another's name, nor in the name of the controller's key.
+    let of_key = format!("key-{}", "0".repeat(32));
+    for (name, by) in [
+        ("other", "ann"),
+        ("by-key", "ann, by the controller's key"),
+        (&of_key, "ann, by the controller's key"),
+        (&of_key, BOTH),
+    ] {
+        let said = both.run_beside(&giving(world, name, by)).await;
+        let own = "a brake is given in the caller's own name";
+        assert!(said.ended_with(1).err.contains(own), "{name}, {by}");
+    }
+    let said = both.run_beside(&releasing("ann")).await.ended_with(1);
+    assert!(said.err.contains("in the caller's own name"), "{said:?}");
+    // The controller is one who may write the status of Brakes.
+    let key = giving(world, &of_key, "ann, by the controller's key");
+    world.kubectl(&key).await.good();
+    world.sluice("brake release web -n a").await.good();
 }

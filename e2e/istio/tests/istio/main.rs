@@ -134,6 +134,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts::an_account_for_foreground_runs_needs_no_more_than_its_roles,
         brake::an_abort_is_in_force_everywhere_while_istiod_is_down,
         brake::a_released_brake_lets_the_weights_count_again,
+        brake::an_abort_says_that_an_istiod_that_hangs_is_waited_for,
         brake::a_controller_that_dies_loses_no_brake_and_is_found_again,
         brake_key::without_the_api_server_the_key_brakes_every_proxy_and_nothing_else_does,
         brake_key::a_release_ends_what_the_key_braked_in_every_proxy,

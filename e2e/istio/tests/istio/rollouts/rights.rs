@@ -94,7 +94,7 @@ async fn assert_may_brake(world: &World, kubectl: &Tool) {
     let file = world.chain.folder().join("brake.json");
     let brake = json!({
         "apiVersion": "sluice.dev/v1alpha1", "kind": "Brake", "metadata": {"generateName": "web-", "namespace": "a"},
-        "spec": {"plugin": "sluice", "split": "web", "challenger": "canary", "by": "sluice-controller"},
+        "spec": {"plugin": "sluice", "split": "web", "challenger": "canary", "by": "system:serviceaccount:a:sluice-controller"},
     });
     std::fs::write(&file, brake.to_string()).unwrap();
     let command = format!("create --dry-run=server -f {}", file.display());
