@@ -24,7 +24,8 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    /// Starts them, of the API server whose administrator's kubeconfig lies in a folder. What they have not seen yet, a test waits for.
+    /// Starts them, of the API server whose administrator's kubeconfig lies in a folder. What they
+    /// have not seen yet, a test waits for.
     pub fn start(tools: &Tools, folder: &Path) -> Self {
         let mut command = Command::new(tools.go.join("kube-controller-manager"));
         command

@@ -2,9 +2,9 @@
 //! bound to the one node that there is, gets an address of its own, and a server of this process
 //! answers there for it.
 //!
-//! What becomes of a pod, its image's name says ([`image`]). How long pods take to get ready, and
-//! to end once they are told to, is the test's to set. Addresses are not on 127.0.0.0/8, which no
-//! EndpointSlice may hold.
+//! What becomes of a pod, its image's name says (`kubelet/image.rs`). How long pods take to get
+//! ready, and to end once they are told to, is the test's to set. Addresses are not on 127.0.0.0/8,
+//! which no EndpointSlice may hold.
 
 mod image;
 mod pod;
@@ -98,8 +98,8 @@ impl Kubelet {
         self.shared.habits().start = time;
     }
 
-    /// How long pods serve on once they are told to end, at most their grace period; zero: they exit
-    /// at once, and whoever still asks them has no answer.
+    /// How long pods serve on once they are told to end, at most their grace period; zero: they
+    /// exit at once, and whoever still asks them has no answer.
     pub fn stop_takes(&self, time: Duration) {
         self.shared.habits().stop = time;
     }
