@@ -18,3 +18,4 @@ pub mod signature;
 pub mod statistics;
 pub mod suggest;
 pub mod weights;
+pub mod workload;

@@ -137,6 +137,7 @@ fn inputs(arguments: &Apply) -> anyhow::Result<Vec<Input>> {
         digest,
         service,
         namespace: arguments.cluster.namespace.as_deref(),
+        workload: None,
     };
     let rendered = rendered(&arguments.file, &needed, &arguments.resources)?;
     let documents = rendered.subsets.into_iter().chain(rendered.documents);

@@ -9,7 +9,8 @@ use crate::command::output;
 use crate::files;
 use crate::model::plugin::Kind;
 use crate::model::service::ServiceRef;
-use crate::operations::render::{self, Rendered, Request, Routing};
+use crate::model::workload::VARIANT_LABEL;
+use crate::operations::render::{self, Followed, Rendered, Request, Routing};
 
 /// `sluice render`.
 #[derive(clap::Args, Debug)]
@@ -31,6 +32,9 @@ pub(super) struct Render {
     /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// The service's Deployment: writes a Rollout that follows it too, and which label its pods need
+    #[arg(long, value_name = "DEPLOYMENT", conflicts_with_all = ["subset_label", "service_per_variant", "gateway_api"])]
+    workload: Option<String>,
     /// Which resources.
     #[command(flatten)]
     resources: ResourceArgs,
@@ -86,6 +90,8 @@ pub(super) struct Needed<'a> {
     pub(super) service: &'a ServiceRef,
     /// The plugin's namespace.
     pub(super) namespace: Option<&'a str>,
+    /// The Deployment that a Rollout is to follow.
+    pub(super) workload: Option<&'a str>,
 }
 
 pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
@@ -95,6 +101,7 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
         digest: &arguments.digest,
         service: &arguments.service,
         namespace: arguments.namespace.as_deref(),
+        workload: arguments.workload.as_deref(),
     };
     let rendered = rendered(&arguments.file, &needed, &arguments.resources)?;
     output::document(text(&rendered)?.trim_end());
@@ -137,19 +144,24 @@ impl ResourceArgs {
             PluginKind::WasmPlugin => Kind::WasmPlugin,
             PluginKind::TrafficExtension => Kind::TrafficExtension,
         };
+        let subset_label = match needed.workload {
+            Some(_) => VARIANT_LABEL.to_owned(),
+            None => self.subset_label.clone(),
+        };
         Request {
             split: needed.split.to_owned(),
             image: needed.image.to_owned(),
             digest: needed.digest.to_owned(),
             service: needed.service.clone(),
             port: self.port,
-            subset_label: self.subset_label.clone(),
+            subset_label,
             gateway: self.gateway.clone(),
             routing,
             kind,
             name: self.name.clone(),
             namespace: needed.namespace.map(str::to_owned),
             selector: self.selector.clone(),
+            workload: needed.workload.map(str::to_owned),
         }
     }
 }
@@ -158,6 +170,9 @@ impl ResourceArgs {
 /// in one push: measured, 1 to 5 of 1,290 requests at 300/s on six proxies were answered 503; none
 /// with a pause between.
 fn text(rendered: &Rendered) -> anyhow::Result<String> {
+    if let Some(followed) = &rendered.followed {
+        return text_around(followed, rendered);
+    }
     let documents = rendered.documents.iter().map(output::yaml);
     let documents = documents.collect::<anyhow::Result<Vec<_>>>()?.join("---\n");
     let Some(subsets) = &rendered.subsets else {
@@ -166,6 +181,34 @@ fn text(rendered: &Rendered) -> anyhow::Result<String> {
     Ok(format!(
         "{}---\n# Where the service has traffic already: apply what is above first, and this some seconds later (`sluice apply` does).\n{documents}",
         output::yaml(subsets)?
+    ))
+}
+
+/// The same where a Rollout follows a Deployment: nobody may be routed to subsets before the copy
+/// has the pods of one of them.
+fn text_around(followed: &Followed, rendered: &Rendered) -> anyhow::Result<String> {
+    let Followed {
+        rollout,
+        deployment,
+        copy,
+        challenger,
+    } = followed;
+    let (routes, plugins) = match rendered.documents.split_first() {
+        Some((routes, plugins)) => (output::yaml(routes)?, plugins),
+        None => (String::new(), &[][..]),
+    };
+    let first = rendered.subsets.iter().chain(plugins).chain([rollout]);
+    let first = first
+        .map(output::yaml)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(format!(
+        "# 1. In Git, give the pods of Deployment {deployment} this label, then apply what follows:\n\
+         #    spec: {{template: {{metadata: {{labels: {{{VARIANT_LABEL}: {challenger}}}}}}}}}\n\
+         {}---\n\
+         # 2. Once Deployment {copy}, which the Rollout makes, has all its pods ready, apply this, and take\n\
+         #    spec.replicas of Deployment {deployment} out of Git: the Rollout scales it.\n\
+         {routes}",
+        first.join("---\n"),
     ))
 }
 

@@ -6,6 +6,7 @@
 mod names;
 mod plugin;
 mod routes;
+mod workload;
 
 use serde_json::Value;
 use sluice_core::definition::Definition;
@@ -18,6 +19,7 @@ use crate::model::input::Input;
 use crate::model::plugin::{Kind, Plugin, plugins};
 use crate::model::refusal::{Refusal, find_split};
 use crate::model::service::ServiceRef;
+pub use workload::Followed;
 
 /// How requests reach a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Request {
     pub namespace: Option<String>,
     /// Labels of the proxies; none: every proxy of the namespace.
     pub selector: Vec<(String, String)>,
+    /// The Deployment, in the service's namespace, that a Rollout of the split is to follow.
+    pub workload: Option<String>,
 }
 
 /// The documents to apply.
@@ -67,6 +71,8 @@ pub struct Rendered {
     pub subsets: Option<Value>,
     /// The others, in order.
     pub documents: Vec<Value>,
+    /// What makes a Rollout follow a Deployment, if one was named.
+    pub followed: Option<Followed>,
     /// Whether the configuration had weights or draws, which belong to `sluice set` and not in Git.
     pub left_weights_out: bool,
     /// Why the split moves nobody as it is rendered, if it does not.
@@ -105,6 +111,33 @@ pub enum RenderError {
     /// An HTTPRoute needs a port.
     #[error("--gateway-api: an HTTPRoute names its backends' port; accepted: --port N")]
     NoPort,
+    /// A Rollout moves one challenger.
+    #[error(
+        "splits.{split}.variants: {number}; accepted with --workload: two, a fallback and the challenger that the \
+         Deployment's pods are"
+    )]
+    NotTwoVariants {
+        /// The split.
+        split: String,
+        /// How many it has.
+        number: usize,
+    },
+    /// A Rollout, its plugin and its Deployment are in one namespace.
+    #[error(
+        "--workload {deployment:?}: the plugin is in namespace {plugin}, the Deployment in {service}; accepted: both in \
+         one, as a Rollout needs them"
+    )]
+    Apart {
+        /// The Deployment.
+        deployment: String,
+        /// The plugin's namespace.
+        plugin: String,
+        /// The service's namespace.
+        service: String,
+    },
+    /// A Deployment has another name.
+    #[error("--workload {0:?}: accepted: the name of a Deployment")]
+    Deployment(String),
     /// A value has no counterpart in JSON.
     #[error("the resources cannot be written")]
     Unwritable(#[from] serde_json::Error),
@@ -149,6 +182,7 @@ pub fn render(plugin: &Plugin, plan: &Plan, request: &Request) -> Result<Rendere
         unserved: unserved(&request.split, &documents),
         subsets,
         documents,
+        followed: rendering.followed(),
         left_weights_out,
     })
 }
@@ -223,7 +257,10 @@ impl<'r> Rendering<'r> {
         if self.request.routing == Routing::HttpRoute && self.request.port.is_none() {
             return Err(RenderError::NoPort);
         }
-        Ok(())
+        match &self.request.workload {
+            Some(deployment) => self.check_workload(deployment),
+            None => Ok(()),
+        }
     }
 }
 

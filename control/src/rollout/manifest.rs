@@ -7,15 +7,10 @@ use sluice_core::problem::{Accepted, Problem};
 
 use super::definition::Definition;
 use crate::model::input::Input;
-
-/// The group and version of the resource.
-pub const API_VERSION: &str = "sluice.dev/v1alpha1";
+pub use crate::model::workload::{ROLLOUT_API_VERSION as API_VERSION, ROLLOUT_KIND as KIND};
 
 /// The resource's group, in which every version of it is one of ours.
 pub const GROUP: &str = "sluice.dev";
-
-/// The resource's kind.
-pub const KIND: &str = "Rollout";
 
 /// The most Rollouts that one process of `sluice rollout run` runs; see docs/limits.md.
 pub const MAX_ROLLOUTS: usize = 100;

@@ -23,7 +23,8 @@ impl Rendering<'_> {
         spec.to_document(self.request.kind, self.namespace(), &self.plugin_name())
     }
 
-    fn namespace(&self) -> &str {
+    /// The plugin's namespace.
+    pub(super) fn namespace(&self) -> &str {
         let gateway = self.gateway.as_ref().map(|gateway| gateway.namespace);
         let named = self.request.namespace.as_deref().or(gateway);
         named.unwrap_or(&self.request.service.namespace)

@@ -152,7 +152,7 @@ impl Rendering<'_> {
         }
     }
 
-    fn fallback(&self) -> &str {
+    pub(super) fn fallback(&self) -> &str {
         self.split.variant_name(VariantIndex::FALLBACK)
     }
 }

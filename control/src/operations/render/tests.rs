@@ -25,6 +25,7 @@ fn names(split: &str, service: &str, gateway: Option<&str>, routing: Routing) ->
         name: None,
         namespace: None,
         selector: Vec::new(),
+        workload: None,
     };
     let plan = plugin.plan(&Node::default()).unwrap();
     let rendered = render(&plugin, &plan, &request).unwrap();

@@ -5,16 +5,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sluice_core::bucket::bucket;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::controllers::Controllers;
 use sluice_e2e_istio::kubelet::Kubelet;
+use sluice_e2e_istio::kubernetes::documents;
 use sluice_e2e_istio::load::Load;
 
-use crate::users::assert_no_failures;
+use crate::late::wait_for_convergence_with_refetch;
+use crate::users::{answer, assert_no_failures};
 use crate::world::World;
 
 /// The host of the service that the Deployments of namespace a are behind.
 pub const CHECKOUT: &str = "checkout.a.svc.cluster.local:8080";
+
+/// The service's split.
+const CONFIG: &str = "splits: {checkout: {services: [checkout.a], identity: [{cookie: uid}]}}";
 
 /// What makes pods of Deployments, until it is dropped.
 pub struct Workloads {
@@ -197,4 +203,69 @@ async fn said_by_pods_of(world: &World, image: &str) -> String {
         .iter()
         .filter(|pod| pod.data["spec"]["containers"][0]["image"] == image);
     of_image.map(|pod| pod.data["status"].to_string()).collect()
+}
+
+/// Waits until every caller routes to the service's subsets.
+async fn wait_for_routes(world: &World) {
+    for caller in &world.callers {
+        caller
+            .wait_for("the routes", async |caller| {
+                let routes = caller
+                    .admin("/config_dump?resource=dynamic_route_configs")
+                    .await;
+                let has = routes.contains("|canary|checkout.a.svc.cluster.local");
+                has.then_some(()).ok_or("none to a subset".to_owned())
+            })
+            .await;
+    }
+}
+
+pub async fn what_is_rendered_for_a_deployment_reaches_it_and_its_copy(world: &mut World) {
+    let workloads = start(world).await;
+    let kubernetes = &world.chain.kubernetes;
+    workloads.kubelet.stop_takes(Duration::from_secs(2));
+    let run = async |name: &str, image: &str, variant: &str| {
+        let deployment = deployment(name, image, variant, 2);
+        kubernetes.apply(&deployment.to_string()).await;
+        wait_for_ready(world, name, 2).await;
+    };
+    run("checkout", "ok:v1", "canary").await;
+    wait_for_endpoints(world, 2).await;
+    let load = Load::of_a_client_that_retries(&world.caller_addresses(), CHECKOUT, 1_000, 100);
+
+    let arguments = "--service checkout.a --workload checkout --selector app=client";
+    let rendered = documents(&world.render("checkout", CONFIG, arguments));
+    let kinds: Vec<&str> = rendered
+        .iter()
+        .filter_map(|one| one["kind"].as_str())
+        .collect();
+    let [_, _, rollout, routes] = rendered.as_slice() else {
+        panic!("{kinds:?}");
+    };
+    assert_eq!(
+        kinds,
+        ["DestinationRule", "WasmPlugin", "Rollout", "VirtualService"]
+    );
+    assert_eq!(rollout["spec"]["workload"]["deployment"], "checkout");
+    for document in &rendered[..2] {
+        kubernetes.apply(&document.to_string()).await;
+    }
+    wait_for_convergence_with_refetch(world).await;
+    // As the Rollout's controller makes it.
+    run("checkout-stable", "ok:v1", "stable").await;
+    wait_for_endpoints(world, 4).await;
+    kubernetes.apply(&routes.to_string()).await;
+    wait_for_routes(world).await;
+    run("checkout", "ok:v2", "canary").await;
+    wait_for_endpoints(world, 4).await;
+    world.set("checkout", 30).await;
+    wait_for_convergence_with_refetch(world).await;
+
+    assert_no_failures(&load.end().await);
+    for user in 0..100 {
+        let is_moved = bucket("checkout", None, format!("user-{user}").as_bytes()) < 30_000;
+        let expected = (200, if is_moved { "v2" } else { "v1" }.to_owned());
+        let seen = answer(&world.callers[0], CHECKOUT, user).await;
+        assert_eq!(seen, expected, "user {user}");
+    }
 }
