@@ -11,6 +11,7 @@ mod plain_http;
 mod plugins;
 pub mod proxies;
 mod routes;
+mod workloads;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,7 @@ pub fn check(plugins: &[Plugin], surroundings: &Surroundings<'_>) -> Findings {
     }
     plugins::together(&planned, surroundings.root_namespace, &mut findings);
     routes::check(&planned, surroundings.documents, &mut findings);
+    workloads::check(&planned, surroundings.documents, &mut findings);
     let around = Around::read(surroundings, &mut findings);
     for unserved in anonymous::unserved(&planned, &around) {
         let of = |plugin: &&Planned<'_>| plugin.plugin.source == unserved.plugin;
