@@ -217,6 +217,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         module::the_first_request_after_a_sidecars_start_is_decided,
         workloads::a_deployment_is_reached_rolled_over_and_taken_away,
         workloads::pods_say_why_they_never_get_ready,
+        workloads::autoscalers_and_disruption_budgets_are_obeyed,
         workloads::what_is_rendered_for_a_deployment_reaches_it_and_its_copy,
     ];
     let figures: [(&str, Test); _] = tests![

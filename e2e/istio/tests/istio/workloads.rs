@@ -205,6 +205,38 @@ async fn said_by_pods_of(world: &World, image: &str) -> String {
     of_image.map(|pod| pod.data["status"].to_string()).collect()
 }
 
+pub async fn autoscalers_and_disruption_budgets_are_obeyed(world: &mut World) {
+    let _workloads = start(world).await;
+    let kubernetes = &world.chain.kubernetes;
+    let deployment = deployment("checkout", "ok:v1", "canary", 1);
+    kubernetes.apply(&deployment.to_string()).await;
+    wait_for_ready(world, "checkout", 1).await;
+
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"});
+    let autoscaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "checkout", "namespace": "a"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 5},
+    });
+    kubernetes.apply(&autoscaler.to_string()).await;
+    wait_for_ready(world, "checkout", 3).await;
+
+    let selector = json!({"matchLabels": {"app": "checkout"}});
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": "checkout", "namespace": "a"},
+        "spec": {"minAvailable": 2, "selector": selector},
+    });
+    kubernetes.apply(&budget.to_string()).await;
+    until("the budget's count", async || {
+        let found = kubernetes.get("PodDisruptionBudget", "a", "checkout").await;
+        let found = found.ok_or("no budget")?.data["status"].take();
+        let is_so = found["disruptionsAllowed"] == 1 && found["currentHealthy"] == 3;
+        is_so.then_some(()).ok_or(format!("{found:#}"))
+    })
+    .await;
+}
+
 /// Waits until every caller routes to the service's subsets.
 async fn wait_for_routes(world: &World) {
     for caller in &world.callers {
