@@ -32,8 +32,12 @@ pub(super) struct Render {
     /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// The service's Deployment: writes a Rollout that follows it too, and which label its pods need
-    #[arg(long, value_name = "DEPLOYMENT", conflicts_with_all = ["subset_label", "service_per_variant", "gateway_api"])]
+    /// The service's Deployment: writes a Rollout that follows it, and which label its pods need
+    #[arg(
+        long,
+        value_name = "DEPLOYMENT",
+        conflicts_with_all = ["subset_label", "service_per_variant", "gateway_api"]
+    )]
     workload: Option<String>,
     /// Which resources.
     #[command(flatten)]

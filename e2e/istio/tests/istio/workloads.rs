@@ -94,7 +94,8 @@ async fn endpoints(world: &World) -> BTreeSet<String> {
     addresses.collect()
 }
 
-/// Waits until every caller in a knows these addresses of the service and no others, and gives them.
+/// Waits until every caller in a knows so many addresses of the service and no others, and gives
+/// them.
 async fn wait_for_endpoints(world: &World, number: usize) -> BTreeSet<String> {
     let wanted = until("the EndpointSlices", async || {
         let found = endpoints(world).await;
