@@ -49,4 +49,5 @@ pub mod status;
 pub mod view;
 pub mod watch;
 pub mod windows;
+pub mod workload;
 pub mod world;

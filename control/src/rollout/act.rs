@@ -59,6 +59,9 @@ pub async fn act(
             let made = set_on(store, caller, &setting, &terms, basis).await;
             made.map(|_| ()).map_err(failure)
         }
+        (Action::Workload(_), _) => Err(Failure::Lasting(
+            "a store of weights has no Deployments".to_owned(),
+        )),
         (Action::Set { .. }, None) => Err(Failure::Passing("the split was not seen".to_owned())),
         (Action::TakeBack { why }, _) => {
             take_back(store, caller, subject, looked, (why, told.run)).await

@@ -15,6 +15,7 @@ use super::gates::{self, Gate};
 use super::notifications::{self, Receiver};
 use super::resource::{self, From, MAX_STEPS, OnHandEdit, Preset, Share, Spec, Unconverged};
 use super::windows::{self, Windows};
+use super::workload::{self, Workload};
 
 /// The longest version, in bytes; see docs/limits.md.
 pub const MAX_VERSION_BYTES: usize = 128;
@@ -53,6 +54,8 @@ pub struct Definition {
     pub gates: Vec<Gate>,
     /// Who is told what it does.
     pub receivers: Vec<Receiver>,
+    /// The Deployment whose template is the version.
+    pub workload: Option<Workload>,
     /// What is wrong with the spec that came after this one: until it is right, a run stands still.
     pub mistakes: Vec<String>,
 }
@@ -149,6 +152,8 @@ impl<'r> Reader<'r> {
 
     fn definition(mut self, spec: &Spec) -> Definition {
         self.names(spec);
+        let steps = self.steps(spec);
+        let workload = self.workload(spec, &steps);
         Definition {
             plugin: spec.plugin.clone(),
             split: spec.split.clone(),
@@ -157,7 +162,8 @@ impl<'r> Reader<'r> {
             group: spec.group.clone(),
             redraw: spec.redraw.unwrap_or(true),
             from: spec.from,
-            steps: self.steps(spec),
+            steps,
+            workload,
             converge: converge(spec.converge.as_ref()),
             on_hand_edit: spec.on_hand_edit,
             analysis: self.analysis(spec),
@@ -253,6 +259,23 @@ impl<'r> Reader<'r> {
             });
         }
         steps
+    }
+
+    fn workload(&mut self, spec: &Spec, steps: &[Step]) -> Option<Workload> {
+        let written = spec.workload.as_ref()?;
+        let path = self.at("workload");
+        let mut steps_of_all = steps.iter().filter(|step| step.audience == EVERYONE);
+        let last = steps_of_all.next_back().map(|step| step.weight);
+        // Steps that are wrong are reported as such.
+        let last = last.or((!steps.is_empty()).then_some(Percent::ZERO));
+        let version = spec.version.as_deref();
+        Some(workload::checked(
+            &path,
+            written,
+            version,
+            last,
+            self.problems,
+        ))
     }
 
     fn analysis(&mut self, spec: &Spec) -> Option<analysis::Plan> {
@@ -457,8 +480,8 @@ mod tests {
             "spec.converge.atLeast: a string (\"120%\"); accepted: 0% to 100%, such as 95%",
             "spec.converge.else: a string (\"stop\"); accepted: one of pause, abort, proceed",
             "spec.onHandEdit: a number (5); accepted: one of pause, abort",
-            "spec.splt: unknown field; accepted: plugin, split, challenger, audience, previewAudience, version, group, \
-             redraw, from, preset, steps, converge, onHandEdit, analysis, windows, gates, notify",
+            "spec.splt: unknown field; accepted: plugin, split, challenger, audience, previewAudience, version, workload, \
+             group, redraw, from, preset, steps, converge, onHandEdit, analysis, windows, gates, notify",
             "spec.split: missing; accepted: a split's name",
             "spec.steps[1].weight: missing; accepted: a percentage: 0 to 100 in steps of 0.001",
             "spec.steps[3].weight: 10; a step never takes users away: at least 20 here",
@@ -514,6 +537,31 @@ mod tests {
             (
                 json!({"split": "web", "preset": "progressive", "previewAudience": "staff"}),
                 "spec.previewAudience: given; it belongs to the preset blueGreen",
+            ),
+            (
+                json!({"split": "web", "workload": {}, "preset": "progressive"}),
+                "spec.workload.deployment: missing; accepted: a Deployment's name, of at most 246 bytes",
+            ),
+            (
+                json!({"split": "web", "workload": {"deployment": "Web"}, "preset": "progressive"}),
+                "spec.workload.deployment: \"Web\"; accepted: a Deployment's name, of at most 246 bytes",
+            ),
+            (
+                json!({"split": "web", "workload": {"deployment": "web"}, "version": "v1", "preset": "progressive"}),
+                "spec.workload: given beside a version; the template of the workload is the version: write no \
+                 spec.version",
+            ),
+            (
+                json!({"split": "web", "workload": {"deployment": "web"}, "steps": [{"weight": 50}]}),
+                "spec.workload: 50 % at the end; with a workload the last step gives 100 % to everyone",
+            ),
+            (
+                json!({"split": "web", "workload": {"deployment": "web"}, "audience": "staff", "preset": "emergency"}),
+                "spec.workload: 0 % at the end; with a workload the last step gives 100 % to everyone",
+            ),
+            (
+                json!({"split": "web", "workload": {"deployment": "web", "scale": "half"}, "preset": "emergency"}),
+                "spec.workload.scale: a string (\"half\"); accepted: one of matchWeight, full",
             ),
         ];
         for (spec, expected) in cases {

@@ -15,6 +15,7 @@ mod ends;
 mod steps;
 mod turn;
 mod wants;
+mod workload;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +50,7 @@ pub fn advance(definition: &Definition, status: &Status, world: &World) -> Advan
         world,
         status: status.clone(),
         events: Vec::new(),
+        workload_action: None,
     };
     turn.step();
     let is_to_repeat = is_another(status, &turn.status);
@@ -73,19 +75,33 @@ fn is_another(before: &Status, after: &Status) -> bool {
 impl Turn<'_> {
     fn step(&mut self) {
         self.come_back_to_now();
+        self.note_workload();
         if self.obey() || self.finish() {
             return;
         }
         match self.status.run.as_ref().map(|run| run.stage) {
-            None | Some(Stage::Over) => self.begin(),
+            None | Some(Stage::Over) => {
+                if self.rest() {
+                    self.begin();
+                }
+            }
             Some(Stage::GoingBack) => self.go_back(),
             Some(_) if self.ends() => {}
-            Some(stage) => self.go_on(stage),
+            Some(stage) => {
+                self.keep_up(stage);
+                self.go_on(stage);
+            }
         }
     }
 
-    /// What is to be done, by the status alone.
-    fn actions(&self) -> Vec<Action> {
+    /// What is to be done: with weights by the status alone, then with the workload as it was seen.
+    fn actions(&mut self) -> Vec<Action> {
+        let mut actions = self.weight_actions();
+        actions.extend(self.workload_action.take().map(Action::Workload));
+        actions
+    }
+
+    fn weight_actions(&self) -> Vec<Action> {
         let SplitSeen::Seen(seen) = &self.world.split else {
             return match self.status.run.as_ref() {
                 // What cannot be read may still be written; what is missing may come back.

@@ -15,9 +15,15 @@ use super::secrets::SecretReader;
 use super::sources::Source;
 use super::status::{Phase, Status};
 use super::watch;
-use super::world::{ProxiesSeen, Reached};
+use super::workload::Workload;
+use super::workload::next;
+use super::workload::seen::WorkloadSeen;
+use super::world::{Failure, ProxiesSeen, Reached};
 use crate::cluster::prometheus::Prometheus;
 use crate::store::Store;
+
+/// What is said where somebody else would see to Deployments.
+pub const ONLY_A_CONTROLLER: &str = "spec.workload: only `sluice controller` follows a Deployment";
 
 /// Where a Rollout is run: its store, and everything else that is looked at or kept.
 pub trait Ground: Send + Sync {
@@ -56,6 +62,22 @@ pub trait Ground: Send + Sync {
     /// Whether something was said of proxies since this look began.
     fn is_claimed(&self) -> bool {
         false
+    }
+
+    /// What is seen of a workload's Deployments.
+    fn workload(&self, _: &Workload, _: &Looked) -> impl Future<Output = WorkloadSeen> + Send {
+        std::future::ready(WorkloadSeen::Unknown {
+            why: ONLY_A_CONTROLLER.to_owned(),
+        })
+    }
+
+    /// Does something about a workload's Deployments, as they were seen last; a repetition changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    fn tend(&self, _: &next::Action) -> impl Future<Output = Result<(), Failure>> + Send {
+        std::future::ready(Err(Failure::Lasting(ONLY_A_CONTROLLER.to_owned())))
     }
 
     /// The namespace and name of the plugin; empty where there are none.

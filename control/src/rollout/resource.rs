@@ -15,6 +15,7 @@ mod steps;
 mod threshold;
 mod units;
 mod windows;
+mod workload;
 
 pub use analysis::{Against, Analysis, BasicAuth, Check, IstioLabel, IstioMetrics, MAX_CHECKS};
 pub use analysis::{Metric, OnMissing, Prometheus};
@@ -27,6 +28,8 @@ pub use steps::{Converge, From, MAX_STEPS, OnHandEdit, Preset, Step, Unconverged
 pub use threshold::{Amount, Comparison, Threshold, ThresholdError};
 pub use units::{MAX_SPAN, Share, Span, Weight};
 pub use windows::{Edge, MAX_WINDOWS, Override, Window, Windows, Zone};
+
+pub use workload::{MAX_DEPLOYMENT_NAME_BYTES, Scale, Workload};
 
 use fields::fields;
 
@@ -53,6 +56,8 @@ fields! {
         /// Which version the challenger is, in your words; another one begins a run.
         #[schemars(length(max = 128))]
         "version" => version: Option<String>,
+        /// The Deployment whose pod template is the version, in the version's place.
+        "workload" => workload: Option<Workload>,
         /// Rollouts of one group in a namespace step together; when one fails, all go back.
         #[schemars(length(max = 63))]
         "group" => group: Option<String>,

@@ -22,6 +22,7 @@ use super::outbound::Outbound;
 use super::peers::Summary;
 use super::sources::Source;
 use super::status::{Stage, Status, sentence};
+use super::workload::seen::WorkloadSeen;
 use super::world::Failure;
 use crate::operations::Caller;
 use glance::Glance;
@@ -82,16 +83,20 @@ impl<G: Ground> Runner<G> {
         let mut former = None;
         for _ in 0..MAX_TURNS {
             let now = caller.now();
-            let wants = engine::wants(&self.definition, &self.status, now);
             let subject = self.subject();
             let mut glance = Glance::fresh(former.take(), &subject, self.ground.store()).await;
-            let mut world = self.world(&wants, &mut glance, now).await;
+            let workload = self.workload(&glance.looked).await;
+            let following = following(&self.definition, workload.as_ref());
+            let definition = following.as_ref().unwrap_or(&self.definition);
+            let wants = engine::wants(definition, &self.status, now);
+            let mut world = self.world(&wants, &mut glance, now, workload).await;
             if wants.asks_somebody() {
                 glance.last(self.ground.store()).await;
                 world.split = glance.looked.seen.clone();
             }
             let looked = &glance.looked;
-            let mut advance = engine::advance(&self.definition, &self.status, &world);
+            let definition = following.as_ref().unwrap_or(&self.definition);
+            let mut advance = engine::advance(definition, &self.status, &world);
             letters::put(&mut advance.status, &self.definition, &advance.events, now);
             let is_beginning =
                 self.status.under_way().is_none() && advance.status.under_way().is_some();
@@ -184,6 +189,17 @@ impl<G: Ground> Runner<G> {
         Ok(())
     }
 
+    /// The Deployments of its workload, where it has one.
+    async fn workload(&self, looked: &Looked) -> Option<WorkloadSeen> {
+        let workload = self.definition.workload.as_ref()?;
+        let run = self.status.run.as_ref();
+        if run.is_some_and(|run| run.stage == Stage::GoingBack) {
+            // Users go back whatever becomes of Deployments.
+            return None;
+        }
+        Some(self.ground.workload(workload, looked).await)
+    }
+
     /// Whether anything was done.
     async fn act(
         &mut self,
@@ -199,7 +215,10 @@ impl<G: Ground> Runner<G> {
         };
         let store = self.ground.store();
         for action in actions {
-            let acted = act(store, caller, subject, &told, looked, action).await;
+            let acted = match action {
+                engine::Action::Workload(action) => self.ground.tend(action).await,
+                _ => act(store, caller, subject, &told, looked, action).await,
+            };
             if let Err(failure) = acted {
                 self.failure = Some(failure);
                 return false;
@@ -261,6 +280,17 @@ impl<G: Ground> Runner<G> {
         let is_over = run
             .is_some_and(|run| run.stage == Stage::Over && run.version == self.definition.version);
         is_over && !self.status.is_start_wanted && !self.status.is_finishing
+    }
+}
+
+/// A definition whose version is the template of its workload; `None`: as it is written.
+fn following(definition: &Definition, seen: Option<&WorkloadSeen>) -> Option<Definition> {
+    match seen {
+        Some(WorkloadSeen::Seen(both)) => Some(Definition {
+            version: Some(both.wanted.version.clone()),
+            ..definition.clone()
+        }),
+        _ => None,
     }
 }
 

@@ -49,6 +49,7 @@ pub fn of_run(run: &Run, mistakes: Vec<String>) -> Definition {
         windows: Windows::default(),
         gates: Vec::new(),
         receivers: Vec::new(),
+        workload: None,
         mistakes,
     }
 }

@@ -12,6 +12,7 @@ use sluice_core::allocation::Percent;
 use super::analysis::Memory;
 use super::cut::cut;
 use super::notifications::queue::Queue;
+use super::workload::next::Kept;
 use super::world::{SplitState, means};
 
 /// How many ended runs are remembered, a line each.
@@ -91,6 +92,9 @@ pub struct Status {
     /// Whether somebody asked for a run that has not begun yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_start_wanted: bool,
+    /// What is remembered of a workload's Deployments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Kept>,
 }
 
 impl Status {

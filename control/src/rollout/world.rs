@@ -8,6 +8,7 @@ use sluice_core::allocation::Percent;
 
 use super::analysis::Judged;
 use super::commands::Command;
+use super::workload::seen::WorkloadSeen;
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct World {
     pub peers: Peers,
     /// Why the last action failed.
     pub failure: Option<Failure>,
+    /// The Deployments of a workload; `None` where the Rollout has none.
+    pub workload: Option<WorkloadSeen>,
 }
 
 /// Whether a run may go forward.
@@ -54,6 +57,15 @@ pub enum Failure {
     Lasting(String),
     /// It may be made when tried again.
     Passing(String),
+}
+
+impl Failure {
+    /// Why, in words.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Lasting(why) | Self::Passing(why) => why,
+        }
+    }
 }
 
 /// What was seen of the split.

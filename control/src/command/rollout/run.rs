@@ -13,7 +13,7 @@ use crate::command::arguments::{self as shared, ClusterArgs, StoreArgs};
 use crate::command::stores::{self, Backend};
 use crate::files;
 use crate::operations::Caller;
-use crate::rollout::ground::Happened;
+use crate::rollout::ground::{Happened, ONLY_A_CONTROLLER};
 use crate::rollout::host::cluster::{self, Place};
 use crate::rollout::host::directory;
 use crate::rollout::manifest::{self, Manifest};
@@ -52,6 +52,7 @@ enum Lines {
 
 pub(super) async fn run(arguments: &Run, caller: &Caller) -> anyhow::Result<Outcome> {
     let mut manifests = manifests(&arguments.file)?;
+    refuse_workloads(&manifests)?;
     let tell = |happened: &Happened<'_>| say(arguments.output, happened);
     let mut interruption = Interruption::listen()?;
     let stop = async {
@@ -97,6 +98,17 @@ pub(super) async fn run(arguments: &Run, caller: &Caller) -> anyhow::Result<Outc
     } else {
         Outcome::Problems
     })
+}
+
+/// Deployments are followed by a process that stays.
+fn refuse_workloads(manifests: &[Manifest]) -> anyhow::Result<()> {
+    let mut of_workloads = manifests.iter();
+    match of_workloads.find(|manifest| manifest.definition.workload.is_some()) {
+        Some(Manifest { source, name, .. }) => {
+            bail!("{source}: Rollout {name}: {ONLY_A_CONTROLLER}")
+        }
+        None => Ok(()),
+    }
 }
 
 /// What the arguments say of Rollouts that do not say it; those that say something else are refused,

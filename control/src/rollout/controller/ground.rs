@@ -26,8 +26,12 @@ use crate::rollout::object::{Reported, Rollout};
 use crate::rollout::peers::Summary;
 use crate::rollout::secrets::{OfNamespace, SecretReader};
 use crate::rollout::sources::Source;
-use crate::rollout::status::Status;
-use crate::rollout::world::means;
+use crate::rollout::status::{Run, Status};
+use crate::rollout::workload::Workload;
+use crate::rollout::workload::cluster::Deployments;
+use crate::rollout::workload::next;
+use crate::rollout::workload::seen::WorkloadSeen;
+use crate::rollout::world::{Failure, means};
 use crate::store::AnyStore;
 
 /// Somebody else wrote the Rollout meanwhile: it is looked at again, and nothing was done.
@@ -50,6 +54,8 @@ pub(super) struct Unkept(String);
 pub(super) struct InCluster {
     context: Arc<Context>,
     mesh: InMesh,
+    /// Those of its workload, if it has one.
+    deployments: Deployments,
     /// The plugin that the mesh's store is of, as it is named.
     target: Option<String>,
     /// As it was last read or written.
@@ -70,6 +76,7 @@ impl InCluster {
         let scraped = context.scraped.clone();
         let ground = Self {
             context,
+            deployments: Deployments::of(cluster.clone(), rollout.name()),
             mesh: InMesh::new(cluster, target.clone(), secrets, scraped),
             target,
             rollout: Mutex::new(rollout.clone()),
@@ -193,9 +200,12 @@ impl InCluster {
     fn note_spec(&self, rollout: &Rollout) {
         let reported = rollout.reported.as_ref().ok();
         let run = reported.and_then(|reported| reported.status.under_way());
-        let version = rollout.definition.as_ref().ok().map(|wants| &wants.version);
+        let wants = rollout.definition.as_ref().ok();
+        let is_of = |run: &Run| {
+            wants.is_some_and(|wants| wants.workload.is_some() || wants.version == run.version)
+        };
         if let (Some(run), Some(spec)) = (run, &rollout.spec)
-            && version == Some(&run.version)
+            && is_of(run)
         {
             *self.spec.lock() = Some((run.number, Arc::clone(spec)));
         }
@@ -282,6 +292,19 @@ impl Ground for InCluster {
     fn is_claimed(&self) -> bool {
         self.watched()
             .is_some_and(|watched| !watched.claimed().is_empty())
+    }
+
+    async fn workload(&self, workload: &Workload, looked: &Looked) -> WorkloadSeen {
+        self.deployments
+            .look(workload, looked.variants.as_ref())
+            .await
+    }
+
+    async fn tend(&self, action: &next::Action) -> Result<(), Failure> {
+        if !self.context.leads() {
+            return Err(Failure::Passing(Deposed.to_string()));
+        }
+        self.deployments.act(action).await
     }
 
     fn plugin(&self) -> [String; 2] {

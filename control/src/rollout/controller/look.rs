@@ -32,6 +32,10 @@ const MAX_LOOK_SECONDS: u64 = 120;
 /// other Rollouts are told at once; this is for what nobody tells.
 const WAITING: Duration = Duration::from_secs(60);
 
+/// How often the Deployments of a workload are looked at that is at rest. Chosen: whoever changes an
+/// image waits for its pods longer; and what it costs are four small reads.
+const DEPLOYMENTS: Duration = Duration::from_secs(5);
+
 /// How long another definition waits for the messages that are on their way.
 const LAST_LETTERS: Duration = Duration::from_secs(5);
 
@@ -111,6 +115,10 @@ fn is_due(rollout: &Rollout, now: Timestamp) -> bool {
     let wants = rollout.definition.as_ref().ok();
     let is_wanted = wants.is_some_and(|wants| has_work(wants, &former.status, now));
     let is_to_remember = former.to_remember().is_some();
+    if wants.is_some_and(|wants| wants.workload.is_some()) {
+        // Whether there is anything to do, its Deployments say.
+        return true;
+    }
     !is_reported || is_wanted || is_to_remember || rollout.is_asked()
 }
 
@@ -173,14 +181,16 @@ impl Looker {
             runner.trouble(&context.caller, EventKind::Unkept, error);
         }
         let reported = runner.ground.report().await;
+        let has_workload = runner.definition.workload.is_some();
         let waits = matches!(runner.status.phase, Phase::Waiting | Phase::Blocked);
         if !matches!(pause, Ok(None)) {
             self.runners.lock().insert(named, runner);
         }
         reported?;
         Ok(match pause? {
+            None if has_workload => Action::requeue(DEPLOYMENTS),
             None => Action::await_change(),
-            Some(_) if waits => Action::requeue(WAITING),
+            Some(_) if waits && !has_workload => Action::requeue(WAITING),
             Some(pause) => Action::requeue(pause),
         })
     }

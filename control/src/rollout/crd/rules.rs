@@ -10,8 +10,9 @@ use crate::rollout::manifest::MAX_ROLLOUT_NAME_BYTES;
 use crate::rollout::resource::MAX_STEPS;
 
 /// What must be written.
-const REQUIRED: [(&str, &[&str]); 5] = [
+const REQUIRED: [(&str, &[&str]); 6] = [
     ("", &["split"]),
+    ("/properties/workload", &["deployment"]),
     ("/properties/steps/items", &["weight"]),
     ("/properties/analysis/properties/checks/items", &["name"]),
     ("/properties/analysis/properties/prometheus", &["address"]),
@@ -89,6 +90,18 @@ fn rules() -> Vec<Rule> {
             "!has(self.previewAudience) || has(self.preset) && self.preset == 'blueGreen'",
             "it belongs to the preset blueGreen",
         ),
+        rule(
+            "",
+            ".workload",
+            "!has(self.workload) || !has(self.version)",
+            "the template of the workload is the version: write no spec.version",
+        ),
+        Rule {
+            at: "",
+            field: ".workload",
+            holds: everyone_at_the_end(),
+            message: "with a workload the last step gives 100 % to everyone",
+        },
         Rule {
             at: "",
             field: ".steps",
@@ -102,6 +115,16 @@ fn rules() -> Vec<Rule> {
             "a check has a metric or a query: write one of them",
         ),
     ]
+}
+
+/// Weights never fall, so whoever gets 100 % at any step has it at the last one. A preset ends so.
+fn everyone_at_the_end() -> String {
+    let audience = "(has(self.audience) ? self.audience : 'everyone')";
+    format!(
+        "!has(self.workload) || (has(self.steps) && size(self.steps) > 0 ? \
+         self.steps.exists(s, s.weight >= 100.0 && (has(s.audience) ? s.audience : {audience}) == 'everyone') : \
+         !has(self.preset) || {audience} == 'everyone')"
+    )
 }
 
 /// CEL has no indices of its own in all versions that people run: the list of them is written out.

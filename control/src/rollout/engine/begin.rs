@@ -15,6 +15,14 @@ use crate::rollout::world::{SplitSeen, SplitState, means};
 pub(super) fn is_wanted(definition: &Definition, status: &Status) -> bool {
     let former = status.run.as_ref().map(|run| &run.version);
     let is_new = former != Some(&definition.version);
+    let kept = status.workload.as_ref();
+    let ending = status.run.as_ref().and_then(|run| run.ending.as_ref());
+    let is_superseded = ending.is_some_and(|ending| ending.outcome == RunOutcome::Superseded);
+    // A template that Git took away in the middle of its run may come back.
+    let is_new = is_new || (kept.is_some() && is_superseded);
+    // What the copy of a workload has, everybody has.
+    let promoted = kept.and_then(|kept| kept.promoted.as_ref());
+    let is_new = is_new && (promoted.is_none() || promoted != definition.version.as_ref());
     status.is_start_wanted || (definition.version.is_some() && is_new)
 }
 
@@ -92,6 +100,7 @@ impl Turn<'_> {
         let number = self.status.run.as_ref().map_or(0, |run| run.number) + 1;
         let now = self.world.now;
         self.status.is_start_wanted = false;
+        self.forget_waiting();
         self.status.run = Some(Run {
             number,
             version: self.definition.version.clone(),

@@ -42,6 +42,9 @@ impl Turn<'_> {
                 self.status.is_start_wanted = true;
                 Ok(())
             }
+            Verb::Finish if self.definition.workload.is_some() => {
+                Err("the copy of a workload is given the new version by the controller")
+            }
             Verb::Finish => {
                 self.status.is_finishing = true;
                 Ok(())
@@ -143,7 +146,9 @@ impl Turn<'_> {
             && !is_anybody_there(&seen.weights)
         {
             self.status.is_finishing = false;
-            self.status.phase = Phase::Idle;
+            if self.definition.workload.is_none() || self.status.phase != Phase::Succeeded {
+                self.status.phase = Phase::Idle;
+            }
             self.say(EventKind::Passed, "finished: the challenger's weight is 0");
         }
         true
@@ -195,6 +200,7 @@ mod tests {
             commands: verbs.iter().enumerate().map(command).collect(),
             peers: Peers::default(),
             failure: None,
+            workload: None,
         }
     }
 

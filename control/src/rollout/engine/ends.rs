@@ -34,6 +34,9 @@ impl Turn<'_> {
             self.end_as(RunOutcome::RolledBack, why);
             return true;
         }
+        if self.has_another_template(&run) {
+            return true;
+        }
         let seen = match &self.world.split {
             SplitSeen::Seen(seen) => Some(seen),
             _ => None,

@@ -129,9 +129,14 @@ impl Turn<'_> {
         if self.world.forward == Forward::Asking {
             return;
         }
-        if let Some(why) = self.held_back() {
+        let why = self.held_back().or_else(|| self.unprepared(run));
+        if let Some(why) = why {
             let message = format!("step {} waits: {why}", run.step + 1);
             return self.say_once(EventKind::Waiting, Phase::Progressing, message);
+        }
+        if self.status.phase == Phase::RollingBack {
+            // Its pods were not ready in time.
+            return;
         }
         if let Some(run) = &mut self.status.run {
             run.wanted = self.definition.weights_at(run.step);

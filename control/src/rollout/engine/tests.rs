@@ -7,3 +7,4 @@ mod ends;
 mod steps;
 mod story;
 mod whatever;
+mod workload;

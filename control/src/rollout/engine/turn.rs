@@ -12,6 +12,7 @@ use crate::rollout::definition::Definition;
 use crate::rollout::status::{
     Ending, MAX_RUNS, Pause, PauseReason, Phase, RunLine, RunOutcome, Stage, Status, line, sentence,
 };
+use crate::rollout::workload::next;
 use crate::rollout::world::World;
 
 /// What a host is to do.
@@ -31,6 +32,8 @@ pub enum Action {
         /// Why, for the history.
         why: String,
     },
+    /// Do something about the workload's Deployments.
+    Workload(next::Action),
 }
 
 impl Action {
@@ -97,6 +100,8 @@ pub(super) struct Turn<'t> {
     pub(super) world: &'t World,
     pub(super) status: Status,
     pub(super) events: Vec<Event>,
+    /// What is to be done about the workload's Deployments.
+    pub(super) workload_action: Option<next::Action>,
 }
 
 impl Turn<'_> {
@@ -169,6 +174,7 @@ impl Turn<'_> {
     /// The run is over.
     pub(super) fn over(&mut self, outcome: RunOutcome, message: impl Into<String>) {
         let message = sentence(message);
+        self.forget_waiting();
         self.go_to(Stage::Over);
         let now = self.world.now;
         let Some(run) = &mut self.status.run else {

@@ -9,6 +9,7 @@ use super::turn::after;
 use crate::rollout::definition::Definition;
 use crate::rollout::resource::Before;
 use crate::rollout::status::{Phase, Run, Stage, Status};
+use crate::rollout::workload::next::Kept;
 
 /// What a host is to look at before it asks the engine, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,14 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
         ..Wants::default()
     };
     let Some(run) = status.under_way() else {
+        let is_at_rest = |kept: &Kept| kept.is_at_rest;
+        let is_tended = status.workload.as_ref().is_some_and(is_at_rest);
+        if definition.workload.is_some() && !is_tended {
+            return Wants {
+                proxies: true,
+                ..waiting
+            };
+        }
         let is_idle = status.phase == Phase::Idle || !is_wanted(definition, status);
         return if is_idle && !status.is_finishing {
             Wants::default()

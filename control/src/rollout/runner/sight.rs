@@ -20,6 +20,7 @@ use crate::rollout::resource::Before;
 use crate::rollout::sources::Source;
 use crate::rollout::status::{Run, Stage};
 use crate::rollout::watch::Watched;
+use crate::rollout::workload::seen::WorkloadSeen;
 use crate::rollout::world::{Forward, SplitSeen, World};
 
 impl<G: Ground> Runner<G> {
@@ -29,6 +30,7 @@ impl<G: Ground> Runner<G> {
         wants: &Wants,
         glance: &mut Glance,
         now: Timestamp,
+        workload: Option<WorkloadSeen>,
     ) -> World {
         // Secrets that were refused may be others meanwhile.
         let source = self.source.take().filter(|source| !source.was_denied());
@@ -65,6 +67,7 @@ impl<G: Ground> Runner<G> {
             commands: self.ground.commands().unwrap_or_default(),
             peers: peers(&self.summary(), &self.status, &others),
             failure: self.failure.take(),
+            workload,
         }
     }
 

@@ -38,6 +38,7 @@ mod namespaces;
 mod plugins;
 mod policy;
 mod readme;
+mod releases;
 mod rollouts;
 mod rollouts_lease;
 mod rollouts_secrets;
@@ -219,6 +220,11 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         workloads::pods_say_why_they_never_get_ready,
         workloads::autoscalers_and_disruption_budgets_are_obeyed,
         workloads::what_is_rendered_for_a_deployment_reaches_it_and_its_copy,
+        releases::a_release_is_another_image_and_costs_no_request,
+        releases::a_rollback_loses_no_request_though_pods_exit_at_once,
+        releases::an_image_that_cannot_be_pulled_fails_the_run_and_moves_nobody,
+        releases::another_image_in_a_run_takes_its_users_back_first,
+        releases::a_controller_that_is_killed_again_and_again_finishes_the_release,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,

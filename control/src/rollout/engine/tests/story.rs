@@ -44,6 +44,7 @@ impl Story {
                 commands: Vec::new(),
                 peers: Peers::default(),
                 failure: None,
+                workload: None,
             },
             verdict: None,
             said: Vec::new(),
@@ -110,6 +111,7 @@ impl Story {
                 self.seen().last_abort = Some(format!("ours: {why}"));
                 self.seen().last_abort_id = Some(format!("ours: {why}"));
             }
+            Action::Workload(action) => self.tend(action),
         }
     }
 

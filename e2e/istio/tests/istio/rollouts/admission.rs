@@ -65,6 +65,26 @@ pub async fn a_wrong_rollout_is_refused_with_the_words_of_validate(world: &mut W
             json!({"split": "web", "preset": "progressive", "analysis": {"checks": [{"name": "x"}]}}),
             "a check has a metric or a query: write one of them",
         ),
+        (
+            "no deployment",
+            json!({"split": "web", "preset": "progressive", "workload": {}}),
+            "spec.workload.deployment: Required value",
+        ),
+        (
+            "two versions",
+            json!({"split": "web", "preset": "progressive", "version": "v1", "workload": {"deployment": "web"}}),
+            "the template of the workload is the version: write no spec.version",
+        ),
+        (
+            "not everyone",
+            json!({"split": "web", "steps": [{"weight": 50}], "workload": {"deployment": "web"}}),
+            "with a workload the last step gives 100 % to everyone",
+        ),
+        (
+            "staff alone",
+            json!({"split": "web", "preset": "progressive", "audience": "staff", "workload": {"deployment": "web"}}),
+            "with a workload the last step gives 100 % to everyone",
+        ),
     ];
     for (label, spec, expected) in cases {
         let created = world

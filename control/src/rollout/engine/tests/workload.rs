@@ -1,0 +1,395 @@
+//! A run of a workload, with two Deployments whose pods take a second to get ready.
+
+use proptest::prelude::*;
+use serde_json::json;
+use sluice_core::allocation::Percent;
+
+use super::story::{Story, percent};
+use crate::rollout::commands::Verb;
+use crate::rollout::status::Phase;
+use crate::rollout::workload::next::Action;
+use crate::rollout::workload::seen::{Both, Pods, WorkloadSeen};
+use crate::rollout::world::ProxiesSeen;
+
+fn pods(version: &str, replicas: u32) -> Pods {
+    Pods {
+        version: version.to_owned(),
+        replicas,
+        ready: replicas,
+        is_uniform: true,
+        trouble: None,
+    }
+}
+
+/// Deployment web with three pods of v1, which users have today, and a Rollout that was just made.
+fn first_sight() -> Story {
+    let mut story = Story::new(
+        json!({"split": "web", "workload": {"deployment": "web", "drain": "10s"}, "steps": [
+            {"weight": 5, "hold": "10s"}, {"weight": 50, "hold": "10s"}, {"weight": 100},
+        ]}),
+    );
+    story.definition.version = Some("v1".to_owned());
+    story.world.workload = Some(WorkloadSeen::Seen(Both {
+        wanted: pods("v1", 3),
+        copy: None,
+        mistake: None,
+        unrouted: None,
+    }));
+    story
+}
+
+/// The same when the copy serves everyone.
+fn at_rest() -> Story {
+    let mut story = first_sight();
+    story.live(20);
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+    story
+}
+
+impl Story {
+    fn both(&mut self) -> &mut Both {
+        match &mut self.world.workload {
+            Some(WorkloadSeen::Seen(both)) => both,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Git states another template.
+    fn change(&mut self, version: &str) -> &mut Self {
+        let wanted = &mut self.both().wanted;
+        wanted.version = version.to_owned();
+        wanted.is_uniform = wanted.replicas == 0;
+        self.definition.version = Some(version.to_owned());
+        self
+    }
+
+    /// What a cluster does with what is done to Deployments.
+    pub(super) fn tend(&mut self, action: Action) {
+        let both = self.both();
+        match action {
+            Action::Copy { version, replicas } => {
+                assert_eq!((&both.copy, &version), (&None, &both.wanted.version));
+                both.copy = Some(Pods {
+                    ready: 0,
+                    ..pods(&version, replicas)
+                });
+            }
+            Action::Promote { version } => {
+                assert_eq!(version, both.wanted.version);
+                let copy = both.copy.as_mut().unwrap();
+                copy.version = version;
+                copy.is_uniform = false;
+            }
+            Action::Scale { replicas } => {
+                both.wanted.replicas = replicas;
+                both.wanted.ready = both.wanted.ready.min(replicas);
+            }
+        }
+    }
+
+    /// So many seconds, in each of which a pod of each Deployment gets ready, where it can.
+    fn live(&mut self, seconds: usize) -> &mut Self {
+        for _ in 0..seconds {
+            let both = self.both();
+            let all = [Some(&mut both.wanted), both.copy.as_mut()];
+            for pods in all.into_iter().flatten() {
+                if pods.trouble.is_none() {
+                    pods.is_uniform = true;
+                    pods.ready = (pods.ready + 1).min(pods.replicas);
+                }
+            }
+            self.after(1);
+        }
+        self
+    }
+
+    fn deployments(&mut self) -> String {
+        let both = self.both();
+        let says = |name: &str, pods: &Pods| {
+            let Pods {
+                version,
+                ready,
+                replicas,
+                ..
+            } = pods;
+            format!("{name} {version} {ready}/{replicas}")
+        };
+        let copy = both.copy.as_ref().map(|copy| says("web-stable", copy));
+        format!(
+            "{}, {}",
+            says("web", &both.wanted),
+            copy.unwrap_or_default()
+        )
+    }
+}
+
+#[test]
+fn at_first_sight_the_copy_is_ready_before_the_deployment_is_scaled_to_zero() {
+    let mut story = first_sight();
+    assert_eq!(story.live(1).deployments(), "web v1 3/3, web-stable v1 0/3");
+    assert_eq!(
+        story.live(12).deployments(),
+        "web v1 3/3, web-stable v1 3/3"
+    );
+    assert_eq!(story.live(4).deployments(), "web v1 0/0, web-stable v1 3/3");
+    assert_eq!(
+        (story.phase(), story.status.run.is_none()),
+        (Phase::Idle, true)
+    );
+    assert_eq!(
+        story.last(),
+        "Passed: Deployment web-stable serves everyone with v1"
+    );
+}
+
+#[test]
+fn a_new_template_is_run_promoted_and_parked() {
+    let mut story = at_rest();
+    story.change("v2");
+    story.live(1);
+    assert_eq!(
+        (story.deployments(), story.weights()),
+        (
+            "web v2 0/1, web-stable v1 3/3".to_owned(),
+            "everyone 0".to_owned()
+        )
+    );
+    assert_eq!(story.live(4).weights(), "everyone 5");
+    assert_eq!(story.live(13).weights(), "everyone 50");
+    assert_eq!(story.live(13).weights(), "everyone 100");
+    assert_eq!(story.deployments(), "web v2 3/3, web-stable v2 3/3");
+    story.live(3);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Succeeded, "everyone 0")
+    );
+    assert_eq!(
+        story.deployments(),
+        "web v2 3/3, web-stable v2 3/3",
+        "it drains"
+    );
+    assert_eq!(
+        story.live(12).deployments(),
+        "web v2 0/0, web-stable v2 3/3"
+    );
+    story.live(60);
+    assert_eq!(story.status.run.as_ref().unwrap().number, 1);
+    assert_eq!(
+        story.last(),
+        "Passed: Deployment web-stable serves everyone with v2"
+    );
+}
+
+#[test]
+fn a_rollback_drains_before_its_pods_go() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    assert_eq!(story.weights(), "everyone 50");
+    story.ask(Verb::Abort);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Aborted, "everyone 0")
+    );
+    assert_eq!(story.live(9).deployments(), "web v2 2/2, web-stable v1 3/3");
+    assert_eq!(story.live(4).deployments(), "web v2 0/0, web-stable v1 3/3");
+    assert_eq!(
+        story.live(60).status.run.as_ref().unwrap().number,
+        1,
+        "not tried again"
+    );
+    story.ask(Verb::Retry).live(6);
+    assert_eq!(story.weights(), "everyone 5");
+}
+
+#[test]
+fn a_proxy_that_has_not_heard_of_the_rollback_keeps_the_pods() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    story.world.proxies = ProxiesSeen::Seen {
+        converged: 1,
+        total: 2,
+        lagging: "a/web-1".to_owned(),
+    };
+    story.ask(Verb::Abort).live(110);
+    assert_eq!(story.deployments(), "web v2 2/2, web-stable v1 3/3");
+    story.world.proxies = ProxiesSeen::Nobody;
+    assert_eq!(
+        story.live(13).deployments(),
+        "web v2 0/0, web-stable v1 3/3"
+    );
+}
+
+#[test]
+fn pods_that_never_get_ready_fail_the_run_with_their_reason_and_move_nobody() {
+    let mut story = at_rest();
+    story.both().wanted.trouble = Some("web-1: ErrImagePull: not found".to_owned());
+    story.change("v2").live(300);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Progressing, "everyone 0")
+    );
+    let waits = "Waiting: step 1 waits: 0 of 1 pods of Deployment web are ready, of v2: web-1: ErrImagePull: not found";
+    assert_eq!(story.last(), waits);
+    story.live(310);
+    assert_eq!(story.phase(), Phase::RolledBack);
+    let failed = "RolledBack: not ready within 600s: 0 of 1 pods of Deployment web are ready, of v2: web-1: \
+                  ErrImagePull: not found";
+    assert_eq!(story.last(), failed);
+    assert_eq!(
+        story.live(20).deployments(),
+        "web v2 0/0, web-stable v1 3/3"
+    );
+}
+
+#[test]
+fn another_template_in_a_run_takes_its_users_back_first_and_begins_anew() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    assert_eq!(story.weights(), "everyone 50");
+    story.change("v3").live(1);
+    assert_eq!(story.weights(), "everyone 0");
+    story.live(4);
+    let run = story.status.run.as_ref().unwrap();
+    assert_eq!((run.number, run.version.as_deref()), (2, Some("v3")));
+    assert_eq!(story.weights(), "everyone 5");
+}
+
+#[test]
+fn a_revert_in_git_takes_the_users_back_and_ends() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    story.change("v1").live(30);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Idle, "everyone 0")
+    );
+    assert_eq!(
+        story.last(),
+        "Passed: Deployment web-stable serves everyone with v1"
+    );
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+    assert_eq!(story.status.run.as_ref().unwrap().number, 1);
+}
+
+#[test]
+fn a_deployment_that_is_gone_takes_its_users_back() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    let what = "there is no Deployment web in namespace shop";
+    story.world.workload = Some(WorkloadSeen::Missing {
+        what: what.to_owned(),
+    });
+    story.after(2);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    assert_eq!(story.last(), format!("RolledBack: {what}"));
+}
+
+#[test]
+fn what_somebody_else_scales_down_in_a_step_is_scaled_up_again() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    story.both().wanted.replicas = 0;
+    story.live(1);
+    assert_eq!(story.both().wanted.replicas, 2);
+}
+
+#[test]
+fn nobody_finishes_for_the_controller() {
+    let mut story = at_rest();
+    story.change("v2").live(40);
+    story.ask(Verb::Finish);
+    let answer = story.status.answers.last().unwrap();
+    assert_eq!(
+        answer.message,
+        "`finish` of ann: the copy of a workload is given the new version by the controller"
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Happens {
+    Live(u8),
+    Change(u8),
+    Trouble(bool),
+    Ask(Verb),
+    Lag(bool),
+    Restart,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let verbs = [
+        Verb::Abort,
+        Verb::Retry,
+        Verb::Skip,
+        Verb::PromoteFull,
+        Verb::Pause,
+        Verb::Resume,
+    ];
+    prop_oneof![
+        4 => (1_u8..40).prop_map(Happens::Live),
+        2 => (1_u8..4).prop_map(Happens::Change),
+        1 => any::<bool>().prop_map(Happens::Trouble),
+        2 => proptest::sample::select(verbs.to_vec()).prop_map(Happens::Ask),
+        1 => any::<bool>().prop_map(Happens::Lag),
+        1 => Just(Happens::Restart),
+    ]
+}
+
+fn is_used(story: &mut Story) -> bool {
+    story
+        .seen()
+        .weights
+        .values()
+        .any(|weight| *weight > Percent::ZERO)
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_nobody_is_sent_where_no_pod_is(
+        story in proptest::collection::vec(happens(), 1..40),
+    ) {
+        let mut told = at_rest();
+        for happens in story {
+            match happens {
+                Happens::Live(seconds) => {
+                    for _ in 0..seconds {
+                        told.live(1);
+                        if is_used(&mut told) {
+                            prop_assert!(told.both().wanted.replicas > 0, "{:?}", told.said);
+                        }
+                        let copy = told.both().copy.clone().unwrap();
+                        prop_assert!(copy.ready == 3, "{copy:?}");
+                    }
+                }
+                Happens::Change(version) => {
+                    told.change(&format!("v{version}"));
+                }
+                Happens::Trouble(is_in_trouble) => {
+                    told.both().wanted.trouble = is_in_trouble.then(|| "crash".to_owned());
+                }
+                Happens::Ask(verb) => {
+                    told.ask(verb);
+                }
+                Happens::Lag(lags) => {
+                    let lagging = ProxiesSeen::Seen { converged: 0, total: 1, lagging: String::new() };
+                    told.world.proxies = if lags { lagging } else { ProxiesSeen::Nobody };
+                }
+                Happens::Restart => {
+                    let kept = serde_json::to_string(&told.status).unwrap();
+                    told.status = serde_json::from_str(&kept).unwrap();
+                }
+            }
+        }
+        // With nothing in its way, the last template of Git serves everyone or has failed.
+        told.both().wanted.trouble = None;
+        told.world.proxies = ProxiesSeen::Nobody;
+        told.ask(Verb::Resume).live(300);
+        prop_assert_eq!(told.seen().weights["everyone"], percent(0.0));
+        prop_assert_eq!(told.both().wanted.replicas, 0);
+        let both = told.both().clone();
+        let is_promoted = both.copy.unwrap().version == both.wanted.version;
+        prop_assert!(is_promoted || told.phase().is_failure(), "{:?}", told.status);
+    }
+}

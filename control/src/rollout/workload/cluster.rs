@@ -1,0 +1,402 @@
+//! A Rollout's two Deployments in a cluster: read, made, and scaled.
+//!
+//! The one that Git states is never written but for its scale. The copy is applied server-side as
+//! ours; it has no owner, because neither deleting the Rollout nor the other Deployment may take away
+//! the pods that serve everybody.
+
+use std::time::Duration;
+
+use futures::future::try_join;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::Workload;
+use super::next::Action;
+use super::pods::{MAX_PODS_ASKED, refused, trouble};
+use super::seen::{Both, Pods, WorkloadSeen};
+use super::template::{variant, version, with_variant};
+use crate::cluster::{Cluster, words};
+use crate::model::workload::VARIANT_LABEL as VARIANT;
+use crate::rollout::look::Variants;
+use crate::rollout::world::Failure;
+
+/// The field manager of what is written to Deployments.
+pub const MANAGER: &str = "sluice-controller";
+
+/// The label of a copy: whose it is.
+pub const ROLLOUT: &str = "sluice.dev/rollout";
+
+/// How long they may take to be read. Chosen: an abort that was asked for meanwhile waits so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many DestinationRules and Services of a namespace are looked at. Chosen: a namespace of a team
+/// has dozens.
+const MAX_ROUTES: u32 = 500;
+
+/// The Deployments of one Rollout.
+#[derive(Debug)]
+pub struct Deployments {
+    cluster: Cluster,
+    rollout: String,
+    /// As they were read last: what is done stands on it.
+    read: Mutex<Option<Read>>,
+}
+
+/// Both as they were read.
+#[derive(Clone, Debug)]
+struct Read {
+    workload: Workload,
+    wanted: DynamicObject,
+    copy: Option<DynamicObject>,
+    fallback: Option<String>,
+}
+
+impl Deployments {
+    /// Those of a Rollout in the cluster's namespace.
+    pub fn of(cluster: Cluster, rollout: &str) -> Self {
+        Self {
+            cluster,
+            rollout: rollout.to_owned(),
+            read: Mutex::default(),
+        }
+    }
+
+    fn api(&self, kind: &str, group: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+        Api::namespaced_with(
+            self.cluster.client().clone(),
+            self.cluster.namespace(),
+            &resource,
+        )
+    }
+
+    /// What is seen of them, with the variants of the split where they are known.
+    pub async fn look(&self, workload: &Workload, variants: Option<&Variants>) -> WorkloadSeen {
+        let looking = self.look_patiently(workload, variants);
+        let looked = tokio::time::timeout(PATIENCE, looking).await;
+        looked.unwrap_or_else(|_| WorkloadSeen::Unknown {
+            why: format!("Deployment {} cannot be read in time", workload.deployment),
+        })
+    }
+
+    async fn look_patiently(
+        &self,
+        workload: &Workload,
+        variants: Option<&Variants>,
+    ) -> WorkloadSeen {
+        let name = &workload.deployment;
+        let api = self.api("Deployment", "apps");
+        let copy = workload.copy();
+        let read = try_join(api.get_opt(name), api.get_opt(&copy)).await;
+        let (wanted, copy) = match read {
+            Ok((Some(wanted), copy)) => (wanted, copy),
+            Ok((None, _)) => {
+                let namespace = self.cluster.namespace();
+                let what = format!("there is no Deployment {name} in namespace {namespace}");
+                return WorkloadSeen::Missing { what };
+            }
+            Err(error) => {
+                let why = format!("Deployment {name} cannot be read: {}", words(&error));
+                return WorkloadSeen::Unknown { why };
+            }
+        };
+        let mistake = self.mistake(workload, variants, &wanted.data, copy.as_ref());
+        let pods = self.pods(&wanted).await;
+        let copied = match &copy {
+            Some(copy) => Some(self.pods(copy).await),
+            None => None,
+        };
+        // Only pods that may go for good depend on it.
+        let may_go = pods.replicas > 0
+            && copied
+                .as_ref()
+                .is_some_and(|copy| copy.version == pods.version);
+        let unrouted = match variants.filter(|_| may_go) {
+            Some(variants) => self.unrouted(&variants.fallback).await,
+            None => None,
+        };
+        let seen = Both {
+            wanted: pods,
+            copy: copied,
+            mistake,
+            unrouted,
+        };
+        *self.read.lock() = Some(Read {
+            workload: workload.clone(),
+            wanted,
+            copy,
+            fallback: variants.map(|variants| variants.fallback.clone()),
+        });
+        WorkloadSeen::Seen(seen)
+    }
+
+    /// What must be mended by a person.
+    fn mistake(
+        &self,
+        workload: &Workload,
+        variants: Option<&Variants>,
+        wanted: &Value,
+        copy: Option<&DynamicObject>,
+    ) -> Option<String> {
+        let labels = copy.and_then(|copy| copy.metadata.labels.as_ref());
+        let owner = labels.and_then(|labels| labels.get(ROLLOUT));
+        if copy.is_some() && owner != Some(&self.rollout) {
+            let (name, rollout) = (workload.copy(), &self.rollout);
+            return Some(format!(
+                "Deployment {name} is there and not ours: it has no label {ROLLOUT}: {rollout}, and is left alone"
+            ));
+        }
+        let challenger = variants.map(|variants| &*variants.challenger)?;
+        let found = variant(&wanted["spec"]["template"]);
+        let name = &workload.deployment;
+        (found != Some(challenger)).then(|| {
+            let found = found.unwrap_or("none");
+            format!("the template of Deployment {name} needs the label {VARIANT}: {challenger}; found: {found}")
+        })
+    }
+
+    /// Why nobody knows that requests go to the copy alone: neither a subset of a DestinationRule nor a
+    /// Service is of its variant.
+    async fn unrouted(&self, fallback: &str) -> Option<String> {
+        let listing = ListParams::default().limit(MAX_ROUTES);
+        let rules = self.api("DestinationRule", "networking.istio.io");
+        let services = self.api("Service", "");
+        let listed = try_join(rules.list(&listing), services.list(&listing)).await;
+        let (rules, services) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                let error = words(&error);
+                return Some(format!(
+                    "whether routes tell variants apart cannot be read: {error}"
+                ));
+            }
+        };
+        let is_of_it = |labels: &Value| labels[VARIANT] == fallback;
+        let is_subset = |rule: &DynamicObject| {
+            let subsets = rule.data.pointer("/spec/subsets").and_then(Value::as_array);
+            let mut subsets = subsets.into_iter().flatten();
+            subsets.any(|subset| is_of_it(&subset["labels"]))
+        };
+        let is_service = |service: &DynamicObject| is_of_it(&service.data["spec"]["selector"]);
+        let is_routed = rules.items.iter().any(is_subset) || services.items.iter().any(is_service);
+        (!is_routed).then(|| {
+            format!(
+                "no subset of a DestinationRule and no Service in namespace {} has the label {VARIANT}: {fallback}; \
+                 until there is one, the Deployment keeps its pods",
+                self.cluster.namespace()
+            )
+        })
+    }
+
+    async fn pods(&self, deployment: &DynamicObject) -> Pods {
+        let data = &deployment.data;
+        let count = |pointer: &str| {
+            let count = data.pointer(pointer).and_then(Value::as_u64);
+            count.map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        let status = |field: &str| count(&format!("/status/{field}")).unwrap_or_default();
+        let observed = data["status"]["observedGeneration"].as_i64();
+        let is_observed = observed >= deployment.metadata.generation;
+        let pods = Pods {
+            version: version(&data["spec"]["template"]),
+            // As the API server fills it in.
+            replicas: count("/spec/replicas").unwrap_or(1),
+            ready: status("availableReplicas"),
+            is_uniform: is_observed && status("replicas") == status("updatedReplicas"),
+            trouble: None,
+        };
+        let is_waited_for = !pods.has(pods.replicas);
+        Pods {
+            trouble: match is_waited_for {
+                true => self.trouble(data).await,
+                false => None,
+            },
+            ..pods
+        }
+    }
+
+    /// Why a Deployment's pods are not ready; nothing where that cannot be read.
+    async fn trouble(&self, deployment: &Value) -> Option<String> {
+        if let Some(why) = refused(deployment) {
+            return Some(why);
+        }
+        let labels = deployment.pointer("/spec/template/metadata/labels")?;
+        let labels = labels.as_object()?.iter();
+        let labels: Vec<String> = labels
+            .filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)))
+            .collect();
+        let parameters = ListParams::default()
+            .labels(&labels.join(","))
+            .limit(MAX_PODS_ASKED);
+        let pods = self.api("Pod", "").list(&parameters).await.ok()?;
+        let pods: Vec<Value> = pods.items.into_iter().map(whole).collect();
+        trouble(&pods)
+    }
+
+    /// Does something about them, on what was read last.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn act(&self, action: &Action) -> Result<(), Failure> {
+        let Some(read) = self.read.lock().clone() else {
+            return Err(Failure::Passing("no Deployment was read".to_owned()));
+        };
+        let (name, copy) = (&read.workload.deployment, read.workload.copy());
+        let (doing, done) = match action {
+            Action::Copy { replicas, .. } => {
+                let applied = self.apply(&read, *replicas).await;
+                (format!("Deployment {copy} cannot be made"), applied)
+            }
+            Action::Promote { .. } => {
+                let replicas = read
+                    .copy
+                    .as_ref()
+                    .map(|copy| &copy.data["spec"]["replicas"]);
+                let replicas = replicas.and_then(Value::as_u64).unwrap_or(1);
+                let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
+                let applied = self.apply(&read, replicas).await;
+                (
+                    format!("Deployment {copy} cannot be given the new template"),
+                    applied,
+                )
+            }
+            Action::Scale { replicas } => {
+                let scaled = self.scale(&read, *replicas).await;
+                (format!("Deployment {name} cannot be scaled"), scaled)
+            }
+        };
+        done.map_err(|error| Failure::Passing(format!("{doing}: {}", words(&error))))
+    }
+
+    /// The copy with the template that was read, if the copy is still what was read.
+    async fn apply(&self, read: &Read, replicas: u32) -> kube::Result<()> {
+        let Some(fallback) = &read.fallback else {
+            // Without a split nobody knows what its pods are called.
+            return Ok(());
+        };
+        let copy = copy(&self.rollout, read, fallback, replicas);
+        let parameters = match &read.copy {
+            Some(_) => PatchParams::apply(MANAGER).force(),
+            // Whoever made one meanwhile keeps it.
+            None => PatchParams::apply(MANAGER),
+        };
+        let api = self.api("Deployment", "apps");
+        let name = read.workload.copy();
+        api.patch(&name, &parameters, &Patch::Apply(&copy))
+            .await
+            .map(drop)
+    }
+
+    /// The scale of the Deployment that Git states, if it is still what was read.
+    async fn scale(&self, read: &Read, replicas: u32) -> kube::Result<()> {
+        let scale = json!({
+            "metadata": {"resourceVersion": read.wanted.metadata.resource_version},
+            "spec": {"replicas": replicas},
+        });
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.api("Deployment", "apps");
+        let name = &read.workload.deployment;
+        api.patch_scale(name, &parameters, &Patch::Merge(&scale))
+            .await
+            .map(drop)
+    }
+}
+
+/// The copy as it is applied.
+fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
+    let spec = &read.wanted.data["spec"];
+    let mut selector = spec["selector"].clone();
+    if !selector["matchLabels"].is_object() {
+        selector["matchLabels"] = json!({});
+    }
+    selector["matchLabels"][VARIANT] = json!(fallback);
+    let mut own = json!({
+        "replicas": replicas,
+        "selector": selector,
+        "template": with_variant(&spec["template"], fallback),
+    });
+    for field in [
+        "strategy",
+        "minReadySeconds",
+        "revisionHistoryLimit",
+        "progressDeadlineSeconds",
+    ] {
+        if let Some(value) = spec.get(field) {
+            own[field] = value.clone();
+        }
+    }
+    let read_version = read
+        .copy
+        .as_ref()
+        .and_then(|copy| copy.metadata.resource_version.clone());
+    let mut metadata = json!({
+        "name": read.workload.copy(),
+        "namespace": read.wanted.metadata.namespace,
+        "labels": {"app.kubernetes.io/managed-by": "sluice", ROLLOUT: rollout},
+    });
+    if let Some(version) = read_version {
+        metadata["resourceVersion"] = json!(version);
+    }
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": own})
+}
+
+fn whole(object: DynamicObject) -> Value {
+    let mut whole = object.data;
+    whole["metadata"] = json!({"name": object.metadata.name});
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::resource::Scale;
+
+    #[test]
+    fn a_copy_has_the_template_and_a_selector_and_labels_of_its_own() {
+        let wanted = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "shop", "labels": {"argocd": "web"}},
+            "spec": {
+                "replicas": 0, "minReadySeconds": 5, "paused": true,
+                "selector": {"matchLabels": {"app": "web", "sluice.dev/variant": "canary"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web", "sluice.dev/variant": "canary"}},
+                    "spec": {"containers": [{"name": "web", "image": "web:v2", "unheardOf": 1}]},
+                },
+            },
+        });
+        let workload = Workload {
+            deployment: "web".to_owned(),
+            scale: Scale::Full,
+            progress_deadline: Duration::ZERO,
+            drain: Duration::ZERO,
+        };
+        let read = Read {
+            workload,
+            wanted: serde_json::from_value(wanted).unwrap(),
+            copy: None,
+            fallback: None,
+        };
+        let expected = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "web-stable", "namespace": "shop",
+                "labels": {"app.kubernetes.io/managed-by": "sluice", "sluice.dev/rollout": "web"},
+            },
+            "spec": {
+                "replicas": 3, "minReadySeconds": 5,
+                "selector": {"matchLabels": {"app": "web", "sluice.dev/variant": "stable"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web", "sluice.dev/variant": "stable"}},
+                    "spec": {"containers": [{"name": "web", "image": "web:v2", "unheardOf": 1}]},
+                },
+            },
+        });
+        assert_eq!(copy("web", &read, "stable", 3), expected);
+    }
+}

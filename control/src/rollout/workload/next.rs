@@ -1,0 +1,349 @@
+//! What is to be done about a Rollout's two Deployments: pure, from what was seen of them and what is
+//! remembered, to what is to be done, what is to be remembered, and whether a run may go on.
+//!
+//! The challenger is only ever scaled up while a run is under way, and to 0 only when nobody has been
+//! sent to it for as long as it drains: so no request meets a pod that ends. The copy takes another
+//! template only while everybody is at the challenger.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sluice_core::allocation::Percent;
+
+use super::Workload;
+use super::seen::{Both, Pods};
+
+/// How long pods must have been ready before anybody is sent to them. Chosen: Kubernetes says that a
+/// pod is ready some moments before a proxy has heard of its address.
+pub const SETTLING: Duration = Duration::from_secs(2);
+
+/// What is to be done. A repetition changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the copy, of the Deployment's template.
+    Copy {
+        /// The version of that template.
+        version: String,
+        /// How many pods.
+        replicas: u32,
+    },
+    /// Give the copy the Deployment's template.
+    Promote {
+        /// The version of that template.
+        version: String,
+    },
+    /// Give the Deployment so many pods.
+    Scale {
+        /// How many.
+        replicas: u32,
+    },
+}
+
+/// What is remembered between two looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Kept {
+    /// The version that the copy has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<String>,
+    /// Since when pods are waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Timestamp>,
+    /// Since when those that are waited for are ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Timestamp>,
+    /// Since when the challenger's weights are 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Timestamp>,
+    /// Since when proxies have heard of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty: Option<Timestamp>,
+    /// Whether the challenger has had no pods since its last run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_parked: bool,
+    /// Whether there is nothing to do until something changes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_at_rest: bool,
+}
+
+impl Kept {
+    /// What was remembered by a clock that was ahead counts as of now.
+    pub fn come_back_to(&mut self, now: Timestamp) {
+        for time in [
+            &mut self.waiting,
+            &mut self.ready,
+            &mut self.unused,
+            &mut self.empty,
+        ] {
+            *time = time.map(|time| time.min(now));
+        }
+    }
+
+    /// Whether those that are waited for have been ready for long enough.
+    fn is_settled(&self, now: Timestamp) -> bool {
+        self.ready
+            .is_some_and(|ready| has_passed(ready, SETTLING, now))
+    }
+
+    /// Notes whether those that are waited for are ready.
+    fn note(&mut self, is_ready: bool, now: Timestamp) {
+        let since = |former: Option<Timestamp>| Some(former.unwrap_or(now));
+        (self.ready, self.waiting) = match is_ready {
+            true => (since(self.ready), None),
+            false => (None, since(self.waiting)),
+        };
+    }
+}
+
+/// What was seen, and what it is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Facing<'f> {
+    /// What is written.
+    pub workload: &'f Workload,
+    /// What was seen.
+    pub both: &'f Both,
+    /// What is remembered.
+    pub kept: &'f Kept,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Whether a step's weight may move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It may.
+    Ready,
+    /// Not yet; what is waited for.
+    Waiting(String),
+    /// It took too long; what was waited for.
+    Late(String),
+}
+
+/// What a step needs of its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Whether its weight may move.
+    pub pace: Pace,
+    /// What is to be done.
+    pub action: Option<Action>,
+    /// What is to be remembered.
+    pub kept: Kept,
+}
+
+/// What there is between two runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Between<'b> {
+    /// Whether nobody has the challenger, by its weights.
+    pub is_empty: bool,
+    /// Whether proxies have heard of that.
+    pub is_followed: bool,
+    /// How long one that never says so is waited for.
+    pub patience: Duration,
+    /// The version of the last run, if it succeeded.
+    pub succeeded: Option<&'b str>,
+    /// Whether a run is wanted of what the Deployment is now.
+    pub is_run_wanted: bool,
+}
+
+/// What is done between two runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// What is to be done.
+    pub action: Option<Action>,
+    /// What is to be remembered.
+    pub kept: Kept,
+    /// Whether the challenger's weights are to be 0, because the copy is what it is.
+    pub is_to_finish: bool,
+    /// Whether a run may begin.
+    pub may_begin: bool,
+    /// What is waited for, or wrong.
+    pub says: Option<String>,
+}
+
+/// What a step with this weight of everybody needs before it moves.
+pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
+    let Facing {
+        workload,
+        both,
+        now,
+        ..
+    } = *facing;
+    let mut kept = Kept {
+        unused: None,
+        empty: None,
+        is_parked: false,
+        is_at_rest: false,
+        ..facing.kept.clone()
+    };
+    let copy = match (&both.mistake, &both.copy) {
+        (Some(mistake), _) => return waiting(kept, mistake.clone()),
+        (None, None) => {
+            return waiting(kept, format!("Deployment {} is gone", workload.copy()));
+        }
+        (None, Some(copy)) => copy,
+    };
+    let needed = workload.needed(weight, copy.replicas);
+    let action = (both.wanted.replicas < needed).then_some(Action::Scale { replicas: needed });
+    kept.note(both.wanted.has(needed), now);
+    let why = unready(&workload.deployment, &both.wanted, needed);
+    let since = kept.waiting;
+    let is_late = since.is_some_and(|since| has_passed(since, workload.progress_deadline, now));
+    let pace = match (is_late, kept.is_settled(now)) {
+        (true, _) => Pace::Late(why),
+        (false, true) => Pace::Ready,
+        (false, false) => Pace::Waiting(why),
+    };
+    Prepared { pace, action, kept }
+}
+
+const fn waiting(kept: Kept, why: String) -> Prepared {
+    Prepared {
+        pace: Pace::Waiting(why),
+        action: None,
+        kept,
+    }
+}
+
+/// What is scaled up again in the middle of a step that somebody else scaled down.
+pub fn keep_up(facing: &Facing<'_>, weight: Percent) -> Option<Action> {
+    let copy = facing.both.copy.as_ref()?;
+    let needed = facing.workload.needed(weight, copy.replicas);
+    let is_short = facing.both.mistake.is_none() && facing.both.wanted.replicas < needed;
+    is_short.then_some(Action::Scale { replicas: needed })
+}
+
+/// What is to be done while no run is under way.
+pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
+    let mut rest = Rest {
+        kept: Kept {
+            is_at_rest: false,
+            ..facing.kept.clone()
+        },
+        ..Rest::default()
+    };
+    if let Some(mistake) = &facing.both.mistake {
+        rest.says = Some(mistake.clone());
+        rest.kept.is_at_rest = true;
+        return rest;
+    }
+    let Some(copy) = &facing.both.copy else {
+        let Pods {
+            version, replicas, ..
+        } = &facing.both.wanted;
+        rest.says = Some(format!("Deployment {} is made", facing.workload.copy()));
+        rest.action = Some(Action::Copy {
+            version: version.clone(),
+            replicas: (*replicas).max(1),
+        });
+        return rest;
+    };
+    rest.kept.note(copy.has(copy.replicas), facing.now);
+    match between.is_empty {
+        true => empty(facing, between, copy, rest),
+        false => full(facing, between, copy, rest),
+    }
+}
+
+/// The challenger has users: once the copy is what they have, they go there.
+fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest) -> Rest {
+    (rest.kept.unused, rest.kept.empty) = (None, None);
+    let wanted = &facing.both.wanted.version;
+    let name = facing.workload.copy();
+    let succeeded = between.succeeded;
+    if succeeded == Some(wanted) && copy.version != *wanted {
+        rest.says = Some(format!("Deployment {name} takes {wanted}"));
+        rest.action = Some(Action::Promote {
+            version: wanted.clone(),
+        });
+        return rest;
+    }
+    // A template that came since is no reason to leave anybody at pods that nobody has tried.
+    let is_over = succeeded.is_some_and(|last| last == copy.version || last != wanted);
+    if !(is_over || copy.version == *wanted) {
+        rest.may_begin = true;
+        return rest;
+    }
+    match rest.kept.is_settled(facing.now) {
+        true => rest.is_to_finish = true,
+        false => rest.says = Some(unready(&name, copy, copy.replicas)),
+    }
+    rest
+}
+
+/// Nobody has the challenger: a run may begin, or its pods go.
+fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest) -> Rest {
+    let Facing {
+        workload,
+        both,
+        now,
+        ..
+    } = *facing;
+    let unused = rest.kept.unused.unwrap_or(now);
+    rest.kept.unused = Some(unused);
+    if between.is_followed || has_passed(unused, between.patience, now) {
+        rest.kept.empty = rest.kept.empty.or(Some(now));
+    }
+    let name = workload.copy();
+    if between.is_run_wanted {
+        rest.may_begin = copy.has(1);
+        rest.says = (!rest.may_begin).then(|| unready(&name, copy, 1));
+        return rest;
+    }
+    let deployment = &workload.deployment;
+    let replicas = both.wanted.replicas;
+    // Both must be so: nobody is sent to the one, and the other is where they are sent.
+    let since = rest.kept.empty.zip(rest.kept.ready);
+    let since = since.map(|(empty, ready)| empty.max(ready));
+    let is_drained = since.is_some_and(|since| has_passed(since, workload.drain, now));
+    if replicas == 0 {
+        rest.kept.is_parked = true;
+        rest.kept.is_at_rest = rest.kept.is_settled(now);
+        let is_waited_for = rest.kept.ready.is_none();
+        rest.says = is_waited_for.then(|| unready(&name, copy, copy.replicas));
+    } else if rest.kept.is_parked {
+        rest.kept.is_at_rest = true;
+        rest.says = Some(format!(
+            "Deployment {deployment} was given {replicas} pods that nobody uses: a controller scales it, so Git should \
+             not say spec.replicas of it"
+        ));
+    } else if let Some(why) = &both.unrouted {
+        // It drains from when there are routes.
+        rest.kept.empty = None;
+        rest.kept.is_at_rest = true;
+        rest.says = Some(why.clone());
+    } else if !rest.kept.is_settled(now) {
+        rest.says = Some(unready(&name, copy, copy.replicas));
+    } else if is_drained {
+        rest.action = Some(Action::Scale { replicas: 0 });
+    } else {
+        rest.says = Some(format!(
+            "the pods of Deployment {deployment} answer their last requests"
+        ));
+    }
+    rest
+}
+
+/// What is waited for, in a sentence.
+fn unready(name: &str, pods: &Pods, needed: u32) -> String {
+    let Pods { ready, version, .. } = pods;
+    let ready = ready.min(&needed);
+    let trouble = pods.trouble.as_ref();
+    let trouble = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+    match pods.is_uniform {
+        true if *ready >= needed => {
+            format!("{needed} pods of Deployment {name} are ready; proxies hear of them")
+        }
+        _ => format!(
+            "{ready} of {needed} pods of Deployment {name} are ready, of {version}{trouble}"
+        ),
+    }
+}
+
+fn has_passed(since: Timestamp, length: Duration, now: Timestamp) -> bool {
+    let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
+    now.duration_since(since) >= length
+}
+
+#[cfg(test)]
+mod tests;

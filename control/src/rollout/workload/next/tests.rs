@@ -1,0 +1,403 @@
+//! What follows from what is seen of two Deployments: rules as tables, and promises for whatever is seen.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use sluice_core::allocation::Percent;
+
+use super::*;
+use crate::rollout::resource::Scale;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn workload() -> Workload {
+    Workload {
+        deployment: "web".to_owned(),
+        scale: Scale::MatchWeight,
+        progress_deadline: Duration::from_secs(600),
+        drain: Duration::from_secs(30),
+    }
+}
+
+fn pods(version: &str, ready: u32, replicas: u32) -> Pods {
+    Pods {
+        version: version.to_owned(),
+        replicas,
+        ready,
+        is_uniform: true,
+        trouble: None,
+    }
+}
+
+fn ago(seconds: i64) -> Option<Timestamp> {
+    Some(NOW - SignedDuration::from_secs(seconds))
+}
+
+fn between(weights: &str) -> Between<'static> {
+    Between {
+        is_empty: weights == "empty",
+        is_followed: true,
+        patience: Duration::from_secs(120),
+        succeeded: None,
+        is_run_wanted: false,
+    }
+}
+
+fn both(wanted: Pods, copy: Option<Pods>) -> Both {
+    Both {
+        wanted,
+        copy,
+        mistake: None,
+        unrouted: None,
+    }
+}
+
+fn rested(both: &Both, kept: &Kept, between: &Between<'_>) -> Rest {
+    let facing = Facing {
+        workload: &workload(),
+        both,
+        kept,
+        now: NOW,
+    };
+    rest(&facing, between)
+}
+
+fn prepared(both: &Both, kept: &Kept, weight: f64) -> Prepared {
+    let facing = Facing {
+        workload: &workload(),
+        both,
+        kept,
+        now: NOW,
+    };
+    prepare(&facing, Percent::new(weight).unwrap())
+}
+
+#[test]
+fn the_copy_of_a_deployment_that_serves_is_made_before_anything_else() {
+    let made = rested(
+        &both(pods("v1", 3, 3), None),
+        &Kept::default(),
+        &between("empty"),
+    );
+    let copy = Action::Copy {
+        version: "v1".to_owned(),
+        replicas: 3,
+    };
+    assert_eq!(made.action, Some(copy));
+    assert!(!made.may_begin && !made.kept.is_at_rest);
+}
+
+#[test]
+fn the_pods_of_the_deployment_go_when_the_copy_serves_and_they_have_drained() {
+    let settled = Kept {
+        ready: ago(30),
+        unused: ago(30),
+        empty: ago(30),
+        ..Kept::default()
+    };
+    let draining = Kept {
+        empty: ago(29),
+        ..settled.clone()
+    };
+    let none = Some(Action::Scale { replicas: 0 });
+    let cases = [
+        ("drained", settled.clone(), 3, true, none),
+        ("a request may be under way", draining, 3, true, None),
+        ("the copy lacks a pod", settled.clone(), 2, true, None),
+        (
+            "nobody knows that proxies follow",
+            Kept {
+                empty: None,
+                ..settled
+            },
+            3,
+            false,
+            None,
+        ),
+    ];
+    for (label, kept, ready, is_followed, expected) in cases {
+        let both = both(pods("v1", 3, 3), Some(pods("v1", ready, 3)));
+        let between = Between {
+            is_followed,
+            ..between("empty")
+        };
+        let rest = rested(&both, &kept, &between);
+        assert_eq!(rest.action, expected, "{label}");
+        assert_eq!(rest.says.is_some(), rest.action.is_none(), "{label}");
+    }
+}
+
+#[test]
+fn pods_stay_while_no_route_tells_them_from_the_copy() {
+    let kept = Kept {
+        ready: ago(60),
+        unused: ago(60),
+        empty: ago(60),
+        ..Kept::default()
+    };
+    let unrouted = Both {
+        unrouted: Some("no route".to_owned()),
+        ..both(pods("v1", 3, 3), Some(pods("v1", 3, 3)))
+    };
+    let rest = rested(&unrouted, &kept, &between("empty"));
+    assert_eq!(
+        (rest.action, rest.says.as_deref()),
+        (None, Some("no route"))
+    );
+    let routed = Both {
+        unrouted: None,
+        ..unrouted
+    };
+    let rest = rested(&routed, &rest.kept, &between("empty"));
+    assert_eq!(
+        (rest.action, rest.kept.empty),
+        (None, Some(NOW)),
+        "it drains from then on"
+    );
+}
+
+#[test]
+fn pods_that_somebody_else_wants_of_a_parked_deployment_are_left_and_said() {
+    let kept = Kept {
+        ready: ago(60),
+        unused: ago(60),
+        empty: ago(60),
+        is_parked: true,
+        ..Kept::default()
+    };
+    let both = both(pods("v1", 3, 3), Some(pods("v1", 3, 3)));
+    let rest = rested(&both, &kept, &between("empty"));
+    assert_eq!(rest.action, None);
+    assert!(rest.kept.is_at_rest);
+    let said = "Deployment web was given 3 pods that nobody uses: a controller scales it, so Git should not say \
+                spec.replicas of it";
+    assert_eq!(rest.says.as_deref(), Some(said));
+}
+
+#[test]
+fn what_succeeded_is_promoted_before_anybody_leaves_it() {
+    let settled = Kept {
+        ready: ago(10),
+        ..Kept::default()
+    };
+    let promote = Some(Action::Promote {
+        version: "v2".to_owned(),
+    });
+    // What Git states, what the copy has, which version succeeded: what is done, whether users leave.
+    let cases = [
+        ("it succeeded", "v2", "v1", Some("v2"), promote, false),
+        ("the copy has it", "v2", "v2", Some("v2"), None, true),
+        (
+            "the copy has it, Git says another",
+            "v3",
+            "v2",
+            Some("v2"),
+            None,
+            true,
+        ),
+        (
+            "Git says another, the copy has it not",
+            "v3",
+            "v1",
+            Some("v2"),
+            None,
+            true,
+        ),
+        ("no run was it", "v2", "v1", None, None, false),
+        ("both are one version", "v1", "v1", None, None, true),
+    ];
+    for (label, wanted, copied, succeeded, action, is_to_finish) in cases {
+        let both = both(pods(wanted, 3, 3), Some(pods(copied, 3, 3)));
+        let between = Between {
+            succeeded,
+            ..between("full")
+        };
+        let rest = rested(&both, &settled, &between);
+        assert_eq!(
+            (rest.action, rest.is_to_finish),
+            (action, is_to_finish),
+            "{label}"
+        );
+    }
+}
+
+#[test]
+fn a_step_waits_for_its_pods_and_no_longer_than_it_may() {
+    let scale = |replicas| Some(Action::Scale { replicas });
+    let waiting = "1 of 2 pods of Deployment web are ready, of v2: web-1: ErrImagePull";
+    let wanted = |ready, replicas| Pods {
+        trouble: (ready < replicas).then(|| "web-1: ErrImagePull".to_owned()),
+        ..pods("v2", ready, replicas)
+    };
+    let kept = |waiting, ready| Kept {
+        waiting,
+        ready,
+        ..Kept::default()
+    };
+    let hear = Pace::Waiting("2 pods of Deployment web are ready; proxies hear of them".to_owned());
+    let cases = [
+        (
+            "too few are wanted",
+            wanted(1, 1),
+            kept(None, None),
+            "waits",
+            scale(2),
+        ),
+        (
+            "one is not ready",
+            wanted(1, 2),
+            kept(ago(599), None),
+            waiting,
+            None,
+        ),
+        (
+            "they were ready just now",
+            wanted(2, 2),
+            kept(None, ago(1)),
+            "hears",
+            None,
+        ),
+        (
+            "they are ready",
+            wanted(2, 2),
+            kept(None, ago(2)),
+            "ready",
+            None,
+        ),
+        (
+            "it took too long",
+            wanted(1, 2),
+            kept(ago(600), None),
+            "late",
+            None,
+        ),
+    ];
+    for (label, wanted, kept, expected, action) in cases {
+        let both = both(wanted, Some(pods("v1", 3, 3)));
+        let prepared = prepared(&both, &kept, 50.0);
+        assert_eq!(prepared.action, action, "{label}");
+        let pace = match expected {
+            "ready" => Pace::Ready,
+            "hears" => hear.clone(),
+            "late" => Pace::Late(waiting.to_owned()),
+            "waits" => Pace::Waiting("1 of 2 pods of Deployment web are ready, of v2".to_owned()),
+            words => Pace::Waiting(words.to_owned()),
+        };
+        assert_eq!(prepared.pace, pace, "{label}");
+    }
+}
+
+#[test]
+fn pods_of_another_template_are_not_ready() {
+    let rolling = Pods {
+        is_uniform: false,
+        ..pods("v2", 5, 5)
+    };
+    let kept = Kept {
+        ready: ago(60),
+        ..Kept::default()
+    };
+    let prepared = prepared(&both(rolling, Some(pods("v1", 3, 3))), &kept, 5.0);
+    assert!(matches!(prepared.pace, Pace::Waiting(_)));
+    assert_eq!(prepared.kept.ready, None);
+}
+
+#[test]
+fn nothing_is_done_to_deployments_that_are_not_ours() {
+    let foreign = Both {
+        mistake: Some("not ours".to_owned()),
+        ..both(pods("v2", 3, 3), Some(pods("v1", 3, 3)))
+    };
+    let rest = rested(&foreign, &Kept::default(), &between("full"));
+    assert_eq!(
+        (rest.action, rest.is_to_finish, rest.may_begin),
+        (None, false, false)
+    );
+    assert_eq!(prepared(&foreign, &Kept::default(), 100.0).action, None);
+}
+
+fn any_pods() -> impl Strategy<Value = Pods> {
+    (0_u8..4, 0_u32..6, 0_u32..6, any::<bool>()).prop_map(
+        |(version, ready, replicas, is_uniform)| Pods {
+            is_uniform,
+            ..pods(&format!("v{version}"), ready, replicas)
+        },
+    )
+}
+
+fn any_kept() -> impl Strategy<Value = Kept> {
+    let time = || {
+        proptest::option::of(
+            (0_i64..1_000).prop_map(|seconds| NOW - SignedDuration::from_secs(seconds)),
+        )
+    };
+    (time(), time(), time(), time(), any::<bool>()).prop_map(
+        |(waiting, ready, unused, empty, is_parked)| Kept {
+            waiting,
+            ready,
+            unused,
+            empty,
+            is_parked,
+            ..Kept::default()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_seen_nobody_loses_pods_that_they_use(
+        wanted in any_pods(),
+        copy in proptest::option::of(any_pods()),
+        kept in any_kept(),
+        flags in any::<[bool; 3]>(),
+        succeeded in proptest::option::of(0_u8..4),
+    ) {
+        let succeeded = succeeded.map(|version| format!("v{version}"));
+        let [is_empty, is_followed, is_run_wanted] = flags;
+        let between = Between {
+            is_empty,
+            is_followed,
+            patience: Duration::from_secs(120),
+            succeeded: succeeded.as_deref(),
+            is_run_wanted,
+        };
+        let both = both(wanted, copy);
+        let rest = rested(&both, &kept, &between);
+        match &rest.action {
+            Some(Action::Scale { replicas: 0 }) => {
+                let copy = both.copy.as_ref().unwrap();
+                prop_assert!(is_empty && copy.has(copy.replicas));
+                prop_assert!(kept.empty.is_some_and(|since| has_passed(since, Duration::from_secs(30), NOW)));
+            }
+            // The copy changes only while everybody is elsewhere, on what succeeded.
+            Some(Action::Promote { version }) => {
+                prop_assert!(!is_empty && Some(version) == succeeded.as_ref());
+            }
+            Some(Action::Copy { .. }) => prop_assert!(both.copy.is_none()),
+            Some(Action::Scale { .. }) => prop_assert!(false, "scaled up at rest"),
+            None => {}
+        }
+        if rest.is_to_finish {
+            let copy = both.copy.as_ref().unwrap();
+            prop_assert!(copy.has(copy.replicas), "users are sent to pods that are not ready");
+        }
+    }
+
+    #[test]
+    fn whatever_is_seen_a_step_only_ever_scales_up_and_moves_only_to_ready_pods(
+        wanted in any_pods(),
+        copy in proptest::option::of(any_pods()),
+        kept in any_kept(),
+        weight in 0_u32..=100,
+    ) {
+        let both = both(wanted, copy);
+        let prepared = prepared(&both, &kept, f64::from(weight));
+        if let Some(Action::Scale { replicas }) = prepared.action {
+            prop_assert!(replicas > both.wanted.replicas);
+        }
+        if prepared.pace == Pace::Ready {
+            prop_assert!(both.wanted.is_uniform && both.wanted.ready > 0);
+        }
+    }
+}

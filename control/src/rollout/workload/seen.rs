@@ -1,0 +1,54 @@
+//! What a host saw of a Rollout's two Deployments. Data only.
+
+/// What was seen of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkloadSeen {
+    /// It could not be read.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+    /// The Deployment is not there.
+    Missing {
+        /// What is missing, in a sentence.
+        what: String,
+    },
+    /// It is there.
+    Seen(Both),
+}
+
+/// Both Deployments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Both {
+    /// The one that Git states.
+    pub wanted: Pods,
+    /// The copy; `None` where there is none yet.
+    pub copy: Option<Pods>,
+    /// Why nothing may be done with them, in a sentence.
+    pub mistake: Option<String>,
+    /// Why nobody knows that requests go to the copy alone, in a sentence; looked at only where that
+    /// matters.
+    pub unrouted: Option<String>,
+}
+
+/// A Deployment and its pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    /// What its template is, in words that no other template has.
+    pub version: String,
+    /// How many pods it is to have.
+    pub replicas: u32,
+    /// How many of its template are ready, as its strategy counts.
+    pub ready: u32,
+    /// Whether the controller has seen this template, and no pod of another one is left.
+    pub is_uniform: bool,
+    /// Why pods are not ready, as they say themselves.
+    pub trouble: Option<String>,
+}
+
+impl Pods {
+    /// Whether so many of its template are ready, and all that there are have it.
+    pub const fn has(&self, needed: u32) -> bool {
+        self.is_uniform && self.ready >= needed
+    }
+}
