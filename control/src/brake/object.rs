@@ -45,7 +45,7 @@ pub struct BrakeSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
     pub challenger: Option<String>,
-    /// Who gave it, as their machine names them.
+    /// Who gave it, as the API server knows them.
     #[schemars(length(max = 256))]
     pub by: String,
     /// Why.

@@ -1,6 +1,6 @@
 //! What the leading replica does of each brake: the zeros that it stands for are written into the
 //! plugin, again and again until they are in force, and what is over for long is deleted. How many
-//! proxies have heard, every replica says ([`counting`]).
+//! proxies have heard, every replica says (`counting`).
 
 mod counting;
 

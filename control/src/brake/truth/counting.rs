@@ -2,11 +2,13 @@
 //! that it is none, and takes out that of a replica that is gone.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
@@ -28,6 +30,9 @@ const UNSEEN: Duration = Duration::from_secs(2);
 
 /// Of how many brakes it is said at once, the newest first; the others follow.
 const MAX_COUNTED_AT_ONCE: usize = 32;
+
+/// Of how many it is said again, which leaves places for those of which nothing was said.
+const MAX_COUNTED_AGAIN: usize = 8;
 
 /// How often a replica says of the newest brake that it is still there.
 const SIGN_EVERY: Duration = Duration::from_secs(10);
@@ -76,9 +81,31 @@ impl Others {
         }
     }
 
+    /// Those of a brake that are gone.
+    fn gone(&self, brake: &Brake) -> Vec<String> {
+        let names = brake.replicas().map(|(name, _)| name);
+        names.filter(|name| self.is_gone(name)).cloned().collect()
+    }
+
     fn is_gone(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|(_, signs)| *signs >= SIGNS)
     }
+}
+
+/// What became of a number that was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Noted,
+    Refused,
+    Unanswered,
+}
+
+/// A number that was said of a brake.
+struct Said {
+    brake: Arc<Brake>,
+    heard: Heard,
+    outcome: Outcome,
+    is_sign: bool,
 }
 
 impl Keeper {
@@ -86,41 +113,46 @@ impl Keeper {
     pub(super) async fn keep_counting(&self) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         let (mut spoken, mut others) = (Spoken::default(), Others::default());
-        let mut turns = Turns::default();
-        let mut signed: Option<Instant> = None;
+        let (mut turns, mut signed) = (Turns::default(), None::<Instant>);
+        let (mut saying, mut busy) = (FuturesUnordered::new(), HashSet::new());
         loop {
-            looks.tick().await;
             let all = self.known.state();
-            let ids = ids(&all);
-            spoken.0.retain(|id, _| ids.contains(id.as_str()));
-            turns.forget_others(&ids);
-            let is_late = signed.is_none_or(|signed| signed.elapsed() >= SIGN_EVERY);
-            let counted = self.counted(&all);
-            let sign = counted.first().filter(|_| is_late);
-            let sign = sign.map(|(brake, _)| brake.id());
-            let now = Instant::now();
-            let is_due = |(brake, heard): &(&Arc<Brake>, Heard)| {
-                let is_news = spoken.of(brake, &self.instance, now) != Some(*heard);
-                let mut names = brake.replicas().map(|(name, _)| name);
-                let is_due = is_news || names.any(|name| others.is_gone(name));
-                turns.is_due(brake.id()) && (is_due || sign == Some(brake.id()))
-            };
-            let due = counted.iter().filter(|one| is_due(one));
-            let saying = due
-                .take(MAX_COUNTED_AT_ONCE)
-                .map(|(brake, heard)| self.say_heard(brake, *heard, &others));
-            let mut is_signed = false;
-            for (brake, heard, is_answered) in join_all(saying).await {
-                if let Some(true) = is_answered {
-                    let id = brake.id().to_owned();
-                    spoken.0.insert(id, (heard, Instant::now()));
+            tokio::select! {
+                Some(said) = saying.next(), if !saying.is_empty() => {
+                    let Said { brake, heard, outcome, is_sign }: Said = said;
+                    busy.remove(brake.id());
+                    if outcome == Outcome::Noted {
+                        let id = brake.id().to_owned();
+                        spoken.0.insert(id, (heard, Instant::now()));
+                    }
+                    turns.wait(brake.id(), 0, self.pause(&brake, outcome));
+                    if is_sign && outcome != Outcome::Unanswered {
+                        signed = Some(Instant::now());
+                        others.look(&all);
+                    }
                 }
-                turns.wait(brake.id(), 0, self.pause(brake, is_answered));
-                is_signed |= is_answered.is_some() && sign == Some(brake.id());
+                _ = looks.tick() => {
+                    let ids = ids(&all);
+                    spoken.0.retain(|id, _| ids.contains(id.as_str()));
+                    turns.forget_others(&ids);
+                }
             }
-            if is_signed {
-                signed = Some(Instant::now());
-                others.look(&all);
+            let now = Instant::now();
+            let mut is_late = signed.is_none_or(|at| now.duration_since(at) >= SIGN_EVERY);
+            for (brake, heard) in self.counted(&all) {
+                let is_sign = std::mem::take(&mut is_late);
+                let said = spoken.of(brake, &self.instance, now);
+                let most = match said {
+                    None => MAX_COUNTED_AT_ONCE,
+                    Some(_) => MAX_COUNTED_AGAIN,
+                };
+                let gone = others.gone(brake);
+                let is_due = is_sign || said != Some(heard) || !gone.is_empty();
+                let is_turn = turns.is_due(brake.id()) && !busy.contains(brake.id());
+                if is_due && is_turn && busy.len() < most {
+                    busy.insert(brake.id().to_owned());
+                    saying.push(self.say_heard(Arc::clone(brake), heard, gone, is_sign));
+                }
             }
         }
     }
@@ -145,34 +177,38 @@ impl Keeper {
         ended.is_none_or(|ended| self.caller.now().duration_since(ended) < SAID)
     }
 
-    /// Says a number, and that those that are gone say none; whether it was noted, or `None` where no API
-    /// server answered.
-    async fn say_heard<'b>(
+    /// Says a number, and that those that are gone say none.
+    async fn say_heard(
         &self,
-        brake: &'b Brake,
+        brake: Arc<Brake>,
         heard: Heard,
-        others: &Others,
-    ) -> (&'b Brake, Heard, Option<bool>) {
-        let names = brake.replicas().map(|(name, _)| name);
-        let gone = names.filter(|name| others.is_gone(name));
-        let mut replicas: Map<String, Value> =
-            gone.map(|name| (name.clone(), Value::Null)).collect();
+        gone: Vec<String>,
+        is_sign: bool,
+    ) -> Said {
+        let gone = gone.into_iter().map(|name| (name, Value::Null));
+        let mut replicas: Map<String, Value> = gone.collect();
         let (asking, following) = (heard.asking, heard.following);
         let at = self.caller.now().to_string();
         let own = json!({"asking": asking, "following": following, "at": at});
         replicas.insert(self.instance.clone(), own);
-        let noted = self.note(brake, json!({"replicas": replicas})).await;
-        let is_noted = match noted {
-            Ok(()) => Some(true),
-            Err(error) => code(&error).map(|_| false),
+        let noted = self.note(&brake, json!({"replicas": replicas})).await;
+        let outcome = match noted {
+            Ok(()) => Outcome::Noted,
+            Err(error) if code(&error).is_some() => Outcome::Refused,
+            Err(_) => Outcome::Unanswered,
         };
-        (brake, heard, is_noted)
+        Said {
+            brake,
+            heard,
+            outcome,
+            is_sign,
+        }
     }
 
-    fn pause(&self, brake: &Brake, is_noted: Option<bool>) -> Duration {
+    fn pause(&self, brake: &Brake, outcome: Outcome) -> Duration {
         let created = brake.created().unwrap_or_default();
         let is_awaited = self.caller.now().duration_since(created) < AWAITED;
-        match is_noted == Some(true) && is_awaited {
+        match outcome == Outcome::Noted && is_awaited {
             true => LOOK_EVERY,
             false => LONGEST_PAUSE,
         }

@@ -350,12 +350,42 @@ pub async fn a_proxy_that_starts_hears_of_a_brake_before_its_zeros_are_written(w
     drop(controller);
 }
 
-pub async fn of_two_replicas_one_suffices_and_none_costs_nothing(world: &mut World) {
+/// A plugin whose canary has 25 %, and two controllers that its proxies ask.
+async fn begin_with_two(world: &World) -> [Process; 2] {
     world.chain.kubernetes.apply(OTHER).await;
-    let mut first = begin(world, 25).await;
+    let first = begin(world, 25).await;
     let mut second = start_at(world, "other-brakes", OTHER_ADDRESS);
     let answers = async || TcpStream::connect(OTHER_ADDRESS).await.is_ok();
     second.wait_until("its service", answers).await;
+    [first, second]
+}
+
+pub async fn an_abort_counts_the_proxies_of_both_replicas_beside_many_brakes(world: &mut World) {
+    let controllers = begin_with_two(world).await;
+    // So no zeros are written, and every brake's number changes with each abort.
+    world.chain.stop_istiod();
+    let others = (0..100).map(|number| {
+        let name = format!("name: other-{number}");
+        BRAKE.replace("name: by-hand", &name) + "---"
+    });
+    let others = others
+        .collect::<String>()
+        .replace("split: web", "split: checkout");
+    world
+        .chain
+        .kubernetes
+        .apply(others.trim_end_matches("---"))
+        .await;
+    for _ in 0..5 {
+        let said = world.sluice("abort web -n a").await.ended_with(0);
+        assert!(said.err.contains("in force in 6 of 6"), "{said:?}");
+    }
+    drop(controllers);
+    world.chain.restart_istiod(&[]).await;
+}
+
+pub async fn of_two_replicas_one_suffices_and_none_costs_nothing(world: &mut World) {
+    let [mut first, mut second] = begin_with_two(world).await;
     world.chain.stop_istiod();
     let said = world.sluice("abort web -n a").await.ended_with(0);
     assert!(said.err.contains("in force in 6 of 6"), "{said:?}");

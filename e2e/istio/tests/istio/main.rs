@@ -145,6 +145,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         brake::a_rollout_takes_its_users_back_past_istiod,
         brake::a_proxy_that_starts_hears_of_a_brake_before_its_zeros_are_written,
         brake::of_two_replicas_one_suffices_and_none_costs_nothing,
+        brake::an_abort_counts_the_proxies_of_both_replicas_beside_many_brakes,
         claims::a_trip_that_a_standby_is_told_ends_the_run_without_prometheus,
         claims::a_lie_about_a_trip_costs_a_look_and_the_run_goes_on,
         brake_network::a_network_that_falls_silent_costs_no_request_and_no_brake,
