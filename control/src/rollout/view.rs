@@ -288,15 +288,23 @@ fn left(index: usize, step: &StepLine, run: &Run, now: Timestamp) -> Option<Stri
     Some(Span::of_seconds(seconds)?.to_string())
 }
 
+/// Whether the last run is over and was of the version that is wanted.
+fn is_over(version: Option<&String>, status: &Status) -> bool {
+    let run = status.run.as_ref();
+    let is_of_version = match &status.workload {
+        // What a workload wants stands in no spec: once its Deployments rest, that was it.
+        Some(kept) => kept.is_at_rest,
+        None => run.is_some_and(|run| run.version.as_ref() == version),
+    };
+    is_of_version && run.is_some_and(|run| run.stage == Stage::Over)
+}
+
 impl View {
     /// Whether its last run is over and no other is wanted: nothing more will come by itself.
     pub fn has_settled(&self) -> bool {
-        let run = self.status.run.as_ref();
-        let is_of_version = run.is_some_and(|run| run.version == self.version);
-        let is_over = run.is_some_and(|run| run.stage == Stage::Over);
         let is_asked =
             self.status.is_start_wanted || self.status.is_finishing || self.waiting_commands > 0;
-        self.is_of_spec && is_of_version && is_over && !is_asked
+        self.is_of_spec && is_over(self.version.as_ref(), &self.status) && !is_asked
     }
 
     /// Whether the last run ended well.
@@ -376,5 +384,29 @@ mod tests {
             assert_eq!(found, states, "{label}");
             assert_eq!(steps[1].1, left, "{label}");
         }
+    }
+
+    #[test]
+    fn the_run_of_a_workload_is_over_once_its_deployments_rest() {
+        let status = |stage: &str, is_at_rest: bool| -> Status {
+            let run = json!({
+                "number": 1, "version": "web:v2 (1a2b3c4d5e)", "began": "2026-11-21T09:00:00Z", "step": 0,
+                "since": "2026-11-21T09:00:00Z", "weights": {}, "stage": stage,
+            });
+            let workload = json!({"isAtRest": is_at_rest});
+            serde_json::from_value(json!({"run": run, "workload": workload})).unwrap()
+        };
+        assert!(is_over(None, &status("Over", true)));
+        assert!(!is_over(None, &status("Over", false)));
+        assert!(!is_over(None, &status("Holding", true)));
+        let of_version = Status {
+            workload: None,
+            ..status("Over", true)
+        };
+        assert!(!is_over(None, &of_version));
+        assert!(is_over(
+            Some(&"web:v2 (1a2b3c4d5e)".to_owned()),
+            &of_version
+        ));
     }
 }
