@@ -32,25 +32,13 @@ impl<G: Ground> Runner<G> {
         now: Timestamp,
         workload: Option<WorkloadSeen>,
     ) -> World {
-        // Secrets that were refused may be others meanwhile.
-        let source = self.source.take().filter(|source| !source.was_denied());
-        let asked = async {
-            match self.ground.claimed(&glance.looked).await {
-                // The run ends by it, whatever anybody else says.
-                Some(tripped) => (Followed::tripped(tripped), (None, source)),
-                None => self.asked(wants, glance, now, source).await,
-            }
+        let is_called = self.is_called();
+        let (followed, round) = match is_called {
+            // The engine goes by that alone.
+            true => (Followed::not_asked(), None),
+            false => self.asked_in_time(wants, glance, now).await,
         };
-        let (followed, round) = tokio::select! {
-            biased;
-            (followed, (round, source)) = asked => {
-                self.source = source;
-                (followed, round)
-            }
-            // Whoever hangs is left alone: the source is made anew.
-            () = self.urgent() => (Followed::not_asked(), None),
-        };
-        let forward = match wants.entry {
+        let forward = match wants.entry.filter(|_| !is_called) {
             Some(before) => self.forward(before, now).await,
             None => Forward::Open,
         };
@@ -68,6 +56,33 @@ impl<G: Ground> Runner<G> {
             peers: peers(&self.summary(), &self.status, &others),
             failure: self.failure.take(),
             workload,
+        }
+    }
+
+    /// What proxies and the analysis say, until somebody calls.
+    async fn asked_in_time(
+        &mut self,
+        wants: &Wants,
+        glance: &mut Glance,
+        now: Timestamp,
+    ) -> (Followed, Option<Judged>) {
+        // Secrets that were refused may be others meanwhile.
+        let source = self.source.take().filter(|source| !source.was_denied());
+        let asked = async {
+            match self.ground.claimed(&glance.looked).await {
+                // The run ends by it, whatever anybody else says.
+                Some(tripped) => (Followed::tripped(tripped), (None, source)),
+                None => self.asked(wants, glance, now, source).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            (followed, (round, source)) = asked => {
+                self.source = source;
+                (followed, round)
+            }
+            // Whoever hangs is left alone: the source is made anew.
+            () = self.urgent() => (Followed::not_asked(), None),
         }
     }
 
@@ -101,29 +116,41 @@ impl<G: Ground> Runner<G> {
         asked
     }
 
+    /// Whether a command is to be obeyed, or another one of the group failed: for that neither
+    /// proxies nor an analysis are needed.
+    fn is_called(&self) -> bool {
+        let commands = self.ground.commands().unwrap_or_default();
+        let mut to_obey = to_obey(&commands, self.status.handled_command);
+        to_obey.next().is_some() || (self.going_on().is_some() && self.has_failed_with_others())
+    }
+
+    fn has_failed_with_others(&self) -> bool {
+        let others = self.ground.others().unwrap_or_default();
+        let peers = peers(&self.summary(), &self.status, &others);
+        peers.failed.is_some()
+    }
+
+    /// The run, unless it goes back or is over.
+    fn going_on(&self) -> Option<&Run> {
+        let run = self.status.run.as_ref();
+        run.filter(|run| !matches!(run.stage, Stage::GoingBack | Stage::Over))
+    }
+
     /// Waits until something ends or pauses the run that needs neither proxies nor an analysis. A
     /// run that goes back ends with its proxies alone.
     async fn urgent(&self) {
-        let run = self.status.run.as_ref();
-        let is_going_on = |run: &&Run| !matches!(run.stage, Stage::GoingBack | Stage::Over);
-        let Some(run) = run.filter(is_going_on) else {
+        let Some(run) = self.going_on() else {
             return std::future::pending().await;
         };
-        let summary = self.summary();
-        let handled = self.status.handled_command;
         let mut looks: u32 = 0;
         loop {
             tokio::time::sleep(BREATH).await;
-            let commands = self.ground.commands().unwrap_or_default();
-            let others = self.ground.others().unwrap_or_default();
-            let failed = peers(&summary, &self.status, &others).failed;
             looks = looks.wrapping_add(1);
             // The store is looked at each second, since that may be a request.
             let is_aborted = looks.is_multiple_of(10) && self.is_aborted(run).await;
-            let has_command = to_obey(&commands, handled).next().is_some();
             // The next look begins with those proxies.
             let is_claimed = self.ground.is_claimed();
-            if has_command || failed.is_some() || is_aborted || is_claimed {
+            if self.is_called() || is_aborted || is_claimed {
                 return;
             }
         }

@@ -1,6 +1,7 @@
 //! A run whose proxies take their time, in a directory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
@@ -21,6 +22,9 @@ struct Slow {
     claimed: Option<String>,
     /// Proxies answer never, and meanwhile something is said of them.
     hangs: bool,
+    /// How often proxies were asked.
+    asked: AtomicUsize,
+    commands: Vec<Command>,
 }
 
 impl Ground for Slow {
@@ -35,7 +39,7 @@ impl Ground for Slow {
     }
 
     fn commands(&self) -> anyhow::Result<Vec<Command>> {
-        Ok(Vec::new())
+        Ok(self.commands.clone())
     }
 
     fn others(&self) -> anyhow::Result<Vec<(Summary, Status)>> {
@@ -43,6 +47,7 @@ impl Ground for Slow {
     }
 
     async fn proxies(&self, _: &Looked) -> Followed {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         if self.hangs {
             std::future::pending::<()>().await;
         }
@@ -117,6 +122,8 @@ async fn held(folder: &std::path::Path) -> Runner<Slow> {
         failed: (other, Status::default()),
         claimed: None,
         hangs: false,
+        asked: AtomicUsize::default(),
+        commands: Vec::new(),
     };
     let outbound = Outbound::new().unwrap();
     let name = "web".to_owned();
@@ -183,6 +190,20 @@ async fn a_look_at_proxies_that_hang_ends_when_something_is_said_of_them() {
     let before = runner.status.clone();
     runner.turns(&caller()).await.unwrap();
     assert_eq!(runner.status, before);
+}
+
+#[tokio::test]
+async fn who_follows_is_asked_once_a_step_and_not_before_a_command_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = held(folder.path()).await;
+    let asked = |runner: &Runner<Slow>| runner.ground.asked.load(Ordering::Relaxed);
+    assert_eq!(asked(&runner), 2, "before the weight, and after it");
+    let abort = json!([{"number": 1, "verb": "abort", "by": "ann"}]);
+    runner.ground.commands = serde_json::from_value(abort).unwrap();
+    runner.turns(&caller()).await.unwrap();
+    let run = runner.status.run.as_ref().unwrap();
+    assert_eq!(run.ending.as_ref().unwrap().outcome, RunOutcome::Aborted);
+    assert_eq!(asked(&runner), 3, "after the zeros were written");
 }
 
 #[tokio::test]
