@@ -83,10 +83,17 @@ pub async fn the_shipped_policy_lets_proxies_ask_by_mutual_tls_and_do_nothing_el
         ("GET", "/metrics"),
         ("POST", "/"),
     ] {
-        let answer = ask(through_caller, method, path).await.unwrap();
-        let body = String::from_utf8_lossy(&answer.body);
-        let seen = (answer.status, &*body);
-        assert_eq!(seen, (403, "RBAC: access denied"), "{method} {path}");
+        // Until the policy has reached the sidecar, everything is let through.
+        until(&format!("{method} {path} to be denied"), async || {
+            let answer = ask(through_caller, method, path).await;
+            let answer = answer.ok_or("no answer")?;
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            match (answer.status, &*body) {
+                (403, "RBAC: access denied") => Ok(()),
+                (status, _) => Err(format!("{status}: {body}")),
+            }
+        })
+        .await;
     }
     let plain = ask(sidecar.address, "POST", "/v1/brakes").await;
     assert!(plain.is_none(), "without mutual TLS: {plain:?}");

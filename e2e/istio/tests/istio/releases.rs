@@ -54,7 +54,7 @@ async fn push(world: &World, image: &str) {
 }
 
 fn spec(steps: &Value) -> Value {
-    let workload = json!({"deployment": "checkout", "drain": "3s", "progressDeadline": "5s"});
+    let workload = json!({"deployment": "checkout", "drain": "3s", "progressDeadline": "60s"});
     json!({"split": "checkout", "workload": workload, "steps": steps})
 }
 
@@ -195,6 +195,10 @@ pub async fn a_rollback_loses_no_request_though_pods_exit_at_once(world: &mut Wo
 
 pub async fn an_image_that_cannot_be_pulled_fails_the_run_and_moves_nobody(world: &mut World) {
     let (_workloads, _controller, load) = taken_over(world, &ramp(&[50, 100], "1s")).await;
+    let soon = json!({"spec": {"workload": {"progressDeadline": "5s"}}});
+    let kubernetes = &world.chain.kubernetes;
+    let merged = kubernetes.merge("Rollout", "a", "checkout", &soon).await;
+    merged.unwrap();
     push(world, "registry.example/shop/bad-pull:v2").await;
     let status = wait_for_phase(world, "checkout", "RolledBack").await;
     let why = message(&status);
