@@ -135,16 +135,20 @@ impl Cluster {
         &self.client
     }
 
-    /// The name that the API server knows who asks by; it is asked once. `None` where it does not
-    /// say.
+    /// The name that the API server knows who asks by; it is asked until it answers. `None` where it
+    /// does not say.
     pub async fn caller(&self) -> Option<String> {
-        let asked = self.caller.get_or_init(|| async {
+        let asked = self.caller.get_or_try_init(|| async {
             let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
             let (parameters, review) = (PostParams::default(), SelfSubjectReview::default());
-            let review = api.create(&parameters, &review).await;
-            review.ok()?.status?.user_info?.username
+            match api.create(&parameters, &review).await {
+                Ok(review) => Ok(review.status.and_then(|said| said.user_info?.username)),
+                // It knows no such question, or answers it to others.
+                Err(error) if matches!(code(&error), Some(403 | 404)) => Ok(None),
+                Err(error) => Err(error),
+            }
         });
-        asked.await.clone()
+        asked.await.ok()?.clone()
     }
 
     /// What a failed request means, in words.

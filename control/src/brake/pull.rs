@@ -73,7 +73,11 @@ pub async fn give(
 ) -> Result<Given, Pulled> {
     let refused = |why: String| Pulled::Refused { why };
     let (snapshot, by) = tokio::join!(store.snapshot(), store.cluster().caller());
-    // The admission policy takes no other name.
+    // The admission policy takes no other name, so that one lost answer must not cost the brake.
+    let by = match by {
+        Some(by) => Some(by),
+        None => store.cluster().caller().await,
+    };
     let by = by.unwrap_or_else(|| caller.name.clone());
     let plugin = snapshot
         .map_err(|error| refused(format!("{error:#}")))?

@@ -99,14 +99,18 @@ impl ApiServer {
         plugin["spec"]["pluginConfig"]["weights"][split]["everyone"]["canary"].clone()
     }
 
-    /// The revisions of the history, as they are sorted by name: what `data` holds.
-    pub(crate) fn history(&self) -> Vec<Value> {
+    /// The objects of a list, as they are sorted by name.
+    pub(crate) fn all(&self, list: &str) -> Vec<Value> {
         let objects = self.objects.lock().unwrap();
-        let revisions = objects
-            .iter()
-            .filter(|(path, _)| path.starts_with(REVISIONS));
+        let all = objects.iter().filter(|(path, _)| path.starts_with(list));
+        all.map(|(_, object)| object.clone()).collect()
+    }
+
+    /// The revisions of the history: what `data` holds.
+    pub(crate) fn history(&self) -> Vec<Value> {
+        let revisions = self.all(REVISIONS).into_iter();
         revisions
-            .map(|(_, revision)| revision["data"].clone())
+            .map(|mut revision| revision["data"].take())
             .collect()
     }
 
@@ -234,7 +238,11 @@ impl ApiServer {
                 json!({"status": {"userInfo": {"username": "ann@example.com"}}}),
             ),
             ("POST", _) => {
-                let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+                let metadata = &body["metadata"];
+                let name = metadata["name"]
+                    .as_str()
+                    .or(metadata["generateName"].as_str());
+                let path = format!("{path}/{}", name.unwrap());
                 if objects.contains_key(&path) {
                     return failure(409, "already exists");
                 }

@@ -22,6 +22,8 @@ struct Slow {
     claimed: Option<String>,
     /// Proxies answer never, and meanwhile something is said of them.
     hangs: bool,
+    /// How long proxies take to answer.
+    takes: Duration,
     /// How often proxies were asked.
     asked: AtomicUsize,
     commands: Vec<Command>,
@@ -51,7 +53,7 @@ impl Ground for Slow {
         if self.hangs {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(BREATH * 3).await;
+        tokio::time::sleep(self.takes).await;
         Followed::of(Seen::Nobody)
     }
 
@@ -112,6 +114,11 @@ fn caller() -> Caller {
 
 /// A run at its first step.
 async fn held(folder: &std::path::Path) -> Runner<Slow> {
+    held_with(folder, BREATH * 3).await
+}
+
+/// The same with proxies that take so long to answer.
+async fn held_with(folder: &std::path::Path, takes: Duration) -> Runner<Slow> {
     crate::tls::set_up();
     std::fs::write(folder.join("plugin.yaml"), "splits: {web: {}}").unwrap();
     let spec = json!({"split": "web", "version": "v1", "group": "g", "steps": [{"weight": 5, "hold": "1h"}]});
@@ -122,6 +129,7 @@ async fn held(folder: &std::path::Path) -> Runner<Slow> {
         failed: (other, Status::default()),
         claimed: None,
         hangs: false,
+        takes,
         asked: AtomicUsize::default(),
         commands: Vec::new(),
     };
@@ -195,7 +203,7 @@ async fn a_look_at_proxies_that_hang_ends_when_something_is_said_of_them() {
 #[tokio::test]
 async fn who_follows_is_asked_once_a_step_and_not_before_a_command_is_obeyed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut runner = held(folder.path()).await;
+    let mut runner = held_with(folder.path(), Duration::ZERO).await;
     let asked = |runner: &Runner<Slow>| runner.ground.asked.load(Ordering::Relaxed);
     assert_eq!(asked(&runner), 2, "before the weight, and after it");
     let abort = json!([{"number": 1, "verb": "abort", "by": "ann"}]);
