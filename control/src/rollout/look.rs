@@ -212,6 +212,18 @@ fn state(snapshot: &Snapshot, variants: &Variants, subject: &Subject) -> SplitSt
     let weights = audiences
         .iter()
         .map(|audience| ((*audience).to_owned(), weight(audience)));
+    let others = written
+        .of_split(&subject.split)
+        .filter_map(|(key, weight)| {
+            let is_other =
+                key.challenger == variants.challenger && !audiences.contains(&*key.audience);
+            match weight {
+                Weight::Percent(percent) if is_other && *percent > Percent::ZERO => {
+                    Some((key.audience.clone(), *percent))
+                }
+                _ => None,
+            }
+        });
     let mut changes = snapshot.noted.iter();
     let mut aborts = changes.clone();
     let split = &subject.split;
@@ -221,6 +233,7 @@ fn state(snapshot: &Snapshot, variants: &Variants, subject: &Subject) -> SplitSt
         plugin: None,
         challenger: variants.challenger.clone(),
         weights: weights.collect(),
+        others: others.collect(),
         last_change: change.map(ToString::to_string),
         last_abort: abort.map(ToString::to_string),
         last_abort_id: abort.map(|abort| format!("{} {abort}", abort.revision)),
@@ -257,5 +270,25 @@ mod tests {
             let looked = look(&directory, &Subject::of(&wanted, &status)).await;
             assert_eq!(looked.watched().unwrap().split, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn weights_of_audiences_that_a_rollout_does_not_move_are_seen_beside_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = "{splits: {web: {rules: [{name: staff, header: x-staff, values: [yes]}]}}, \
+                      weights: {web: {staff: {canary: 50}, everyone: {canary: 5}}}}";
+        std::fs::write(folder.path().join("plugin.yaml"), config).unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let subject = Subject {
+            split: "web".to_owned(),
+            challenger: None,
+            audiences: [EVERYONE.to_owned()].into(),
+        };
+        let SplitSeen::Seen(seen) = look(&directory, &subject).await.seen else {
+            panic!("the split is there");
+        };
+        let percent = |number| Percent::new(number).unwrap();
+        assert_eq!(seen.weights, [(EVERYONE.to_owned(), percent(5.0))].into());
+        assert_eq!(seen.others, [("staff".to_owned(), percent(50.0))].into());
     }
 }

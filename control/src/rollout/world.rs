@@ -94,6 +94,8 @@ pub struct SplitState {
     pub challenger: String,
     /// The challenger's weight in force, by audience of the Rollout.
     pub weights: BTreeMap<String, Percent>,
+    /// Its weights of other audiences, those above 0.
+    pub others: BTreeMap<String, Percent>,
     /// Who changed it last, in words.
     pub last_change: Option<String>,
     /// The last abort of it, in words.

@@ -57,6 +57,11 @@ impl Turn<'_> {
         let succeeded = run.filter(|run| run.has_succeeded());
         let between = Between {
             is_empty: !is_anybody_there(&split.weights),
+            other: split
+                .others
+                .iter()
+                .next()
+                .map(|(name, percent)| (&**name, *percent)),
             is_followed: self.is_followed_by_all(),
             patience: self.definition.converge.within,
             succeeded: succeeded.and_then(|run| run.version.as_deref()),

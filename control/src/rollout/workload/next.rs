@@ -134,8 +134,10 @@ pub struct Prepared {
 /// What there is between two runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Between<'b> {
-    /// Whether nobody has the challenger, by its weights.
+    /// Whether nobody has the challenger, by the weights of the Rollout's audiences.
     pub is_empty: bool,
+    /// An audience that the Rollout does not move and that has the challenger, and how much.
+    pub other: Option<(&'b str, Percent)>,
     /// Whether proxies have heard of that.
     pub is_followed: bool,
     /// How long one that never says so is waited for.
@@ -292,6 +294,17 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     }
     let deployment = &workload.deployment;
     let replicas = both.wanted.replicas;
+    if let Some((audience, percent)) = between.other {
+        // It drains from when they have left.
+        (rest.kept.unused, rest.kept.empty) = (None, None);
+        rest.kept.is_parked = false;
+        rest.kept.is_at_rest = replicas > 0 && rest.kept.is_settled(now);
+        rest.action = (replicas == 0).then_some(Action::Scale { replicas: 1 });
+        rest.says = Some(format!(
+            "Deployment {deployment} keeps its pods: the challenger has {percent} % of {audience}, which no step moves"
+        ));
+        return rest;
+    }
     // Both must be so: nobody is sent to the one, and the other is where they are sent.
     let since = rest.kept.empty.zip(rest.kept.ready);
     let since = since.map(|(empty, ready)| empty.max(ready));

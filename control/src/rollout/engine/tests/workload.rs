@@ -143,6 +143,31 @@ fn at_first_sight_the_copy_is_ready_before_the_deployment_is_scaled_to_zero() {
 }
 
 #[test]
+fn an_audience_that_the_rollout_does_not_move_keeps_its_pods_at_first_sight_and_after_a_rollback() {
+    let mut story = first_sight();
+    let staff = [("staff".to_owned(), percent(50.0))];
+    story.seen().others = staff.clone().into();
+    assert_eq!(
+        story.live(60).deployments(),
+        "web v1 3/3, web-stable v1 3/3"
+    );
+    assert_eq!(
+        story.last(),
+        "Waiting: Deployment web keeps its pods: the challenger has 50 % of staff, which no step moves"
+    );
+    story.change("v2").live(20).ask(Verb::Abort).live(60);
+    assert_eq!(story.deployments(), "web v2 3/3, web-stable v1 3/3");
+    story.seen().others.clear();
+    assert_eq!(
+        story.live(13).deployments(),
+        "web v2 0/0, web-stable v1 3/3"
+    );
+    // Somebody gives them the challenger again.
+    story.seen().others = staff.into();
+    assert_eq!(story.live(3).deployments(), "web v2 1/1, web-stable v1 3/3");
+}
+
+#[test]
 fn a_new_template_is_run_promoted_and_parked() {
     let mut story = at_rest();
     story.change("v2");

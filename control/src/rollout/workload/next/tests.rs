@@ -37,6 +37,7 @@ fn ago(seconds: i64) -> Option<Timestamp> {
 fn between(weights: &str) -> Between<'static> {
     Between {
         is_empty: weights == "empty",
+        other: None,
         is_followed: true,
         patience: Duration::from_secs(120),
         succeeded: None,
@@ -155,6 +156,28 @@ fn pods_stay_while_no_route_tells_them_from_the_copy() {
         (None, Some(NOW)),
         "it drains from then on"
     );
+}
+
+#[test]
+fn pods_of_an_audience_that_the_rollout_does_not_move_stay() {
+    let kept = Kept {
+        ready: ago(60),
+        unused: ago(60),
+        empty: ago(60),
+        ..Kept::default()
+    };
+    let between = Between {
+        other: Some(("staff", Percent::new(50.0).unwrap())),
+        ..between("empty")
+    };
+    let says =
+        "Deployment web keeps its pods: the challenger has 50 % of staff, which no step moves";
+    for (replicas, action) in [(3, None), (0, Some(Action::Scale { replicas: 1 }))] {
+        let both = both(pods("v1", replicas, replicas), Some(pods("v1", 3, 3)));
+        let rest = rested(&both, &kept, &between);
+        assert_eq!((rest.action, rest.says.as_deref()), (action, Some(says)));
+        assert_eq!(rest.kept.empty, None, "it drains once they have left");
+    }
 }
 
 #[test]
@@ -350,13 +373,15 @@ proptest! {
         wanted in any_pods(),
         copy in proptest::option::of(any_pods()),
         kept in any_kept(),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 4]>(),
         succeeded in proptest::option::of(0_u8..4),
     ) {
         let succeeded = succeeded.map(|version| format!("v{version}"));
-        let [is_empty, is_followed, is_run_wanted] = flags;
+        let [is_empty, is_followed, is_run_wanted, has_other] = flags;
+        let other = has_other.then(|| ("staff", Percent::HUNDRED));
         let between = Between {
             is_empty,
+            other,
             is_followed,
             patience: Duration::from_secs(120),
             succeeded: succeeded.as_deref(),
@@ -367,7 +392,7 @@ proptest! {
         match &rest.action {
             Some(Action::Scale { replicas: 0 }) => {
                 let copy = both.copy.as_ref().unwrap();
-                prop_assert!(is_empty && copy.has(copy.replicas));
+                prop_assert!(is_empty && !has_other && copy.has(copy.replicas));
                 prop_assert!(kept.empty.is_some_and(|since| has_passed(since, Duration::from_secs(30), NOW)));
             }
             // The copy changes only while everybody is elsewhere, on what succeeded.
@@ -375,7 +400,9 @@ proptest! {
                 prop_assert!(!is_empty && Some(version) == succeeded.as_ref());
             }
             Some(Action::Copy { .. }) => prop_assert!(both.copy.is_none()),
-            Some(Action::Scale { .. }) => prop_assert!(false, "scaled up at rest"),
+            Some(Action::Scale { .. }) => {
+                prop_assert!(both.wanted.replicas == 0 && (has_other || !is_empty), "scaled up for nobody");
+            }
             None => {}
         }
         if rest.is_to_finish {
