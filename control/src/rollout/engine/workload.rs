@@ -7,7 +7,7 @@ use sluice_core::plan::EVERYONE;
 use super::begin::is_wanted;
 use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::rollout::status::{Phase, Run, RunOutcome, Stage};
-use crate::rollout::workload::next::{self, Between, Facing, Kept, Pace};
+use crate::rollout::workload::next::{self, Between, Facing, Pace, Users};
 use crate::rollout::workload::seen::{Both, WorkloadSeen};
 use crate::rollout::world::{ProxiesSeen, SplitSeen};
 
@@ -17,12 +17,19 @@ impl Turn<'_> {
         if self.definition.workload.is_none() {
             return;
         }
-        let promoted = match &self.world.workload {
-            Some(WorkloadSeen::Seen(both)) => both.copy.as_ref().map(|copy| copy.version.clone()),
-            _ => return,
+        let Some(WorkloadSeen::Seen(both)) = &self.world.workload else {
+            return;
+        };
+        let users = match &self.world.split {
+            SplitSeen::Seen(split)
+                if self.status.under_way().is_none() && !is_anybody_there(&split.weights) =>
+            {
+                Users::AtCopy
+            }
+            _ => Users::Elsewhere,
         };
         let kept = self.status.workload.get_or_insert_default();
-        kept.promoted = promoted;
+        kept.note_copy(both.copy.as_ref(), users);
         kept.come_back_to(self.world.now);
     }
 
@@ -171,7 +178,7 @@ impl Turn<'_> {
         let facing = Facing {
             workload,
             both,
-            kept: &Kept::default(),
+            kept: &self.status.workload.clone().unwrap_or_default(),
             now: self.world.now,
         };
         self.workload_action = next::keep_up(&facing, self.weight_of_everyone(run.step));

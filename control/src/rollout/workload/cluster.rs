@@ -262,8 +262,12 @@ impl Deployments {
                     applied,
                 )
             }
+            Action::ScaleCopy { replicas } => {
+                let scaled = self.scale(&copy, read.copy.as_ref(), *replicas).await;
+                (format!("Deployment {copy} cannot be scaled"), scaled)
+            }
             Action::Scale { replicas } => {
-                let scaled = self.scale(&read, *replicas).await;
+                let scaled = self.scale(name, Some(&read.wanted), *replicas).await;
                 (format!("Deployment {name} cannot be scaled"), scaled)
             }
         };
@@ -289,10 +293,16 @@ impl Deployments {
             .map(drop)
     }
 
-    /// The scale of the Deployment that Git states, if it is still what was read.
-    async fn scale(&self, read: &Read, replicas: u32) -> kube::Result<()> {
+    /// The scale of a Deployment, if it is still what was read.
+    async fn scale(
+        &self,
+        name: &str,
+        read: Option<&DynamicObject>,
+        replicas: u32,
+    ) -> kube::Result<()> {
+        let read_version = read.and_then(|read| read.metadata.resource_version.as_ref());
         let scale = json!({
-            "metadata": {"resourceVersion": read.wanted.metadata.resource_version},
+            "metadata": {"resourceVersion": read_version},
             "spec": {"replicas": replicas},
         });
         let parameters = PatchParams {
@@ -300,7 +310,6 @@ impl Deployments {
             ..PatchParams::default()
         };
         let api = self.api("Deployment", "apps");
-        let name = &read.workload.deployment;
         api.patch_scale(name, &parameters, &Patch::Merge(&scale))
             .await
             .map(drop)

@@ -33,11 +33,25 @@ pub enum Action {
         /// The version of that template.
         version: String,
     },
+    /// Give the copy so many pods.
+    ScaleCopy {
+        /// How many.
+        replicas: u32,
+    },
     /// Give the Deployment so many pods.
     Scale {
         /// How many.
         replicas: u32,
     },
+}
+
+/// Where the users of a split are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// Everybody is at the copy.
+    AtCopy,
+    /// Some may be at the challenger.
+    Elsewhere,
 }
 
 /// What is remembered between two looks.
@@ -47,6 +61,10 @@ pub struct Kept {
     /// The version that the copy has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted: Option<String>,
+    /// How many pods the copy has while everybody is there; while users are elsewhere, the most that it
+    /// had since they left.
+    #[serde(skip_serializing_if = "is_none")]
+    pub serving: u32,
     /// Since when pods are waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Timestamp>,
@@ -67,7 +85,37 @@ pub struct Kept {
     pub is_at_rest: bool,
 }
 
+/// Whether there are none.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_none(pods: &u32) -> bool {
+    *pods == 0
+}
+
+impl Facing<'_> {
+    /// How many pods everybody needs at the copy: as many as it had when they left it, and never none.
+    fn serving(&self, copy: &Pods) -> u32 {
+        copy.replicas.max(self.kept.serving).max(1)
+    }
+
+    /// How many pods of the challenger a weight needs.
+    fn needed(&self, weight: Percent, copy: &Pods) -> u32 {
+        self.workload.needed(weight, self.serving(copy))
+    }
+}
+
 impl Kept {
+    /// Notes what the copy is, where there is one; by where the users are.
+    pub fn note_copy(&mut self, copy: Option<&Pods>, users: Users) {
+        let Some(copy) = copy else {
+            return;
+        };
+        self.promoted = Some(copy.version.clone());
+        self.serving = match users {
+            Users::AtCopy => copy.replicas,
+            Users::Elsewhere => copy.replicas.max(self.serving),
+        };
+    }
+
     /// What was remembered by a clock that was ahead counts as of now.
     pub fn come_back_to(&mut self, now: Timestamp) {
         for time in [
@@ -185,7 +233,7 @@ pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
         }
         (None, Some(copy)) => copy,
     };
-    let needed = workload.needed(weight, copy.replicas);
+    let needed = facing.needed(weight, copy);
     let action = (both.wanted.replicas < needed).then_some(Action::Scale { replicas: needed });
     kept.note(both.wanted.has(needed), now);
     let why = unready(&workload.deployment, &both.wanted, needed);
@@ -210,7 +258,7 @@ const fn waiting(kept: Kept, why: String) -> Prepared {
 /// What is scaled up again in the middle of a step that somebody else scaled down.
 pub fn keep_up(facing: &Facing<'_>, weight: Percent) -> Option<Action> {
     let copy = facing.both.copy.as_ref()?;
-    let needed = facing.workload.needed(weight, copy.replicas);
+    let needed = facing.needed(weight, copy);
     let is_short = facing.both.mistake.is_none() && facing.both.wanted.replicas < needed;
     is_short.then_some(Action::Scale { replicas: needed })
 }
@@ -236,11 +284,11 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
         rest.says = Some(format!("Deployment {} is made", facing.workload.copy()));
         rest.action = Some(Action::Copy {
             version: version.clone(),
-            replicas: (*replicas).max(1),
+            replicas: (*replicas).max(facing.kept.serving).max(1),
         });
         return rest;
     };
-    rest.kept.note(copy.has(copy.replicas), facing.now);
+    rest.kept.note(copy.has(copy.replicas.max(1)), facing.now);
     match between.is_empty {
         true => empty(facing, between, copy, rest),
         false => full(facing, between, copy, rest),
@@ -266,9 +314,18 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
         rest.may_begin = true;
         return rest;
     }
+    let serving = facing.serving(copy);
+    if copy.replicas < serving {
+        rest.says = Some(format!(
+            "Deployment {name} has {} of the {serving} pods that everybody needs there",
+            copy.replicas
+        ));
+        rest.action = Some(Action::ScaleCopy { replicas: serving });
+        return rest;
+    }
     match rest.kept.is_settled(facing.now) {
         true => rest.is_to_finish = true,
-        false => rest.says = Some(unready(&name, copy, copy.replicas)),
+        false => rest.says = Some(unready(&name, copy, serving)),
     }
     rest
 }
@@ -313,7 +370,7 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
         rest.kept.is_parked = true;
         rest.kept.is_at_rest = rest.kept.is_settled(now);
         let is_waited_for = rest.kept.ready.is_none();
-        rest.says = is_waited_for.then(|| unready(&name, copy, copy.replicas));
+        rest.says = is_waited_for.then(|| unready(&name, copy, copy.replicas.max(1)));
     } else if rest.kept.is_parked {
         rest.kept.is_at_rest = true;
         rest.says = Some(format!(
@@ -326,7 +383,7 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
         rest.kept.is_at_rest = true;
         rest.says = Some(why.clone());
     } else if !rest.kept.is_settled(now) {
-        rest.says = Some(unready(&name, copy, copy.replicas));
+        rest.says = Some(unready(&name, copy, copy.replicas.max(1)));
     } else if is_drained {
         rest.action = Some(Action::Scale { replicas: 0 });
     } else {

@@ -80,6 +80,7 @@ impl Story {
                 copy.version = version;
                 copy.is_uniform = false;
             }
+            Action::ScaleCopy { replicas } => both.copy.as_mut().unwrap().replicas = replicas,
             Action::Scale { replicas } => {
                 both.wanted.replicas = replicas;
                 both.wanted.ready = both.wanted.ready.min(replicas);
@@ -203,6 +204,27 @@ fn a_new_template_is_run_promoted_and_parked() {
         story.last(),
         "Passed: Deployment web-stable serves everyone with v2"
     );
+}
+
+#[test]
+fn a_copy_that_is_scaled_down_in_a_run_has_its_pods_again_before_everyone_comes() {
+    let mut story = at_rest();
+    story.change("v2").live(25);
+    assert_eq!(story.weights(), "everyone 50");
+    let copy = story.both().copy.as_mut().unwrap();
+    (copy.replicas, copy.ready) = (0, 0);
+    while story.weights() != "everyone 0" {
+        story.live(1);
+    }
+    assert_eq!(story.deployments(), "web v2 3/3, web-stable v2 3/3");
+    assert_eq!(story.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_copy_that_is_deleted_at_rest_is_made_with_as_many_pods() {
+    let mut story = at_rest();
+    story.both().copy = None;
+    assert_eq!(story.live(6).deployments(), "web v1 0/0, web-stable v1 3/3");
 }
 
 #[test]

@@ -246,6 +246,80 @@ fn what_succeeded_is_promoted_before_anybody_leaves_it() {
 }
 
 #[test]
+fn nobody_goes_back_to_a_copy_that_was_scaled_down_meanwhile() {
+    let settled = Kept {
+        ready: ago(10),
+        serving: 10,
+        ..Kept::default()
+    };
+    let scale = |replicas| Some(Action::ScaleCopy { replicas });
+    // How many pods served, how many the copy has: what is done, whether users leave.
+    let cases = [
+        ("as many", 10, 10, None, true),
+        ("more", 10, 12, None, true),
+        ("fewer", 10, 2, scale(10), false),
+        ("none", 10, 0, scale(10), false),
+        ("none, and nobody knows of any", 0, 0, scale(1), false),
+    ];
+    for (label, serving, replicas, action, is_to_finish) in cases {
+        let both = both(pods("v2", 10, 10), Some(pods("v2", replicas, replicas)));
+        let kept = Kept {
+            serving,
+            ..settled.clone()
+        };
+        let between = Between {
+            succeeded: Some("v2"),
+            ..between("full")
+        };
+        let rest = rested(&both, &kept, &between);
+        assert_eq!(
+            (rest.action, rest.is_to_finish),
+            (action, is_to_finish),
+            "{label}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_that_was_scaled_down_meanwhile_lowers_no_step() {
+    let kept = Kept {
+        serving: 10,
+        ..Kept::default()
+    };
+    let both = both(pods("v2", 2, 2), Some(pods("v1", 2, 2)));
+    let action = Some(Action::Scale { replicas: 10 });
+    assert_eq!(prepared(&both, &kept, 100.0).action, action);
+}
+
+#[test]
+fn pods_stay_while_the_copy_has_none() {
+    let kept = Kept {
+        ready: ago(60),
+        unused: ago(60),
+        empty: ago(60),
+        ..Kept::default()
+    };
+    let both = both(pods("v1", 3, 3), Some(pods("v1", 0, 0)));
+    let rest = rested(&both, &kept, &between("empty"));
+    let says = "0 of 1 pods of Deployment web-stable are ready, of v1";
+    assert_eq!((rest.action, rest.says.as_deref()), (None, Some(says)));
+}
+
+#[test]
+fn a_copy_that_was_deleted_is_made_with_as_many_pods_as_it_had() {
+    let kept = Kept {
+        serving: 10,
+        ..Kept::default()
+    };
+    let made = rested(&both(pods("v1", 0, 0), None), &kept, &between("empty"));
+    let copy = Action::Copy {
+        version: "v1".to_owned(),
+        replicas: 10,
+    };
+    assert_eq!(made.action, Some(copy));
+}
+
+#[test]
 fn a_step_waits_for_its_pods_and_no_longer_than_it_may() {
     let scale = |replicas| Some(Action::Scale { replicas });
     let waiting = "1 of 2 pods of Deployment web are ready, of v2: web-1: ErrImagePull";
@@ -355,8 +429,9 @@ fn any_kept() -> impl Strategy<Value = Kept> {
             (0_i64..1_000).prop_map(|seconds| NOW - SignedDuration::from_secs(seconds)),
         )
     };
-    (time(), time(), time(), time(), any::<bool>()).prop_map(
-        |(waiting, ready, unused, empty, is_parked)| Kept {
+    (time(), time(), time(), time(), any::<bool>(), 0_u32..6).prop_map(
+        |(waiting, ready, unused, empty, is_parked, serving)| Kept {
+            serving,
             waiting,
             ready,
             unused,
@@ -393,6 +468,7 @@ proptest! {
             Some(Action::Scale { replicas: 0 }) => {
                 let copy = both.copy.as_ref().unwrap();
                 prop_assert!(is_empty && !has_other && copy.has(copy.replicas));
+                prop_assert!(copy.ready > 0, "nobody serves");
                 prop_assert!(kept.empty.is_some_and(|since| has_passed(since, Duration::from_secs(30), NOW)));
             }
             // The copy changes only while everybody is elsewhere, on what succeeded.
@@ -400,6 +476,9 @@ proptest! {
                 prop_assert!(!is_empty && Some(version) == succeeded.as_ref());
             }
             Some(Action::Copy { .. }) => prop_assert!(both.copy.is_none()),
+            Some(Action::ScaleCopy { replicas }) => {
+                prop_assert!(*replicas > both.copy.as_ref().unwrap().replicas);
+            }
             Some(Action::Scale { .. }) => {
                 prop_assert!(both.wanted.replicas == 0 && (has_other || !is_empty), "scaled up for nobody");
             }
@@ -408,6 +487,7 @@ proptest! {
         if rest.is_to_finish {
             let copy = both.copy.as_ref().unwrap();
             prop_assert!(copy.has(copy.replicas), "users are sent to pods that are not ready");
+            prop_assert!(copy.ready > 0 && copy.ready >= kept.serving, "users are sent to fewer than served");
         }
     }
 
@@ -420,11 +500,13 @@ proptest! {
     ) {
         let both = both(wanted, copy);
         let prepared = prepared(&both, &kept, f64::from(weight));
+        let percent = Percent::new(f64::from(weight)).unwrap();
         if let Some(Action::Scale { replicas }) = prepared.action {
             prop_assert!(replicas > both.wanted.replicas);
         }
         if prepared.pace == Pace::Ready {
-            prop_assert!(both.wanted.is_uniform && both.wanted.ready > 0);
+            let needed = workload().needed(percent, both.copy.as_ref().unwrap().replicas.max(kept.serving));
+            prop_assert!(both.wanted.is_uniform && both.wanted.ready >= needed);
         }
     }
 }
