@@ -200,7 +200,7 @@ impl<G: Ground> Runner<G> {
         Some(self.ground.workload(workload, looked).await)
     }
 
-    /// Whether anything was done.
+    /// Whether anything was done of which more follows at once.
     async fn act(
         &mut self,
         caller: &Caller,
@@ -224,7 +224,9 @@ impl<G: Ground> Runner<G> {
                 return false;
             }
         }
-        !actions.is_empty()
+        // What becomes of a Deployment is seen in the next look, and done again no sooner.
+        let is_slow = |action: &engine::Action| matches!(action, engine::Action::Workload(_));
+        !actions.iter().all(is_slow)
     }
 
     /// Why a weight is set, for the history.

@@ -61,6 +61,8 @@ impl Turn<'_> {
             return true;
         };
         let run = self.status.run.as_ref();
+        let ended = run.and_then(|run| run.ended);
+        let everyone = split.weights.get(EVERYONE).copied().unwrap_or_default();
         let succeeded = run.filter(|run| run.has_succeeded());
         let between = Between {
             is_empty: !is_anybody_there(&split.weights),
@@ -71,6 +73,8 @@ impl Turn<'_> {
                 .map(|(name, percent)| (&**name, *percent)),
             is_followed: self.is_followed_by_all(),
             patience: self.definition.converge.within,
+            everyone,
+            ended,
             succeeded: succeeded.and_then(|run| run.version.as_deref()),
             is_run_wanted: is_wanted(self.definition, &self.status),
         };

@@ -11,6 +11,9 @@ use crate::rollout::ground::Followed;
 use crate::rollout::proxies::Seen;
 use crate::rollout::secrets::{OfThisMachine, SecretReader};
 use crate::rollout::status::{Ending, Phase, Run, RunOutcome};
+use crate::rollout::workload::Workload;
+use crate::rollout::workload::next;
+use crate::rollout::workload::seen::{Both, Pods};
 use crate::store::Store as _;
 use crate::store::directory::Directory;
 
@@ -27,6 +30,10 @@ struct Slow {
     /// How often proxies were asked.
     asked: AtomicUsize,
     commands: Vec<Command>,
+    /// What is seen of its Deployments, whatever is done.
+    deployments: Option<WorkloadSeen>,
+    /// How often something was done about them.
+    tended: AtomicUsize,
 }
 
 impl Ground for Slow {
@@ -55,6 +62,18 @@ impl Ground for Slow {
         }
         tokio::time::sleep(self.takes).await;
         Followed::of(Seen::Nobody)
+    }
+
+    async fn workload(&self, _: &Workload, _: &Looked) -> WorkloadSeen {
+        let missing = WorkloadSeen::Missing {
+            what: "there is none".to_owned(),
+        };
+        self.deployments.clone().unwrap_or(missing)
+    }
+
+    async fn tend(&self, _: &next::Action) -> Result<(), Failure> {
+        self.tended.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn claimed(&self, _: &Looked) -> Option<String> {
@@ -132,6 +151,8 @@ async fn held_with(folder: &std::path::Path, takes: Duration) -> Runner<Slow> {
         takes,
         asked: AtomicUsize::default(),
         commands: Vec::new(),
+        deployments: None,
+        tended: AtomicUsize::default(),
     };
     let outbound = Outbound::new().unwrap();
     let name = "web".to_owned();
@@ -212,6 +233,30 @@ async fn who_follows_is_asked_once_a_step_and_not_before_a_command_is_obeyed() {
     let run = runner.status.run.as_ref().unwrap();
     assert_eq!(run.ending.as_ref().unwrap().outcome, RunOutcome::Aborted);
     assert_eq!(asked(&runner), 3, "after the zeros were written");
+}
+
+#[tokio::test]
+async fn what_changes_no_deployment_is_not_done_again_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = held(folder.path()).await;
+    std::fs::write(folder.path().join("plugin.yaml"), "splits: {web: {}}").unwrap();
+    let spec =
+        json!({"split": "web", "workload": {"deployment": "web"}, "steps": [{"weight": 100}]});
+    runner.definition = Definition::read("spec", &spec).unwrap();
+    runner.status = Status::default();
+    runner.ground.deployments = Some(WorkloadSeen::Seen(Both {
+        wanted: Pods::default(),
+        copy: None,
+        mistake: None,
+        unrouted: None,
+    }));
+    for looks in 1..=3 {
+        let pause = runner.turns(&caller()).await.unwrap().unwrap();
+        assert!(pause > BREATH, "{pause:?}");
+        let tended = runner.ground.tended.load(Ordering::Relaxed);
+        // Once more in the first look, which keeps that they are seen.
+        assert_eq!(tended, looks + 1);
+    }
 }
 
 #[tokio::test]

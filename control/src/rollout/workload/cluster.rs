@@ -28,6 +28,10 @@ pub const MANAGER: &str = "sluice-controller";
 /// The label of a copy: whose it is.
 pub const ROLLOUT: &str = "sluice.dev/rollout";
 
+/// The annotation of a copy: the version that it was given. What others add to its template, such as
+/// the time of a restart, makes no other version.
+pub const VERSION: &str = "sluice.dev/version";
+
 /// How long they may take to be read. Chosen: an abort that was asked for meanwhile waits so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -105,7 +109,10 @@ impl Deployments {
         let mistake = self.mistake(workload, variants, &wanted.data, copy.as_ref());
         let pods = self.pods(&wanted).await;
         let copied = match &copy {
-            Some(copy) => Some(self.pods(copy).await),
+            Some(copy) => Some(Pods {
+                version: version_of_copy(copy, &pods.version),
+                ..self.pods(copy).await
+            }),
             None => None,
         };
         // Only pods that may go for good depend on it.
@@ -327,10 +334,10 @@ fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
     let mut own = json!({
         "replicas": replicas,
         "selector": selector,
+        "strategy": strategy(&spec["strategy"]),
         "template": with_variant(&spec["template"], fallback),
     });
     for field in [
-        "strategy",
         "minReadySeconds",
         "revisionHistoryLimit",
         "progressDeadlineSeconds",
@@ -347,11 +354,32 @@ fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
         "name": read.workload.copy(),
         "namespace": read.wanted.metadata.namespace,
         "labels": {"app.kubernetes.io/managed-by": "sluice", ROLLOUT: rollout},
+        "annotations": {VERSION: version(&spec["template"])},
     });
     if let Some(version) = read_version {
         metadata["resourceVersion"] = json!(version);
     }
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": own})
+}
+
+/// The version of a copy: what it was given, or what its template is, where that is what is wanted.
+fn version_of_copy(copy: &DynamicObject, wanted: &str) -> String {
+    let own = version(&copy.data["spec"]["template"]);
+    let annotations = copy.metadata.annotations.as_ref();
+    let given = annotations.and_then(|annotations| annotations.get(VERSION));
+    given.filter(|_| own != wanted).cloned().unwrap_or(own)
+}
+
+/// How the copy replaces its pods: never all of them at once, because somebody may be at them.
+fn strategy(wanted: &Value) -> Value {
+    let surge = wanted.pointer("/rollingUpdate/maxSurge");
+    let surge =
+        surge.filter(|surge| !matches!(surge, Value::Number(_) if surge.as_u64() == Some(0)));
+    let surge = surge.filter(|surge| surge.as_str() != Some("0%"));
+    json!({
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge.cloned().unwrap_or_else(|| json!("25%"))},
+    })
 }
 
 fn whole(object: DynamicObject) -> Value {
@@ -396,8 +424,10 @@ mod tests {
             "metadata": {
                 "name": "web-stable", "namespace": "shop",
                 "labels": {"app.kubernetes.io/managed-by": "sluice", "sluice.dev/rollout": "web"},
+                "annotations": {"sluice.dev/version": version(&read.wanted.data["spec"]["template"])},
             },
             "spec": {
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
                 "replicas": 3, "minReadySeconds": 5,
                 "selector": {"matchLabels": {"app": "web", "sluice.dev/variant": "stable"}},
                 "template": {
@@ -407,5 +437,61 @@ mod tests {
             },
         });
         assert_eq!(copy("web", &read, "stable", 3), expected);
+    }
+
+    #[test]
+    fn a_copy_that_was_restarted_is_still_of_the_version_that_it_was_given() {
+        let template =
+            |image: &str| json!({"spec": {"containers": [{"name": "web", "image": image}]}});
+        let [v1, v2] = ["web:v1", "web:v2"].map(|image| version(&template(image)));
+        let copy = |given: Option<&str>, template: Value| -> DynamicObject {
+            let annotations = given.map_or_else(|| json!({}), |given| json!({VERSION: given}));
+            let metadata = json!({"name": "web-stable", "annotations": annotations});
+            serde_json::from_value(json!({"metadata": metadata, "spec": {"template": template}}))
+                .unwrap()
+        };
+        let mut restarted = template("web:v1");
+        restarted["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
+        let own = version(&restarted);
+        // What it was given, what it has, what is wanted: what it is.
+        let cases = [
+            ("as it was given", Some(&v1), template("web:v1"), &v1, &v1),
+            ("restarted", Some(&v1), restarted.clone(), &v1, &v1),
+            (
+                "restarted, another is wanted",
+                Some(&v1),
+                restarted.clone(),
+                &v2,
+                &v1,
+            ),
+            ("nobody noted it", None, restarted, &v1, &own),
+            (
+                "a person gave it what is wanted",
+                Some(&v1),
+                template("web:v2"),
+                &v2,
+                &v2,
+            ),
+        ];
+        for (label, given, template, wanted, expected) in cases {
+            let copy = copy(given.map(|given| &**given), template);
+            assert_eq!(&version_of_copy(&copy, wanted), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_copy_never_ends_pods_before_others_are_ready() {
+        let rolling = |unavailable: Value, surge: Value| json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}});
+        let cases = [
+            (Value::Null, json!("25%")),
+            (json!({"type": "Recreate"}), json!("25%")),
+            (rolling(json!("25%"), json!("50%")), json!("50%")),
+            (rolling(json!(0), json!(2)), json!(2)),
+            (rolling(json!(1), json!(0)), json!("25%")),
+            (rolling(json!("10%"), json!("0%")), json!("25%")),
+        ];
+        for (wanted, surge) in cases {
+            assert_eq!(strategy(&wanted), rolling(json!(0), surge), "{wanted}");
+        }
     }
 }

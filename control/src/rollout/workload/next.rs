@@ -190,6 +190,10 @@ pub struct Between<'b> {
     pub is_followed: bool,
     /// How long one that never says so is waited for.
     pub patience: Duration,
+    /// The weight of everybody.
+    pub everyone: Percent,
+    /// When the last run ended.
+    pub ended: Option<Timestamp>,
     /// The version of the last run, if it succeeded.
     pub succeeded: Option<&'b str>,
     /// Whether a run is wanted of what the Deployment is now.
@@ -302,6 +306,12 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
     let name = facing.workload.copy();
     let succeeded = between.succeeded;
     if succeeded == Some(wanted) && copy.version != *wanted {
+        if let Some(why) = unpromoted(facing, between) {
+            rest.says = Some(format!(
+                "Deployment {name} does not take {wanted} yet: {why}"
+            ));
+            return rest;
+        }
         rest.says = Some(format!("Deployment {name} takes {wanted}"));
         rest.action = Some(Action::Promote {
             version: wanted.clone(),
@@ -328,6 +338,23 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
         false => rest.says = Some(unready(&name, copy, serving)),
     }
     rest
+}
+
+/// Why the copy may not take what succeeded: somebody may be there, or would have nowhere else to be.
+fn unpromoted(facing: &Facing<'_>, between: &Between<'_>) -> Option<String> {
+    if between.everyone != Percent::HUNDRED {
+        return Some(format!(
+            "the challenger has {} % of everyone",
+            between.everyone
+        ));
+    }
+    let is_patient = |ended: Timestamp| !has_passed(ended, between.patience, facing.now);
+    if !between.is_followed && between.ended.is_some_and(is_patient) {
+        return Some("not every proxy is known to follow".to_owned());
+    }
+    let wanted = &facing.both.wanted;
+    let needed = wanted.replicas.max(1);
+    (!wanted.has(needed)).then(|| unready(&facing.workload.deployment, wanted, needed))
 }
 
 /// Nobody has the challenger: a run may begin, or its pods go.

@@ -40,6 +40,11 @@ fn between(weights: &str) -> Between<'static> {
         other: None,
         is_followed: true,
         patience: Duration::from_secs(120),
+        everyone: match weights {
+            "empty" => Percent::ZERO,
+            _ => Percent::HUNDRED,
+        },
+        ended: ago(1),
         succeeded: None,
         is_run_wanted: false,
     }
@@ -242,6 +247,49 @@ fn what_succeeded_is_promoted_before_anybody_leaves_it() {
             (action, is_to_finish),
             "{label}"
         );
+    }
+}
+
+#[test]
+fn a_copy_changes_its_pods_only_while_everybody_is_at_pods_that_are_ready() {
+    let hundred = Percent::HUNDRED;
+    let half = Percent::new(50.0).unwrap();
+    let promote = || {
+        Some(Action::Promote {
+            version: "v2".to_owned(),
+        })
+    };
+    let kept = Kept::default();
+    let cases = [
+        ("all are there", hundred, true, ago(1), 3, promote()),
+        ("half are there", half, true, ago(1), 3, None),
+        ("a proxy lags", hundred, false, ago(119), 3, None),
+        (
+            "it lagged for long enough",
+            hundred,
+            false,
+            ago(120),
+            3,
+            promote(),
+        ),
+        ("a pod crashed", hundred, true, ago(1), 2, None),
+    ];
+    for (label, everyone, is_followed, ended, ready, expected) in cases {
+        let both = both(pods("v2", ready, 3), Some(pods("v1", 3, 3)));
+        let between = Between {
+            everyone,
+            is_followed,
+            ended,
+            succeeded: Some("v2"),
+            ..between("full")
+        };
+        let rest = rested(&both, &kept, &between);
+        assert_eq!(
+            (rest.action, rest.is_to_finish),
+            (expected, false),
+            "{label}"
+        );
+        assert!(rest.says.unwrap().starts_with("Deployment web-stable "));
     }
 }
 
@@ -450,15 +498,20 @@ proptest! {
         kept in any_kept(),
         flags in any::<[bool; 4]>(),
         succeeded in proptest::option::of(0_u8..4),
+        everyone in 1_u8..=100,
     ) {
         let succeeded = succeeded.map(|version| format!("v{version}"));
         let [is_empty, is_followed, is_run_wanted, has_other] = flags;
+        let everyone = Percent::new(f64::from(everyone)).unwrap();
+        let everyone = if is_empty { Percent::ZERO } else { everyone };
         let other = has_other.then(|| ("staff", Percent::HUNDRED));
         let between = Between {
             is_empty,
             other,
             is_followed,
             patience: Duration::from_secs(120),
+            everyone,
+            ended: ago(1),
             succeeded: succeeded.as_deref(),
             is_run_wanted,
         };
@@ -473,7 +526,8 @@ proptest! {
             }
             // The copy changes only while everybody is elsewhere, on what succeeded.
             Some(Action::Promote { version }) => {
-                prop_assert!(!is_empty && Some(version) == succeeded.as_ref());
+                prop_assert!(everyone == Percent::HUNDRED && is_followed);
+                prop_assert!(both.wanted.ready > 0 && Some(version) == succeeded.as_ref());
             }
             Some(Action::Copy { .. }) => prop_assert!(both.copy.is_none()),
             Some(Action::ScaleCopy { replicas }) => {
