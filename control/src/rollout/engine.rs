@@ -88,8 +88,9 @@ impl Turn<'_> {
             Some(Stage::GoingBack) => self.go_back(),
             Some(_) if self.ends() => {}
             Some(stage) => {
-                self.keep_up(stage);
-                self.go_on(stage);
+                if !self.keep_up(stage) {
+                    self.go_on(stage);
+                }
             }
         }
     }

@@ -90,6 +90,7 @@ impl Turn<'_> {
                 run.stage = Stage::Moving;
             }
         }
+        self.forget_waiting();
         self.status.phase = Phase::Progressing;
         self.say(EventKind::Resumed, asked("resumed", command));
         Ok(())

@@ -120,6 +120,7 @@ impl Turn<'_> {
         if let Some(run) = &mut self.status.run {
             run.pause = None;
         }
+        self.forget_waiting();
         self.status.phase = Phase::Progressing;
         self.say(EventKind::Resumed, format!("resumed: {why}"));
     }
@@ -129,7 +130,12 @@ impl Turn<'_> {
         if self.world.forward == Forward::Asking {
             return;
         }
-        let why = self.held_back().or_else(|| self.unprepared(run));
+        let held = self.held_back();
+        if held.is_some() {
+            // Nobody waits for pods meanwhile.
+            self.forget_waiting();
+        }
+        let why = held.or_else(|| self.unprepared(run));
         if let Some(why) = why {
             let message = format!("step {} waits: {why}", run.step + 1);
             return self.say_once(EventKind::Waiting, Phase::Progressing, message);
@@ -290,7 +296,9 @@ impl Turn<'_> {
             run.is_ready = true;
         }
         let unready = self.world.peers.unready.as_ref();
+        let short = self.is_short_of_pods();
         let why = match &self.world.forward {
+            _ if short.is_some() => short,
             Forward::Asking => return,
             Forward::Closed(why) => Some(why.clone()),
             Forward::Open | Forward::Overridden(_) => {

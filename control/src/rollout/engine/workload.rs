@@ -7,7 +7,7 @@ use sluice_core::plan::EVERYONE;
 use super::begin::is_wanted;
 use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::rollout::status::{Phase, Run, RunOutcome, Stage};
-use crate::rollout::workload::next::{self, Between, Facing, Pace, Users};
+use crate::rollout::workload::next::{self, Between, Facing, Kept, Pace, Users};
 use crate::rollout::workload::seen::{Both, WorkloadSeen};
 use crate::rollout::world::{ProxiesSeen, SplitSeen};
 
@@ -116,10 +116,7 @@ impl Turn<'_> {
             Phase::Succeeded => Phase::Succeeded,
             _ => Phase::Waiting,
         };
-        let why = match &self.world.failure {
-            Some(failure) => format!("{why}; {}", failure.why()),
-            None => why,
-        };
+        let why = self.beside_failure(why);
         self.say_once(EventKind::Waiting, phase, why);
     }
 
@@ -157,35 +154,85 @@ impl Turn<'_> {
         self.workload_action = prepared.action;
         match prepared.pace {
             Pace::Ready => None,
-            Pace::Waiting(why) => Some(match &self.world.failure {
-                Some(failure) => format!("{why}; {}", failure.why()),
-                None => why,
-            }),
+            Pace::Waiting(why) => Some(self.beside_failure(why)),
             Pace::Late(why) => {
                 self.workload_action = None;
                 let message = format!("not ready within {:?}: {why}", workload.progress_deadline);
-                self.end_as(RunOutcome::RolledBack, message);
+                self.end_as(RunOutcome::RolledBack, self.beside_failure(message));
                 None
             }
         }
     }
 
-    /// Scales up what somebody else scaled down in the middle of a step.
-    pub(super) fn keep_up(&mut self, stage: Stage) {
-        let is_set = !matches!(stage, Stage::Entering | Stage::GoingBack | Stage::Over);
+    /// Sees to the pods of a step that has its weight; whether they are so bad that the run ends.
+    pub(super) fn keep_up(&mut self, stage: Stage) -> bool {
         let (Some(workload), Some(run)) = (&self.definition.workload, &self.status.run) else {
-            return;
+            return false;
         };
-        let Some(WorkloadSeen::Seen(both)) = self.world.workload.as_ref().filter(|_| is_set) else {
-            return;
+        let Some(WorkloadSeen::Seen(both)) = self.world.workload.as_ref() else {
+            return false;
         };
-        let facing = Facing {
-            workload,
-            both,
-            kept: &self.status.workload.clone().unwrap_or_default(),
-            now: self.world.now,
+        let now = self.world.now;
+        let mut kept = self.status.workload.clone().unwrap_or_default();
+        let mut ends = self.are_dead(both, &mut kept);
+        if stage != Stage::Entering {
+            let facing = Facing {
+                workload,
+                both,
+                kept: &kept,
+                now,
+            };
+            let kept_up = next::keep_up(&facing, self.weight_of_everyone(run.step));
+            kept = kept_up.kept;
+            self.workload_action = kept_up.action;
+            if let Pace::Late(why) = kept_up.pace {
+                let late = format!("not ready within {:?}: {why}", workload.progress_deadline);
+                ends = ends.or(Some(late));
+            }
+        }
+        self.status.workload = Some(kept);
+        let Some(why) = ends else {
+            return false;
         };
-        self.workload_action = next::keep_up(&facing, self.weight_of_everyone(run.step));
+        self.workload_action = None;
+        self.end_as(RunOutcome::RolledBack, self.beside_failure(why));
+        true
+    }
+
+    /// Why users go back whose pods are all gone, for longer than a pod takes to start again.
+    fn are_dead(&self, both: &Both, kept: &mut Kept) -> Option<String> {
+        let workload = self.definition.workload.as_ref()?;
+        let has_users = match &self.world.split {
+            SplitSeen::Seen(split) => is_anybody_there(&split.weights),
+            _ => false,
+        };
+        if !has_users {
+            kept.dead = None;
+            return None;
+        }
+        kept.is_dead(&both.wanted, self.world.now).then(|| {
+            let trouble = both.wanted.trouble.as_ref();
+            let trouble = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+            let (name, length) = (&workload.deployment, next::NONE_READY);
+            format!("no pod of Deployment {name} has been ready for {length:?}{trouble}")
+        })
+    }
+
+    /// Why the last step may not end: not all of its pods are ready.
+    pub(super) fn is_short_of_pods(&self) -> Option<String> {
+        let workload = self.definition.workload.as_ref()?;
+        let is_ready = |kept: &Kept| kept.ready.is_some();
+        let is_short = !self.status.workload.as_ref().is_some_and(is_ready);
+        let deployment = &workload.deployment;
+        is_short.then(|| format!("not all pods of Deployment {deployment} are ready"))
+    }
+
+    /// What is said, with why the last action failed.
+    fn beside_failure(&self, why: String) -> String {
+        match &self.world.failure {
+            Some(failure) => format!("{why}; {}", failure.why()),
+            None => why,
+        }
     }
 
     /// Ends the run where its Deployment is gone, or has another template than the run's.

@@ -18,6 +18,10 @@ use super::seen::{Both, Pods};
 /// pod is ready some moments before a proxy has heard of its address.
 pub const SETTLING: Duration = Duration::from_secs(2);
 
+/// How long none of the pods that users have may be ready before they go back. Chosen: a pod that
+/// starts again in its place takes some seconds.
+pub const NONE_READY: Duration = Duration::from_secs(10);
+
 /// What is to be done. A repetition changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -71,6 +75,9 @@ pub struct Kept {
     /// Since when those that are waited for are ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Timestamp>,
+    /// Since when none of the challenger's pods is ready although it has users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead: Option<Timestamp>,
     /// Since when the challenger's weights are 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unused: Option<Timestamp>,
@@ -121,6 +128,7 @@ impl Kept {
         for time in [
             &mut self.waiting,
             &mut self.ready,
+            &mut self.dead,
             &mut self.unused,
             &mut self.empty,
         ] {
@@ -134,13 +142,33 @@ impl Kept {
             .is_some_and(|ready| has_passed(ready, SETTLING, now))
     }
 
-    /// Notes whether those that are waited for are ready.
-    fn note(&mut self, is_ready: bool, now: Timestamp) {
+    /// Notes whether those that are waited for are ready. They are waited for from when they are to
+    /// be there until they have been ready for long enough: one that crashes again and again is late.
+    fn note(&mut self, pods: &Pods, needed: u32, now: Timestamp) {
         let since = |former: Option<Timestamp>| Some(former.unwrap_or(now));
-        (self.ready, self.waiting) = match is_ready {
-            true => (since(self.ready), None),
-            false => (None, since(self.waiting)),
-        };
+        if pods.has(needed) {
+            self.ready = since(self.ready);
+            self.waiting = self.waiting.filter(|_| !self.is_settled(now));
+            return;
+        }
+        self.ready = None;
+        if pods.replicas >= needed {
+            self.waiting = since(self.waiting);
+        }
+    }
+
+    /// Notes whether none of the pods that users have is ready; whether that is so for too long.
+    pub fn is_dead(&mut self, wanted: &Pods, now: Timestamp) -> bool {
+        let since = self.dead.unwrap_or(now);
+        self.dead = (wanted.ready == 0).then_some(since);
+        self.dead
+            .is_some_and(|since| has_passed(since, NONE_READY, now))
+    }
+
+    /// Whether pods are not ready that were waited for longer than that.
+    fn is_late(&self, deadline: Duration, now: Timestamp) -> bool {
+        let waiting = self.waiting.filter(|_| self.ready.is_none());
+        waiting.is_some_and(|since| has_passed(since, deadline, now))
     }
 }
 
@@ -239,10 +267,9 @@ pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
     };
     let needed = facing.needed(weight, copy);
     let action = (both.wanted.replicas < needed).then_some(Action::Scale { replicas: needed });
-    kept.note(both.wanted.has(needed), now);
+    kept.note(&both.wanted, needed, now);
     let why = unready(&workload.deployment, &both.wanted, needed);
-    let since = kept.waiting;
-    let is_late = since.is_some_and(|since| has_passed(since, workload.progress_deadline, now));
+    let is_late = kept.is_late(workload.progress_deadline, now);
     let pace = match (is_late, kept.is_settled(now)) {
         (true, _) => Pace::Late(why),
         (false, true) => Pace::Ready,
@@ -259,18 +286,36 @@ const fn waiting(kept: Kept, why: String) -> Prepared {
     }
 }
 
-/// What is scaled up again in the middle of a step that somebody else scaled down.
-pub fn keep_up(facing: &Facing<'_>, weight: Percent) -> Option<Action> {
-    let copy = facing.both.copy.as_ref()?;
+/// What the pods of a step that has its weight need: those that somebody else scaled down come back,
+/// and pods that are late end the run.
+pub fn keep_up(facing: &Facing<'_>, weight: Percent) -> Prepared {
+    let mut kept = facing.kept.clone();
+    let Some(copy) = facing.both.copy.as_ref() else {
+        return waiting(
+            kept,
+            format!("Deployment {} is gone", facing.workload.copy()),
+        );
+    };
+    let wanted = &facing.both.wanted;
     let needed = facing.needed(weight, copy);
-    let is_short = facing.both.mistake.is_none() && facing.both.wanted.replicas < needed;
-    is_short.then_some(Action::Scale { replicas: needed })
+    let is_short = facing.both.mistake.is_none() && wanted.replicas < needed;
+    kept.note(wanted, needed, facing.now);
+    let why = unready(&facing.workload.deployment, wanted, needed);
+    let is_late = kept.is_late(facing.workload.progress_deadline, facing.now);
+    let pace = match (is_late, wanted.has(needed)) {
+        (true, _) => Pace::Late(why),
+        (false, true) => Pace::Ready,
+        (false, false) => Pace::Waiting(why),
+    };
+    let action = is_short.then_some(Action::Scale { replicas: needed });
+    Prepared { pace, action, kept }
 }
 
 /// What is to be done while no run is under way.
 pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
     let mut rest = Rest {
         kept: Kept {
+            dead: None,
             is_at_rest: false,
             ..facing.kept.clone()
         },
@@ -292,7 +337,7 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
         });
         return rest;
     };
-    rest.kept.note(copy.has(copy.replicas.max(1)), facing.now);
+    rest.kept.note(copy, copy.replicas.max(1), facing.now);
     match between.is_empty {
         true => empty(facing, between, copy, rest),
         false => full(facing, between, copy, rest),

@@ -9,7 +9,7 @@ use crate::rollout::commands::Verb;
 use crate::rollout::status::Phase;
 use crate::rollout::workload::next::Action;
 use crate::rollout::workload::seen::{Both, Pods, WorkloadSeen};
-use crate::rollout::world::ProxiesSeen;
+use crate::rollout::world::{Failure, ProxiesSeen};
 
 fn pods(version: &str, replicas: u32) -> Pods {
     Pods {
@@ -289,6 +289,84 @@ fn pods_that_never_get_ready_fail_the_run_with_their_reason_and_move_nobody() {
 }
 
 #[test]
+fn pods_that_are_ready_for_a_moment_in_each_restart_are_late_all_the_same() {
+    let mut story = at_rest();
+    story.both().wanted.trouble = Some("web-1: CrashLoopBackOff".to_owned());
+    story.change("v2");
+    for _ in 0..62 {
+        story.both().wanted.is_uniform = true;
+        story.both().wanted.ready = 1;
+        story.live(1);
+        story.both().wanted.ready = 0;
+        story.live(9);
+    }
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+}
+
+#[test]
+fn pods_that_are_late_say_what_could_not_be_done_for_them() {
+    let mut story = at_rest();
+    story.both().wanted.trouble = Some("web-1: Pending".to_owned());
+    story.change("v2");
+    while story.phase() != Phase::RolledBack {
+        let why = "Deployment web cannot be scaled: forbidden";
+        story.world.failure = Some(Failure::Passing(why.to_owned()));
+        story.live(1);
+    }
+    let said = "RolledBack: not ready within 600s: 0 of 1 pods of Deployment web are ready, of v2: web-1: Pending; \
+                Deployment web cannot be scaled: forbidden";
+    assert_eq!(story.last(), said);
+}
+
+#[test]
+fn pods_that_crash_in_a_hold_give_their_users_back() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    assert_eq!(story.weights(), "everyone 50");
+    let crash = |story: &mut Story| {
+        let wanted = &mut story.both().wanted;
+        wanted.trouble = Some("web-1: CrashLoopBackOff".to_owned());
+        wanted.ready = 0;
+    };
+    crash(&mut story);
+    story.ask(Verb::Pause).live(9);
+    assert_eq!(story.weights(), "everyone 50");
+    story.live(1);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    let said =
+        "RolledBack: no pod of Deployment web has been ready for 10s: web-1: CrashLoopBackOff";
+    assert_eq!(story.last(), said);
+}
+
+#[test]
+fn a_step_that_lacks_pods_ends_no_run_well_and_fails_in_the_end() {
+    let mut story = at_rest();
+    story.definition.steps.drain(1..);
+    story.definition.steps[0].weight = Percent::HUNDRED;
+    story.definition.steps[0].hold = std::time::Duration::from_secs(10);
+    story.change("v2");
+    while story.weights() != "everyone 100" {
+        story.live(1);
+    }
+    let wanted = &mut story.both().wanted;
+    (wanted.ready, wanted.trouble) = (2, Some("web-1: OOMKilled".to_owned()));
+    story.live(30);
+    let waits = "Waiting: step 1 passed; the run waits: not all pods of Deployment web are ready";
+    assert_eq!(story.last(), waits);
+    story.live(600);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+}
+
+#[test]
 fn another_template_in_a_run_takes_its_users_back_first_and_begins_anew() {
     let mut story = at_rest();
     story.change("v2").live(20);
@@ -360,6 +438,7 @@ enum Happens {
     Live(u8),
     Change(u8),
     Trouble(bool),
+    Crash,
     Ask(Verb),
     Lag(bool),
     Restart,
@@ -378,6 +457,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (1_u8..40).prop_map(Happens::Live),
         2 => (1_u8..4).prop_map(Happens::Change),
         1 => any::<bool>().prop_map(Happens::Trouble),
+        1 => Just(Happens::Crash),
         2 => proptest::sample::select(verbs.to_vec()).prop_map(Happens::Ask),
         1 => any::<bool>().prop_map(Happens::Lag),
         1 => Just(Happens::Restart),
@@ -398,6 +478,8 @@ proptest! {
         story in proptest::collection::vec(happens(), 1..40),
     ) {
         let mut told = at_rest();
+        // For how many seconds users have had no pod that is ready.
+        let mut unserved = 0;
         for happens in story {
             match happens {
                 Happens::Live(seconds) => {
@@ -406,6 +488,10 @@ proptest! {
                         if is_used(&mut told) {
                             prop_assert!(told.both().wanted.replicas > 0, "{:?}", told.said);
                         }
+                        let is_served = !is_used(&mut told) || told.both().wanted.ready > 0;
+                        unserved = if is_served { 0 } else { unserved + 1 };
+                        let is_run = told.phase().is_under_way();
+                        prop_assert!(unserved <= 11 || !is_run, "{:?}", told.said);
                         let copy = told.both().copy.clone().unwrap();
                         let is_full = told.seen().weights["everyone"] == Percent::HUNDRED;
                         prop_assert!(copy.ready == 3 || is_full, "{copy:?}");
@@ -416,6 +502,10 @@ proptest! {
                 }
                 Happens::Trouble(is_in_trouble) => {
                     told.both().wanted.trouble = is_in_trouble.then(|| "crash".to_owned());
+                }
+                Happens::Crash => {
+                    told.both().wanted.trouble = Some("crash".to_owned());
+                    told.both().wanted.ready = 0;
                 }
                 Happens::Ask(verb) => {
                     told.ask(verb);

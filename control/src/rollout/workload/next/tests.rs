@@ -434,6 +434,34 @@ fn a_step_waits_for_its_pods_and_no_longer_than_it_may() {
 }
 
 #[test]
+fn pods_are_waited_for_from_when_they_are_to_be_there_until_they_have_settled() {
+    // Since when they are waited for, and ready; pods ready, of how many: both times afterwards.
+    let cases = [
+        ("not scaled yet", (None, None), (0, 1), (None, None)),
+        ("scaled", (None, None), (0, 2), (ago(0), None)),
+        ("still waited for", (ago(5), None), (1, 2), (ago(5), None)),
+        (
+            "ready for a moment",
+            (ago(5), ago(1)),
+            (2, 2),
+            (ago(5), ago(1)),
+        ),
+        ("settled", (ago(5), ago(2)), (2, 2), (None, ago(2))),
+        ("crashed again", (ago(5), ago(1)), (1, 2), (ago(5), None)),
+    ];
+    for (label, (waiting, ready), (count, replicas), expected) in cases {
+        let kept = Kept {
+            waiting,
+            ready,
+            ..Kept::default()
+        };
+        let both = both(pods("v2", count, replicas), Some(pods("v1", 3, 3)));
+        let kept = prepared(&both, &kept, 50.0).kept;
+        assert_eq!((kept.waiting, kept.ready), expected, "{label}");
+    }
+}
+
+#[test]
 fn pods_of_another_template_are_not_ready() {
     let rolling = Pods {
         is_uniform: false,
