@@ -71,9 +71,12 @@ impl Turn<'_> {
             return Ok(0);
         };
         if self.definition.from == From::Zero {
+            let mend = match &self.definition.workload {
+                Some(_) => format!("`sluice abort {}` takes the weight to 0", self.definition.split),
+                None => "once the fallback is that version too, `sluice rollout finish` takes the weight to 0".to_owned(),
+            };
             return Err(format!(
-                "the challenger still has {percent} % of {audience}, who would be sent to an older version; once the \
-                 fallback is that version too, `sluice rollout finish` takes the weight to 0"
+                "the challenger still has {percent} % of {audience}, who would be sent to an older version; {mend}"
             ));
         }
         let gives_as_much = |step: &usize| {

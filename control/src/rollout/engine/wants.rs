@@ -50,7 +50,7 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
         ..Wants::default()
     };
     let Some(run) = status.under_way() else {
-        let is_at_rest = |kept: &Kept| kept.is_at_rest;
+        let is_at_rest = |kept: &Kept| kept.is_at_rest || kept.is_slow;
         let is_tended = status.workload.as_ref().is_some_and(is_at_rest);
         if definition.workload.is_some() && !is_tended {
             return Wants {

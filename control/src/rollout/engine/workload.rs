@@ -51,8 +51,8 @@ impl Turn<'_> {
             Some(WorkloadSeen::Missing { what: why } | WorkloadSeen::Unknown { why }) => {
                 let why = why.clone();
                 self.say_resting(why);
-                // Looked at again as often as one at rest.
-                self.status.workload.get_or_insert_default().is_at_rest = true;
+                let kept = self.status.workload.get_or_insert_default();
+                (kept.is_slow, kept.is_at_rest) = (true, false);
                 return false;
             }
             None => return false,
@@ -92,6 +92,9 @@ impl Turn<'_> {
         if let Some(says) = rest.says.take() {
             self.say_resting(says);
         }
+        if let Some(warns) = rest.warns.take() {
+            self.say_once(EventKind::Blocked, self.status.phase, warns);
+        }
         self.status.is_finishing |= rest.is_to_finish;
         self.status.workload = Some(rest.kept);
         self.workload_action = rest.action;
@@ -122,7 +125,13 @@ impl Turn<'_> {
 
     fn say_at_rest(&mut self, both: &Both, copy: &str) {
         let phase = match self.status.phase {
-            Phase::RolledBack | Phase::Aborted => return,
+            Phase::RolledBack | Phase::Aborted => {
+                let ending = self.status.run.as_ref().and_then(|run| run.ending.as_ref());
+                if let Some(ending) = ending {
+                    self.status.message.clone_from(&ending.message);
+                }
+                return;
+            }
             Phase::Succeeded => Phase::Succeeded,
             _ => Phase::Idle,
         };

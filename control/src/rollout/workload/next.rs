@@ -90,6 +90,9 @@ pub struct Kept {
     /// Whether there is nothing to do until something changes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_at_rest: bool,
+    /// Whether what is to be done waits for a person, and is looked at as seldom as one at rest.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_slow: bool,
 }
 
 /// Whether there are none.
@@ -241,6 +244,8 @@ pub struct Rest {
     pub may_begin: bool,
     /// What is waited for, or wrong.
     pub says: Option<String>,
+    /// What is wrong, also where a run that failed says how.
+    pub warns: Option<String>,
 }
 
 /// What a step with this weight of everybody needs before it moves.
@@ -256,6 +261,7 @@ pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
         empty: None,
         is_parked: false,
         is_at_rest: false,
+        is_slow: false,
         ..facing.kept.clone()
     };
     let copy = match (&both.mistake, &both.copy) {
@@ -317,13 +323,14 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
         kept: Kept {
             dead: None,
             is_at_rest: false,
+            is_slow: false,
             ..facing.kept.clone()
         },
         ..Rest::default()
     };
     if let Some(mistake) = &facing.both.mistake {
         rest.says = Some(mistake.clone());
-        rest.kept.is_at_rest = true;
+        rest.kept.is_slow = true;
         return rest;
     }
     let Some(copy) = &facing.both.copy else {
@@ -347,6 +354,7 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
 /// The challenger has users: once the copy is what they have, they go there.
 fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest) -> Rest {
     (rest.kept.unused, rest.kept.empty) = (None, None);
+    rest.kept.is_parked = false;
     let wanted = &facing.both.wanted.version;
     let name = facing.workload.copy();
     let succeeded = between.succeeded;
@@ -367,6 +375,17 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
     let is_over = succeeded.is_some_and(|last| last == copy.version || last != wanted);
     if !(is_over || copy.version == *wanted) {
         rest.may_begin = true;
+        rest.kept.is_slow = true;
+        let pods = &facing.both.wanted;
+        let needed = facing.needed(between.everyone, copy);
+        if !between.is_run_wanted {
+            rest.warns = Some(format!(
+                "the challenger has users and no run is under way: {}; `sluice abort` takes them back",
+                unready(&facing.workload.deployment, pods, needed)
+            ));
+        }
+        let scale = Action::Scale { replicas: needed };
+        rest.action = (pods.replicas < needed).then_some(scale);
         return rest;
     }
     let serving = facing.serving(copy);
@@ -452,7 +471,7 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     } else if let Some(why) = &both.unrouted {
         // It drains from when there are routes.
         rest.kept.empty = None;
-        rest.kept.is_at_rest = true;
+        rest.kept.is_slow = true;
         rest.says = Some(why.clone());
     } else if !rest.kept.is_settled(now) {
         rest.says = Some(unready(&name, copy, copy.replicas.max(1)));

@@ -367,6 +367,67 @@ fn a_step_that_lacks_pods_ends_no_run_well_and_fails_in_the_end() {
 }
 
 #[test]
+fn a_weight_that_somebody_sets_of_a_version_that_failed_gets_pods_and_is_said() {
+    let mut story = at_rest();
+    story.change("v2").live(20).ask(Verb::Abort).live(60);
+    let failed = story.status.message.clone();
+    story
+        .seen()
+        .weights
+        .insert("everyone".to_owned(), percent(50.0));
+    let said = "the challenger has users and no run is under way: 2 pods of Deployment web are ready; proxies hear of \
+                them; `sluice abort` takes them back";
+    assert_eq!(story.live(3).status.message, said);
+    assert_eq!(story.deployments(), "web v2 2/2, web-stable v1 3/3");
+    story
+        .seen()
+        .weights
+        .insert("everyone".to_owned(), percent(0.0));
+    assert_eq!(
+        story.live(13).deployments(),
+        "web v2 0/0, web-stable v1 3/3"
+    );
+    assert_eq!(
+        (story.phase(), &story.status.message),
+        (Phase::Aborted, &failed)
+    );
+}
+
+#[test]
+fn a_weight_that_somebody_set_before_the_first_run_names_a_command_that_is_obeyed() {
+    let mut story = at_rest();
+    story
+        .seen()
+        .weights
+        .insert("everyone".to_owned(), percent(50.0));
+    story.change("v2").live(3);
+    let said = "Blocked: the challenger still has 50 % of everyone, who would be sent to an older version; `sluice \
+                abort web` takes the weight to 0";
+    assert_eq!(story.last(), said);
+    assert_eq!(story.deployments(), "web v2 2/2, web-stable v1 3/3");
+}
+
+#[test]
+fn a_deployment_that_cannot_be_read_is_not_at_rest() {
+    let mut story = at_rest();
+    story.change("v2");
+    while story.phase() != Phase::Succeeded {
+        story.live(1);
+    }
+    let seen = story.world.workload.replace(WorkloadSeen::Unknown {
+        why: "Deployment web cannot be read in time".to_owned(),
+    });
+    story.after(1);
+    let kept = story.status.workload.clone().unwrap();
+    assert!(kept.is_slow && !kept.is_at_rest);
+    story.world.workload = seen;
+    story.live(60);
+    let kept = story.status.workload.clone().unwrap();
+    assert!(kept.is_at_rest && !kept.is_slow);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+}
+
+#[test]
 fn another_template_in_a_run_takes_its_users_back_first_and_begins_anew() {
     let mut story = at_rest();
     story.change("v2").live(20);

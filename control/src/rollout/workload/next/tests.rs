@@ -487,6 +487,7 @@ fn nothing_is_done_to_deployments_that_are_not_ours() {
         (rest.action, rest.is_to_finish, rest.may_begin),
         (None, false, false)
     );
+    assert!(rest.kept.is_slow && !rest.kept.is_at_rest);
     assert_eq!(prepared(&foreign, &Kept::default(), 100.0).action, None);
 }
 
@@ -532,7 +533,7 @@ proptest! {
         let [is_empty, is_followed, is_run_wanted, has_other] = flags;
         let everyone = Percent::new(f64::from(everyone)).unwrap();
         let everyone = if is_empty { Percent::ZERO } else { everyone };
-        let other = has_other.then(|| ("staff", Percent::HUNDRED));
+        let other = has_other.then_some(("staff", Percent::HUNDRED));
         let between = Between {
             is_empty,
             other,
@@ -561,8 +562,9 @@ proptest! {
             Some(Action::ScaleCopy { replicas }) => {
                 prop_assert!(*replicas > both.copy.as_ref().unwrap().replicas);
             }
-            Some(Action::Scale { .. }) => {
-                prop_assert!(both.wanted.replicas == 0 && (has_other || !is_empty), "scaled up for nobody");
+            Some(Action::Scale { replicas }) => {
+                prop_assert!(*replicas > both.wanted.replicas);
+                prop_assert!(has_other || !is_empty, "scaled up for nobody");
             }
             None => {}
         }
