@@ -12,10 +12,7 @@ use crate::model::input::Input;
 use crate::model::resources::Resource;
 use crate::model::resources::istio::DestinationRule;
 use crate::model::service::ServiceRef;
-use crate::model::workload::{ROLLOUT_KIND, VARIANT_LABEL, copy_of};
-
-/// The label of a copy that a Rollout made.
-const MADE_BY: &str = "sluice.dev/rollout";
+use crate::model::workload::{ROLLOUT_KIND, ROLLOUT_LABEL, VARIANT_LABEL, copy_of};
 
 /// The namespace of a document that names none, as kubectl has it.
 const DEFAULT: &str = "default";
@@ -266,7 +263,7 @@ fn subsets(
 /// What is likely a mistake in a Deployment whoever follows it.
 fn alone(deployment: &Deployment<'_>, followings: &[Following<'_>], findings: &mut Findings) {
     let made = labels(deployment.value.pointer("/metadata/labels"));
-    if made.contains_key(MADE_BY) {
+    if made.contains_key(ROLLOUT_LABEL) {
         return;
     }
     if let Some(following) = followings

@@ -7,6 +7,7 @@ use sluice_core::problem::{Accepted, Problem};
 
 use super::definition::Definition;
 use crate::model::input::Input;
+use crate::model::object_names;
 pub use crate::model::workload::{ROLLOUT_API_VERSION as API_VERSION, ROLLOUT_KIND as KIND};
 
 /// The resource's group, in which every version of it is one of ours.
@@ -150,12 +151,7 @@ fn no_label(input: &Input, field: &str) -> Problem {
 
 /// Whether a text is a name that a Rollout may have.
 pub fn is_label(name: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !name.is_empty()
-        && name.len() <= MAX_ROLLOUT_NAME_BYTES
-        && name.bytes().all(is_inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    name.len() <= MAX_ROLLOUT_NAME_BYTES && object_names::is_label(name)
 }
 
 #[cfg(test)]

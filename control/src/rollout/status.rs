@@ -12,7 +12,7 @@ use sluice_core::allocation::Percent;
 use super::analysis::Memory;
 use super::cut::cut;
 use super::notifications::queue::Queue;
-use super::workload::next::Kept;
+use super::workload::kept::Kept;
 use super::world::{SplitState, means};
 
 /// How many ended runs are remembered, a line each.

@@ -1,10 +1,11 @@
 //! A Rollout that follows a Deployment: its pod template is the version, its pods the challenger, and
 //! a copy that we keep has the pods of everybody else.
 //!
-//! [`seen`] is what a host saw of both, [`next`] (pure) what is to be done about them, [`template`]
-//! what a version is; `cluster` reads and writes them. The engine asks [`next`] in every turn.
+//! [`seen`] is what a host saw of both, [`kept`] what is remembered of it, [`next`] (pure) what is to be
+//! done about them, [`template`] what a version is; `cluster` reads and writes them. The engine asks [`next`] in every turn.
 
 pub mod cluster;
+pub mod kept;
 pub mod next;
 pub mod pods;
 pub mod seen;
@@ -16,8 +17,8 @@ use sluice_core::allocation::Percent;
 use sluice_core::plan::EVERYONE;
 use sluice_core::problem::{Accepted, Problem};
 
-use super::resource::{self, MAX_DEPLOYMENT_NAME_BYTES, Scale, Span};
-use crate::model::workload::{copy_of, is_name};
+use super::resource::{self, Scale, Span};
+use crate::model::workload::{MAX_DEPLOYMENT_NAME_BYTES, copy_of, is_name};
 
 /// How long pods may take to get ready, where nothing is written. Chosen: as kubectl and others wait.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);

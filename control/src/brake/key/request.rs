@@ -13,6 +13,7 @@ use sluice_core::problem::{Accepted, Problem};
 use super::Key;
 use crate::brake::object::{BrakeSpec, State, name_of_key};
 use crate::brake::plugin::PluginName;
+use crate::model::object_names::is_subdomain;
 use crate::model::signature;
 
 /// Where it is asked.
@@ -31,9 +32,6 @@ pub const MAX_BY: usize = 200;
 
 /// The longest reason, in bytes, as every command has it.
 const LONGEST_REASON: usize = 1_024;
-
-/// The longest name of an object (RFC 1123, as the API server has it).
-const LONGEST_NAME: usize = 253;
 
 /// What is to be braked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +87,7 @@ impl Pull {
             (
                 "plugin",
                 &self.plugin,
-                is_object_name(&self.plugin),
+                is_subdomain(&self.plugin),
                 "1 to 253 of a-z, 0-9, - and ., as objects are named",
             ),
             ("split", &self.split, is_name(&self.split), name),
@@ -144,19 +142,6 @@ fn found(text: &str) -> String {
         0..=100 => format!("{text:?}"),
         length => format!("{length} bytes"),
     }
-}
-
-fn is_object_name(text: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&text.len()) && text.split('.').all(is_label)
-}
-
-/// A label of a subdomain may be as long as the whole.
-fn is_label(label: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !label.is_empty()
-        && label.bytes().all(is_inner)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
 }
 
 /// A request as it is sent.

@@ -9,7 +9,7 @@ use super::turn::after;
 use crate::rollout::definition::Definition;
 use crate::rollout::resource::Before;
 use crate::rollout::status::{Phase, Run, Stage, Status};
-use crate::rollout::workload::next::Kept;
+use crate::rollout::workload::kept::Kept;
 
 /// What a host is to look at before it asks the engine, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

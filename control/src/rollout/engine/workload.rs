@@ -7,7 +7,8 @@ use sluice_core::plan::EVERYONE;
 use super::begin::is_wanted;
 use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::rollout::status::{Phase, Run, RunOutcome, Stage};
-use crate::rollout::workload::next::{self, Between, Facing, Kept, Pace, Users};
+use crate::rollout::workload::kept::{self, Kept, Users};
+use crate::rollout::workload::next::{self, Between, Facing, Pace};
 use crate::rollout::workload::seen::{Both, WorkloadSeen};
 use crate::rollout::world::{ProxiesSeen, SplitSeen};
 
@@ -46,11 +47,10 @@ impl Turn<'_> {
         let Some(workload) = &self.definition.workload else {
             return true;
         };
-        let both = match &self.world.workload {
-            Some(WorkloadSeen::Seen(both)) => both,
-            Some(WorkloadSeen::Missing { what: why } | WorkloadSeen::Unknown { why }) => {
-                let why = why.clone();
-                self.say_resting(why);
+        let both = match self.world.workload.as_ref().map(WorkloadSeen::both) {
+            Some(Ok(both)) => both,
+            Some(Err(why)) => {
+                self.say_resting(why.to_owned());
                 let kept = self.status.workload.get_or_insert_default();
                 (kept.is_slow, kept.is_at_rest) = (true, false);
                 return false;
@@ -144,11 +144,9 @@ impl Turn<'_> {
     /// Why a step's weight may not move yet, for want of pods; a step that waited too long ends the run.
     pub(super) fn unprepared(&mut self, run: &Run) -> Option<String> {
         let workload = self.definition.workload.as_ref()?;
-        let both = match &self.world.workload {
-            Some(WorkloadSeen::Seen(both)) => both,
-            Some(WorkloadSeen::Missing { what: why } | WorkloadSeen::Unknown { why }) => {
-                return Some(why.clone());
-            }
+        let both = match self.world.workload.as_ref().map(WorkloadSeen::both) {
+            Some(Ok(both)) => both,
+            Some(Err(why)) => return Some(why.to_owned()),
             None => return Some("the Deployment was not looked at".to_owned()),
         };
         let kept = self.status.workload.clone().unwrap_or_default();
@@ -222,7 +220,7 @@ impl Turn<'_> {
         kept.is_dead(&both.wanted, self.world.now).then(|| {
             let trouble = both.wanted.trouble.as_ref();
             let trouble = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
-            let (name, length) = (&workload.deployment, next::NONE_READY);
+            let (name, length) = (&workload.deployment, kept::NONE_READY);
             format!("no pod of Deployment {name} has been ready for {length:?}{trouble}")
         })
     }

@@ -3,9 +3,6 @@
 use super::fields::{fields, names};
 use super::units::Span;
 
-/// The longest name of such a Deployment: with `-stable` behind it, it is still a name (RFC 1123).
-pub const MAX_DEPLOYMENT_NAME_BYTES: usize = 246;
-
 fields! {
     /// The Deployment whose pod template is the version: another template begins a run.
     #[derive(Default)]

@@ -18,15 +18,12 @@ use super::pods::{MAX_PODS_ASKED, refused, trouble};
 use super::seen::{Both, Pods, WorkloadSeen};
 use super::template::{variant, version, with_variant};
 use crate::cluster::{Cluster, words};
-use crate::model::workload::VARIANT_LABEL as VARIANT;
+use crate::model::workload::{ROLLOUT_LABEL as ROLLOUT, VARIANT_LABEL as VARIANT};
 use crate::rollout::look::Variants;
 use crate::rollout::world::Failure;
 
 /// The field manager of what is written to Deployments.
 pub const MANAGER: &str = "sluice-controller";
-
-/// The label of a copy: whose it is.
-pub const ROLLOUT: &str = "sluice.dev/rollout";
 
 /// The annotation of a copy: the version that it was given. What others add to its template, such as
 /// the time of a restart, makes no other version.

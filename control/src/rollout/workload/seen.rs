@@ -17,6 +17,16 @@ pub enum WorkloadSeen {
     Seen(Both),
 }
 
+impl WorkloadSeen {
+    /// Both Deployments; else why they are not seen.
+    pub fn both(&self) -> Result<&Both, &str> {
+        match self {
+            Self::Seen(both) => Ok(both),
+            Self::Missing { what: why } | Self::Unknown { why } => Err(why),
+        }
+    }
+}
+
 /// Both Deployments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Both {

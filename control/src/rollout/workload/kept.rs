@@ -1,0 +1,136 @@
+//! What is remembered of a Rollout's two Deployments between two looks, and what it says of time. Pure.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::seen::Pods;
+
+/// How long pods must have been ready before anybody is sent to them. Chosen: Kubernetes says that a
+/// pod is ready some moments before a proxy has heard of its address.
+pub const SETTLING: Duration = Duration::from_secs(2);
+
+/// How long none of the pods that users have may be ready before they go back. Chosen: a pod that
+/// starts again in its place takes some seconds.
+pub const NONE_READY: Duration = Duration::from_secs(10);
+
+/// Where the users of a split are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// Everybody is at the copy.
+    AtCopy,
+    /// Some may be at the challenger.
+    Elsewhere,
+}
+
+/// What is remembered between two looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Kept {
+    /// The version that the copy has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<String>,
+    /// How many pods the copy has while everybody is there; while users are elsewhere, the most that it
+    /// had since they left.
+    #[serde(skip_serializing_if = "is_none")]
+    pub serving: u32,
+    /// Since when pods are waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Timestamp>,
+    /// Since when those that are waited for are ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Timestamp>,
+    /// Since when none of the challenger's pods is ready although it has users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead: Option<Timestamp>,
+    /// Since when the challenger's weights are 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Timestamp>,
+    /// Since when proxies have heard of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty: Option<Timestamp>,
+    /// Whether the challenger has had no pods since its last run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_parked: bool,
+    /// Whether there is nothing to do until something changes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_at_rest: bool,
+    /// Whether what is to be done waits for a person, and is looked at as seldom as one at rest.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_slow: bool,
+}
+
+/// Whether there are none.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_none(pods: &u32) -> bool {
+    *pods == 0
+}
+
+impl Kept {
+    /// Notes what the copy is, where there is one; by where the users are.
+    pub fn note_copy(&mut self, copy: Option<&Pods>, users: Users) {
+        let Some(copy) = copy else {
+            return;
+        };
+        self.promoted = Some(copy.version.clone());
+        self.serving = match users {
+            Users::AtCopy => copy.replicas,
+            Users::Elsewhere => copy.replicas.max(self.serving),
+        };
+    }
+
+    /// What was remembered by a clock that was ahead counts as of now.
+    pub fn come_back_to(&mut self, now: Timestamp) {
+        for time in [
+            &mut self.waiting,
+            &mut self.ready,
+            &mut self.dead,
+            &mut self.unused,
+            &mut self.empty,
+        ] {
+            *time = time.map(|time| time.min(now));
+        }
+    }
+
+    /// Whether those that are waited for have been ready for long enough.
+    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+        self.ready
+            .is_some_and(|ready| has_passed(ready, SETTLING, now))
+    }
+
+    /// Notes whether those that are waited for are ready. They are waited for from when they are to
+    /// be there until they have been ready for long enough: one that crashes again and again is late.
+    pub(super) fn note(&mut self, pods: &Pods, needed: u32, now: Timestamp) {
+        let since = |former: Option<Timestamp>| Some(former.unwrap_or(now));
+        if pods.has(needed) {
+            self.ready = since(self.ready);
+            self.waiting = self.waiting.filter(|_| !self.is_settled(now));
+            return;
+        }
+        self.ready = None;
+        if pods.replicas >= needed {
+            self.waiting = since(self.waiting);
+        }
+    }
+
+    /// Notes whether none of the pods that users have is ready; whether that is so for too long.
+    pub fn is_dead(&mut self, wanted: &Pods, now: Timestamp) -> bool {
+        let since = self.dead.unwrap_or(now);
+        self.dead = (wanted.ready == 0).then_some(since);
+        self.dead
+            .is_some_and(|since| has_passed(since, NONE_READY, now))
+    }
+
+    /// Whether pods are not ready that were waited for longer than that.
+    pub(super) fn is_late(&self, deadline: Duration, now: Timestamp) -> bool {
+        let waiting = self.waiting.filter(|_| self.ready.is_none());
+        waiting.is_some_and(|since| has_passed(since, deadline, now))
+    }
+}
+
+/// Whether so long a time has passed.
+pub(super) fn has_passed(since: Timestamp, length: Duration, now: Timestamp) -> bool {
+    let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
+    now.duration_since(since) >= length
+}
