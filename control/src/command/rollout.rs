@@ -5,6 +5,7 @@ mod ask;
 mod check;
 mod history;
 mod place;
+mod release;
 mod run;
 mod status;
 
@@ -47,6 +48,8 @@ enum Command {
     Retry(ask::Ask),
     /// Take the weight to 0, since the fallback is the new version now
     Finish(ask::Ask),
+    /// Hand everything back to the one Deployment of a workload, without an interruption
+    Release(release::Release),
     /// Ask every query of the analysis once, and say what it would decide; nothing moves
     Check(check::Check),
     /// The last runs, a line each
@@ -66,6 +69,7 @@ pub(super) async fn run(arguments: &Rollout, caller: &Caller) -> anyhow::Result<
         Command::Abort(arguments) => abort::run(arguments, caller).await,
         Command::Retry(arguments) => ask::run(arguments, Verb::Retry, caller).await,
         Command::Finish(arguments) => ask::run(arguments, Verb::Finish, caller).await,
+        Command::Release(arguments) => release::run(arguments, caller).await,
         Command::Check(arguments) => check::run(arguments, caller).await,
         Command::History(arguments) => history::run(arguments).await,
     }

@@ -84,5 +84,7 @@ names! {
         "retry" => Retry,
         /// Take the weight to 0, since the fallback is the new version now.
         "finish" => Finish,
+        /// Hand everything back to the Deployment of the workload.
+        "release" => Release,
     }
 }

@@ -101,7 +101,10 @@ fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
         },
     };
     let said = wrong.as_ref().map_or(&*status.message, |(_, why)| why);
-    let is_at_rest = matches!(status.phase, Phase::Idle | Phase::Succeeded);
+    let is_at_rest = matches!(
+        status.phase,
+        Phase::Idle | Phase::Succeeded | Phase::Released
+    );
     let is_right = wrong.is_none();
     let mut facts = vec![
         fact("Ready", is_right && is_at_rest, said),

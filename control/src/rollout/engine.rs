@@ -5,13 +5,14 @@
 //! dies between any two of them leaves nothing undone, and doing one twice changes nothing. One
 //! transition a call; a host calls again at once while [`Advance::is_to_repeat`].
 //!
-//! `begin` says when a run begins, `commands` what people asked for, `ends` what takes a run back,
+//! `begin` says when a run begins, `handing_back` what is done instead of runs, `commands` what people asked for, `ends` what takes a run back,
 //! `steps` how it goes on, [`wants`] what a host is to look at before.
 
 mod begin;
 mod clock;
 mod commands;
 mod ends;
+mod handing_back;
 mod steps;
 mod turn;
 mod wants;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 
 use sluice_core::allocation::Percent;
 
+pub use handing_back::routes;
 pub use turn::{Action, Event, EventKind};
 pub use wants::{LOOK_EVERY, RoundDue, Wants, wants};
 
@@ -81,7 +83,7 @@ impl Turn<'_> {
         }
         match self.status.run.as_ref().map(|run| run.stage) {
             None | Some(Stage::Over) => {
-                if self.rest() {
+                if !self.hand_back() && self.rest() {
                     self.begin();
                 }
             }
@@ -112,6 +114,10 @@ impl Turn<'_> {
         };
         if self.status.is_finishing {
             return self.zeros(&seen.weights);
+        }
+        if self.status.under_way().is_none() {
+            let hundred = handing_back::next_hundred(self.handing_back(), &seen.weights);
+            return hundred.into_iter().collect();
         }
         let Some(run) = self.status.run.as_ref() else {
             return Vec::new();

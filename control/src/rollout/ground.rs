@@ -17,7 +17,7 @@ use super::status::{Phase, Status};
 use super::watch;
 use super::workload::Workload;
 use super::workload::next;
-use super::workload::seen::WorkloadSeen;
+use super::workload::seen::{Routes, WorkloadSeen};
 use super::world::{Failure, ProxiesSeen, Reached};
 use crate::cluster::prometheus::Prometheus;
 use crate::store::Store;
@@ -65,7 +65,12 @@ pub trait Ground: Send + Sync {
     }
 
     /// What is seen of a workload's Deployments.
-    fn workload(&self, _: &Workload, _: &Looked) -> impl Future<Output = WorkloadSeen> + Send {
+    fn workload(
+        &self,
+        _: &Workload,
+        _: &Looked,
+        _: Routes,
+    ) -> impl Future<Output = WorkloadSeen> + Send {
         std::future::ready(WorkloadSeen::Unknown {
             why: ONLY_A_CONTROLLER.to_owned(),
         })

@@ -197,7 +197,13 @@ impl<G: Ground> Runner<G> {
             // Users go back whatever becomes of Deployments.
             return None;
         }
-        Some(self.ground.workload(workload, looked).await)
+        let kept = self.status.workload.as_ref();
+        if kept.is_some_and(|kept| kept.was_handed_back(&workload.deployment)) {
+            // It is nobody's but Git's.
+            return None;
+        }
+        let routes = engine::routes(&self.definition, &self.status);
+        Some(self.ground.workload(workload, looked, routes).await)
     }
 
     /// Whether anything was done of which more follows at once.

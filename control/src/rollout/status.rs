@@ -49,6 +49,8 @@ pub enum Phase {
     RolledBack,
     /// Somebody ended the last run, and its challenger has no users.
     Aborted,
+    /// Everything was handed back to the Deployment of its workload.
+    Released,
 }
 
 impl Phase {

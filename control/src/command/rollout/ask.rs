@@ -11,12 +11,13 @@ use crate::operations::Caller;
 use crate::rollout::asking::{self, Asked, Became, Order};
 use crate::rollout::commands::Verb;
 use crate::rollout::resource::Span;
+use crate::rollout::rollouts::RolloutStore;
 
 /// What such a command takes.
 #[derive(clap::Args, Debug)]
 pub(super) struct Ask {
     /// The Rollout
-    name: String,
+    pub(super) name: String,
     /// How long an answer is waited for
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = length)]
     timeout: Duration,
@@ -25,7 +26,7 @@ pub(super) struct Ask {
     reason: ReasonArgs,
     /// Where it is.
     #[command(flatten)]
-    place: PlaceArgs,
+    pub(super) place: PlaceArgs,
     /// How the result is printed.
     #[command(flatten)]
     output: OutputArgs,
@@ -51,19 +52,7 @@ pub(super) fn length(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn run(arguments: &Ask, verb: Verb, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = arguments.place.one().await?;
-    let order = Order {
-        rollout: &arguments.name,
-        verb,
-        reason: arguments.reason.reason.as_deref(),
-        patience: arguments.timeout,
-    };
-    let asked = asking::ask(&store, caller, order).await?;
-    let is_done = asked.outcome == Became::Obeyed;
-    let format = arguments.output.output;
-    match format {
-        Format::Table if !is_done => output::note(text(&asked)),
-        _ => print(format, &asked, text)?,
-    }
+    let asked = asked(arguments, &store, verb, caller).await?;
     // Where nobody runs it, work that is asked for begins with whoever does.
     let is_for_later = matches!(verb, Verb::Start | Verb::Retry | Verb::Finish);
     Ok(match asked.outcome {
@@ -71,6 +60,29 @@ pub(super) async fn run(arguments: &Ask, verb: Verb, caller: &Caller) -> anyhow:
         Became::Left if is_for_later => Outcome::Good,
         _ => Outcome::Problems,
     })
+}
+
+/// Asks, and prints what became of it.
+pub(super) async fn asked(
+    arguments: &Ask,
+    store: &RolloutStore,
+    verb: Verb,
+    caller: &Caller,
+) -> anyhow::Result<Asked> {
+    let order = Order {
+        rollout: &arguments.name,
+        verb,
+        reason: arguments.reason.reason.as_deref(),
+        patience: arguments.timeout,
+    };
+    let asked = asking::ask(store, caller, order).await?;
+    let is_done = asked.outcome == Became::Obeyed;
+    let format = arguments.output.output;
+    match format {
+        Format::Table if !is_done => output::note(text(&asked)),
+        _ => print(format, &asked, text)?,
+    }
+    Ok(asked)
 }
 
 fn text(asked: &Asked) -> String {

@@ -35,7 +35,7 @@ pub(super) fn schema() -> Value {
         "properties": {
             "phase": text(
                 "What the Rollout does, in a word: Idle, Waiting, Blocked, Progressing, Paused, RollingBack, \
-                 Succeeded, RolledBack or Aborted.",
+                 Succeeded, RolledBack, Aborted or Released.",
                 32,
             ),
             "message": text("Why so, in a sentence.", 1_024),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sluice_core::allocation::Percent;
 
+use super::handing_back::handing_back;
 use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::rollout::analysis::Memory;
 use crate::rollout::definition::Definition;
@@ -13,6 +14,9 @@ use crate::rollout::world::{SplitSeen, SplitState, means};
 
 /// Whether a run is wanted that has not been: of another version, or because somebody said so.
 pub(super) fn is_wanted(definition: &Definition, status: &Status) -> bool {
+    if handing_back(definition, status).is_some() {
+        return false;
+    }
     let former = status.run.as_ref().map(|run| &run.version);
     let is_new = former != Some(&definition.version);
     let kept = status.workload.as_ref();

@@ -34,7 +34,17 @@ impl Turn<'_> {
     fn obeyed(&mut self, command: &Command) -> Result<(), &'static str> {
         let is_under_way = self.status.phase.is_under_way();
         match command.verb {
-            Verb::Start | Verb::Retry | Verb::Finish if is_under_way => Err("a run is under way"),
+            Verb::Start | Verb::Retry | Verb::Finish | Verb::Release if is_under_way => {
+                Err("a run is under way")
+            }
+            Verb::Release => self.release(),
+            Verb::Retry if self.handing_back().is_some() => {
+                self.take_everything_back();
+                Ok(())
+            }
+            Verb::Start if self.handing_back().is_some() => {
+                Err("everything is handed back; `sluice rollout retry` takes it back")
+            }
             // Its users are back, or on their way: an abort may be said twice.
             Verb::Abort if self.is_aborted() => Ok(()),
             Verb::Retry if !self.status.phase.is_failure() => Err("the last run did not fail"),
@@ -161,6 +171,7 @@ const fn silently(verb: Verb) -> &'static str {
     match verb {
         Verb::Start | Verb::Retry => "a run is to begin",
         Verb::Finish => "the challenger's weight is to be 0",
+        Verb::Release => "that is what is done already",
         _ => "there was nothing left to do",
     }
 }

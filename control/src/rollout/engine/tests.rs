@@ -4,6 +4,7 @@
 mod begin;
 mod commands;
 mod ends;
+mod handing_back;
 mod steps;
 mod story;
 mod whatever;

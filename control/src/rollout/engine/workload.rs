@@ -102,7 +102,7 @@ impl Turn<'_> {
     }
 
     /// Whether every proxy runs the weights that there are.
-    fn is_followed_by_all(&self) -> bool {
+    pub(super) fn is_followed_by_all(&self) -> bool {
         match &self.world.proxies {
             ProxiesSeen::Nobody => true,
             ProxiesSeen::Seen {
@@ -235,7 +235,7 @@ impl Turn<'_> {
     }
 
     /// What is said, with why the last action failed.
-    fn beside_failure(&self, why: String) -> String {
+    pub(super) fn beside_failure(&self, why: String) -> String {
         match &self.world.failure {
             Some(failure) => format!("{why}; {}", failure.why()),
             None => why,

@@ -13,7 +13,7 @@ use crate::rollout::secrets::{OfThisMachine, SecretReader};
 use crate::rollout::status::{Ending, Phase, Run, RunOutcome};
 use crate::rollout::workload::Workload;
 use crate::rollout::workload::next;
-use crate::rollout::workload::seen::{Both, Pods};
+use crate::rollout::workload::seen::{Both, Pods, Routes};
 use crate::store::Store as _;
 use crate::store::directory::Directory;
 
@@ -64,7 +64,7 @@ impl Ground for Slow {
         Followed::of(Seen::Nobody)
     }
 
-    async fn workload(&self, _: &Workload, _: &Looked) -> WorkloadSeen {
+    async fn workload(&self, _: &Workload, _: &Looked, _: Routes) -> WorkloadSeen {
         let missing = WorkloadSeen::Missing {
             what: "there is none".to_owned(),
         };
@@ -246,9 +246,7 @@ async fn what_changes_no_deployment_is_not_done_again_at_once() {
     runner.status = Status::default();
     runner.ground.deployments = Some(WorkloadSeen::Seen(Both {
         wanted: Pods::default(),
-        copy: None,
-        mistake: None,
-        unrouted: None,
+        ..Both::default()
     }));
     for looks in 1..=3 {
         let pause = runner.turns(&caller()).await.unwrap().unwrap();

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures::future::try_join;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::Workload;
 use super::next::Action;
 use super::pods::{MAX_PODS_ASKED, refused, trouble};
-use super::seen::{Both, Pods, WorkloadSeen};
+use super::seen::{Both, Pods, Routes, WorkloadSeen};
 use super::template::{variant, version, with_variant};
 use crate::cluster::{Cluster, words};
 use crate::model::workload::{ROLLOUT_LABEL as ROLLOUT, VARIANT_LABEL as VARIANT};
@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How many DestinationRules and Services of a namespace are looked at. Chosen: a namespace of a team
 /// has dozens.
 const MAX_ROUTES: u32 = 500;
+
+/// How many of those that name a variant are named. Chosen: who reads it takes them out one by one.
+const MAX_NAMED: usize = 4;
 
 /// The Deployments of one Rollout.
 #[derive(Debug)]
@@ -74,8 +77,13 @@ impl Deployments {
     }
 
     /// What is seen of them, with the variants of the split where they are known.
-    pub async fn look(&self, workload: &Workload, variants: Option<&Variants>) -> WorkloadSeen {
-        let looking = self.look_patiently(workload, variants);
+    pub async fn look(
+        &self,
+        workload: &Workload,
+        variants: Option<&Variants>,
+        routes: Routes,
+    ) -> WorkloadSeen {
+        let looking = self.look_patiently(workload, variants, routes);
         let looked = tokio::time::timeout(PATIENCE, looking).await;
         looked.unwrap_or_else(|_| WorkloadSeen::Unknown {
             why: format!("Deployment {} cannot be read in time", workload.deployment),
@@ -86,6 +94,7 @@ impl Deployments {
         &self,
         workload: &Workload,
         variants: Option<&Variants>,
+        routes: Routes,
     ) -> WorkloadSeen {
         let name = &workload.deployment;
         let api = self.api("Deployment", "apps");
@@ -117,15 +126,24 @@ impl Deployments {
             && copied
                 .as_ref()
                 .is_some_and(|copy| copy.version == pods.version);
-        let unrouted = match variants.filter(|_| may_go) {
-            Some(variants) => self.unrouted(&variants.fallback).await,
+        let is_to_look = may_go || routes == Routes::Always;
+        let named_by = match variants.filter(|_| is_to_look) {
+            Some(variants) => Some(self.named_by(&variants.fallback).await),
             None => None,
+        };
+        let unrouted = match (&named_by, variants) {
+            (Some(Err(why)), _) => Some(why.clone()),
+            (Some(Ok(names)), Some(variants)) if names.is_empty() => {
+                Some(self.unrouted(&variants.fallback))
+            }
+            _ => None,
         };
         let seen = Both {
             wanted: pods,
             copy: copied,
             mistake,
             unrouted,
+            named_by: named_by.and_then(Result::ok),
         };
         *self.read.lock() = Some(Read {
             workload: workload.clone(),
@@ -161,37 +179,36 @@ impl Deployments {
         })
     }
 
-    /// Why nobody knows that requests go to the copy alone: neither a subset of a DestinationRule nor a
-    /// Service is of its variant.
-    async fn unrouted(&self, fallback: &str) -> Option<String> {
+    /// What selects pods by their variant: subsets of DestinationRules, and Services.
+    async fn named_by(&self, variant: &str) -> Result<Vec<String>, String> {
         let listing = ListParams::default().limit(MAX_ROUTES);
         let rules = self.api("DestinationRule", "networking.istio.io");
         let services = self.api("Service", "");
         let listed = try_join(rules.list(&listing), services.list(&listing)).await;
-        let (rules, services) = match listed {
-            Ok(listed) => listed,
-            Err(error) => {
-                let error = words(&error);
-                return Some(format!(
-                    "whether routes tell variants apart cannot be read: {error}"
-                ));
-            }
-        };
-        let is_of_it = |labels: &Value| labels[VARIANT] == fallback;
-        let is_subset = |rule: &DynamicObject| {
-            let subsets = rule.data.pointer("/spec/subsets").and_then(Value::as_array);
-            let mut subsets = subsets.into_iter().flatten();
-            subsets.any(|subset| is_of_it(&subset["labels"]))
-        };
-        let is_service = |service: &DynamicObject| is_of_it(&service.data["spec"]["selector"]);
-        let is_routed = rules.items.iter().any(is_subset) || services.items.iter().any(is_service);
-        (!is_routed).then(|| {
-            format!(
-                "no subset of a DestinationRule and no Service in namespace {} has the label {VARIANT}: {fallback}; \
-                 until there is one, the Deployment keeps its pods",
-                self.cluster.namespace()
-            )
-        })
+        let (rules, services) = listed.map_err(|error| {
+            let error = words(&error);
+            format!("whether routes tell variants apart cannot be read: {error}")
+        })?;
+        let rules = rules.items.iter().filter_map(|rule| {
+            let subset = subset_of(&rule.data, variant)?;
+            let name = rule.metadata.name.as_deref()?;
+            Some(format!("subset {subset} of DestinationRule {name}"))
+        });
+        let services = services.items.iter().filter_map(|service| {
+            let is_of_it = service.data["spec"]["selector"][VARIANT] == variant;
+            let name = service.metadata.name.as_deref().filter(|_| is_of_it)?;
+            Some(format!("the selector of Service {name}"))
+        });
+        Ok(rules.chain(services).take(MAX_NAMED).collect())
+    }
+
+    /// Nobody knows that requests go to the copy alone.
+    fn unrouted(&self, fallback: &str) -> String {
+        format!(
+            "no subset of a DestinationRule and no Service in namespace {} has the label {VARIANT}: {fallback}; until \
+             there is one, the Deployment keeps its pods",
+            self.cluster.namespace()
+        )
     }
 
     async fn pods(&self, deployment: &DynamicObject) -> Pods {
@@ -270,6 +287,10 @@ impl Deployments {
                 let scaled = self.scale(&copy, read.copy.as_ref(), *replicas).await;
                 (format!("Deployment {copy} cannot be scaled"), scaled)
             }
+            Action::DeleteCopy => {
+                let deleted = self.delete_copy(&read).await;
+                (format!("Deployment {copy} cannot be deleted"), deleted)
+            }
             Action::Scale { replicas } => {
                 let scaled = self.scale(name, Some(&read.wanted), *replicas).await;
                 (format!("Deployment {name} cannot be scaled"), scaled)
@@ -295,6 +316,23 @@ impl Deployments {
         api.patch(&name, &parameters, &Patch::Apply(&copy))
             .await
             .map(drop)
+    }
+
+    /// Deletes the copy with its pods, if it is still what was read.
+    async fn delete_copy(&self, read: &Read) -> kube::Result<()> {
+        let Some(copy) = &read.copy else {
+            return Ok(());
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: copy.metadata.uid.clone(),
+                resource_version: copy.metadata.resource_version.clone(),
+            }),
+            ..DeleteParams::background()
+        };
+        let api = self.api("Deployment", "apps");
+        let name = read.workload.copy();
+        api.delete(&name, &parameters).await.map(drop)
     }
 
     /// The scale of a Deployment, if it is still what was read.
@@ -365,6 +403,15 @@ fn version_of_copy(copy: &DynamicObject, wanted: &str) -> String {
     let annotations = copy.metadata.annotations.as_ref();
     let given = annotations.and_then(|annotations| annotations.get(VERSION));
     given.filter(|_| own != wanted).cloned().unwrap_or(own)
+}
+
+/// The first subset of a DestinationRule of pods of a variant.
+fn subset_of<'r>(rule: &'r Value, variant: &str) -> Option<&'r str> {
+    let subsets = rule.pointer("/spec/subsets")?.as_array()?;
+    let subset = subsets
+        .iter()
+        .find(|subset| subset["labels"][VARIANT] == variant)?;
+    Some(subset["name"].as_str().unwrap_or("without a name"))
 }
 
 /// How the copy replaces its pods: never all of them at once, because somebody may be at them.

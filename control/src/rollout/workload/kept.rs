@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::handing::{HandingBack, HandingStage};
 use super::seen::Pods;
 
 /// How long pods must have been ready before anybody is sent to them. Chosen: Kubernetes says that a
@@ -59,6 +60,9 @@ pub struct Kept {
     /// Whether what is to be done waits for a person, and is looked at as seldom as one at rest.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_slow: bool,
+    /// How far everything is handed back to the Deployment, where somebody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handing_back: Option<HandingBack>,
 }
 
 /// Whether there are none.
@@ -80,6 +84,18 @@ impl Kept {
         };
     }
 
+    /// How far everything is handed back to a Deployment; nothing of another one counts.
+    pub fn handing_back_of(&self, deployment: &str) -> Option<&HandingBack> {
+        let handing = self.handing_back.as_ref();
+        handing.filter(|handing| handing.deployment == deployment)
+    }
+
+    /// Whether everything was handed back to a Deployment.
+    pub fn was_handed_back(&self, deployment: &str) -> bool {
+        let handing = self.handing_back_of(deployment);
+        handing.is_some_and(|handing| handing.stage == HandingStage::Done)
+    }
+
     /// What was remembered by a clock that was ahead counts as of now.
     pub fn come_back_to(&mut self, now: Timestamp) {
         for time in [
@@ -90,6 +106,9 @@ impl Kept {
             &mut self.empty,
         ] {
             *time = time.map(|time| time.min(now));
+        }
+        if let Some(handing) = &mut self.handing_back {
+            handing.since = handing.since.map(|since| since.min(now));
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Action {
         /// How many.
         replicas: u32,
     },
+    /// Delete the copy.
+    DeleteCopy,
 }
 
 /// What was seen, and what it is to be.
@@ -368,7 +370,7 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
 }
 
 /// What is waited for, in a sentence.
-fn unready(name: &str, pods: &Pods, needed: u32) -> String {
+pub(super) fn unready(name: &str, pods: &Pods, needed: u32) -> String {
     let Pods { ready, version, .. } = pods;
     let ready = ready.min(&needed);
     let trouble = pods.trouble.as_ref();

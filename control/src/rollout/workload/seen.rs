@@ -28,7 +28,7 @@ impl WorkloadSeen {
 }
 
 /// Both Deployments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Both {
     /// The one that Git states.
     pub wanted: Pods,
@@ -39,6 +39,18 @@ pub struct Both {
     /// Why nobody knows that requests go to the copy alone, in a sentence; looked at only where that
     /// matters.
     pub unrouted: Option<String>,
+    /// What selects the copy's pods by their variant, as `KIND NAME`; `None` where nobody looked, or it
+    /// cannot be read.
+    pub named_by: Option<Vec<String>>,
+}
+
+/// When it is looked at what selects the copy's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// Where pods may go for good that users might be sent to.
+    WherePodsMayGo,
+    /// In any case.
+    Always,
 }
 
 /// A Deployment and its pods.

@@ -31,6 +31,7 @@ mod domains;
 mod filled;
 mod git;
 mod guard;
+mod handing_back;
 mod history;
 mod late;
 mod module;
@@ -226,6 +227,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         releases::an_image_that_cannot_be_pulled_fails_the_run_and_moves_nobody,
         releases::another_image_in_a_run_takes_its_users_back_first,
         releases::a_controller_that_is_killed_again_and_again_finishes_the_release,
+        handing_back::everything_is_handed_back_to_one_deployment_and_costs_no_request,
+        handing_back::a_rollout_that_is_deleted_changes_nothing,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,

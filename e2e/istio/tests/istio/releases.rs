@@ -43,7 +43,7 @@ spec:
 ";
 
 /// Git states another image.
-async fn push(world: &World, image: &str) {
+pub async fn push(world: &World, image: &str) {
     let template = deployment("checkout", image, "canary", 3)["spec"]["template"].take();
     let change = json!({"spec": {"template": template}});
     let kubernetes = &world.chain.kubernetes;
@@ -53,19 +53,19 @@ async fn push(world: &World, image: &str) {
     merged.unwrap();
 }
 
-fn spec(steps: &Value) -> Value {
+pub fn spec(steps: &Value) -> Value {
     let workload = json!({"deployment": "checkout", "drain": "3s", "progressDeadline": "60s"});
     json!({"split": "checkout", "workload": workload, "steps": steps})
 }
 
 /// Users of v1, a Rollout that has just taken it over, and its routes.
-async fn taken_over(world: &World, steps: &Value) -> (Workloads, Process, Load) {
+pub async fn taken_over(world: &World, steps: &Value) -> (Workloads, Process, Load) {
     let command = format!("controller -n a --prometheus {}", prometheus::URL);
     taken_over_by(world, &world.chain.sluice, &command, steps).await
 }
 
 /// The same by a controller of an account.
-async fn taken_over_by(
+pub async fn taken_over_by(
     world: &World,
     sluice: &Tool,
     command: &str,
@@ -108,7 +108,7 @@ async fn wait_for_pods(world: &World, cluster: &str) {
 }
 
 /// Waits until the copy serves everyone with a version, and the Deployment has no pods.
-async fn wait_for_rest(world: &World, version: &str) {
+pub async fn wait_for_rest(world: &World, version: &str) {
     let said = format!("Deployment checkout-stable serves everyone with ok:{version} (");
     wait_for(world, "checkout", &said, |status| {
         message(status).starts_with(&said)
@@ -119,7 +119,7 @@ async fn wait_for_rest(world: &World, version: &str) {
 }
 
 /// Which versions the pods in a run, by how many.
-fn running(workloads: &Workloads) -> Vec<(String, usize)> {
+pub fn running(workloads: &Workloads) -> Vec<(String, usize)> {
     let mut running: Vec<(String, usize)> = Vec::new();
     for (_, version) in workloads.kubelet.running() {
         match running.iter_mut().find(|(own, _)| *own == version) {

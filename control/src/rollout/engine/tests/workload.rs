@@ -31,15 +31,13 @@ fn first_sight() -> Story {
     story.definition.version = Some("v1".to_owned());
     story.world.workload = Some(WorkloadSeen::Seen(Both {
         wanted: pods("v1", 3),
-        copy: None,
-        mistake: None,
-        unrouted: None,
+        ..Both::default()
     }));
     story
 }
 
 /// The same when the copy serves everyone.
-fn at_rest() -> Story {
+pub(super) fn at_rest() -> Story {
     let mut story = first_sight();
     story.live(20);
     assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
@@ -47,7 +45,7 @@ fn at_rest() -> Story {
 }
 
 impl Story {
-    fn both(&mut self) -> &mut Both {
+    pub(super) fn both(&mut self) -> &mut Both {
         match &mut self.world.workload {
             Some(WorkloadSeen::Seen(both)) => both,
             other => panic!("{other:?}"),
@@ -55,7 +53,7 @@ impl Story {
     }
 
     /// Git states another template.
-    fn change(&mut self, version: &str) -> &mut Self {
+    pub(super) fn change(&mut self, version: &str) -> &mut Self {
         let wanted = &mut self.both().wanted;
         wanted.version = version.to_owned();
         wanted.is_uniform = wanted.replicas == 0;
@@ -81,6 +79,7 @@ impl Story {
                 (copy.ready, copy.is_uniform) = (0, false);
             }
             Action::ScaleCopy { replicas } => both.copy.as_mut().unwrap().replicas = replicas,
+            Action::DeleteCopy => both.copy = None,
             Action::Scale { replicas } => {
                 both.wanted.replicas = replicas;
                 both.wanted.ready = both.wanted.ready.min(replicas);
@@ -89,7 +88,7 @@ impl Story {
     }
 
     /// So many seconds, in each of which a pod of each Deployment gets ready, where it can.
-    fn live(&mut self, seconds: usize) -> &mut Self {
+    pub(super) fn live(&mut self, seconds: usize) -> &mut Self {
         for _ in 0..seconds {
             let both = self.both();
             let all = [Some(&mut both.wanted), both.copy.as_mut()];
@@ -104,7 +103,7 @@ impl Story {
         self
     }
 
-    fn deployments(&mut self) -> String {
+    pub(super) fn deployments(&mut self) -> String {
         let both = self.both();
         let says = |name: &str, pods: &Pods| {
             let Pods {

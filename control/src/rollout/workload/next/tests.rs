@@ -54,8 +54,7 @@ fn both(wanted: Pods, copy: Option<Pods>) -> Both {
     Both {
         wanted,
         copy,
-        mistake: None,
-        unrouted: None,
+        ..Both::default()
     }
 }
 
@@ -567,6 +566,7 @@ proptest! {
                 prop_assert!(has_other || !is_empty, "scaled up for nobody");
             }
             None => {}
+            Some(other) => prop_assert!(false, "{other:?}"),
         }
         if rest.is_to_finish {
             let copy = both.copy.as_ref().unwrap();
