@@ -108,7 +108,8 @@ pub async fn abort(
         Ok(found) => found,
     };
     let phase = found.status.phase;
-    if !(phase.is_under_way() || phase.is_failure()) {
+    let is_to_end = phase.is_under_way() || found.status.is_unpromoted();
+    if !(is_to_end || phase.is_failure()) {
         let no_run = NotAborted::NoRun {
             rollout: found.title(),
             phase,
@@ -123,7 +124,7 @@ pub async fn abort(
     };
     let Braked { aborted, given } = both::abort(&weights, caller, &order, None, told).await;
     // Whoever runs it must not go on, all the more where the zeros could not be written.
-    let left = match phase.is_under_way() {
+    let left = match is_to_end {
         true => Some(store.ask(name, Verb::Abort, caller, reason).await),
         false => None,
     };

@@ -5,8 +5,9 @@
 //! dies between any two of them leaves nothing undone, and doing one twice changes nothing. One
 //! transition a call; a host calls again at once while [`Advance::is_to_repeat`].
 //!
-//! `begin` says when a run begins, `handing_back` what is done instead of runs, `commands` what people asked for, `ends` what takes a run back,
-//! `steps` how it goes on, [`wants`] what a host is to look at before.
+//! `begin` says when a run begins, `handing_back` what is done instead of runs, `commands` what people
+//! asked for, `ends` what takes a run back, `undo` what does so at its end, `steps` how it goes on,
+//! [`wants`] what a host is to look at before.
 
 mod begin;
 mod clock;
@@ -15,6 +16,7 @@ mod ends;
 mod handing_back;
 mod steps;
 mod turn;
+mod undo;
 mod wants;
 mod workload;
 
@@ -82,12 +84,16 @@ impl Turn<'_> {
             return;
         }
         match self.status.run.as_ref().map(|run| run.stage) {
+            Some(Stage::Over) if self.was_undone() => {}
             None | Some(Stage::Over) => {
                 if !self.hand_back() && self.rest() {
                     self.begin();
                 }
             }
-            Some(Stage::GoingBack) => self.go_back(),
+            Some(Stage::GoingBack) => {
+                self.mend_copy();
+                self.go_back();
+            }
             Some(_) if self.ends() => {}
             Some(stage) => {
                 if !self.keep_up(stage) {

@@ -17,7 +17,7 @@ use super::status::{Phase, Status};
 use super::watch;
 use super::workload::Workload;
 use super::workload::next;
-use super::workload::seen::{Routes, WorkloadSeen};
+use super::workload::seen::{Asked, WorkloadSeen};
 use super::world::{Failure, ProxiesSeen, Reached};
 use crate::cluster::prometheus::Prometheus;
 use crate::store::Store;
@@ -64,12 +64,12 @@ pub trait Ground: Send + Sync {
         false
     }
 
-    /// What is seen of a workload's Deployments.
+    /// What is seen of a workload's Deployments, and of what is asked about them.
     fn workload(
         &self,
         _: &Workload,
         _: &Looked,
-        _: Routes,
+        _: Asked<'_>,
     ) -> impl Future<Output = WorkloadSeen> + Send {
         std::future::ready(WorkloadSeen::Unknown {
             why: ONLY_A_CONTROLLER.to_owned(),

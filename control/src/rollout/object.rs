@@ -72,9 +72,11 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// The last run, if it is over and has no ControllerRevision yet.
+    /// The last run, if it is over and has no ControllerRevision yet. One that may still be taken back
+    /// is not over in that sense.
     pub fn to_remember(&self) -> Option<&Run> {
         let run = self.status.run.as_ref();
+        let run = run.filter(|_| !self.status.is_unpromoted());
         run.filter(|run| run.stage == Stage::Over && self.remembered != Some(run.number))
     }
 }

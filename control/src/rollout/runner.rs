@@ -22,7 +22,8 @@ use super::outbound::Outbound;
 use super::peers::Summary;
 use super::sources::Source;
 use super::status::{Stage, Status, sentence};
-use super::workload::seen::WorkloadSeen;
+use super::workload::kept::Kept;
+use super::workload::seen::{Asked, WorkloadSeen};
 use super::world::Failure;
 use crate::operations::Caller;
 use glance::Glance;
@@ -120,7 +121,11 @@ impl<G: Ground> Runner<G> {
             if !(advance.is_to_repeat || has_acted) {
                 self.deliver(looked, caller.now()).await?;
                 let letters = self.status.messages.next();
-                let next = wants.look_again.into_iter().chain(letters).min();
+                // What was refused is said in the next look.
+                let failed = self.failure.as_ref().map(|_| caller.now());
+                let failed = failed.and_then(|now| now.checked_add(engine::LOOK_EVERY).ok());
+                let next = [wants.look_again, letters, failed];
+                let next = next.into_iter().flatten().min();
                 return Ok(next.map(|at| pause(at, caller.now())));
             }
             former = advance.actions.is_empty().then_some(glance);
@@ -193,7 +198,8 @@ impl<G: Ground> Runner<G> {
     async fn workload(&self, looked: &Looked) -> Option<WorkloadSeen> {
         let workload = self.definition.workload.as_ref()?;
         let run = self.status.run.as_ref();
-        if run.is_some_and(|run| run.stage == Stage::GoingBack) {
+        let is_going_back = run.is_some_and(|run| run.stage == Stage::GoingBack);
+        if is_going_back && !looked.seen.is_empty() {
             // Users go back whatever becomes of Deployments.
             return None;
         }
@@ -202,8 +208,11 @@ impl<G: Ground> Runner<G> {
             // It is nobody's but Git's.
             return None;
         }
-        let routes = engine::routes(&self.definition, &self.status);
-        Some(self.ground.workload(workload, looked, routes).await)
+        let asked = Asked {
+            routes: engine::routes(&self.definition, &self.status),
+            rightful: kept.and_then(Kept::rightful),
+        };
+        Some(self.ground.workload(workload, looked, asked).await)
     }
 
     /// Whether anything was done of which more follows at once.

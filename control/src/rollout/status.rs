@@ -120,6 +120,18 @@ impl Status {
         self.run.as_mut().filter(|run| run.stage != Stage::Over)
     }
 
+    /// Whether the last run got to its end, and the copy of its workload has not served everyone with
+    /// its version yet: it may still be taken back.
+    pub fn is_unpromoted(&self) -> bool {
+        let run = self.run.as_ref();
+        let is_over = |run: &&Run| run.stage == Stage::Over && run.has_succeeded();
+        let (Some(run), Some(kept)) = (run.filter(is_over), &self.workload) else {
+            return false;
+        };
+        let last = kept.promotions.last();
+        !self.is_finishing && last.is_some() && last != run.version.as_deref()
+    }
+
     /// Remembers what became of a command; the oldest answers go.
     pub fn answer(&mut self, answer: Answer) {
         self.answers.push(answer);

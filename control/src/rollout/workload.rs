@@ -2,14 +2,19 @@
 //! a copy that we keep has the pods of everybody else.
 //!
 //! [`seen`] is what a host saw of both, [`kept`] what is remembered of it, [`next`] (pure) what is to be
-//! done about them, [`handing_back`] how both become one again, [`template`] what a version is; `cluster` reads and writes them. The engine asks [`next`] in every turn.
+//! done about them, [`handing_back`] how both become one again, [`template`] what a version is, [`promotions`] which
+//! versions served everyone; `cluster` reads and writes them, `remembered` their templates. The engine asks [`next`]
+//! in every turn.
 
 pub mod cluster;
+pub mod facing;
 pub mod handing;
 pub mod handing_back;
 pub mod kept;
 pub mod next;
 pub mod pods;
+pub mod promotions;
+mod remembered;
 pub mod seen;
 pub mod template;
 

@@ -85,6 +85,19 @@ pub enum SplitSeen {
     Seen(SplitState),
 }
 
+impl SplitSeen {
+    /// Whether it was seen that the challenger has nobody of the Rollout's audiences.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Seen(split) => split
+                .weights
+                .values()
+                .all(|weight| *weight == Percent::ZERO),
+            Self::Unknown { .. } | Self::Missing { .. } => false,
+        }
+    }
+}
+
 /// The state of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SplitState {

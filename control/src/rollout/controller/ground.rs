@@ -30,7 +30,7 @@ use crate::rollout::status::{Run, Status};
 use crate::rollout::workload::Workload;
 use crate::rollout::workload::cluster::Deployments;
 use crate::rollout::workload::next;
-use crate::rollout::workload::seen::{Routes, WorkloadSeen};
+use crate::rollout::workload::seen::{Asked, WorkloadSeen};
 use crate::rollout::world::{Failure, means};
 use crate::store::AnyStore;
 
@@ -294,9 +294,14 @@ impl Ground for InCluster {
             .is_some_and(|watched| !watched.claimed().is_empty())
     }
 
-    async fn workload(&self, workload: &Workload, looked: &Looked, routes: Routes) -> WorkloadSeen {
+    async fn workload(
+        &self,
+        workload: &Workload,
+        looked: &Looked,
+        asked: Asked<'_>,
+    ) -> WorkloadSeen {
         self.deployments
-            .look(workload, looked.variants.as_ref(), routes)
+            .look(workload, looked.variants.as_ref(), asked)
             .await
     }
 

@@ -59,6 +59,10 @@ impl Turn<'_> {
                 self.status.is_finishing = true;
                 Ok(())
             }
+            Verb::Abort if self.may_be_undone() => {
+                self.undo(&asked("aborted", command));
+                Ok(())
+            }
             _ if !is_under_way => Err("no run is under way"),
             _ if self.status.phase == Phase::RollingBack => Err("the run takes its users back"),
             Verb::Pause => {

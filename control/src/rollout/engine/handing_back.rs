@@ -13,6 +13,7 @@ use crate::rollout::status::{Phase, Status};
 use crate::rollout::workload::handing::{HandingBack, HandingStage};
 use crate::rollout::workload::handing_back::{Around, Handed, hand_back};
 use crate::rollout::workload::next::Facing;
+use crate::rollout::workload::promotions::Promotions;
 use crate::rollout::workload::seen::{Routes, WorkloadSeen};
 use crate::rollout::world::SplitSeen;
 
@@ -88,7 +89,15 @@ impl Turn<'_> {
     /// Takes back what was handed back, or is.
     pub(super) fn take_everything_back(&mut self) {
         self.forget_waiting();
+        let has_copy = match &self.world.workload {
+            Some(WorkloadSeen::Seen(both)) => both.copy.is_some(),
+            _ => false,
+        };
         if let Some(kept) = &mut self.status.workload {
+            if !has_copy {
+                // What was promoted before says nothing of what serves now.
+                (kept.promoted, kept.promotions) = (None, Promotions::default());
+            }
             kept.handing_back = None;
             (kept.is_at_rest, kept.is_slow) = (false, false);
         }

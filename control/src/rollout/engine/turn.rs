@@ -195,6 +195,8 @@ impl Turn<'_> {
             step: run.step + 1,
             message: line(&message),
         };
+        // One that got to its end, and was taken back after that, is remembered as that alone.
+        self.status.runs.retain(|line| line.number != ended.number);
         self.status.runs.push(ended);
         let surplus = self.status.runs.len().saturating_sub(MAX_RUNS);
         self.status.runs.drain(..surplus);

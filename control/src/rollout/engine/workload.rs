@@ -29,9 +29,16 @@ impl Turn<'_> {
             }
             _ => Users::Elsewhere,
         };
+        let is_under_way = self.status.under_way().is_some();
+        let run = self.status.run.as_ref().map_or(0, |run| run.number);
         let kept = self.status.workload.get_or_insert_default();
         kept.note_copy(both.copy.as_ref(), users);
         kept.come_back_to(self.world.now);
+        let is_serving = is_under_way || users == Users::AtCopy;
+        if let Some(copy) = both.copy.as_ref().filter(|_| is_serving) {
+            let run = run.saturating_sub(u64::from(is_under_way));
+            kept.promotions.note_first(&copy.version, run);
+        }
     }
 
     /// Forgets since when pods are waited for: what comes now waits for others.
@@ -76,6 +83,11 @@ impl Turn<'_> {
             everyone,
             ended,
             succeeded: succeeded.and_then(|run| run.version.as_deref()),
+            failed: run
+                .filter(|run| !run.has_succeeded())
+                .and_then(|run| run.version.as_deref()),
+            run: run.map_or(0, |run| run.number),
+            window: 0,
             is_run_wanted: is_wanted(self.definition, &self.status),
         };
         let kept = self.status.workload.clone().unwrap_or_default();
@@ -88,6 +100,17 @@ impl Turn<'_> {
         let mut rest = next::rest(&facing, &between);
         if rest.kept.is_at_rest && !kept.is_at_rest && rest.says.is_none() {
             self.say_at_rest(both, &workload.copy());
+        }
+        if let (Some(next::Action::Remember), Some(failure)) = (&rest.action, &self.world.failure) {
+            // It is said, and tried again with the next look.
+            let version = kept.promoted.as_deref().unwrap_or_default();
+            let says = format!(
+                "Deployment {} serves everyone with {version}",
+                workload.copy()
+            );
+            let says = format!("{says}; {}", failure.why());
+            rest.warns = (!self.status.phase.is_failure()).then_some(says);
+            rest.action = None;
         }
         if let Some(says) = rest.says.take() {
             self.say_resting(says);
@@ -171,9 +194,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Sees to the pods of a step that has its weight; whether they are so bad that the run ends.
+    /// Sees to the pods of a step that has its weight; whether they are so bad that the run ends, or it
+    /// waits for a copy that is made again.
     pub(super) fn keep_up(&mut self, stage: Stage) -> bool {
-        let (Some(workload), Some(run)) = (&self.definition.workload, &self.status.run) else {
+        let step = self.status.run.as_ref().map(|run| run.step);
+        let (Some(workload), Some(step)) = (&self.definition.workload, step) else {
             return false;
         };
         let Some(WorkloadSeen::Seen(both)) = self.world.workload.as_ref() else {
@@ -182,6 +207,10 @@ impl Turn<'_> {
         let now = self.world.now;
         let mut kept = self.status.workload.clone().unwrap_or_default();
         let mut ends = self.are_dead(both, &mut kept);
+        if ends.is_none() && self.waits_for_copy(both, &mut kept) {
+            self.status.workload = Some(kept);
+            return true;
+        }
         if stage != Stage::Entering {
             let facing = Facing {
                 workload,
@@ -189,7 +218,7 @@ impl Turn<'_> {
                 kept: &kept,
                 now,
             };
-            let kept_up = next::keep_up(&facing, self.weight_of_everyone(run.step));
+            let kept_up = next::keep_up(&facing, self.weight_of_everyone(step));
             kept = kept_up.kept;
             self.workload_action = kept_up.action;
             if let Pace::Late(why) = kept_up.pace {

@@ -13,7 +13,7 @@ use crate::rollout::secrets::{OfThisMachine, SecretReader};
 use crate::rollout::status::{Ending, Phase, Run, RunOutcome};
 use crate::rollout::workload::Workload;
 use crate::rollout::workload::next;
-use crate::rollout::workload::seen::{Both, Pods, Routes};
+use crate::rollout::workload::seen::{Asked, Both, Pods};
 use crate::store::Store as _;
 use crate::store::directory::Directory;
 
@@ -64,7 +64,7 @@ impl Ground for Slow {
         Followed::of(Seen::Nobody)
     }
 
-    async fn workload(&self, _: &Workload, _: &Looked, _: Routes) -> WorkloadSeen {
+    async fn workload(&self, _: &Workload, _: &Looked, _: Asked<'_>) -> WorkloadSeen {
         let missing = WorkloadSeen::Missing {
             what: "there is none".to_owned(),
         };

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures::future::try_join;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use parking_lot::Mutex;
@@ -15,19 +16,16 @@ use serde_json::{Value, json};
 use super::Workload;
 use super::next::Action;
 use super::pods::{MAX_PODS_ASKED, refused, trouble};
-use super::seen::{Both, Pods, Routes, WorkloadSeen};
+use super::remembered::{MANAGER, Remembered, VERSION};
+use super::seen::{Asked, Both, Pods, Routes, WorkloadSeen};
 use super::template::{variant, version, with_variant};
-use crate::cluster::{Cluster, words};
-use crate::model::workload::{ROLLOUT_LABEL as ROLLOUT, VARIANT_LABEL as VARIANT};
+use crate::cluster::{Cluster, code, words};
+use crate::model::workload::{ROLLOUT_LABEL as ROLLOUT, VARIANT_LABEL as VARIANT, template_of};
 use crate::rollout::look::Variants;
 use crate::rollout::world::Failure;
 
-/// The field manager of what is written to Deployments.
-pub const MANAGER: &str = "sluice-controller";
-
-/// The annotation of a copy: the version that it was given. What others add to its template, such as
-/// the time of a restart, makes no other version.
-pub const VERSION: &str = "sluice.dev/version";
+/// The annotation of a copy: the PodTemplate that its template is kept as.
+pub const TEMPLATE: &str = "sluice.dev/template";
 
 /// How long they may take to be read. Chosen: an abort that was asked for meanwhile waits so long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,6 +53,53 @@ struct Read {
     wanted: DynamicObject,
     copy: Option<DynamicObject>,
     fallback: Option<String>,
+    /// A version that the copy is to have, and its template.
+    remembered: Option<(String, Value)>,
+}
+
+impl Read {
+    /// The template of a version.
+    fn template(&self, of: &str) -> Option<&Value> {
+        let wanted = &self.wanted.data["spec"]["template"];
+        let remembered = self.remembered.as_ref();
+        let remembered = remembered.filter(|(version, _)| version == of);
+        match version(wanted) == of {
+            true => Some(wanted),
+            false => remembered.map(|(_, template)| template),
+        }
+    }
+
+    /// The template of a version as the copy gets it.
+    fn given(&self, of: &str) -> Result<Value, Failure> {
+        let Some(fallback) = &self.fallback else {
+            // Nobody knows what its pods are called.
+            return Err(Failure::Passing("the split was not seen".to_owned()));
+        };
+        let template = self.template(of).ok_or_else(|| {
+            let why = format!("the template of {of} is not at hand any more");
+            Failure::Passing(why)
+        })?;
+        Ok(with_variant(template, fallback))
+    }
+
+    /// The version and template of a copy that is not kept yet, unless others changed it.
+    fn unkept(&self) -> Option<(String, &Value)> {
+        let copy = self.copy.as_ref()?;
+        let template = &copy.data["spec"]["template"];
+        let own = version(template);
+        let name = template_of(&self.workload.copy(), &own);
+        let is_given = given(copy).is_none_or(|given| given == own);
+        (is_given && annotation(copy, TEMPLATE) != Some(&name)).then_some((own, template))
+    }
+}
+
+fn annotation<'c>(object: &'c DynamicObject, name: &str) -> Option<&'c String> {
+    object.metadata.annotations.as_ref()?.get(name)
+}
+
+/// The version that a copy was given last.
+fn given(copy: &DynamicObject) -> Option<String> {
+    annotation(copy, VERSION).cloned()
 }
 
 impl Deployments {
@@ -81,9 +126,9 @@ impl Deployments {
         &self,
         workload: &Workload,
         variants: Option<&Variants>,
-        routes: Routes,
+        asked: Asked<'_>,
     ) -> WorkloadSeen {
-        let looking = self.look_patiently(workload, variants, routes);
+        let looking = self.look_patiently(workload, variants, asked);
         let looked = tokio::time::timeout(PATIENCE, looking).await;
         looked.unwrap_or_else(|_| WorkloadSeen::Unknown {
             why: format!("Deployment {} cannot be read in time", workload.deployment),
@@ -94,7 +139,7 @@ impl Deployments {
         &self,
         workload: &Workload,
         variants: Option<&Variants>,
-        routes: Routes,
+        asked: Asked<'_>,
     ) -> WorkloadSeen {
         let name = &workload.deployment;
         let api = self.api("Deployment", "apps");
@@ -126,7 +171,7 @@ impl Deployments {
             && copied
                 .as_ref()
                 .is_some_and(|copy| copy.version == pods.version);
-        let is_to_look = may_go || routes == Routes::Always;
+        let is_to_look = may_go || asked.routes == Routes::Always;
         let named_by = match variants.filter(|_| is_to_look) {
             Some(variants) => Some(self.named_by(&variants.fallback).await),
             None => None,
@@ -138,20 +183,48 @@ impl Deployments {
             }
             _ => None,
         };
-        let seen = Both {
-            wanted: pods,
-            copy: copied,
-            mistake,
-            unrouted,
-            named_by: named_by.and_then(Result::ok),
+        let has = |version: &&str| {
+            *version == pods.version || copied.as_ref().is_some_and(|copy| copy.version == *version)
         };
-        *self.read.lock() = Some(Read {
+        let lacking = asked.rightful.filter(|version| !has(version));
+        let remembered = match lacking {
+            Some(version) => match self.remembered(&workload.copy()).find(version).await {
+                Ok(found) => found.map(|template| (version.to_owned(), template)),
+                Err(error) => {
+                    let error = words(&error);
+                    let why = format!("the template of {version} cannot be read: {error}");
+                    return WorkloadSeen::Unknown { why };
+                }
+            },
+            None => None,
+        };
+        let read = Read {
             workload: workload.clone(),
             wanted,
             copy,
             fallback: variants.map(|variants| variants.fallback.clone()),
-        });
+            remembered,
+        };
+        let seen = Both {
+            wanted: pods,
+            copy: copied,
+            given: read.copy.as_ref().and_then(given),
+            remembered: read.remembered.as_ref().map(|(version, _)| version.clone()),
+            is_unkept: read.unkept().is_some(),
+            mistake,
+            unrouted,
+            named_by: named_by.and_then(Result::ok),
+        };
+        *self.read.lock() = Some(read);
         WorkloadSeen::Seen(seen)
+    }
+
+    fn remembered<'r>(&'r self, copy: &'r str) -> Remembered<'r> {
+        Remembered {
+            api: self.api("PodTemplate", ""),
+            rollout: &self.rollout,
+            copy,
+        }
     }
 
     /// What must be mended by a person.
@@ -266,20 +339,30 @@ impl Deployments {
         };
         let (name, copy) = (&read.workload.deployment, read.workload.copy());
         let (doing, done) = match action {
-            Action::Copy { replicas, .. } => {
-                let applied = self.apply(&read, *replicas).await;
+            Action::Copy { version, replicas } => {
+                let template = read.given(version)?;
+                let applied = self.apply(&read, (version, &template), *replicas).await;
                 (format!("Deployment {copy} cannot be made"), applied)
             }
-            Action::Promote { .. } => {
+            Action::Remember => (
+                format!("the template of Deployment {copy} is not kept"),
+                self.remember(&read).await,
+            ),
+            Action::Promote { version, kept } => {
                 let replicas = read
                     .copy
                     .as_ref()
                     .map(|copy| &copy.data["spec"]["replicas"]);
                 let replicas = replicas.and_then(Value::as_u64).unwrap_or(1);
                 let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
-                let applied = self.apply(&read, replicas).await;
+                let template = read.given(version)?;
+                let applied = self.apply(&read, (version, &template), replicas).await;
+                if applied.is_ok() {
+                    // What stays is forgotten at the next promotion.
+                    let _ = self.remembered(&copy).forget_but(kept).await;
+                }
                 (
-                    format!("Deployment {copy} cannot be given the new template"),
+                    format!("Deployment {copy} cannot be given the template of {version}"),
                     applied,
                 )
             }
@@ -299,20 +382,31 @@ impl Deployments {
         done.map_err(|error| Failure::Passing(format!("{doing}: {}", words(&error))))
     }
 
-    /// The copy with the template that was read, if the copy is still what was read.
-    async fn apply(&self, read: &Read, replicas: u32) -> kube::Result<()> {
-        let Some(fallback) = &read.fallback else {
-            // Without a split nobody knows what its pods are called.
-            return Ok(());
+    /// The copy with the template of a version, if the copy is still what was read. The template is
+    /// kept before; where that is refused for good, the copy says so by having no such annotation.
+    async fn apply(
+        &self,
+        read: &Read,
+        (version, template): (&str, &Value),
+        replicas: u32,
+    ) -> kube::Result<()> {
+        let name = read.workload.copy();
+        let kept = match self.remembered(&name).keep(version, template).await {
+            Err(error) if matches!(code(&error), Some(400 | 403 | 404 | 413 | 422)) => None,
+            kept => Some(kept?),
         };
-        let copy = copy(&self.rollout, read, fallback, replicas);
+        let given = Given {
+            version,
+            template,
+            kept: kept.as_deref(),
+        };
+        let copy = copy(&self.rollout, read, &given, replicas);
         let parameters = match &read.copy {
             Some(_) => PatchParams::apply(MANAGER).force(),
             // Whoever made one meanwhile keeps it.
             None => PatchParams::apply(MANAGER),
         };
         let api = self.api("Deployment", "apps");
-        let name = read.workload.copy();
         api.patch(&name, &parameters, &Patch::Apply(&copy))
             .await
             .map(drop)
@@ -333,6 +427,27 @@ impl Deployments {
         let api = self.api("Deployment", "apps");
         let name = read.workload.copy();
         api.delete(&name, &parameters).await.map(drop)
+    }
+
+    /// Keeps the template that the copy has, and notes that on it.
+    async fn remember(&self, read: &Read) -> kube::Result<()> {
+        let Some((version, template)) = read.unkept() else {
+            return Ok(());
+        };
+        let name = read.workload.copy();
+        let kept = self.remembered(&name).keep(&version, template).await?;
+        let resource_version = read.copy.as_ref().and_then(|copy| copy.resource_version());
+        let noted = json!({"metadata": {
+            "resourceVersion": resource_version, "annotations": {TEMPLATE: kept, VERSION: version},
+        }});
+        let parameters = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.api("Deployment", "apps");
+        api.patch(&name, &parameters, &Patch::Merge(&noted))
+            .await
+            .map(drop)
     }
 
     /// The scale of a Deployment, if it is still what was read.
@@ -358,9 +473,19 @@ impl Deployments {
     }
 }
 
+/// What a copy is given.
+struct Given<'g> {
+    version: &'g str,
+    /// With its variant.
+    template: &'g Value,
+    /// What the template is kept as, where it is.
+    kept: Option<&'g str>,
+}
+
 /// The copy as it is applied.
-fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
+fn copy(rollout: &str, read: &Read, given: &Given<'_>, replicas: u32) -> Value {
     let spec = &read.wanted.data["spec"];
+    let fallback = variant(given.template).unwrap_or_default();
     let mut selector = spec["selector"].clone();
     if !selector["matchLabels"].is_object() {
         selector["matchLabels"] = json!({});
@@ -370,7 +495,7 @@ fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
         "replicas": replicas,
         "selector": selector,
         "strategy": strategy(&spec["strategy"]),
-        "template": with_variant(&spec["template"], fallback),
+        "template": given.template,
     });
     for field in [
         "minReadySeconds",
@@ -389,8 +514,11 @@ fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
         "name": read.workload.copy(),
         "namespace": read.wanted.metadata.namespace,
         "labels": {"app.kubernetes.io/managed-by": "sluice", ROLLOUT: rollout},
-        "annotations": {VERSION: version(&spec["template"])},
+        "annotations": {VERSION: given.version},
     });
+    if let Some(kept) = given.kept {
+        metadata["annotations"][TEMPLATE] = json!(kept);
+    }
     if let Some(version) = read_version {
         metadata["resourceVersion"] = json!(version);
     }
@@ -400,9 +528,7 @@ fn copy(rollout: &str, read: &Read, fallback: &str, replicas: u32) -> Value {
 /// The version of a copy: what it was given, or what its template is, where that is what is wanted.
 fn version_of_copy(copy: &DynamicObject, wanted: &str) -> String {
     let own = version(&copy.data["spec"]["template"]);
-    let annotations = copy.metadata.annotations.as_ref();
-    let given = annotations.and_then(|annotations| annotations.get(VERSION));
-    given.filter(|_| own != wanted).cloned().unwrap_or(own)
+    given(copy).filter(|_| own != wanted).unwrap_or(own)
 }
 
 /// The first subset of a DestinationRule of pods of a variant.
@@ -462,13 +588,22 @@ mod tests {
             wanted: serde_json::from_value(wanted).unwrap(),
             copy: None,
             fallback: None,
+            remembered: None,
+        };
+        let template = with_variant(&read.wanted.data["spec"]["template"], "stable");
+        let given = Given {
+            version: "web:v2 (3f9a1c20d4)",
+            template: &template,
+            kept: Some("web-stable-3f9a1c20d4"),
         };
         let expected = json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {
                 "name": "web-stable", "namespace": "shop",
                 "labels": {"app.kubernetes.io/managed-by": "sluice", "sluice.dev/rollout": "web"},
-                "annotations": {"sluice.dev/version": version(&read.wanted.data["spec"]["template"])},
+                "annotations": {
+                    "sluice.dev/version": "web:v2 (3f9a1c20d4)", "sluice.dev/template": "web-stable-3f9a1c20d4",
+                },
             },
             "spec": {
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
@@ -480,7 +615,7 @@ mod tests {
                 },
             },
         });
-        assert_eq!(copy("web", &read, "stable", 3), expected);
+        assert_eq!(copy("web", &read, &given, 3), expected);
     }
 
     #[test]

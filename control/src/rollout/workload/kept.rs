@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::handing::{HandingBack, HandingStage};
+use super::promotions::Promotions;
 use super::seen::Pods;
 
 /// How long pods must have been ready before anybody is sent to them. Chosen: Kubernetes says that a
@@ -32,6 +33,12 @@ pub struct Kept {
     /// The version that the copy has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted: Option<String>,
+    /// The versions that it served everyone with.
+    #[serde(skip_serializing_if = "Promotions::is_empty")]
+    pub promotions: Promotions,
+    /// Whether it is made again in a run, and its pods are waited for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_remade: bool,
     /// How many pods the copy has while everybody is there; while users are elsewhere, the most that it
     /// had since they left.
     #[serde(skip_serializing_if = "is_none")]
@@ -72,6 +79,11 @@ const fn is_none(pods: &u32) -> bool {
 }
 
 impl Kept {
+    /// The version that the copy is to have: the last that served everyone.
+    pub fn rightful(&self) -> Option<&str> {
+        self.promotions.last().or(self.promoted.as_deref())
+    }
+
     /// Notes what the copy is, where there is one; by where the users are.
     pub fn note_copy(&mut self, copy: Option<&Pods>, users: Users) {
         let Some(copy) = copy else {

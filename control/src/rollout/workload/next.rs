@@ -3,70 +3,19 @@
 //!
 //! The challenger is only ever scaled up while a run is under way, and to 0 only when nobody has been
 //! sent to it for as long as it drains: so no request meets a pod that ends. The copy takes another
-//! template only while everybody is at the challenger.
+//! template only while everybody is at the challenger; `restore` says when it gets a former one back.
 
-use std::time::Duration;
+mod restore;
 
 use jiff::Timestamp;
 use sluice_core::allocation::Percent;
 
-use super::Workload;
+pub(super) use super::facing::unready;
+pub use super::facing::{Action, Between, Facing, Rest};
+pub use restore::{in_run, undo};
+
 use super::kept::{Kept, has_passed};
-use super::seen::{Both, Pods};
-
-/// What is to be done. A repetition changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make the copy, of the Deployment's template.
-    Copy {
-        /// The version of that template.
-        version: String,
-        /// How many pods.
-        replicas: u32,
-    },
-    /// Give the copy the Deployment's template.
-    Promote {
-        /// The version of that template.
-        version: String,
-    },
-    /// Give the copy so many pods.
-    ScaleCopy {
-        /// How many.
-        replicas: u32,
-    },
-    /// Give the Deployment so many pods.
-    Scale {
-        /// How many.
-        replicas: u32,
-    },
-    /// Delete the copy.
-    DeleteCopy,
-}
-
-/// What was seen, and what it is to be.
-#[derive(Clone, Copy, Debug)]
-pub struct Facing<'f> {
-    /// What is written.
-    pub workload: &'f Workload,
-    /// What was seen.
-    pub both: &'f Both,
-    /// What is remembered.
-    pub kept: &'f Kept,
-    /// When.
-    pub now: Timestamp,
-}
-
-impl Facing<'_> {
-    /// How many pods everybody needs at the copy: as many as it had when they left it, and never none.
-    fn serving(&self, copy: &Pods) -> u32 {
-        copy.replicas.max(self.kept.serving).max(1)
-    }
-
-    /// How many pods of the challenger a weight needs.
-    fn needed(&self, weight: Percent, copy: &Pods) -> u32 {
-        self.workload.needed(weight, self.serving(copy))
-    }
-}
+use super::seen::Pods;
 
 /// Whether a step's weight may move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,44 +37,6 @@ pub struct Prepared {
     pub action: Option<Action>,
     /// What is to be remembered.
     pub kept: Kept,
-}
-
-/// What there is between two runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Between<'b> {
-    /// Whether nobody has the challenger, by the weights of the Rollout's audiences.
-    pub is_empty: bool,
-    /// An audience that the Rollout does not move and that has the challenger, and how much.
-    pub other: Option<(&'b str, Percent)>,
-    /// Whether proxies have heard of that.
-    pub is_followed: bool,
-    /// How long one that never says so is waited for.
-    pub patience: Duration,
-    /// The weight of everybody.
-    pub everyone: Percent,
-    /// When the last run ended.
-    pub ended: Option<Timestamp>,
-    /// The version of the last run, if it succeeded.
-    pub succeeded: Option<&'b str>,
-    /// Whether a run is wanted of what the Deployment is now.
-    pub is_run_wanted: bool,
-}
-
-/// What is done between two runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rest {
-    /// What is to be done.
-    pub action: Option<Action>,
-    /// What is to be remembered.
-    pub kept: Kept,
-    /// Whether the challenger's weights are to be 0, because the copy is what it is.
-    pub is_to_finish: bool,
-    /// Whether a run may begin.
-    pub may_begin: bool,
-    /// What is waited for, or wrong.
-    pub says: Option<String>,
-    /// What is wrong, also where a run that failed says how.
-    pub warns: Option<String>,
 }
 
 /// What a step with this weight of everybody needs before it moves.
@@ -218,17 +129,14 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
         return rest;
     }
     let Some(copy) = &facing.both.copy else {
-        let Pods {
-            version, replicas, ..
-        } = &facing.both.wanted;
-        rest.says = Some(format!("Deployment {} is made", facing.workload.copy()));
-        rest.action = Some(Action::Copy {
-            version: version.clone(),
-            replicas: (*replicas).max(facing.kept.serving).max(1),
-        });
-        return rest;
+        return restore::made(facing, between, rest);
     };
+    rest.kept.is_remade = false;
     rest.kept.note(copy, copy.replicas.max(1), facing.now);
+    if let Some(undo) = restore::undo(facing, between.failed) {
+        rest.action = Some(undo);
+        return rest;
+    }
     match between.is_empty {
         true => empty(facing, between, copy, rest),
         false => full(facing, between, copy, rest),
@@ -250,9 +158,7 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
             return rest;
         }
         rest.says = Some(format!("Deployment {name} takes {wanted}"));
-        rest.action = Some(Action::Promote {
-            version: wanted.clone(),
-        });
+        rest.action = Some(restore::promote(facing.kept, wanted));
         return rest;
     }
     // A template that came since is no reason to leave anybody at pods that nobody has tried.
@@ -282,7 +188,10 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
         return rest;
     }
     match rest.kept.is_settled(facing.now) {
-        true => rest.is_to_finish = true,
+        true => {
+            rest.note_promoted(copy, between);
+            rest.is_to_finish = true;
+        }
         false => rest.says = Some(unready(&name, copy, serving)),
     }
     rest
@@ -344,6 +253,9 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     if replicas == 0 {
         rest.kept.is_parked = true;
         rest.kept.is_at_rest = rest.kept.is_settled(now);
+        if rest.kept.is_at_rest && both.is_unkept {
+            rest.action = Some(Action::Remember);
+        }
         let is_waited_for = rest.kept.ready.is_none();
         rest.says = is_waited_for.then(|| unready(&name, copy, copy.replicas.max(1)));
     } else if rest.kept.is_parked {
@@ -367,22 +279,6 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
         ));
     }
     rest
-}
-
-/// What is waited for, in a sentence.
-pub(super) fn unready(name: &str, pods: &Pods, needed: u32) -> String {
-    let Pods { ready, version, .. } = pods;
-    let ready = ready.min(&needed);
-    let trouble = pods.trouble.as_ref();
-    let trouble = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
-    match pods.is_uniform {
-        true if *ready >= needed => {
-            format!("{needed} pods of Deployment {name} are ready; proxies hear of them")
-        }
-        _ => format!(
-            "{ready} of {needed} pods of Deployment {name} are ready, of {version}{trouble}"
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 
 /// What was seen of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a look has one of them, nearly always the large one"
+)]
 pub enum WorkloadSeen {
     /// It could not be read.
     Unknown {
@@ -34,6 +38,13 @@ pub struct Both {
     pub wanted: Pods,
     /// The copy; `None` where there is none yet.
     pub copy: Option<Pods>,
+    /// The version that we gave the copy last, whatever others did to it since.
+    pub given: Option<String>,
+    /// The version that the copy is to have, where it has another one, Git states another one, and
+    /// its template is kept.
+    pub remembered: Option<String>,
+    /// Whether the copy's template could be kept, and is not.
+    pub is_unkept: bool,
     /// Why nothing may be done with them, in a sentence.
     pub mistake: Option<String>,
     /// Why nobody knows that requests go to the copy alone, in a sentence; looked at only where that
@@ -51,6 +62,22 @@ pub enum Routes {
     WherePodsMayGo,
     /// In any case.
     Always,
+}
+
+impl Both {
+    /// Whether the template of a version is at hand.
+    pub fn has_template(&self, version: &str) -> bool {
+        self.wanted.version == version || self.remembered.as_deref() == Some(version)
+    }
+}
+
+/// What is asked about them beside what they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// When it is looked at what names the copy.
+    pub routes: Routes,
+    /// The version that the copy is to have.
+    pub rightful: Option<&'a str>,
 }
 
 /// A Deployment and its pods.

@@ -40,6 +40,7 @@ mod plugins;
 mod policy;
 mod readme;
 mod releases;
+mod remembered;
 mod rollouts;
 mod rollouts_lease;
 mod rollouts_secrets;
@@ -229,6 +230,10 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         releases::a_controller_that_is_killed_again_and_again_finishes_the_release,
         handing_back::everything_is_handed_back_to_one_deployment_and_costs_no_request,
         handing_back::a_rollout_that_is_deleted_changes_nothing,
+        remembered::a_copy_that_is_deleted_is_made_again_of_what_was_promoted,
+        remembered::an_abort_while_the_copy_takes_the_new_version_loses_no_request,
+        remembered::a_split_that_is_aborted_before_the_copy_takes_the_new_version_is_not_promoted,
+        remembered::a_deployment_that_is_deleted_in_a_run_gives_its_users_back,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,

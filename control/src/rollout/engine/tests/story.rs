@@ -20,6 +20,8 @@ pub(super) struct Story {
     pub(super) verdict: Option<Verdict>,
     pub(super) said: Vec<String>,
     pub(super) draws: usize,
+    /// Whether templates that were promoted are not to be had any more.
+    pub(super) has_forgotten: bool,
 }
 
 impl Story {
@@ -49,6 +51,7 @@ impl Story {
             verdict: None,
             said: Vec::new(),
             draws: 0,
+            has_forgotten: false,
         }
     }
 
@@ -81,6 +84,7 @@ impl Story {
 
     /// One turn, without a clock; actions are done.
     pub(super) fn turn(&mut self) -> bool {
+        self.recall();
         let advance = advance(&self.definition, &self.status, &self.world);
         self.status = advance.status;
         let events = advance.events.into_iter();

@@ -6,7 +6,7 @@ use sluice_core::allocation::Percent;
 
 use super::story::{Story, percent};
 use crate::rollout::commands::Verb;
-use crate::rollout::status::Phase;
+use crate::rollout::status::{Phase, RunOutcome};
 use crate::rollout::workload::next::Action;
 use crate::rollout::workload::seen::{Both, Pods, WorkloadSeen};
 use crate::rollout::world::{Failure, ProxiesSeen};
@@ -61,23 +61,41 @@ impl Story {
         self
     }
 
+    /// What a host sees of templates that are kept.
+    pub(super) fn recall(&mut self) {
+        let kept = self.status.workload.as_ref();
+        let rightful = kept.and_then(|kept| kept.rightful()).map(str::to_owned);
+        let is_kept = !self.has_forgotten;
+        let Some(WorkloadSeen::Seen(both)) = &mut self.world.workload else {
+            return;
+        };
+        let has = |version: &String| {
+            let copy = both.copy.as_ref().map(|copy| &copy.version);
+            *version == both.wanted.version || copy == Some(version)
+        };
+        both.remembered = rightful.filter(|version| is_kept && !has(version));
+    }
+
     /// What a cluster does with what is done to Deployments.
     pub(super) fn tend(&mut self, action: Action) {
         let both = self.both();
         match action {
             Action::Copy { version, replicas } => {
-                assert_eq!((&both.copy, &version), (&None, &both.wanted.version));
+                assert!(both.copy.is_none() && both.has_template(&version));
+                both.given = Some(version.clone());
                 both.copy = Some(Pods {
                     ready: 0,
                     ..pods(&version, replicas)
                 });
             }
-            Action::Promote { version } => {
-                assert_eq!(version, both.wanted.version);
+            Action::Promote { version, kept } => {
+                assert!(both.has_template(&version) && kept.contains(&version));
+                both.given = Some(version.clone());
                 let copy = both.copy.as_mut().unwrap();
                 copy.version = version;
                 (copy.ready, copy.is_uniform) = (0, false);
             }
+            Action::Remember => both.is_unkept = false,
             Action::ScaleCopy { replicas } => both.copy.as_mut().unwrap().replicas = replicas,
             Action::DeleteCopy => both.copy = None,
             Action::Scale { replicas } => {
@@ -224,6 +242,168 @@ fn a_copy_that_is_deleted_at_rest_is_made_with_as_many_pods() {
     let mut story = at_rest();
     story.both().copy = None;
     assert_eq!(story.live(6).deployments(), "web v1 0/0, web-stable v1 3/3");
+}
+
+#[test]
+fn a_copy_that_is_deleted_is_made_of_what_was_promoted_and_never_of_what_failed() {
+    let mut story = at_rest();
+    story.change("v2").live(20).ask(Verb::Abort).live(60);
+    story.both().copy = None;
+    assert_eq!(story.live(6).deployments(), "web v2 0/0, web-stable v1 3/3");
+    // Of a time in which nobody kept templates.
+    story.has_forgotten = true;
+    story.both().copy = None;
+    assert_eq!(story.live(6).deployments(), "web v2 0/0, web-stable v2 3/3");
+}
+
+#[test]
+fn a_copy_that_is_deleted_in_a_run_is_made_again_at_once_while_the_run_waits() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    assert_eq!(story.weights(), "everyone 50");
+    story.both().copy = None;
+    story.live(1);
+    let waits = "Waiting: the run waits: Deployment web-stable is gone, and made again of v1";
+    assert!(
+        story.said.iter().any(|said| said == waits),
+        "{:?}",
+        story.said
+    );
+    assert_eq!(story.live(1).deployments(), "web v2 2/2, web-stable v1 1/3");
+    story.live(1);
+    let waits = "Waiting: the run waits: 2 of 3 pods of Deployment web-stable are ready, of v1";
+    assert_eq!((story.last(), &*story.weights()), (waits, "everyone 50"));
+    story.live(60);
+    assert_eq!(story.phase(), Phase::Succeeded);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+}
+
+#[test]
+fn a_copy_that_is_deleted_while_its_users_come_back_is_made_again() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    story.world.proxies = ProxiesSeen::Seen {
+        converged: 0,
+        total: 1,
+        lagging: String::new(),
+    };
+    story.ask(Verb::Abort);
+    story.both().copy = None;
+    story.live(5);
+    assert_eq!(story.phase(), Phase::RollingBack);
+    assert_eq!(story.deployments(), "web v2 2/2, web-stable v1 3/3");
+}
+
+/// A run of v2 that is over, while the copy takes v2.
+fn promoting() -> Story {
+    let mut story = at_rest();
+    story.change("v2");
+    while story.both().given.as_deref() != Some("v2") {
+        story.live(1);
+    }
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Succeeded, "everyone 100")
+    );
+    story
+}
+
+fn assert_not_promoted(story: &mut Story, said: &str) {
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::Aborted, "everyone 0")
+    );
+    assert_eq!(story.status.message, said);
+    story.live(300);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v1 3/3");
+    assert_eq!(
+        (story.phase(), &*story.status.message),
+        (Phase::Aborted, said)
+    );
+    let runs = story.status.runs.iter();
+    let runs: Vec<_> = runs.map(|run| (run.number, run.outcome)).collect();
+    assert_eq!(runs, [(1, RunOutcome::Aborted)]);
+}
+
+#[test]
+fn an_abort_while_the_copy_takes_the_new_version_gives_it_the_former_one_back() {
+    let mut story = promoting();
+    story.ask(Verb::Abort);
+    let said = "aborted by ann, before v2 was promoted; Deployment web-stable is given v1 again";
+    assert_not_promoted(&mut story, said);
+    story.ask(Verb::Retry).live(100);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+    assert_eq!(story.phase(), Phase::Succeeded);
+    // It serves everyone: the way back is the former template.
+    story.ask(Verb::Abort);
+    assert_eq!(
+        story.status.answers.last().unwrap().message,
+        "`abort` of ann: no run is under way"
+    );
+}
+
+#[test]
+fn an_abort_of_the_split_while_the_copy_takes_the_new_version_does_the_same() {
+    let mut story = promoting();
+    let seen = story.seen();
+    seen.weights.insert("everyone".to_owned(), percent(0.0));
+    seen.last_abort = Some("`abort` by ann".to_owned());
+    seen.last_abort_id = Some("7".to_owned());
+    story.live(1);
+    let said = "aborted by `abort` by ann, before v2 was promoted; Deployment web-stable is given v1 again";
+    assert_not_promoted(&mut story, said);
+}
+
+#[test]
+fn users_who_are_taken_away_before_the_copy_takes_the_new_version_end_the_run() {
+    let mut story = at_rest();
+    // Enough for a step, not for the copy to take another version.
+    story.world.proxies = ProxiesSeen::Seen {
+        converged: 99,
+        total: 100,
+        lagging: String::new(),
+    };
+    story.change("v2");
+    while story.phase() != Phase::Succeeded {
+        story.live(1);
+    }
+    assert_eq!(story.both().given.as_deref(), Some("v1"));
+    let seen = story.seen();
+    seen.weights.insert("everyone".to_owned(), percent(0.0));
+    seen.last_change = Some("`set` by ann".to_owned());
+    story.world.proxies = ProxiesSeen::Nobody;
+    story.live(1);
+    let said = "the weight was taken to 0 by `set` by ann, before v2 was promoted; Deployment web-stable keeps what it \
+                has";
+    assert_not_promoted(&mut story, said);
+}
+
+#[test]
+fn an_abort_with_no_former_template_says_that_the_copy_has_the_new_one() {
+    let mut story = promoting();
+    story.has_forgotten = true;
+    story.ask(Verb::Abort).live(60);
+    let said = "aborted by ann, before v2 was promoted; Deployment web-stable has it all the same: no former template is \
+                kept";
+    assert_eq!(story.status.message, said);
+    // Git can give it back.
+    story.change("v1").live(10);
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+}
+
+#[test]
+fn the_template_of_a_copy_from_before_is_kept_once_it_rests() {
+    let mut story = at_rest();
+    story.both().is_unkept = true;
+    story.world.failure = Some(Failure::Passing(
+        "the template is not kept: forbidden".to_owned(),
+    ));
+    story.settle();
+    let said = "Deployment web-stable serves everyone with v1; the template is not kept: forbidden";
+    assert_eq!(story.status.message, said);
+    assert!(story.both().is_unkept);
+    story.live(1);
+    assert!(!story.both().is_unkept);
 }
 
 #[test]
@@ -502,6 +682,8 @@ enum Happens {
     Ask(Verb),
     Lag(bool),
     Restart,
+    LoseCopy,
+    AbortSplit,
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -521,6 +703,8 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => proptest::sample::select(verbs.to_vec()).prop_map(Happens::Ask),
         1 => any::<bool>().prop_map(Happens::Lag),
         1 => Just(Happens::Restart),
+        1 => Just(Happens::LoseCopy),
+        1 => Just(Happens::AbortSplit),
     ]
 }
 
@@ -540,6 +724,9 @@ proptest! {
         let mut told = at_rest();
         // For how many seconds users have had no pod that is ready.
         let mut unserved = 0;
+        // For how many the copy has had fewer pods than it served with.
+        let mut short = 0;
+        let mut aborts = 0;
         for happens in story {
             match happens {
                 Happens::Live(seconds) => {
@@ -552,9 +739,18 @@ proptest! {
                         unserved = if is_served { 0 } else { unserved + 1 };
                         let is_run = told.phase().is_under_way();
                         prop_assert!(unserved <= 11 || !is_run, "{:?}", told.said);
-                        let copy = told.both().copy.clone().unwrap();
+                        let copy = told.both().copy.clone();
                         let is_full = told.seen().weights["everyone"] == Percent::HUNDRED;
-                        prop_assert!(copy.ready == 3 || is_full, "{copy:?}");
+                        let is_short = copy.as_ref().is_none_or(|copy| copy.ready < 3) && !is_full;
+                        // Made again, or a former version given back: at once, and once.
+                        short = if is_short { short + 1 } else { 0 };
+                        prop_assert!(short <= 5, "{copy:?} {:?}", told.said);
+                        let failed = told.status.run.as_ref().filter(|run| !run.has_succeeded());
+                        let failed = failed.filter(|_| told.phase().is_failure() && short == 0 && !is_full);
+                        let failed = failed.and_then(|run| run.version.clone());
+                        let promoted = told.status.workload.as_ref().unwrap().rightful().map(str::to_owned);
+                        let has_failed = copy.map(|copy| copy.version) == failed && failed != promoted;
+                        prop_assert!(failed.is_none() || !has_failed, "{:?}", told.said);
                     }
                 }
                 Happens::Change(version) => {
@@ -573,6 +769,18 @@ proptest! {
                 Happens::Lag(lags) => {
                     let lagging = ProxiesSeen::Seen { converged: 0, total: 1, lagging: String::new() };
                     told.world.proxies = if lags { lagging } else { ProxiesSeen::Nobody };
+                }
+                Happens::LoseCopy => {
+                    told.both().copy = None;
+                    told.both().given = None;
+                    short = 0;
+                }
+                Happens::AbortSplit => {
+                    aborts += 1;
+                    let seen = told.seen();
+                    seen.weights.insert("everyone".to_owned(), Percent::ZERO);
+                    seen.last_abort = Some("ann".to_owned());
+                    seen.last_abort_id = Some(format!("ann {aborts}"));
                 }
                 Happens::Restart => {
                     let kept = serde_json::to_string(&told.status).unwrap();

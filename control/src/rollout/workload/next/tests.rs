@@ -8,6 +8,8 @@ use sluice_core::allocation::Percent;
 
 use super::*;
 use crate::rollout::resource::Scale;
+use crate::rollout::workload::Workload;
+use crate::rollout::workload::seen::Both;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -46,6 +48,9 @@ fn between(weights: &str) -> Between<'static> {
         },
         ended: ago(1),
         succeeded: None,
+        failed: None,
+        run: 0,
+        window: 0,
         is_run_wanted: false,
     }
 }
@@ -210,6 +215,7 @@ fn what_succeeded_is_promoted_before_anybody_leaves_it() {
     };
     let promote = Some(Action::Promote {
         version: "v2".to_owned(),
+        kept: vec!["v2".to_owned()],
     });
     // What Git states, what the copy has, which version succeeded: what is done, whether users leave.
     let cases = [
@@ -256,6 +262,7 @@ fn a_copy_changes_its_pods_only_while_everybody_is_at_pods_that_are_ready() {
     let promote = || {
         Some(Action::Promote {
             version: "v2".to_owned(),
+            kept: vec!["v2".to_owned()],
         })
     };
     let kept = Kept::default();
@@ -542,6 +549,7 @@ proptest! {
             ended: ago(1),
             succeeded: succeeded.as_deref(),
             is_run_wanted,
+            ..between("empty")
         };
         let both = both(wanted, copy);
         let rest = rested(&both, &kept, &between);
@@ -553,11 +561,12 @@ proptest! {
                 prop_assert!(kept.empty.is_some_and(|since| has_passed(since, Duration::from_secs(30), NOW)));
             }
             // The copy changes only while everybody is elsewhere, on what succeeded.
-            Some(Action::Promote { version }) => {
+            Some(Action::Promote { version, .. }) => {
                 prop_assert!(everyone == Percent::HUNDRED && is_followed);
                 prop_assert!(both.wanted.ready > 0 && Some(version) == succeeded.as_ref());
             }
             Some(Action::Copy { .. }) => prop_assert!(both.copy.is_none()),
+            Some(Action::Remember) => prop_assert!(rest.kept.is_at_rest),
             Some(Action::ScaleCopy { replicas }) => {
                 prop_assert!(*replicas > both.copy.as_ref().unwrap().replicas);
             }

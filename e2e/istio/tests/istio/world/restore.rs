@@ -11,11 +11,12 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 20] = [
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
     "Deployment",
     "ReplicaSet",
+    "PodTemplate",
     "Pod",
     "EndpointSlice",
     "Brake",

@@ -1,0 +1,121 @@
+//! A run that got to its end, and is taken back before the copy has served everyone with its version;
+//! and a copy that is mended while a run is under way.
+
+use super::turn::{EventKind, Turn, is_anybody_there};
+use crate::rollout::status::{Phase, RunOutcome};
+use crate::rollout::workload::kept::Kept;
+use crate::rollout::workload::next::{self, Facing};
+use crate::rollout::workload::seen::{Both, WorkloadSeen};
+use crate::rollout::world::SplitSeen;
+
+impl Turn<'_> {
+    /// Takes a run back that is over and not promoted, where the split was aborted, or its users were
+    /// taken away; whether that is so.
+    pub(super) fn was_undone(&mut self) -> bool {
+        let (Some(WorkloadSeen::Seen(_)), SplitSeen::Seen(split)) =
+            (&self.world.workload, &self.world.split)
+        else {
+            return false;
+        };
+        let run = self.status.run.as_ref();
+        let Some(run) = run.filter(|_| self.may_be_undone()) else {
+            return false;
+        };
+        let is_empty = !is_anybody_there(&split.weights);
+        let why = match run.abort_since(split) {
+            Some(abort) => format!("aborted by {abort}"),
+            None if is_empty && run.version == self.definition.version => {
+                let by = split.last_change.as_deref().unwrap_or("somebody unknown");
+                format!("the weight was taken to 0 by {by}")
+            }
+            None => return false,
+        };
+        self.undo(&why);
+        true
+    }
+
+    /// Whether a run is over and not promoted, and may still be.
+    pub(super) fn may_be_undone(&self) -> bool {
+        self.status.is_unpromoted() && self.handing_back().is_none()
+    }
+
+    /// Takes a run back that is over and not promoted.
+    pub(super) fn undo(&mut self, why: &str) {
+        let version = self.status.run.as_ref().and_then(|run| run.version.clone());
+        let version = version.unwrap_or_default();
+        let keeps = match &self.world.workload {
+            Some(WorkloadSeen::Seen(both)) => self.what_stays(both, &version),
+            _ => String::new(),
+        };
+        let message = format!("{why}, before {version} was promoted{keeps}");
+        self.end_as(RunOutcome::Aborted, message);
+    }
+
+    /// What the copy has from now on.
+    fn what_stays(&self, both: &Both, version: &str) -> String {
+        let (Some(workload), Some(kept)) = (&self.definition.workload, &self.status.workload)
+        else {
+            return String::new();
+        };
+        let name = workload.copy();
+        let former = kept.promotions.last().filter(|former| *former != version);
+        match former {
+            _ if both.given.as_deref() != Some(version) => {
+                format!("; Deployment {name} keeps what it has")
+            }
+            Some(former) if both.has_template(former) => {
+                format!("; Deployment {name} is given {former} again")
+            }
+            _ => format!("; Deployment {name} has it all the same: no former template is kept"),
+        }
+    }
+
+    /// Sees to a copy that is gone, or has what nobody wants, while the users go back to it.
+    pub(super) fn mend_copy(&mut self) {
+        let Some(WorkloadSeen::Seen(both)) = &self.world.workload else {
+            return;
+        };
+        let mut kept = self.status.workload.clone().unwrap_or_default();
+        let failed = self.status.run.as_ref().and_then(|run| run.version.clone());
+        self.workload_action =
+            self.with_facing(both, &mut kept, |facing, kept| {
+                match next::in_run(facing, kept) {
+                    Some((_, action)) => action,
+                    None => next::undo(facing, failed.as_deref()),
+                }
+            });
+        self.status.workload = Some(kept);
+    }
+
+    /// Whether a run waits because its copy is made again.
+    pub(super) fn waits_for_copy(&mut self, both: &Both, kept: &mut Kept) -> bool {
+        let waits = self.with_facing(both, kept, next::in_run);
+        let Some((why, action)) = waits else {
+            return false;
+        };
+        self.workload_action = action;
+        let is_paused = self.status.phase == Phase::Paused;
+        if !is_paused {
+            let why = self.beside_failure(format!("the run waits: {why}"));
+            self.say_once(EventKind::Waiting, Phase::Progressing, why);
+        }
+        true
+    }
+
+    fn with_facing<T>(
+        &self,
+        both: &Both,
+        kept: &mut Kept,
+        asked: impl FnOnce(&Facing<'_>, &mut Kept) -> Option<T>,
+    ) -> Option<T> {
+        let workload = self.definition.workload.as_ref()?;
+        let before = kept.clone();
+        let facing = Facing {
+            workload,
+            both,
+            kept: &before,
+            now: self.world.now,
+        };
+        asked(&facing, kept)
+    }
+}
