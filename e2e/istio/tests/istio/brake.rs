@@ -84,8 +84,13 @@ pub async fn begin(world: &World, percent: u32) -> Process {
 
 /// The same before there is a controller.
 pub async fn prepare(world: &World, percent: u32) {
-    world.chain.kubernetes.apply(SERVICE).await;
     world.fresh_plugin("a", percent).await;
+    ask_for_brakes(world).await;
+}
+
+/// Has the proxies of the plugin ask for brakes.
+pub async fn ask_for_brakes(world: &World) {
+    world.chain.kubernetes.apply(SERVICE).await;
     let change =
         json!({"spec": {"pluginConfig": {"brake": {"service": "brakes.a", "port": 8080}}}});
     let merged = world

@@ -10,6 +10,7 @@ use serde_json::json;
 use sluice_e2e_istio::load::Load;
 
 use super::{PLUGINS, figure, rollout, rollouts};
+use crate::brake;
 use crate::rollouts::controller::{apply, wait_for};
 use crate::speed::{last_canary, wait_for_quiet};
 use crate::users::{WEB_A, assert_no_failures};
@@ -33,9 +34,9 @@ struct Took {
 }
 
 /// A run with half of the users, under load.
-async fn begin(world: &World, version: usize) -> Load {
+async fn begin(world: &World, of: &str, number: usize) -> Load {
     let spec = json!({
-        "split": "web", "version": format!("v{version}"), "steps": [{"weight": 50, "hold": "1h"}],
+        "split": "web", "version": format!("{of}-{number}"), "steps": [{"weight": 50, "hold": "1h"}],
     });
     apply(world, "web", &spec).await;
     wait_for(world, "web", "half of the users", |status| {
@@ -44,7 +45,7 @@ async fn begin(world: &World, version: usize) -> Load {
     .await;
     world.wait_for_convergence("a").await;
     let load = Load::start(&world.caller_addresses(), WEB_A, 1_000, 200);
-    tokio::time::sleep(Duration::from_millis(400 + 7 * version as u64)).await;
+    tokio::time::sleep(Duration::from_millis(400 + 7 * number as u64)).await;
     load
 }
 
@@ -113,66 +114,53 @@ async fn forget_burst(world: &World) {
         .unwrap();
 }
 
-fn print(what: &str, argos: &str, took: &[Took], of: fn(&Took) -> f64) {
-    let mut times: Vec<f64> = took.iter().map(of).collect();
-    times.sort_by(f64::total_cmp);
-    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    let ours = format!(
-        "median {median:.3} s, worst {worst:.3} s of {}",
-        times.len()
-    );
-    figure(what, ours, argos);
+fn print(what: &str, argos: &str, took: &[Took]) {
+    let rows: [(&str, &str, fn(&Took) -> f64); 3] = [
+        ("to the last canary answer", argos, |took| took.canary),
+        ("the command itself", "not measured", |took| took.command),
+        ("until its Rollout says so", "not measured", |took| {
+            took.said
+        }),
+    ];
+    for (row, argos, of) in rows {
+        let mut times: Vec<f64> = took.iter().map(of).collect();
+        times.sort_by(f64::total_cmp);
+        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        let ours = format!(
+            "median {median:.3} s, worst {worst:.3} s of {}",
+            times.len()
+        );
+        figure(&format!("{what}, {row}"), ours, argos);
+    }
 }
 
-pub async fn measure(world: &World) {
+/// Aborts of one Rollout while nothing else happens, and while others are made.
+async fn measure_both(world: &World, by: &str) {
     let mut idle = Vec::new();
-    for version in 0..TIMES {
-        let load = begin(world, version).await;
+    for number in 0..TIMES {
+        let load = begin(world, &format!("{by}-idle"), number).await;
         idle.push(abort(world, load).await);
     }
-    let argos = "worst 0.143 s of 10";
-    print(
-        "abort to the last canary answer, all idle",
-        argos,
-        &idle,
-        |took| took.canary,
-    );
-    print(
-        "the same, the command itself",
-        "not measured",
-        &idle,
-        |took| took.command,
-    );
-    print(
-        "the same, until its Rollout says so",
-        "not measured",
-        &idle,
-        |took| took.said,
-    );
+    let what = format!("abort by the {by}, all idle");
+    print(&what, "worst 0.143 s of 10", &idle);
     let mut busy = Vec::new();
-    for version in TIMES..2 * TIMES {
-        let load = begin(world, version).await;
+    for number in 0..TIMES {
+        let load = begin(world, &format!("{by}-busy"), number).await;
         let (took, made) = abort_beside(world, load).await;
-        if version == TIMES {
+        if number == 0 {
             println!("{made} Rollouts were made until the first such abort was over");
         }
         busy.push(took);
         forget_burst(world).await;
     }
-    let what = "abort while 1,500 more are made, to the last canary answer";
-    print(what, "69.4 s, with raised limits 18.7 s", &busy, |took| {
-        took.canary
-    });
-    print(
-        "the same, the command itself",
-        "not measured",
-        &busy,
-        |took| took.command,
-    );
-    print(
-        "the same, until its Rollout says so",
-        "not measured",
-        &busy,
-        |took| took.said,
-    );
+    let what = format!("abort by the {by} while 1,500 more are made");
+    print(&what, "69.4 s, with raised limits 18.7 s", &busy);
+}
+
+/// By the plugin alone; then by a plugin whose proxies ask for brakes as well.
+pub async fn measure(world: &World) {
+    measure_both(world, "plugin").await;
+    brake::ask_for_brakes(world).await;
+    brake::connected(world).await;
+    measure_both(world, "brake").await;
 }
