@@ -106,7 +106,9 @@ impl Turn<'_> {
     /// What is to be done: with weights by the status alone, then with the workload as it was seen.
     fn actions(&mut self) -> Vec<Action> {
         let mut actions = self.weight_actions();
-        actions.extend(self.workload_action.take().map(Action::Workload));
+        let action = self.workload_action.take();
+        let action = action.or_else(|| self.autoscaler_action());
+        actions.extend(action.map(Action::Workload));
         actions
     }
 

@@ -2,10 +2,12 @@
 //! a copy that we keep has the pods of everybody else.
 //!
 //! [`seen`] is what a host saw of both, [`kept`] what is remembered of it, [`next`] (pure) what is to be
-//! done about them, [`handing_back`] how both become one again, [`template`] what a version is, [`promotions`] which
-//! versions served everyone; `cluster` reads and writes them, `remembered` their templates. The engine asks [`next`]
-//! in every turn.
+//! done about them, [`handing_back`] how both become one again, [`autoscaler`] what the copy's autoscaler is to be,
+//! [`template`] what a version is, [`promotions`] which versions served everyone; `cluster` reads and writes them,
+//! `remembered` their templates, `autoscalers` what scales them. The engine asks [`next`] in every turn.
 
+pub mod autoscaler;
+mod autoscalers;
 pub mod cluster;
 pub mod facing;
 pub mod handing;

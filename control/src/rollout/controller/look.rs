@@ -183,7 +183,8 @@ impl Looker {
         let reported = runner.ground.report().await;
         let has_workload = runner.definition.workload.is_some();
         let waits = matches!(runner.status.phase, Phase::Waiting | Phase::Blocked);
-        if !matches!(pause, Ok(None)) {
+        // Of Deployments it is remembered what was read seldom.
+        if has_workload || !matches!(pause, Ok(None)) {
             self.runners.lock().insert(named, runner);
         }
         reported?;

@@ -22,6 +22,7 @@ pub fn routes(definition: &Definition, status: &Status) -> Routes {
     let handing = handing_back(definition, status);
     match handing.map(|handing| handing.stage) {
         Some(HandingStage::Clearing) => Routes::Always,
+        None if status.under_way().is_none() => Routes::BeforeARun,
         _ => Routes::WherePodsMayGo,
     }
 }

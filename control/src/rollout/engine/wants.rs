@@ -58,7 +58,8 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
                 ..waiting
             };
         }
-        let is_idle = status.phase == Phase::Idle || !is_wanted(definition, status);
+        let is_slow = status.workload.as_ref().is_some_and(|kept| kept.is_slow);
+        let is_idle = status.phase == Phase::Idle || is_slow || !is_wanted(definition, status);
         return if is_idle && !status.is_finishing {
             Wants::default()
         } else {

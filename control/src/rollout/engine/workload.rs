@@ -46,6 +46,7 @@ impl Turn<'_> {
         if let Some(kept) = &mut self.status.workload {
             kept.waiting = None;
             kept.ready = None;
+            kept.scaled = None;
         }
     }
 
@@ -219,7 +220,8 @@ impl Turn<'_> {
                 now,
             };
             let kept_up = next::keep_up(&facing, self.weight_of_everyone(step));
-            kept = kept_up.kept;
+            let former = std::mem::replace(&mut kept, kept_up.kept);
+            self.say_given_up(&former, &kept);
             self.workload_action = kept_up.action;
             if let Pace::Late(why) = kept_up.pace {
                 let late = format!("not ready within {:?}: {why}", workload.progress_deadline);
@@ -233,6 +235,15 @@ impl Turn<'_> {
         self.workload_action = None;
         self.end_as(RunOutcome::RolledBack, self.beside_failure(why));
         true
+    }
+
+    /// Says once a hold that somebody takes away what its step scaled.
+    fn say_given_up(&mut self, former: &Kept, kept: &Kept) {
+        let said = self.definition.workload.as_ref();
+        let said = said.and_then(|workload| next::given_up(workload, kept));
+        if let Some(said) = said.filter(|_| !former.is_given_up()) {
+            self.say(EventKind::Waiting, said);
+        }
     }
 
     /// Why users go back whose pods are all gone, for longer than a pod takes to start again.
@@ -261,6 +272,12 @@ impl Turn<'_> {
         let is_short = !self.status.workload.as_ref().is_some_and(is_ready);
         let deployment = &workload.deployment;
         is_short.then(|| format!("not all pods of Deployment {deployment} are ready"))
+    }
+
+    /// What is to be done about the copy's autoscaler, when nothing else is.
+    pub(super) fn autoscaler_action(&self) -> Option<next::Action> {
+        let both = self.world.workload.as_ref()?.both().ok()?;
+        both.autoscaler.map(next::Action::Autoscaler)
     }
 
     /// What is said, with why the last action failed.

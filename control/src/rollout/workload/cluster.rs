@@ -12,8 +12,11 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::{ApiResource, GroupVersionKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Workload;
+use super::autoscaler::Autoscalers;
+use super::autoscalers::Scalers;
 use super::next::Action;
 use super::pods::{MAX_PODS_ASKED, refused, trouble};
 use super::remembered::{MANAGER, Remembered, VERSION};
@@ -34,6 +37,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// has dozens.
 const MAX_ROUTES: u32 = 500;
 
+/// For how long it counts, where a run may begin, that something told variants apart. Chosen: at rest
+/// it is looked each five seconds whether one may.
+const ROUTED: Duration = Duration::from_secs(30);
+
 /// How many of those that name a variant are named. Chosen: who reads it takes them out one by one.
 const MAX_NAMED: usize = 4;
 
@@ -44,6 +51,9 @@ pub struct Deployments {
     rollout: String,
     /// As they were read last: what is done stands on it.
     read: Mutex<Option<Read>>,
+    scalers: Scalers,
+    /// The version for which something told variants apart, and when that was.
+    routed: Mutex<Option<(String, Instant)>>,
 }
 
 /// Both as they were read.
@@ -55,6 +65,7 @@ struct Read {
     fallback: Option<String>,
     /// A version that the copy is to have, and its template.
     remembered: Option<(String, Value)>,
+    autoscalers: Autoscalers,
 }
 
 impl Read {
@@ -106,9 +117,11 @@ impl Deployments {
     /// Those of a Rollout in the cluster's namespace.
     pub fn of(cluster: Cluster, rollout: &str) -> Self {
         Self {
+            scalers: Scalers::of(&cluster, rollout),
             cluster,
             rollout: rollout.to_owned(),
             read: Mutex::default(),
+            routed: Mutex::default(),
         }
     }
 
@@ -166,12 +179,14 @@ impl Deployments {
             }),
             None => None,
         };
-        // Only pods that may go for good depend on it.
-        let may_go = pods.replicas > 0
-            && copied
-                .as_ref()
-                .is_some_and(|copy| copy.version == pods.version);
-        let is_to_look = may_go || asked.routes == Routes::Always;
+        let copied_version = copied.as_ref().map(|copy| &copy.version);
+        let may_go = pods.replicas > 0 && copied_version == Some(&pods.version);
+        let may_begin = copied_version.is_some_and(|copied| *copied != pods.version);
+        let is_to_look = match asked.routes {
+            Routes::Always => true,
+            Routes::BeforeARun => may_go || (may_begin && !self.was_routed(&pods.version)),
+            Routes::WherePodsMayGo => may_go,
+        };
         let named_by = match variants.filter(|_| is_to_look) {
             Some(variants) => Some(self.named_by(&variants.fallback).await),
             None => None,
@@ -183,6 +198,11 @@ impl Deployments {
             }
             _ => None,
         };
+        if is_to_look && may_begin {
+            let routed = || (pods.version.clone(), Instant::now());
+            *self.routed.lock() = unrouted.is_none().then(routed);
+        }
+        let autoscalers = self.scalers.look(workload, copied.is_some()).await;
         let has = |version: &&str| {
             *version == pods.version || copied.as_ref().is_some_and(|copy| copy.version == *version)
         };
@@ -204,6 +224,7 @@ impl Deployments {
             copy,
             fallback: variants.map(|variants| variants.fallback.clone()),
             remembered,
+            autoscalers,
         };
         let seen = Both {
             wanted: pods,
@@ -214,6 +235,8 @@ impl Deployments {
             mistake,
             unrouted,
             named_by: named_by.and_then(Result::ok),
+            is_autoscaled: read.autoscalers.is_autoscaled,
+            autoscaler: read.autoscalers.work,
         };
         *self.read.lock() = Some(read);
         WorkloadSeen::Seen(seen)
@@ -252,6 +275,13 @@ impl Deployments {
         })
     }
 
+    /// Whether it was seen for this version a short time ago that something tells variants apart.
+    fn was_routed(&self, version: &str) -> bool {
+        let routed = self.routed.lock();
+        let routed = routed.as_ref().filter(|(of, _)| of == version);
+        routed.is_some_and(|(_, since)| since.elapsed() < ROUTED)
+    }
+
     /// What selects pods by their variant: subsets of DestinationRules, and Services.
     async fn named_by(&self, variant: &str) -> Result<Vec<String>, String> {
         let listing = ListParams::default().limit(MAX_ROUTES);
@@ -279,7 +309,7 @@ impl Deployments {
     fn unrouted(&self, fallback: &str) -> String {
         format!(
             "no subset of a DestinationRule and no Service in namespace {} has the label {VARIANT}: {fallback}; until \
-             there is one, the Deployment keeps its pods",
+             there is one, the Deployment keeps its pods and no run begins",
             self.cluster.namespace()
         )
     }
@@ -370,6 +400,12 @@ impl Deployments {
                 let scaled = self.scale(&copy, read.copy.as_ref(), *replicas).await;
                 (format!("Deployment {copy} cannot be scaled"), scaled)
             }
+            Action::Autoscaler(_) => {
+                let wanted = read.autoscalers.wanted.as_ref();
+                let tended = self.scalers.tend(&read.workload, wanted).await;
+                let why = format!("HorizontalPodAutoscaler {copy} cannot be written");
+                (why, tended)
+            }
             Action::DeleteCopy => {
                 let deleted = self.delete_copy(&read).await;
                 (format!("Deployment {copy} cannot be deleted"), deleted)
@@ -417,6 +453,7 @@ impl Deployments {
         let Some(copy) = &read.copy else {
             return Ok(());
         };
+        self.scalers.tend(&read.workload, None).await?;
         let parameters = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: copy.metadata.uid.clone(),
@@ -589,6 +626,7 @@ mod tests {
             copy: None,
             fallback: None,
             remembered: None,
+            autoscalers: Autoscalers::default(),
         };
         let template = with_variant(&read.wanted.data["spec"]["template"], "stable");
         let given = Given {

@@ -7,7 +7,7 @@ use sluice_core::allocation::Percent;
 
 use super::Workload;
 use super::kept::Kept;
-use super::seen::{Both, Pods};
+use super::seen::{AutoscalerWork, Both, Pods};
 
 /// What is to be done. A repetition changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub enum Action {
     },
     /// Delete the copy.
     DeleteCopy,
+    /// See to the copy's autoscaler.
+    Autoscaler(AutoscalerWork),
 }
 
 /// What was seen, and what it is to be.
@@ -65,6 +67,26 @@ impl Facing<'_> {
     pub(super) fn needed(&self, weight: Percent, copy: &Pods) -> u32 {
         self.workload.needed(weight, self.serving(copy))
     }
+
+    /// How many of those are asked for: as many as others leave, where they take them away again.
+    pub(super) fn granted(&self, kept: &mut Kept, needed: u32, by: Scaling) -> u32 {
+        let replicas = self.both.wanted.replicas;
+        kept.note_scale(replicas, needed);
+        let is_others = by == Scaling::OrAutoscaler && self.both.is_autoscaled;
+        match is_others || kept.is_given_up() {
+            true => needed.min(replicas).max(1),
+            false => needed,
+        }
+    }
+}
+
+/// Who says how many pods a step has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scaling {
+    /// Its weight.
+    ByWeight,
+    /// An autoscaler, where there is one.
+    OrAutoscaler,
 }
 
 /// What there is between two runs.

@@ -17,6 +17,10 @@ pub const SETTLING: Duration = Duration::from_secs(2);
 /// starts again in its place takes some seconds.
 pub const NONE_READY: Duration = Duration::from_secs(10);
 
+/// How often somebody may scale down what a step scaled up, before it is left so. Chosen: more than a
+/// mistake, and fewer than a war.
+pub const MAX_UNDONE: u32 = 3;
+
 /// Where the users of a split are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Users {
@@ -67,9 +71,30 @@ pub struct Kept {
     /// Whether what is to be done waits for a person, and is looked at as seldom as one at rest.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_slow: bool,
+    /// What was asked for in a step, and how often somebody took it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<Scaled>,
+    /// Since when the challenger has pods that nobody uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<Timestamp>,
+    /// Whether such pods were taken away since the last run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_parked_again: bool,
     /// How far everything is handed back to the Deployment, where somebody asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handing_back: Option<HandingBack>,
+}
+
+/// How many pods a step asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scaled {
+    /// How many.
+    pub to: u32,
+    /// Whether the Deployment said so since it was last asked for.
+    pub is_there: bool,
+    /// How often somebody scaled it down again.
+    pub undone: u32,
 }
 
 /// Whether there are none.
@@ -96,6 +121,27 @@ impl Kept {
         };
     }
 
+    /// Notes whether the pods that a step asks for are there, and were taken away again.
+    pub(super) fn note_scale(&mut self, replicas: u32, needed: u32) {
+        let former = self.scaled.take().filter(|scaled| scaled.to == needed);
+        let mut scaled = former.unwrap_or(Scaled {
+            to: needed,
+            is_there: false,
+            undone: 0,
+        });
+        if replicas < needed && scaled.is_there {
+            scaled.undone = scaled.undone.saturating_add(1).min(MAX_UNDONE);
+        }
+        scaled.is_there = replicas >= needed;
+        self.scaled = Some(scaled);
+    }
+
+    /// Whether pods are no longer asked for in this step, because somebody takes them away.
+    pub fn is_given_up(&self) -> bool {
+        let scaled = self.scaled.as_ref();
+        scaled.is_some_and(|scaled| scaled.undone >= MAX_UNDONE)
+    }
+
     /// How far everything is handed back to a Deployment; nothing of another one counts.
     pub fn handing_back_of(&self, deployment: &str) -> Option<&HandingBack> {
         let handing = self.handing_back.as_ref();
@@ -116,6 +162,7 @@ impl Kept {
             &mut self.dead,
             &mut self.unused,
             &mut self.empty,
+            &mut self.given,
         ] {
             *time = time.map(|time| time.min(now));
         }
@@ -140,7 +187,7 @@ impl Kept {
             return;
         }
         self.ready = None;
-        if pods.replicas >= needed {
+        if pods.replicas >= needed || self.is_given_up() {
             self.waiting = since(self.waiting);
         }
     }

@@ -10,10 +10,12 @@ mod restore;
 use jiff::Timestamp;
 use sluice_core::allocation::Percent;
 
+use super::facing::Scaling;
 pub(super) use super::facing::unready;
 pub use super::facing::{Action, Between, Facing, Rest};
 pub use restore::{in_run, undo};
 
+use super::Workload;
 use super::kept::{Kept, has_passed};
 use super::seen::Pods;
 
@@ -53,6 +55,8 @@ pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
         is_parked: false,
         is_at_rest: false,
         is_slow: false,
+        given: None,
+        is_parked_again: false,
         ..facing.kept.clone()
     };
     let copy = match (&both.mistake, &both.copy) {
@@ -63,6 +67,7 @@ pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
         (None, Some(copy)) => copy,
     };
     let needed = facing.needed(weight, copy);
+    let needed = facing.granted(&mut kept, needed, Scaling::ByWeight);
     kept.note(&both.wanted, needed, now);
     let is_ready = kept.is_settled(now);
     prepared(facing, needed, kept, is_ready)
@@ -87,6 +92,7 @@ pub fn keep_up(facing: &Facing<'_>, weight: Percent) -> Prepared {
     };
     let wanted = &facing.both.wanted;
     let needed = facing.needed(weight, copy);
+    let needed = facing.granted(&mut kept, needed, Scaling::OrAutoscaler);
     kept.note(wanted, needed, facing.now);
     prepared(facing, needed, kept, wanted.has(needed))
 }
@@ -101,15 +107,30 @@ fn prepared(facing: &Facing<'_>, needed: u32, kept: Kept, is_ready: bool) -> Pre
         ..
     } = *facing;
     let why = unready(&workload.deployment, &both.wanted, needed);
+    let why = match given_up(workload, &kept) {
+        Some(given_up) => format!("{why}; {given_up}"),
+        None => why,
+    };
     let is_late = kept.is_late(workload.progress_deadline, now);
     let pace = match (is_late, is_ready) {
         (true, _) => Pace::Late(why),
         (false, true) => Pace::Ready,
         (false, false) => Pace::Waiting(why),
     };
-    let is_short = both.mistake.is_none() && both.wanted.replicas < needed;
+    let may_scale = both.mistake.is_none() && !kept.is_given_up();
+    let is_short = may_scale && both.wanted.replicas < needed;
     let action = is_short.then_some(Action::Scale { replicas: needed });
     Prepared { pace, action, kept }
+}
+
+/// What is said of a step whose pods somebody takes away again and again.
+pub fn given_up(workload: &Workload, kept: &Kept) -> Option<String> {
+    let scaled = kept.scaled.as_ref().filter(|_| kept.is_given_up())?;
+    Some(format!(
+        "Deployment {} was scaled down {} times in this step, which needs {} pods, and is left so: Git should not say \
+         spec.replicas of it, and an autoscaler needs a range that bears its users",
+        workload.deployment, scaled.undone, scaled.to
+    ))
 }
 
 /// What is to be done while no run is under way.
@@ -168,6 +189,7 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
         rest.kept.is_slow = true;
         let pods = &facing.both.wanted;
         let needed = facing.needed(between.everyone, copy);
+        let needed = facing.granted(&mut rest.kept, needed, Scaling::OrAutoscaler);
         if !between.is_run_wanted {
             rest.warns = Some(format!(
                 "the challenger has users and no run is under way: {}; `sluice abort` takes them back",
@@ -175,7 +197,8 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
             ));
         }
         let scale = Action::Scale { replicas: needed };
-        rest.action = (pods.replicas < needed).then_some(scale);
+        let is_short = pods.replicas < needed && !rest.kept.is_given_up();
+        rest.action = is_short.then_some(scale);
         return rest;
     }
     let serving = facing.serving(copy);
@@ -229,8 +252,12 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     }
     let name = workload.copy();
     if between.is_run_wanted {
-        rest.may_begin = copy.has(1);
-        rest.says = (!rest.may_begin).then(|| unready(&name, copy, 1));
+        rest.says = match copy.has(1) {
+            true => both.unrouted.clone(),
+            false => Some(unready(&name, copy, 1)),
+        };
+        rest.may_begin = rest.says.is_none();
+        rest.kept.is_slow = copy.has(1) && !rest.may_begin;
         return rest;
     }
     let deployment = &workload.deployment;
@@ -252,6 +279,7 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     let is_drained = since.is_some_and(|since| has_passed(since, workload.drain, now));
     if replicas == 0 {
         rest.kept.is_parked = true;
+        rest.kept.given = None;
         rest.kept.is_at_rest = rest.kept.is_settled(now);
         if rest.kept.is_at_rest && both.is_unkept {
             rest.action = Some(Action::Remember);
@@ -259,11 +287,20 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
         let is_waited_for = rest.kept.ready.is_none();
         rest.says = is_waited_for.then(|| unready(&name, copy, copy.replicas.max(1)));
     } else if rest.kept.is_parked {
-        rest.kept.is_at_rest = true;
-        rest.says = Some(format!(
-            "Deployment {deployment} was given {replicas} pods that nobody uses: a controller scales it, so Git should \
-             not say spec.replicas of it"
-        ));
+        let given = rest.kept.given.unwrap_or(now);
+        rest.kept.given = Some(given);
+        let is_again = rest.kept.is_parked_again;
+        let is_to_park = !is_again && has_passed(given, workload.drain, now);
+        rest.kept.is_parked_again |= is_to_park;
+        rest.kept.is_at_rest = !is_to_park;
+        rest.action = is_to_park.then_some(Action::Scale { replicas: 0 });
+        let says = format!("Deployment {deployment} was given {replicas} pods that nobody uses");
+        rest.says = Some(match is_again {
+            true => format!(
+                "{says}, again: nobody fights whoever does that; Git should not say spec.replicas of it"
+            ),
+            false => says,
+        });
     } else if let Some(why) = &both.unrouted {
         // It drains from when there are routes.
         rest.kept.empty = None;

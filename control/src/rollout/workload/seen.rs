@@ -53,6 +53,19 @@ pub struct Both {
     /// What selects the copy's pods by their variant, as `KIND NAME`; `None` where nobody looked, or it
     /// cannot be read.
     pub named_by: Option<Vec<String>>,
+    /// Whether somebody's autoscaler scales the one that Git states.
+    pub is_autoscaled: bool,
+    /// What is to be done about the copy's autoscaler.
+    pub autoscaler: Option<AutoscalerWork>,
+}
+
+/// What is to be done about the copy's autoscaler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoscalerWork {
+    /// Make it as the Deployment's is.
+    Apply,
+    /// Delete it.
+    Delete,
 }
 
 /// When it is looked at what selects the copy's pods.
@@ -60,6 +73,8 @@ pub struct Both {
 pub enum Routes {
     /// Where pods may go for good that users might be sent to.
     WherePodsMayGo,
+    /// There too, and where a run may begin.
+    BeforeARun,
     /// In any case.
     Always,
 }

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::prometheus;
 
-use crate::releases::{push, running, spec, taken_over, taken_over_by, wait_for_rest};
+use crate::releases::{SUBSETS, push, running, spec, taken_over, taken_over_by, wait_for_rest};
 use crate::rollouts::account;
 use crate::rollouts::controller::{apply, message, ramp, start_as, wait_for, wait_for_phase};
 use crate::users::assert_no_failures;
-use crate::workloads::wait_for_ready;
+use crate::workloads::{deployment, wait_for_ready};
 use crate::world::World;
 
 /// Routes of whoever has handed back: everybody to the Deployment, header or none.
@@ -190,4 +190,45 @@ pub async fn a_rollout_that_is_deleted_changes_nothing(world: &mut World) {
     let last = &seen[seen.len() - 300..];
     let variants: BTreeSet<&str> = last.iter().map(|seen| &*seen.variant).collect();
     assert_eq!(variants, ["v1", "v2"].into());
+}
+
+pub async fn a_run_waits_for_its_routes_and_replicas_taken_out_of_git_cost_nobody(
+    world: &mut World,
+) {
+    let (_workloads, _controller, load) = taken_over(world, &ramp(&[50, 100], "1s")).await;
+    // A manifest that says replicas, and then does not, as `kubectl apply` does it.
+    let file = world.chain.folder().join("checkout.json");
+    let mut git = deployment("checkout", "registry.example/shop/ok:v1", "canary", 3);
+    let apply = async |git: &Value| {
+        std::fs::write(&file, git.to_string()).unwrap();
+        let command = format!("apply -f {}", file.display());
+        world.kubectl(&command).await.good();
+    };
+    let given = |status: &Value| message(status).contains("pods that nobody uses");
+    apply(&git).await;
+    wait_for(world, "checkout", "pods that nobody uses", given).await;
+    wait_for_rest(world, "v1").await;
+    git["spec"].as_object_mut().unwrap().remove("replicas");
+    apply(&git).await;
+    let said = "Deployment checkout was given 1 pods that nobody uses, again: nobody fights whoever does that";
+    wait_for(world, "checkout", said, |status| {
+        message(status).contains(said)
+    })
+    .await;
+
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes.delete("VirtualService", "a", "checkout").await;
+    wait_for_no_route(world, "|stable|checkout.a").await;
+    kubernetes.delete("DestinationRule", "a", "checkout").await;
+    push(world, "registry.example/shop/ok:v2").await;
+    let said = "there is one, the Deployment keeps its pods and no run begins";
+    let status = wait_for(world, "checkout", said, |status| {
+        message(status).contains(said)
+    })
+    .await;
+    assert_eq!(status["run"], Value::Null);
+    kubernetes.apply(SUBSETS).await;
+    wait_for_phase(world, "checkout", "Succeeded").await;
+    wait_for_rest(world, "v2").await;
+    load.end().await;
 }

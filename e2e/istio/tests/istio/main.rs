@@ -17,6 +17,7 @@
 mod aborts;
 mod access;
 mod apply;
+mod autoscaled;
 mod between;
 mod brake;
 mod brake_ends;
@@ -234,6 +235,9 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         remembered::an_abort_while_the_copy_takes_the_new_version_loses_no_request,
         remembered::a_split_that_is_aborted_before_the_copy_takes_the_new_version_is_not_promoted,
         remembered::a_deployment_that_is_deleted_in_a_run_gives_its_users_back,
+        handing_back::a_run_waits_for_its_routes_and_replicas_taken_out_of_git_cost_nobody,
+        autoscaled::the_copy_is_scaled_as_the_deployment_is_and_a_release_costs_no_request,
+        autoscaled::an_autoscaler_that_allows_less_is_left_alone,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,

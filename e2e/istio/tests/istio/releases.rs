@@ -18,7 +18,7 @@ use crate::workloads::{self, CHECKOUT, Workloads, deployment, wait_for_ready};
 use crate::world::World;
 
 /// The pods of each variant, told apart.
-const SUBSETS: &str = "
+pub const SUBSETS: &str = "
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: checkout, namespace: a}

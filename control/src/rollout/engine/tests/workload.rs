@@ -98,6 +98,7 @@ impl Story {
             Action::Remember => both.is_unkept = false,
             Action::ScaleCopy { replicas } => both.copy.as_mut().unwrap().replicas = replicas,
             Action::DeleteCopy => both.copy = None,
+            Action::Autoscaler(_) => both.autoscaler = None,
             Action::Scale { replicas } => {
                 both.wanted.replicas = replicas;
                 both.wanted.ready = both.wanted.ready.min(replicas);

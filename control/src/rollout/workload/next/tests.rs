@@ -9,6 +9,7 @@ use sluice_core::allocation::Percent;
 use super::*;
 use crate::rollout::resource::Scale;
 use crate::rollout::workload::Workload;
+use crate::rollout::workload::kept::MAX_UNDONE;
 use crate::rollout::workload::seen::Both;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -190,21 +191,120 @@ fn pods_of_an_audience_that_the_rollout_does_not_move_stay() {
 }
 
 #[test]
-fn pods_that_somebody_else_wants_of_a_parked_deployment_are_left_and_said() {
-    let kept = Kept {
+fn pods_that_a_parked_deployment_is_given_are_taken_away_once_and_then_left() {
+    let parked = Kept {
         ready: ago(60),
         unused: ago(60),
         empty: ago(60),
         is_parked: true,
         ..Kept::default()
     };
-    let both = both(pods("v1", 3, 3), Some(pods("v1", 3, 3)));
-    let rest = rested(&both, &kept, &between("empty"));
-    assert_eq!(rest.action, None);
-    assert!(rest.kept.is_at_rest);
-    let said = "Deployment web was given 3 pods that nobody uses: a controller scales it, so Git should not say \
-                spec.replicas of it";
-    assert_eq!(rest.says.as_deref(), Some(said));
+    let given = |seconds| Kept {
+        given: ago(seconds),
+        ..parked.clone()
+    };
+    let again = Kept {
+        is_parked_again: true,
+        ..given(90)
+    };
+    let none = Some(Action::Scale { replicas: 0 });
+    let cases = [
+        ("just now", parked.clone(), None),
+        ("a request may be there", given(29), None),
+        ("for a while", given(30), none),
+        ("again", again.clone(), None),
+    ];
+    let both = both(pods("v1", 1, 1), Some(pods("v1", 3, 3)));
+    for (label, kept, action) in cases {
+        let is_again = kept.is_parked_again;
+        let rest = rested(&both, &kept, &between("empty"));
+        assert_eq!(rest.action, action, "{label}");
+        let said = match is_again {
+            false => "Deployment web was given 1 pods that nobody uses",
+            true => {
+                "Deployment web was given 1 pods that nobody uses, again: nobody fights whoever does that; Git should \
+                 not say spec.replicas of it"
+            }
+        };
+        assert_eq!(rest.says.as_deref(), Some(said), "{label}");
+        assert_eq!(rest.kept.is_at_rest, action.is_none(), "{label}");
+    }
+    let next_run = prepared(&both, &again, 50.0).kept;
+    assert!(!next_run.is_parked_again && next_run.given.is_none());
+}
+
+#[test]
+fn no_run_begins_while_no_route_tells_variants_apart() {
+    let wanted = Between {
+        is_run_wanted: true,
+        ..between("empty")
+    };
+    let unrouted = Both {
+        unrouted: Some("no route".to_owned()),
+        ..both(pods("v2", 3, 3), Some(pods("v1", 3, 3)))
+    };
+    let rest = rested(&unrouted, &Kept::default(), &wanted);
+    let expected = (false, Some("no route"), true);
+    assert_eq!(
+        (rest.may_begin, rest.says.as_deref(), rest.kept.is_slow),
+        expected
+    );
+    let routed = Both {
+        unrouted: None,
+        ..unrouted
+    };
+    let rest = rested(&routed, &rest.kept, &wanted);
+    assert_eq!(
+        (rest.may_begin, rest.says, rest.kept.is_slow),
+        (true, None, false)
+    );
+}
+
+#[test]
+fn a_step_that_is_scaled_down_again_and_again_is_left_so() {
+    let scaled_down = both(pods("v2", 1, 1), Some(pods("v1", 4, 4)));
+    let scaled_up = both(pods("v2", 4, 4), Some(pods("v1", 4, 4)));
+    let up = Some(Action::Scale { replicas: 4 });
+    let mut kept = Kept::default();
+    for undone in 0..=MAX_UNDONE {
+        let down = prepared(&scaled_down, &kept, 100.0);
+        let is_given_up = undone == MAX_UNDONE;
+        assert_eq!(down.action.is_none(), is_given_up, "{undone}");
+        assert!(is_given_up || down.action == up);
+        kept = prepared(&scaled_up, &down.kept, 100.0).kept;
+    }
+    let settled = Kept {
+        ready: ago(2),
+        ..kept.clone()
+    };
+    assert_eq!(prepared(&scaled_down, &settled, 100.0).pace, Pace::Ready);
+    // Another step asks for another number.
+    let down = prepared(&scaled_down, &kept, 50.0);
+    assert_eq!(down.action, Some(Action::Scale { replicas: 2 }));
+}
+
+#[test]
+fn in_a_hold_an_autoscaler_says_how_many_pods_there_are() {
+    let facing = |both: &Both| {
+        let facing = Facing {
+            workload: &workload(),
+            both,
+            kept: &Kept::default(),
+            now: NOW,
+        };
+        keep_up(&facing, Percent::HUNDRED)
+    };
+    let up = |replicas| Some(Action::Scale { replicas });
+    for (replicas, is_autoscaled, action) in [(2, true, None), (0, true, up(1)), (2, false, up(4))]
+    {
+        let both = Both {
+            is_autoscaled,
+            ..both(pods("v2", replicas, replicas), Some(pods("v1", 4, 4)))
+        };
+        let kept_up = facing(&both);
+        assert_eq!(kept_up.action, action, "{replicas} {is_autoscaled}");
+        assert_eq!(kept_up.pace == Pace::Ready, action.is_none());
+    }
 }
 
 #[test]
