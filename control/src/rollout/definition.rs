@@ -563,6 +563,21 @@ mod tests {
                 json!({"split": "web", "workload": {"deployment": "web", "scale": "half"}, "preset": "emergency"}),
                 "spec.workload.scale: a string (\"half\"); accepted: one of matchWeight, full",
             ),
+            (
+                json!({"split": "web", "preset": "emergency",
+                    "workload": {"deployment": "web", "rollbackWindow": {"runs": 11}}}),
+                "spec.workload.rollbackWindow.runs: a number (11); accepted: a whole number of 1 to 10",
+            ),
+            (
+                json!({"split": "web", "preset": "emergency",
+                    "workload": {"deployment": "web", "rollbackWindow": {}}}),
+                "spec.workload.rollbackWindow.runs: missing; accepted: a whole number of 1 to 10",
+            ),
+            (
+                json!({"split": "web", "preset": "emergency",
+                    "workload": {"deployment": "web", "onFirstSight": "judge"}}),
+                "spec.workload.onFirstSight: a string (\"judge\"); accepted: one of adopt, run",
+            ),
         ];
         for (spec, expected) in cases {
             assert_eq!(problems(spec), [expected]);

@@ -29,7 +29,7 @@ pub use threshold::{Amount, Comparison, Threshold, ThresholdError};
 pub use units::{MAX_SPAN, Share, Span, Weight};
 pub use windows::{Edge, MAX_WINDOWS, Override, Window, Windows, Zone};
 
-pub use workload::{Scale, Workload};
+pub use workload::{FirstSight, MAX_WINDOW_RUNS, RollbackWindow, Runs, Scale, Workload};
 
 use fields::fields;
 

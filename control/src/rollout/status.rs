@@ -129,7 +129,8 @@ impl Status {
             return false;
         };
         let last = kept.promotions.last();
-        !self.is_finishing && last.is_some() && last != run.version.as_deref()
+        let is_known = last.is_some() || kept.is_unjudged;
+        !self.is_finishing && is_known && last != run.version.as_deref()
     }
 
     /// Remembers what became of a command; the oldest answers go.
@@ -209,6 +210,10 @@ pub struct Run {
     /// Whether every step is to be skipped.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_full: bool,
+    /// The run that brought its version before: within the rollback window, so that it goes straight to
+    /// the last step and nobody measures it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub straight: Option<u64>,
     /// When the step's proxies had converged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub converged: Option<Timestamp>,

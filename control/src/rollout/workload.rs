@@ -23,10 +23,11 @@ pub mod template;
 use std::time::Duration;
 
 use sluice_core::allocation::Percent;
+use sluice_core::decode::Decode as _;
 use sluice_core::plan::EVERYONE;
 use sluice_core::problem::{Accepted, Problem};
 
-use super::resource::{self, Scale, Span};
+use super::resource::{self, FirstSight, Runs, Scale, Span};
 use crate::model::workload::{MAX_DEPLOYMENT_NAME_BYTES, copy_of, is_name};
 
 /// How long pods may take to get ready, where nothing is written. Chosen: as kubectl and others wait.
@@ -47,6 +48,10 @@ pub struct Workload {
     pub progress_deadline: Duration,
     /// How long the challenger's pods stay after its last user.
     pub drain: Duration,
+    /// Templates that everyone had before one of the last so many runs go straight to the last step.
+    pub rollback_window: u32,
+    /// What counts as promoted where there is no copy yet.
+    pub on_first_sight: FirstSight,
 }
 
 impl Workload {
@@ -103,6 +108,14 @@ pub fn checked(
         let accepted = format!("with a workload the last step gives 100 % to {EVERYONE}");
         report("", format!("{last} % at the end"), Accepted::rule(accepted));
     }
+    let window = written.rollback_window.as_ref();
+    let runs = format!("{path}.rollbackWindow.runs");
+    // One that is written and wrong was reported where it was read.
+    let is_reported = problems.iter().any(|problem| problem.path == runs);
+    if window.is_some_and(|window| window.runs.is_none()) && !is_reported {
+        let accepted = Accepted::value(Runs::accepted());
+        problems.push(Problem::new(runs, "missing".to_owned(), accepted));
+    }
     Workload {
         deployment: deployment.clone(),
         scale: written.scale,
@@ -110,6 +123,10 @@ pub fn checked(
             .progress_deadline
             .map_or(PROGRESS_DEADLINE, Span::as_duration),
         drain: written.drain.map_or(DRAIN, Span::as_duration),
+        rollback_window: window
+            .and_then(|window| window.runs)
+            .map_or(0, |runs| runs.0),
+        on_first_sight: written.on_first_sight,
     }
 }
 
@@ -123,6 +140,8 @@ mod tests {
             scale,
             progress_deadline: PROGRESS_DEADLINE,
             drain: DRAIN,
+            rollback_window: 0,
+            on_first_sight: FirstSight::Adopt,
         }
     }
 

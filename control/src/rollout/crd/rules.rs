@@ -10,9 +10,10 @@ use crate::rollout::manifest::MAX_ROLLOUT_NAME_BYTES;
 use crate::rollout::resource::MAX_STEPS;
 
 /// What must be written.
-const REQUIRED: [(&str, &[&str]); 6] = [
+const REQUIRED: [(&str, &[&str]); 7] = [
     ("", &["split"]),
     ("/properties/workload", &["deployment"]),
+    ("/properties/workload/properties/rollbackWindow", &["runs"]),
     ("/properties/steps/items", &["weight"]),
     ("/properties/analysis/properties/checks/items", &["name"]),
     ("/properties/analysis/properties/prometheus", &["address"]),

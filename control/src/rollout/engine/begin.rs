@@ -25,7 +25,8 @@ pub(super) fn is_wanted(definition: &Definition, status: &Status) -> bool {
     // A template that Git took away in the middle of its run may come back.
     let is_new = is_new || (kept.is_some() && is_superseded);
     // What the copy of a workload has, everybody has.
-    let promoted = kept.and_then(|kept| kept.promoted.as_ref());
+    let judged = kept.filter(|kept| !kept.is_unjudged);
+    let promoted = judged.and_then(|kept| kept.promoted.as_ref());
     let is_new = is_new && (promoted.is_none() || promoted != definition.version.as_ref());
     status.is_start_wanted || (definition.version.is_some() && is_new)
 }
@@ -106,6 +107,9 @@ impl Turn<'_> {
     fn start(&mut self, step: usize, seen: &SplitState) {
         let number = self.status.run.as_ref().map_or(0, |run| run.number) + 1;
         let now = self.world.now;
+        let straight = self.straight(number);
+        let last = self.definition.steps.len().saturating_sub(1);
+        let step = straight.map_or(step, |_| last);
         self.status.is_start_wanted = false;
         self.forget_waiting();
         self.status.run = Some(Run {
@@ -125,7 +129,8 @@ impl Turn<'_> {
             pause: None,
             is_approved: false,
             is_ready: false,
-            is_full: false,
+            is_full: straight.is_some(),
+            straight,
             converged: None,
             round: None,
             users: None,
@@ -141,7 +146,23 @@ impl Turn<'_> {
         let version = self.definition.version.as_deref().unwrap_or("a version");
         self.say(
             EventKind::Started,
-            format!("run {number} of {version} begins"),
+            match straight {
+                None => format!("run {number} of {version} begins"),
+                Some(0) => format!(
+                    "run {number} of {version} begins, straight at the last step: the copy was made of it"
+                ),
+                Some(run) => format!(
+                    "run {number} of {version} begins, straight at the last step: run {run} brought it before"
+                ),
+            },
         );
+    }
+
+    /// The run that brought its version before, within the rollback window.
+    fn straight(&self, number: u64) -> Option<u64> {
+        let window = self.definition.workload.as_ref()?.rollback_window;
+        let version = self.definition.version.as_ref()?;
+        let kept = self.status.workload.as_ref()?;
+        kept.promotions.within(version, number, window)
     }
 }

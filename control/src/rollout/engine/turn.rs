@@ -158,7 +158,7 @@ impl Turn<'_> {
 
     /// The run is to take its users back.
     pub(super) fn end_as(&mut self, outcome: RunOutcome, message: impl Into<String>) {
-        let message = sentence(message);
+        let message = sentence(self.beside_unjudged(message.into()));
         if let Some(run) = &mut self.status.run {
             run.pause = None;
             run.ending = Some(Ending {

@@ -57,6 +57,10 @@ impl Turn<'_> {
         else {
             return String::new();
         };
+        if kept.is_unjudged {
+            // It is said of each such run that ends.
+            return String::new();
+        }
         let name = workload.copy();
         let former = kept.promotions.last().filter(|former| *former != version);
         match former {
@@ -67,6 +71,26 @@ impl Turn<'_> {
                 format!("; Deployment {name} is given {former} again")
             }
             _ => format!("; Deployment {name} has it all the same: no former template is kept"),
+        }
+    }
+
+    /// What is said of a run that ends, where the copy serves with the same version all the same.
+    pub(super) fn beside_unjudged(&self, why: String) -> String {
+        let kept = self
+            .status
+            .workload
+            .as_ref()
+            .filter(|kept| kept.is_unjudged);
+        let run = self.status.run.as_ref();
+        let is_same = |kept: &&Kept| run.is_some_and(|run| run.version == kept.promoted);
+        match (&self.definition.workload, kept.filter(is_same)) {
+            (Some(workload), Some(_)) => {
+                let name = workload.copy();
+                format!(
+                    "{why}; Deployment {name} serves on with the same version: there is no other"
+                )
+            }
+            _ => why,
         }
     }
 

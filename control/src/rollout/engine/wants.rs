@@ -90,7 +90,8 @@ fn in_hold(definition: &Definition, run: &Run, now: Timestamp) -> Wants {
     let converged = run.converged.unwrap_or(run.since);
     let end = hold_end(definition, run);
     let analysis = definition.analysis.as_ref();
-    let analysis = analysis.filter(|_| definition.is_watched(run.step) && !run.is_edited());
+    let is_measured = !run.is_edited() && run.straight.is_none();
+    let analysis = analysis.filter(|_| definition.is_watched(run.step) && is_measured);
     let round = analysis.map(|analysis| round_due(run, converged, end, analysis.interval));
     let is_last = now >= end && run.step + 1 >= definition.steps.len();
     let is_due = round.is_some_and(|due| due <= now);

@@ -15,10 +15,9 @@ use crate::rollout::world::{ProxiesSeen, SplitSeen};
 impl Turn<'_> {
     /// Notes which version the copy has, before anything else is decided.
     pub(super) fn note_workload(&mut self) {
-        if self.definition.workload.is_none() {
-            return;
-        }
-        let Some(WorkloadSeen::Seen(both)) = &self.world.workload else {
+        let (Some(workload), Some(WorkloadSeen::Seen(both))) =
+            (&self.definition.workload, &self.world.workload)
+        else {
             return;
         };
         let users = match &self.world.split {
@@ -32,9 +31,10 @@ impl Turn<'_> {
         let is_under_way = self.status.under_way().is_some();
         let run = self.status.run.as_ref().map_or(0, |run| run.number);
         let kept = self.status.workload.get_or_insert_default();
+        kept.note_deployment(&workload.deployment, both.uid.as_deref());
         kept.note_copy(both.copy.as_ref(), users);
         kept.come_back_to(self.world.now);
-        let is_serving = is_under_way || users == Users::AtCopy;
+        let is_serving = !kept.is_unjudged && (is_under_way || users == Users::AtCopy);
         if let Some(copy) = both.copy.as_ref().filter(|_| is_serving) {
             let run = run.saturating_sub(u64::from(is_under_way));
             kept.promotions.note_first(&copy.version, run);
@@ -88,7 +88,7 @@ impl Turn<'_> {
                 .filter(|run| !run.has_succeeded())
                 .and_then(|run| run.version.as_deref()),
             run: run.map_or(0, |run| run.number),
-            window: 0,
+            window: workload.rollback_window,
             is_run_wanted: is_wanted(self.definition, &self.status),
         };
         let kept = self.status.workload.clone().unwrap_or_default();

@@ -227,6 +227,7 @@ impl Deployments {
             autoscalers,
         };
         let seen = Both {
+            uid: read.wanted.metadata.uid.clone(),
             wanted: pods,
             copy: copied,
             given: read.copy.as_ref().and_then(given),
@@ -598,7 +599,7 @@ fn whole(object: DynamicObject) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollout::resource::Scale;
+    use crate::rollout::resource::{FirstSight, Scale};
 
     #[test]
     fn a_copy_has_the_template_and_a_selector_and_labels_of_its_own() {
@@ -619,6 +620,8 @@ mod tests {
             scale: Scale::Full,
             progress_deadline: Duration::ZERO,
             drain: Duration::ZERO,
+            rollback_window: 0,
+            on_first_sight: FirstSight::Adopt,
         };
         let read = Read {
             workload,

@@ -136,6 +136,7 @@ pub struct Rest {
 impl Rest {
     /// The copy serves everyone with what it has.
     pub(super) fn note_promoted(&mut self, copy: &Pods, between: &Between<'_>) {
+        self.kept.is_unjudged = false;
         let promotions = &mut self.kept.promotions;
         promotions.note(&copy.version, between.run, between.window);
     }

@@ -40,6 +40,15 @@ pub struct Kept {
     /// The versions that it served everyone with.
     #[serde(skip_serializing_if = "Promotions::is_empty")]
     pub promotions: Promotions,
+    /// Whether it was made of the only template that there was, which nobody has judged yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_unjudged: bool,
+    /// The Deployment that all this is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    /// What tells it from an earlier one of its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// Whether it is made again in a run, and its pods are waited for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_remade: bool,
@@ -107,6 +116,22 @@ impl Kept {
     /// The version that the copy is to have: the last that served everyone.
     pub fn rightful(&self) -> Option<&str> {
         self.promotions.last().or(self.promoted.as_deref())
+    }
+
+    /// Notes which Deployment is seen: nothing that is remembered of another one counts, and of an
+    /// earlier one of its name only what is of the copy.
+    pub fn note_deployment(&mut self, name: &str, uid: Option<&str>) {
+        if self.deployment.as_deref().is_some_and(|own| own != name) {
+            *self = Self::default();
+        }
+        let is_another = self.uid.is_some() && uid.is_some() && self.uid.as_deref() != uid;
+        if is_another {
+            (self.waiting, self.ready, self.dead) = (None, None, None);
+            (self.unused, self.empty) = (None, None);
+            (self.is_parked, self.is_at_rest) = (false, false);
+        }
+        self.deployment = Some(name.to_owned());
+        self.uid = uid.map(str::to_owned).or_else(|| self.uid.take());
     }
 
     /// Notes what the copy is, where there is one; by where the users are.

@@ -252,12 +252,16 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     }
     let name = workload.copy();
     if between.is_run_wanted {
-        rest.says = match copy.has(1) {
+        // What nobody has judged serves everyone first, as it would without a run.
+        let is_unjudged = rest.kept.is_unjudged;
+        let needed = if is_unjudged { copy.replicas.max(1) } else { 1 };
+        let is_ready = copy.has(needed) && (!is_unjudged || rest.kept.is_settled(now));
+        rest.says = match is_ready {
             true => both.unrouted.clone(),
-            false => Some(unready(&name, copy, 1)),
+            false => Some(unready(&name, copy, needed)),
         };
         rest.may_begin = rest.says.is_none();
-        rest.kept.is_slow = copy.has(1) && !rest.may_begin;
+        rest.kept.is_slow = is_ready && !rest.may_begin;
         return rest;
     }
     let deployment = &workload.deployment;

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The most runs that a rollback window has. Chosen: as many as a status has lines of.
-pub const MAX_WINDOW_RUNS: u32 = 10;
-
 /// How many versions are remembered at most: those of the longest window, the one before it, and the
 /// one that serves.
 pub const MAX_PROMOTIONS: usize = 12;
@@ -89,6 +86,7 @@ fn is_within(run: u64, before: u64, window: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::resource::MAX_WINDOW_RUNS;
 
     fn after(window: u32, brought: &[(&str, u64)]) -> Promotions {
         let mut promotions = Promotions::default();

@@ -34,6 +34,8 @@ impl WorkloadSeen {
 /// Both Deployments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Both {
+    /// What tells the one that Git states from an earlier one of its name.
+    pub uid: Option<String>,
     /// The one that Git states.
     pub wanted: Pods,
     /// The copy; `None` where there is none yet.

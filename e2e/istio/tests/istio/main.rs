@@ -238,6 +238,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         handing_back::a_run_waits_for_its_routes_and_replicas_taken_out_of_git_cost_nobody,
         autoscaled::the_copy_is_scaled_as_the_deployment_is_and_a_release_costs_no_request,
         autoscaled::an_autoscaler_that_allows_less_is_left_alone,
+        remembered::a_former_template_goes_straight_to_everyone_and_costs_no_request,
+        remembered::a_cluster_that_is_made_anew_from_git_judges_the_only_template_by_a_run,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,

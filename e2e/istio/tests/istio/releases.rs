@@ -30,7 +30,7 @@ spec:
 ";
 
 /// Routes to them by the split's header.
-const ROUTES: &str = "
+pub const ROUTES: &str = "
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: checkout, namespace: a}

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_e2e::wait::until;
-use sluice_e2e_istio::load::Seen;
+use sluice_e2e_istio::load::{Load, Seen};
 use sluice_e2e_istio::prometheus;
 
-use crate::releases::{push, running, taken_over, taken_over_by, wait_for_rest};
+use crate::releases::{
+    ROUTES, SUBSETS, push, running, spec, taken_over, taken_over_by, wait_for_rest,
+};
 use crate::rollouts::account;
-use crate::rollouts::controller::{ask, message, ramp, wait_for, wait_for_phase};
+use crate::rollouts::controller::{
+    apply, ask, message, ramp, start_seeing, status, wait_for, wait_for_phase,
+};
 use crate::users::assert_no_failures;
-use crate::workloads::{Workloads, wait_for_ready};
+use crate::workloads::{self, CHECKOUT, Workloads, deployment, wait_for_ready};
 use crate::world::World;
 
 /// The versions whose templates are kept, by their images' tags, in the order of their names.
@@ -208,5 +212,81 @@ pub async fn a_deployment_that_is_deleted_in_a_run_gives_its_users_back(world: &
     let seen = load.end().await;
     let failed = assert_served_again(&seen);
     println!("{failed} of {} requests failed", seen.len());
+    wait_for_only(&workloads, "v1", 3).await;
+}
+
+pub async fn a_former_template_goes_straight_to_everyone_and_costs_no_request(world: &mut World) {
+    let steps = json!([{"weight": 50, "approval": true}, {"weight": 100, "hold": "1h"}]);
+    let (workloads, _controller, load) = taken_over(world, &steps).await;
+    let window = json!({"spec": {"workload": {"rollbackWindow": {"runs": 2}}}});
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes
+        .merge("Rollout", "a", "checkout", &window)
+        .await
+        .unwrap();
+    workloads.kubelet.stop_takes(Duration::ZERO);
+    push(world, "registry.example/shop/ok:v2").await;
+    wait_for_stage(world, "Approval").await;
+    ask(world, "checkout", 1, "approve").await;
+    wait_for(world, "checkout", "the last step", |status| {
+        status["run"]["stage"] == "Holding" && status["run"]["step"] == 1
+    })
+    .await;
+    ask(world, "checkout", 2, "skip").await;
+    wait_for_rest(world, "v2").await;
+
+    push(world, "registry.example/shop/ok:v1").await;
+    wait_for_rest(world, "v1").await;
+    let status = status(world, "checkout").await;
+    assert_eq!(
+        (&status["run"]["number"], &status["run"]["straight"]),
+        (&json!(2), &json!(0)),
+        "{status:#}"
+    );
+    let told = world
+        .sluice("rollout status checkout -n a")
+        .await
+        .good()
+        .out;
+    let says = "the copy was made of this version: straight at the last step, nothing is measured";
+    assert!(told.contains(says), "{told}");
+    let seen = load.end().await;
+    assert_no_failures(&seen);
+    assert!(seen.iter().any(|seen| seen.variant == "v2"));
+    assert_eq!(seen.last().unwrap().variant, "v1");
+}
+
+pub async fn a_cluster_that_is_made_anew_from_git_judges_the_only_template_by_a_run(
+    world: &mut World,
+) {
+    world.new_plugin("a").await;
+    let workloads = workloads::start(world).await;
+    let kubernetes = &world.chain.kubernetes;
+    let first = deployment("checkout", "registry.example/shop/ok:v1", "canary", 3);
+    kubernetes.apply(&first.to_string()).await;
+    kubernetes.apply(SUBSETS).await;
+    kubernetes.apply(ROUTES).await;
+    wait_for_ready(world, "checkout", 3).await;
+    let _controller = start_seeing(world);
+    let mut spec = spec(&json!([{"weight": 50, "approval": true}, {"weight": 100}]));
+    spec["workload"]["onFirstSight"] = json!("run");
+    apply(world, "checkout", &spec).await;
+    let status = wait_for_stage(world, "Approval").await;
+    assert_eq!(status["workload"]["isUnjudged"], true, "{status:#}");
+    wait_for_ready(world, "checkout-stable", 3).await;
+
+    // Users come, and the run is given up: the copy serves on.
+    let load = Load::start(&world.caller_addresses(), CHECKOUT, 100, 100);
+    ask(world, "checkout", 1, "abort").await;
+    let status = wait_for_phase(world, "checkout", "Aborted").await;
+    let said = "aborted by ann; Deployment checkout-stable serves on with the same version: there is no other";
+    assert_eq!(message(&status), said);
+    wait_for_ready(world, "checkout", 0).await;
+    ask(world, "checkout", 2, "retry").await;
+    wait_for_stage(world, "Approval").await;
+    ask(world, "checkout", 3, "approve").await;
+    wait_for_rest(world, "v1").await;
+    let seen = load.end().await;
+    assert_no_failures(&seen);
     wait_for_only(&workloads, "v1", 3).await;
 }

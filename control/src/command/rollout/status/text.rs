@@ -89,6 +89,14 @@ pub(super) fn tree(view: &View) -> String {
         let why = format!("{:?}: {}", pause.reason, quoted(&pause.message));
         branches.push(("paused".to_owned(), vec![why]));
     }
+    if let Some(brought) = run.and_then(|run| run.straight) {
+        let before = match brought {
+            0 => "the copy was made of this version".to_owned(),
+            run => format!("run {run} brought this version before"),
+        };
+        let says = format!("{before}: straight at the last step, nothing is measured");
+        branches.push(("rollback window".to_owned(), vec![says]));
+    }
     if let Some(overridden) = run.and_then(|run| run.overridden.as_ref()) {
         let (step, by) = (overridden.step + 1, quoted(&overridden.by));
         branches.push(("windows".to_owned(), vec![format!("step {step}: {by}")]));

@@ -5,7 +5,10 @@ use serde_json::json;
 use sluice_core::allocation::Percent;
 
 use super::story::{Story, percent};
+use crate::rollout::analysis::Verdict;
 use crate::rollout::commands::Verb;
+use crate::rollout::engine::wants;
+use crate::rollout::resource::FirstSight;
 use crate::rollout::status::{Phase, RunOutcome};
 use crate::rollout::workload::next::Action;
 use crate::rollout::workload::seen::{Both, Pods, WorkloadSeen};
@@ -390,6 +393,139 @@ fn an_abort_with_no_former_template_says_that_the_copy_has_the_new_one() {
     // Git can give it back.
     story.change("v1").live(10);
     assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+}
+
+#[test]
+fn a_template_within_the_rollback_window_goes_straight_to_the_last_step() {
+    let mut story = at_rest().analysed();
+    story.definition.workload.as_mut().unwrap().rollback_window = 1;
+    story.verdict = Some(Verdict::Pass);
+    story.change("v2").live(120);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+    // Whatever an analysis would say of it, nobody asks.
+    story.verdict = Some(Verdict::Fail {
+        reasons: vec!["errors".to_owned()],
+        check: "errors".to_owned(),
+    });
+    story.change("v1").live(1);
+    let began = "Started: run 2 of v1 begins, straight at the last step: the copy was made of it";
+    assert!(
+        story.said.iter().any(|said| said == began),
+        "{:?}",
+        story.said
+    );
+    assert_eq!(
+        (story.deployments(), &*story.weights()),
+        ("web v1 0/3, web-stable v2 3/3".to_owned(), "everyone 0")
+    );
+    assert_eq!(story.live(5).weights(), "everyone 100");
+    story.live(30);
+    assert_eq!(story.phase(), Phase::Succeeded);
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+    // One that nobody had, and one that is too long ago, go step by step.
+    story.verdict = Some(Verdict::Pass);
+    story.change("v3").live(120);
+    story.change("v2").live(6);
+    assert_eq!(story.weights(), "everyone 5");
+}
+
+/// A cluster that was made anew from Git, with routes and no copy.
+fn rebuilt() -> Story {
+    let mut story = first_sight();
+    story.definition.workload.as_mut().unwrap().on_first_sight = FirstSight::Run;
+    story
+}
+
+#[test]
+fn the_only_template_that_there_is_serves_and_is_judged_by_a_run_of_all_steps() {
+    let mut story = rebuilt();
+    story.both().unrouted = Some("no route".to_owned());
+    story.live(30);
+    assert_eq!(story.deployments(), "web v1 3/3, web-stable v1 3/3");
+    assert_eq!(
+        (story.last(), story.status.run.is_none()),
+        ("Waiting: no route", true)
+    );
+    story.both().unrouted = None;
+    assert_eq!(story.live(4).weights(), "everyone 5");
+    while story.phase() != Phase::Succeeded {
+        story.live(1);
+    }
+    assert!(story.status.workload.as_ref().unwrap().is_unjudged);
+    story.live(60);
+    let kept = story.status.workload.clone().unwrap();
+    assert_eq!(
+        (kept.is_unjudged, kept.promotions.last()),
+        (false, Some("v1"))
+    );
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+    story.live(300);
+    assert_eq!(story.status.run.as_ref().unwrap().number, 1, "judged once");
+}
+
+#[test]
+fn the_only_template_that_there_is_serves_on_though_its_run_failed() {
+    let mut story = rebuilt();
+    while story.weights() != "everyone 50" {
+        story.live(1);
+    }
+    story.ask(Verb::Abort).live(100);
+    let said =
+        "aborted by ann; Deployment web-stable serves on with the same version: there is no other";
+    assert_eq!(
+        (story.phase(), &*story.status.message),
+        (Phase::Aborted, said)
+    );
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+    assert_eq!(story.status.run.as_ref().unwrap().number, 1, "judged once");
+    // The next template is judged against it, and is the first that is promoted.
+    story.change("v2").live(100);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+    let kept = story.status.workload.clone().unwrap();
+    assert_eq!(
+        (kept.is_unjudged, kept.promotions.last()),
+        (false, Some("v2"))
+    );
+}
+
+#[test]
+fn another_deployment_is_taken_over_as_at_first_sight() {
+    let mut story = at_rest();
+    let mut anew = pods("v1", 3);
+    anew.trouble = None;
+    // web was created anew, as Git has it.
+    story.both().uid = Some("1".to_owned());
+    story.live(1);
+    story.both().uid = Some("2".to_owned());
+    story.both().wanted = anew.clone();
+    assert_eq!(
+        story.live(13).deployments(),
+        "web v1 0/0, web-stable v1 3/3"
+    );
+    // The Rollout names another one.
+    story.definition.workload.as_mut().unwrap().deployment = "web2".to_owned();
+    *story.both() = Both {
+        wanted: pods("v7", 3),
+        ..Both::default()
+    };
+    story.definition.version = Some("v7".to_owned());
+    assert_eq!(
+        story.live(20).deployments(),
+        "web v7 0/0, web-stable v7 3/3"
+    );
+    assert!(story.status.run.is_none());
+}
+
+#[test]
+fn what_waits_for_a_person_is_looked_at_as_seldom_as_one_at_rest() {
+    let mut story = at_rest();
+    story.both().mistake = Some("not ours".to_owned());
+    story.change("v2").live(2);
+    assert_eq!(story.status.phase, Phase::Waiting);
+    let wants = wants(&story.definition, &story.status, story.world.now);
+    assert_eq!(wants.look_again, None);
+    story.both().mistake = None;
+    assert_eq!(story.live(5).weights(), "everyone 5");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A copy that is gone is made again, and one that was given a version that nobody wants any more gets
 //! the former one back: of the template that was kept.
 
+use crate::rollout::resource::FirstSight;
 use crate::rollout::workload::facing::{Action, Between, Facing, Rest, unready};
 use crate::rollout::workload::kept::Kept;
 
@@ -20,6 +21,10 @@ pub(super) fn made(facing: &Facing<'_>, between: &Between<'_>, mut rest: Rest) -
     let version = former.filter(|version| both.has_template(version));
     let version = version.unwrap_or(wanted);
     let name = workload.copy();
+    let is_known = former.is_some_and(|former| former == version);
+    if !is_known && between.is_empty && workload.on_first_sight == FirstSight::Run {
+        rest.kept.is_unjudged = true;
+    }
     rest.says = Some(match former {
         Some(_) => format!("Deployment {name} is gone, and made again of {version}"),
         None => format!("Deployment {name} is made"),

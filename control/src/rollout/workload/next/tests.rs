@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sluice_core::allocation::Percent;
 
 use super::*;
-use crate::rollout::resource::Scale;
+use crate::rollout::resource::{FirstSight, Scale};
 use crate::rollout::workload::Workload;
 use crate::rollout::workload::kept::MAX_UNDONE;
 use crate::rollout::workload::seen::Both;
@@ -20,6 +20,8 @@ fn workload() -> Workload {
         scale: Scale::MatchWeight,
         progress_deadline: Duration::from_secs(600),
         drain: Duration::from_secs(30),
+        rollback_window: 0,
+        on_first_sight: FirstSight::Adopt,
     }
 }
 

@@ -81,6 +81,17 @@ pub async fn a_wrong_rollout_is_refused_with_the_words_of_validate(world: &mut W
             "with a workload the last step gives 100 % to everyone",
         ),
         (
+            "no window",
+            json!({"split": "web", "preset": "progressive", "workload": {"deployment": "web", "rollbackWindow": {}}}),
+            "spec.workload.rollbackWindow.runs: Required value",
+        ),
+        (
+            "too long a window",
+            json!({"split": "web", "preset": "progressive",
+                "workload": {"deployment": "web", "rollbackWindow": {"runs": 11}}}),
+            "spec.workload.rollbackWindow.runs in body should be less than or equal to 10",
+        ),
+        (
             "staff alone",
             json!({"split": "web", "preset": "progressive", "audience": "staff", "workload": {"deployment": "web"}}),
             "with a workload the last step gives 100 % to everyone",
