@@ -38,10 +38,7 @@ impl Turn<'_> {
                 Err("a run is under way")
             }
             Verb::Release => self.release(),
-            Verb::Retry if self.handing_back().is_some() => {
-                self.take_everything_back();
-                Ok(())
-            }
+            Verb::Retry if self.handing_back().is_some() => self.take_everything_back(),
             Verb::Start if self.handing_back().is_some() => {
                 Err("everything is handed back; `sluice rollout retry` takes it back")
             }

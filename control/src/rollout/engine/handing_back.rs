@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sluice_core::allocation::Percent;
 
-use super::turn::{EventKind, Turn};
+use super::turn::{EventKind, Turn, is_anybody_there};
 use crate::operations::set::Draw;
 use crate::rollout::definition::Definition;
 use crate::rollout::engine::Action;
@@ -87,8 +87,23 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Takes back what was handed back, or is.
-    pub(super) fn take_everything_back(&mut self) {
+    /// Takes back what was handed back, or is; unless that would give everyone a former version.
+    pub(super) fn take_everything_back(&mut self) -> Result<(), &'static str> {
+        let both = self
+            .world
+            .workload
+            .as_ref()
+            .and_then(|seen| seen.both().ok());
+        let copy = both.and_then(|both| Some((both.copy.as_ref()?, &both.wanted)));
+        let is_older = copy.is_some_and(|(copy, wanted)| copy.version != wanted.version);
+        if let SplitSeen::Seen(split) = &self.world.split
+            && is_older
+            && is_anybody_there(&split.weights)
+        {
+            return Err(
+                "everyone has a newer version than the copy: let it be handed back, then retry",
+            );
+        }
         self.forget_waiting();
         let has_copy = match &self.world.workload {
             Some(WorkloadSeen::Seen(both)) => both.copy.is_some(),
@@ -104,6 +119,7 @@ impl Turn<'_> {
         }
         let message = "nothing is handed back any more: the Rollout follows its Deployment again";
         self.say_once(EventKind::Waiting, Phase::Waiting, message);
+        Ok(())
     }
 
     /// Goes on handing everything back; whether that is what is done.

@@ -464,7 +464,10 @@ impl Deployments {
         };
         let api = self.api("Deployment", "apps");
         let name = read.workload.copy();
-        api.delete(&name, &parameters).await.map(drop)
+        api.delete(&name, &parameters).await?;
+        // Nothing is made of them any more; those that stay are a few small objects.
+        let _ = self.remembered(&name).forget_but(&[]).await;
+        Ok(())
     }
 
     /// Keeps the template that the copy has, and notes that on it.

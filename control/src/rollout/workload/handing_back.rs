@@ -180,8 +180,11 @@ fn clear(
     handed.handing = Some(waiting(None));
     if copy.is_none() {
         handed.handing = Some(handing.at(HandingStage::Done));
-        handed.kept.serving = 0;
-        handed.kept.is_at_rest = true;
+        // What everyone has from now on is Git's: taken back, it is seen for the first time.
+        handed.kept = Kept {
+            is_at_rest: true,
+            ..Kept::default()
+        };
         handed.says = format!(
             "Deployment {deployment} alone serves everyone; this Rollout does nothing until `sluice rollout retry`, \
              and may be deleted"

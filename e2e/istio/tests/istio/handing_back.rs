@@ -114,6 +114,8 @@ pub async fn everything_is_handed_back_to_one_deployment_and_costs_no_request(wo
             .await
             .is_none()
     );
+    let templates = kubernetes.list("PodTemplate", "a").await.unwrap();
+    assert!(templates.is_empty(), "{templates:?}");
     until("the copy's pods to be gone", async || {
         let running = running(&workloads);
         let is_so = running == [("v2".to_owned(), 3)];

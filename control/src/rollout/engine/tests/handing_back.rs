@@ -189,6 +189,29 @@ fn what_was_handed_back_is_taken_back() {
     );
 }
 
+#[test]
+fn whoever_got_a_newer_version_from_git_meanwhile_never_gets_the_former_one() {
+    // Before the copy is gone.
+    let mut story = handed_back();
+    story.change("v2").live(5).ask(Verb::Retry);
+    let why = "`retry` of ann: everyone has a newer version than the copy: let it be handed back, then retry";
+    assert_eq!(answer(&story), (Reply::Refused, why));
+    assert_eq!(story.weights(), "everyone 100");
+    // And after it, when the copy is made of what everyone has.
+    story.both().named_by = Some(Vec::new());
+    story.live(20);
+    assert_eq!(story.phase(), Phase::Released);
+    story.ask(Verb::Retry).live(30);
+    assert_eq!(
+        (story.deployments(), story.weights()),
+        (
+            "web v2 0/0, web-stable v2 3/3".to_owned(),
+            "everyone 0".to_owned()
+        )
+    );
+    assert!(story.status.run.is_none());
+}
+
 #[derive(Clone, Debug)]
 enum Happens {
     Live(u8),
