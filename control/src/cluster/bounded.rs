@@ -5,6 +5,7 @@
 //! object of the same answer. Here what lies deeper is cut off where it stands. What remains of it
 //! is still deeper than the filter reads, so it is judged as the filter judges it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams};
@@ -75,42 +76,57 @@ impl<'a> Objects<'a> {
     /// Every object that the parameters select and that could be read, and why not all could. One
     /// that is none is left out: the API server sends none.
     pub(super) async fn list(&self, parameters: ListParams) -> (Vec<DynamicObject>, Option<Error>) {
-        let deadline = Instant::now() + Duration::from_secs(MAX_LIST_SECONDS);
         let mut objects = Vec::new();
-        let mut limit = MAX_PAGE;
-        let mut parameters = parameters.limit(limit);
+        let visit = self.visit(parameters.limit(MAX_PAGE), |object| {
+            objects.push(object);
+            ControlFlow::Continue(())
+        });
+        let visited = visit.await;
+        (objects, visited.err())
+    }
+
+    /// Sees each object that the parameters select, in answers of as many as they say, until it was
+    /// enough.
+    pub(super) async fn visit(
+        &self,
+        mut parameters: ListParams,
+        mut see: impl FnMut(DynamicObject) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(MAX_LIST_SECONDS);
         let mut left = MAX_LIST_BYTES;
         for _ in 0..MAX_PAGES {
             let page = timeout_at(deadline, self.page(&parameters)).await;
             let page = page.unwrap_or_else(|_| {
                 Err(self.endless("takes longer", format!("{MAX_LIST_SECONDS} s")))
             });
+            let limit = parameters.limit.unwrap_or(MAX_PAGE);
             let page = match page {
                 Ok(page) => page,
                 // The API server stores no object that would be too long alone.
                 Err(error) if answers::is_too_long(&error) && limit > 1 => {
-                    limit = (limit / 8).max(1);
-                    parameters.limit = Some(limit);
+                    parameters.limit = Some((limit / 8).max(1));
                     continue;
                 }
-                Err(error) => return (objects, Some(error)),
+                Err(error) => return Err(error),
             };
-            let items = page.items.into_iter();
-            objects.extend(items.filter_map(|item| object(item).ok()));
+            let mut items = page.items.into_iter().filter_map(|item| object(item).ok());
+            if items.try_for_each(&mut see).is_break() {
+                return Ok(());
+            }
             let Some(token) = page.next else {
-                return (objects, None);
+                return Ok(());
             };
             parameters.continue_token = Some(token);
             left = match left.checked_sub(page.bytes) {
                 Some(left) => left,
                 None => {
                     let accepted = format!("{MAX_LIST_BYTES} bytes");
-                    return (objects, Some(self.endless("has more bytes", accepted)));
+                    return Err(self.endless("has more bytes", accepted));
                 }
             };
         }
         let accepted = format!("{MAX_PAGES} answers");
-        (objects, Some(self.endless("goes on and on", accepted)))
+        Err(self.endless("goes on and on", accepted))
     }
 
     fn endless(&self, found: &'static str, accepted: String) -> Error {

@@ -22,7 +22,9 @@ use super::pods::{MAX_PODS_ASKED, refused, trouble};
 use super::remembered::{MANAGER, Remembered, VERSION};
 use super::seen::{Asked, Both, Pods, Routes, WorkloadSeen};
 use super::template::{variant, version, with_variant};
+use crate::cluster::routes::search;
 use crate::cluster::{Cluster, code, words};
+use crate::model::resources::{Spec as _, istio};
 use crate::model::workload::{ROLLOUT_LABEL as ROLLOUT, VARIANT_LABEL as VARIANT, template_of};
 use crate::rollout::look::Variants;
 use crate::rollout::world::Failure;
@@ -33,9 +35,8 @@ pub const TEMPLATE: &str = "sluice.dev/template";
 /// How long they may take to be read. Chosen: an abort that was asked for meanwhile waits so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many DestinationRules and Services of a namespace are looked at. Chosen: a namespace of a team
-/// has dozens.
-const MAX_ROUTES: u32 = 500;
+/// How long it may take to search for routes. Chosen: half of that.
+const ROUTES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// For how long it counts, where a run may begin, that something told variants apart. Chosen: at rest
 /// it is looked each five seconds whether one may.
@@ -187,8 +188,13 @@ impl Deployments {
             Routes::BeforeARun => may_go || (may_begin && !self.was_routed(&pods.version)),
             Routes::WherePodsMayGo => may_go,
         };
+        // Who only asks whether there is any needs no second one.
+        let most = match asked.routes {
+            Routes::Always => MAX_NAMED,
+            Routes::BeforeARun | Routes::WherePodsMayGo => 1,
+        };
         let named_by = match variants.filter(|_| is_to_look) {
-            Some(variants) => Some(self.named_by(&variants.fallback).await),
+            Some(variants) => Some(self.named_by(&variants.fallback, most).await),
             None => None,
         };
         let unrouted = match (&named_by, variants) {
@@ -283,27 +289,39 @@ impl Deployments {
         routed.is_some_and(|(_, since)| since.elapsed() < ROUTED)
     }
 
-    /// What selects pods by their variant: subsets of DestinationRules, and Services.
-    async fn named_by(&self, variant: &str) -> Result<Vec<String>, String> {
-        let listing = ListParams::default().limit(MAX_ROUTES);
-        let rules = self.api("DestinationRule", "networking.istio.io");
-        let services = self.api("Service", "");
-        let listed = try_join(rules.list(&listing), services.list(&listing)).await;
-        let (rules, services) = listed.map_err(|error| {
-            let error = words(&error);
-            format!("whether routes tell variants apart cannot be read: {error}")
-        })?;
-        let rules = rules.items.iter().filter_map(|rule| {
+    /// What selects pods by their variant, so many at most: subsets of DestinationRules, and Services.
+    async fn named_by(&self, variant: &str, most: usize) -> Result<Vec<String>, String> {
+        let searching = tokio::time::timeout(ROUTES_PATIENCE, self.search(variant, most));
+        let why = match searching.await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(error)) => words(&error),
+            Err(_) => format!("not done within {ROUTES_PATIENCE:?}"),
+        };
+        Err(format!(
+            "whether routes tell variants apart cannot be read: {why}"
+        ))
+    }
+
+    async fn search(&self, variant: &str, most: usize) -> kube::Result<Vec<String>> {
+        let of_rule = |rule: &DynamicObject| {
             let subset = subset_of(&rule.data, variant)?;
             let name = rule.metadata.name.as_deref()?;
             Some(format!("subset {subset} of DestinationRule {name}"))
-        });
-        let services = services.items.iter().filter_map(|service| {
+        };
+        let of_service = |service: &DynamicObject| {
             let is_of_it = service.data["spec"]["selector"][VARIANT] == variant;
             let name = service.metadata.name.as_deref().filter(|_| is_of_it)?;
             Some(format!("the selector of Service {name}"))
-        });
-        Ok(rules.chain(services).take(MAX_NAMED).collect())
+        };
+        let rule = (
+            istio::DestinationRule::API_VERSION,
+            istio::DestinationRule::KIND,
+        );
+        let mut found = search(&self.cluster, rule, most, of_rule).await?;
+        if let Some(left @ 1..) = most.checked_sub(found.len()) {
+            found.extend(search(&self.cluster, ("v1", "Service"), left, of_service).await?);
+        }
+        Ok(found)
     }
 
     /// Nobody knows that requests go to the copy alone.
