@@ -130,6 +130,11 @@ impl Cluster {
         }
     }
 
+    /// Whether it is the same namespace of the same API server.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        (&self.url, &self.namespace) == (&other.url, &other.namespace)
+    }
+
     /// The client, for requests.
     pub const fn client(&self) -> &Client {
         &self.client

@@ -1,4 +1,7 @@
-//! `sluice promote`: copies a split's weights from one namespace or cluster to another.
+//! `sluice promote`: copies a split's weights from one namespace or cluster to another; with
+//! `--workload`, says which images Git should have there.
+
+mod workload;
 
 use std::path::PathBuf;
 
@@ -8,8 +11,10 @@ use super::arguments::{ClusterArgs, DryRunArgs, ForceArgs, ReasonArgs};
 use super::changes::{say, terms};
 use super::outcome::Outcome;
 use super::{output, stores};
+use crate::cluster::Cluster;
 use crate::operations::Caller;
-use crate::operations::promote::{PromoteError, Side, promote};
+use crate::operations::promote::{PromoteError, Side, promote as promote_weights};
+use crate::rollout::workload::promote;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice promote`.
@@ -38,6 +43,9 @@ pub(super) struct Promote {
     /// Why the change is made.
     #[command(flatten)]
     reason: ReasonArgs,
+    /// What follows a Deployment.
+    #[command(flatten)]
+    workload: workload::WorkloadArgs,
 }
 
 /// A namespace as an environment: `qa`, or `qa@cluster-2`.
@@ -50,12 +58,18 @@ pub(super) struct Environment {
 }
 
 pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<Outcome> {
+    if arguments.workload.workload.is_some() {
+        let from = environment(arguments, &arguments.from).await?;
+        let to = environment(arguments, &arguments.to).await?;
+        let options = &arguments.workload;
+        return workload::run(options, &arguments.split, (&from, &to), arguments.dry_run).await;
+    }
     let (from, to) = (
         side(arguments, &arguments.from).await?,
         side(arguments, &arguments.to).await?,
     );
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
-    let made = promote((&from, &to), caller, &arguments.split, &terms).await;
+    let made = promote_weights((&from, &to), caller, &arguments.split, &terms).await;
     output::note(format!(
         "on {}, from {}",
         to.store.title(),
@@ -66,18 +80,31 @@ pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<
 }
 
 async fn side(arguments: &Promote, environment: &Environment) -> anyhow::Result<Side<Kubernetes>> {
+    let name = environment.to_string();
+    let cluster = cluster(arguments, environment).await?;
+    let store = Kubernetes::new(cluster, arguments.plugin.clone()).telling(stores::tell);
+    Ok(Side { name, store })
+}
+
+async fn environment(
+    arguments: &Promote,
+    environment: &Environment,
+) -> anyhow::Result<promote::Environment> {
+    Ok(promote::Environment {
+        name: environment.to_string(),
+        cluster: cluster(arguments, environment).await?,
+    })
+}
+
+async fn cluster(arguments: &Promote, environment: &Environment) -> anyhow::Result<Cluster> {
     let named = ClusterArgs {
         namespace: Some(environment.namespace.clone()),
         context: environment.context.clone(),
         kubeconfig: arguments.kubeconfig.clone(),
         plugin: None,
     };
-    let name = environment.to_string();
-    let cluster = stores::cluster(&named)
-        .await
-        .with_context(|| name.clone())?;
-    let store = Kubernetes::new(cluster, arguments.plugin.clone()).telling(stores::tell);
-    Ok(Side { name, store })
+    let cluster = stores::cluster(&named).await;
+    cluster.with_context(|| environment.to_string())
 }
 
 /// The error with the option that it is about.

@@ -6,7 +6,7 @@ mod cluster;
 use serde::Serialize;
 
 pub use super::commands::{Command, Verb};
-pub use cluster::ClusterRollouts;
+pub use cluster::{ClusterRollouts, ROLLOUTS};
 
 use super::kept::{Held, Keeper, Kept};
 use super::manifest::is_label;

@@ -5,6 +5,7 @@
 //! done about them, [`handing_back`] how both become one again, [`autoscaler`] what the copy's autoscaler is to be,
 //! [`template`] what a version is, [`promotions`] which versions served everyone; `cluster` reads and writes them,
 //! `remembered` their templates, `autoscalers` what scales them. The engine asks [`next`] in every turn.
+//! [`images`] sets what was promoted beside the Deployment of another namespace, [`promote`] applies it.
 
 pub mod autoscaler;
 mod autoscalers;
@@ -12,9 +13,11 @@ pub mod cluster;
 pub mod facing;
 pub mod handing;
 pub mod handing_back;
+pub mod images;
 pub mod kept;
 pub mod next;
 pub mod pods;
+pub mod promote;
 pub mod promotions;
 mod remembered;
 pub mod seen;

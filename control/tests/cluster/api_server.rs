@@ -89,6 +89,10 @@ impl ApiServer {
         self.objects.lock().unwrap().insert(path.to_owned(), object);
     }
 
+    pub(crate) fn remove(&self, path: &str) {
+        self.objects.lock().unwrap().remove(path);
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.objects.lock().unwrap().get(path).cloned()
     }

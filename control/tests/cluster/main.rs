@@ -6,4 +6,5 @@ mod api_server;
 mod brakes;
 mod changes;
 mod history;
+mod promotions;
 mod rollouts;

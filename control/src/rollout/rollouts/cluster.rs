@@ -26,7 +26,7 @@ use crate::store::kubernetes::Kubernetes;
 const MAX_OVERTAKEN: usize = 10;
 
 /// The kind as the API server has it.
-const ROLLOUTS: Kind = Kind {
+pub const ROLLOUTS: Kind = Kind {
     api_version: API_VERSION,
     kind: KIND,
     plural: "rollouts",

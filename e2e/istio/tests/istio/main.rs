@@ -39,6 +39,7 @@ mod module;
 mod namespaces;
 mod plugins;
 mod policy;
+mod promotions;
 mod readme;
 mod releases;
 mod remembered;
@@ -240,6 +241,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         autoscaled::an_autoscaler_that_allows_less_is_left_alone,
         remembered::a_former_template_goes_straight_to_everyone_and_costs_no_request,
         remembered::a_cluster_that_is_made_anew_from_git_judges_the_only_template_by_a_run,
+        promotions::what_was_promoted_in_one_namespace_is_what_git_should_say_in_another,
     ];
     let figures: [(&str, Test); _] = tests![
         speed::an_abort_in_a_burst_of_other_changes,
