@@ -63,8 +63,8 @@ pub fn written(reported: &Reported, definition: Option<&Definition>) -> serde_js
         value["remembered"] = json!(number);
     }
     value["conditions"] = serde_json::to_value(&reported.conditions)?;
-    if let Some(shown) = definition.and_then(|definition| shown(definition, status)) {
-        value["shown"] = shown;
+    if let Some(definition) = definition {
+        value["shown"] = shown(definition, status);
     }
     fit(&mut value);
     Ok(value)
@@ -142,8 +142,24 @@ fn wrong(rollout: &Rollout) -> Option<(&'static str, String)> {
     Some(("InvalidStatus", why.clone()))
 }
 
-/// What `kubectl get` shows of a run.
-fn shown(definition: &Definition, status: &Status) -> Option<Value> {
+/// What `kubectl get` shows.
+fn shown(definition: &Definition, status: &Status) -> Value {
+    let mut shown = of_run(definition, status).unwrap_or_else(|| json!({}));
+    if let Some(version) = version(definition, status) {
+        shown["version"] = json!(version);
+    }
+    shown
+}
+
+/// The version that is wanted; of a workload, what its run brings, else what serves everybody.
+fn version<'v>(definition: &'v Definition, status: &'v Status) -> Option<&'v String> {
+    let of_run = status.under_way().and_then(|run| run.version.as_ref());
+    let promoted = status.workload.as_ref();
+    let promoted = promoted.and_then(|kept| kept.promoted.as_ref());
+    definition.version.as_ref().or(of_run).or(promoted)
+}
+
+fn of_run(definition: &Definition, status: &Status) -> Option<Value> {
     let run = status.run.as_ref()?;
     let step = definition.steps.get(run.step)?;
     let weights = if status.phase.is_under_way() {

@@ -50,7 +50,7 @@ fn columns() -> Value {
         |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});
     json!([
         column("Split", "string", ".spec.split"),
-        column("Version", "string", ".spec.version"),
+        column("Version", "string", ".status.shown.version"),
         column("Phase", "string", ".status.phase"),
         column("Step", "string", ".status.shown.step"),
         column("Weight", "string", ".status.shown.weight"),

@@ -82,7 +82,7 @@ pub trait Ground: Send + Sync {
     /// # Errors
     /// Why it was not done.
     fn tend(&self, _: &next::Action) -> impl Future<Output = Result<(), Failure>> + Send {
-        std::future::ready(Err(Failure::Lasting(ONLY_A_CONTROLLER.to_owned())))
+        std::future::ready(Err(Failure::Untended(ONLY_A_CONTROLLER.to_owned())))
     }
 
     /// The namespace and name of the plugin; empty where there are none.

@@ -62,19 +62,28 @@ impl Summary {
 
     /// How many steps it has behind it; `None` where it has nothing to do, and is ready for any.
     fn done(&self, status: &Status) -> Option<usize> {
-        let last = status.run.as_ref();
         match status.under_way() {
             Some(run) => Some(run.step),
-            None if last.map(|run| &run.version) == Some(&self.version) => None,
             // Its run is still to begin: it is not even ready for the first step.
-            None => self.version.is_some().then_some(0),
+            None => (!self.has_begun(status)).then_some(0),
         }
     }
 
     fn has_begun(&self, status: &Status) -> bool {
         let run = status.run.as_ref();
-        let is_of_version = run.is_some_and(|run| run.version == self.version);
-        self.version.is_none() || is_of_version
+        let is_of = |wanted| run.is_some_and(|run| run.version.as_ref() == Some(wanted));
+        self.wanted(status).is_none_or(is_of)
+    }
+
+    /// The version that it wants; of a workload, what its Deployment has and its copy has not.
+    fn wanted<'w>(&'w self, status: &'w Status) -> Option<&'w String> {
+        let kept = status.workload.as_ref();
+        let of_workload = kept.and_then(|kept| {
+            kept.wanted
+                .as_ref()
+                .filter(|_| kept.wanted != kept.promoted)
+        });
+        self.version.as_ref().or(of_workload)
     }
 }
 
@@ -119,4 +128,79 @@ fn has_failed(status: &Status, since: Timestamp) -> bool {
     let is_failure = matches!(ending, Some(RunOutcome::RolledBack | RunOutcome::Aborted));
     let is_recent = run.ended.is_none_or(|ended| ended >= since);
     is_failure && is_recent && status.phase != Phase::Succeeded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn of_group(name: &str) -> Summary {
+        Summary {
+            name: name.to_owned(),
+            split: name.to_owned(),
+            group: Some("shop".to_owned()),
+            steps: 3,
+            ..Summary::default()
+        }
+    }
+
+    fn status(run: &Value, workload: &Value) -> Status {
+        let mut status = json!({"phase": "Progressing", "run": run, "workload": workload});
+        if run.is_null() {
+            status["phase"] = json!("Idle");
+        }
+        serde_json::from_value(status).unwrap()
+    }
+
+    fn run(version: &str, step: usize, stage: &str) -> Value {
+        json!({
+            "number": 1, "version": version, "began": "2026-11-22T09:00:00Z", "since": "2026-11-22T09:00:00Z",
+            "step": step, "stage": stage, "weights": {},
+        })
+    }
+
+    #[test]
+    fn a_workload_of_a_group_is_waited_for_while_it_has_what_its_copy_has_not() {
+        let own = status(&run("v2", 1, "Holding"), &json!({}));
+        let cases = [
+            ("nobody looked at it", Value::Null, json!({}), false),
+            (
+                "its copy has it",
+                Value::Null,
+                json!({"wanted": "v1", "promoted": "v1"}),
+                false,
+            ),
+            (
+                "its run is to begin",
+                Value::Null,
+                json!({"wanted": "v2", "promoted": "v1"}),
+                true,
+            ),
+            (
+                "its run is at the first step",
+                run("v2", 0, "Holding"),
+                json!({"wanted": "v2", "promoted": "v1"}),
+                true,
+            ),
+            (
+                "its run is as far",
+                run("v2", 1, "Holding"),
+                json!({"wanted": "v2", "promoted": "v1"}),
+                false,
+            ),
+            (
+                "its run is over, and it takes it",
+                run("v2", 2, "Over"),
+                json!({"wanted": "v2", "promoted": "v1"}),
+                false,
+            ),
+        ];
+        for (label, other, workload, is_behind) in cases {
+            let others = [(of_group("api"), status(&other, &workload))];
+            let behind = peers(&of_group("web"), &own, &others).behind;
+            let expected = is_behind.then(|| "api".to_owned());
+            assert_eq!(behind, expected, "{label}");
+        }
+    }
 }

@@ -57,13 +57,23 @@ pub enum Failure {
     Lasting(String),
     /// It may be made when tried again.
     Passing(String),
+    /// It is about Deployments, and of no weight.
+    Untended(String),
 }
 
 impl Failure {
     /// Why, in words.
     pub fn why(&self) -> &str {
         match self {
-            Self::Lasting(why) | Self::Passing(why) => why,
+            Self::Lasting(why) | Self::Passing(why) | Self::Untended(why) => why,
+        }
+    }
+
+    /// Why a weight was not set, in words; `None` where it is about something else.
+    pub fn of_weights(&self) -> Option<&str> {
+        match self {
+            Self::Lasting(why) | Self::Passing(why) => Some(why),
+            Self::Untended(_) => None,
         }
     }
 }

@@ -307,7 +307,7 @@ impl Ground for InCluster {
 
     async fn tend(&self, action: &next::Action) -> Result<(), Failure> {
         if !self.context.leads() {
-            return Err(Failure::Passing(Deposed.to_string()));
+            return Err(Failure::Untended(Deposed.to_string()));
         }
         self.deployments.act(action).await
     }

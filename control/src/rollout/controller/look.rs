@@ -204,9 +204,10 @@ impl Looker {
         let summary = Summary::of(cached.name(), definition);
         let reported = cached.reported.as_ref();
         let is_under_way = reported.is_ok_and(|former| former.status.under_way().is_some());
+        let takes_long = is_under_way || definition.workload.is_some();
         let turns = &self.context.turns;
         turns
-            .take(cached.namespace(), summary, is_under_way, Instant::now())
+            .take(cached.namespace(), summary, takes_long, Instant::now())
             .map(Some)
     }
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::rollout::peers::Summary;
 
-/// How many Rollouts of one namespace that are under way are looked at at once; see docs/limits.md.
+/// How many Rollouts of one namespace that are under way, or follow Deployments, are looked at at once; see docs/limits.md.
 /// Chosen: an eighth of all that are looked at at once.
 pub(super) const MAX_OF_NAMESPACE: usize = 32;
 
@@ -26,14 +26,14 @@ pub(super) struct Turns(Mutex<HashMap<String, OfNamespace>>);
 #[derive(Debug, Default)]
 struct OfNamespace {
     holders: Vec<Holder>,
-    /// Who is under way and found too many before it, and when it last came.
+    /// Who takes long and found too many before it, and when it last came.
     waiting: VecDeque<(String, Instant)>,
 }
 
 #[derive(Debug)]
 struct Holder {
     summary: Summary,
-    is_under_way: bool,
+    takes_long: bool,
 }
 
 /// A Rollout's turn, which is over when it is dropped.
@@ -54,12 +54,13 @@ pub(super) enum NoTurn {
 }
 
 impl Turns {
-    /// The turn of a Rollout of a namespace.
+    /// The turn of a Rollout of a namespace. One takes long that is under way, or follows a Deployment:
+    /// it asks others than the API server, or for more than itself.
     pub(super) fn take(
         &self,
         namespace: &str,
         summary: Summary,
-        is_under_way: bool,
+        takes_long: bool,
         now: Instant,
     ) -> Result<Turn<'_>, NoTurn> {
         let mut turns = self.0.lock();
@@ -68,13 +69,13 @@ impl Turns {
         if sharing.any(|other| other.summary.may_share(&summary)) {
             return Err(NoTurn::Shared);
         }
-        if is_under_way && !of_namespace.has_place(&summary.name, now) {
+        if takes_long && !of_namespace.has_place(&summary.name, now) {
             return Err(NoTurn::Crowded);
         }
         let name = summary.name.clone();
         of_namespace.holders.push(Holder {
             summary,
-            is_under_way,
+            takes_long,
         });
         Ok(Turn {
             turns: self,
@@ -85,10 +86,10 @@ impl Turns {
 }
 
 impl OfNamespace {
-    /// Whether there is a place for one that is under way, and nobody waits longer for it; else it
+    /// Whether there is a place for one that takes long, and nobody waits longer for it; else it
     /// waits.
     fn has_place(&mut self, name: &str, now: Instant) -> bool {
-        let taken = self.holders.iter().filter(|holder| holder.is_under_way);
+        let taken = self.holders.iter().filter(|holder| holder.takes_long);
         let free = MAX_OF_NAMESPACE.saturating_sub(taken.count());
         self.waiting
             .retain(|(_, came)| now.duration_since(*came) < KEEPS_PLACE);
@@ -174,7 +175,7 @@ mod tests {
         let at_rest = turns.take("shop", of(MAX_OF_NAMESPACE), false, Instant::now());
         assert!(
             at_rest.is_ok(),
-            "one that has nothing under way is quickly over"
+            "one that has nothing to do is quickly over"
         );
         drop(at_rest);
         drop(all);

@@ -52,6 +52,7 @@ pub(super) fn schema() -> Value {
                 "type": "object",
                 "description": "What `kubectl get` shows.",
                 "properties": {
+                    "version": text("The version that is wanted; of a workload, of its run, else what was promoted.", 128),
                     "step": text("The step and how many there are, such as 2/7.", 32),
                     "weight": text("The challenger's weight at this step, such as 25 %.", 128),
                 },

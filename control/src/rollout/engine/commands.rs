@@ -162,6 +162,9 @@ impl Turn<'_> {
                 self.status.phase = Phase::Idle;
             }
             self.say(EventKind::Passed, "finished: the challenger's weight is 0");
+        } else if let Some(why) = self.weights_failure() {
+            let message = format!("finishing: the challenger's weight is not 0 yet: {why}");
+            self.say_once(EventKind::Unfollowed, self.status.phase, message);
         }
         true
     }

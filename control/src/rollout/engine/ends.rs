@@ -9,7 +9,7 @@ use super::turn::{EventKind, Turn, after, is_anybody_there};
 use crate::rollout::analysis::Verdict;
 use crate::rollout::resource::OnHandEdit;
 use crate::rollout::status::{PauseReason, Phase, Run, RunOutcome};
-use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen, SplitState};
+use crate::rollout::world::{ProxiesSeen, SplitSeen, SplitState};
 
 /// How long an abort may take from its zeros to its note. Chosen: ten times what a disk takes.
 const NOTED_WITHIN: Duration = Duration::from_millis(500);
@@ -199,12 +199,9 @@ impl Turn<'_> {
     }
 
     fn say_not_back(&mut self, ending: &str) {
-        let message = match &self.world.failure {
-            Some(Failure::Lasting(why) | Failure::Passing(why)) => {
-                format!("{ending}; the weight is not 0 yet: {why}")
-            }
-            None => return,
-        };
-        self.say_once(EventKind::Unfollowed, Phase::RollingBack, message);
+        if let Some(why) = self.weights_failure() {
+            let message = format!("{ending}; the weight is not 0 yet: {why}");
+            self.say_once(EventKind::Unfollowed, Phase::RollingBack, message);
+        }
     }
 }

@@ -196,7 +196,7 @@ impl Turn<'_> {
                 let message = format!("a weight is not set yet: {why}");
                 self.say_once(EventKind::Waiting, Phase::Progressing, message);
             }
-            None => {}
+            Some(Failure::Untended(_)) | None => {}
         }
         let SplitSeen::Seen(seen) = &self.world.split else {
             return;

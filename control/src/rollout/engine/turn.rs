@@ -133,6 +133,12 @@ impl Turn<'_> {
         }
     }
 
+    /// Why the last weight was not set.
+    pub(super) fn weights_failure(&self) -> Option<String> {
+        let failure = self.world.failure.as_ref()?;
+        failure.of_weights().map(str::to_owned)
+    }
+
     /// Moves the run to a stage.
     pub(super) fn go_to(&mut self, stage: Stage) {
         let now = self.world.now;

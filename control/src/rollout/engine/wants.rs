@@ -53,8 +53,10 @@ pub fn wants(definition: &Definition, status: &Status, now: Timestamp) -> Wants 
         let is_at_rest = |kept: &Kept| kept.is_at_rest || kept.is_slow;
         let is_tended = status.workload.as_ref().is_some_and(is_at_rest);
         if definition.workload.is_some() && !is_tended {
+            // Once they follow the zeros they need not be asked again.
+            let is_empty = |kept: &Kept| kept.empty.is_some();
             return Wants {
-                proxies: true,
+                proxies: !status.workload.as_ref().is_some_and(is_empty),
                 ..waiting
             };
         }

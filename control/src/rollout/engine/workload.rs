@@ -10,7 +10,7 @@ use crate::rollout::status::{Phase, Run, RunOutcome, Stage};
 use crate::rollout::workload::kept::{self, Kept, Users};
 use crate::rollout::workload::next::{self, Between, Facing, Pace};
 use crate::rollout::workload::seen::{Both, WorkloadSeen};
-use crate::rollout::world::{ProxiesSeen, SplitSeen};
+use crate::rollout::world::{Failure, ProxiesSeen, SplitSeen};
 
 impl Turn<'_> {
     /// Notes which version the copy has, before anything else is decided.
@@ -32,6 +32,9 @@ impl Turn<'_> {
         let run = self.status.run.as_ref().map_or(0, |run| run.number);
         let kept = self.status.workload.get_or_insert_default();
         kept.note_deployment(&workload.deployment, both.uid.as_deref());
+        // What is handed back nobody waits for.
+        let is_ours = kept.handing_back.is_none();
+        kept.wanted = is_ours.then(|| both.wanted.version.clone());
         kept.note_copy(both.copy.as_ref(), users);
         kept.come_back_to(self.world.now);
         let is_serving = !kept.is_unjudged && (is_under_way || users == Users::AtCopy);
@@ -283,8 +286,8 @@ impl Turn<'_> {
     /// What is said, with why the last action failed.
     pub(super) fn beside_failure(&self, why: String) -> String {
         match &self.world.failure {
-            Some(failure) => format!("{why}; {}", failure.why()),
-            None => why,
+            Some(Failure::Untended(failure)) => format!("{why}; {failure}"),
+            _ => why,
         }
     }
 

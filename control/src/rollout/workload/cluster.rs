@@ -85,11 +85,11 @@ impl Read {
     fn given(&self, of: &str) -> Result<Value, Failure> {
         let Some(fallback) = &self.fallback else {
             // Nobody knows what its pods are called.
-            return Err(Failure::Passing("the split was not seen".to_owned()));
+            return Err(Failure::Untended("the split was not seen".to_owned()));
         };
         let template = self.template(of).ok_or_else(|| {
             let why = format!("the template of {of} is not at hand any more");
-            Failure::Passing(why)
+            Failure::Untended(why)
         })?;
         Ok(with_variant(template, fallback))
     }
@@ -384,7 +384,7 @@ impl Deployments {
     /// Why it was not done.
     pub async fn act(&self, action: &Action) -> Result<(), Failure> {
         let Some(read) = self.read.lock().clone() else {
-            return Err(Failure::Passing("no Deployment was read".to_owned()));
+            return Err(Failure::Untended("no Deployment was read".to_owned()));
         };
         let (name, copy) = (&read.workload.deployment, read.workload.copy());
         let (doing, done) = match action {
@@ -434,7 +434,7 @@ impl Deployments {
                 (format!("Deployment {name} cannot be scaled"), scaled)
             }
         };
-        done.map_err(|error| Failure::Passing(format!("{doing}: {}", words(&error))))
+        done.map_err(|error| Failure::Untended(format!("{doing}: {}", words(&error))))
     }
 
     /// The copy with the template of a version, if the copy is still what was read. The template is

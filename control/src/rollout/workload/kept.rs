@@ -52,6 +52,9 @@ pub struct Kept {
     /// Whether it is made again in a run, and its pods are waited for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_remade: bool,
+    /// The version that the Deployment has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
     /// How many pods the copy has while everybody is there; while users are elsewhere, the most that it
     /// had since they left.
     #[serde(skip_serializing_if = "is_none")]

@@ -133,7 +133,7 @@ pub fn running(workloads: &Workloads) -> Vec<(String, usize)> {
 pub async fn a_release_is_another_image_and_costs_no_request(world: &mut World) {
     world.new_plugin("a").await;
     let roles = ["account.yaml", "namespaced.yaml", "workloads.yaml"];
-    let (sluice, _) = account(world, &roles).await;
+    let (sluice, kubectl) = account(world, &roles).await;
     let command = format!("controller -n a --prometheus {}", prometheus::URL);
     let steps = ramp(&[20, 50, 100], "1s");
     let (workloads, controller, load) = taken_over_by(world, &sluice, &command, &steps).await;
@@ -163,6 +163,15 @@ pub async fn a_release_is_another_image_and_costs_no_request(world: &mut World) 
     assert_eq!(seen.last().unwrap().variant, "v2");
     let log = controller.log();
     assert!(!log.contains("forbidden"), "{log}");
+    for denied in [
+        "create deployment other -n a --image=evil.example/x --dry-run=server",
+        "set image deployment/checkout app=evil.example/x -n a --dry-run=server",
+        "get deployment other -n a",
+        "scale deployment other -n a --replicas=0",
+    ] {
+        let said = kubectl.run_beside(denied).await;
+        assert!(said.err.contains("forbidden"), "{denied}: {said:?}");
+    }
     let kubernetes = &world.chain.kubernetes;
     let copy = kubernetes
         .get("Deployment", "a", "checkout-stable")

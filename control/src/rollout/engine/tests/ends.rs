@@ -327,6 +327,21 @@ fn what_cannot_be_set_pauses_and_what_cannot_be_taken_back_is_tried_again() {
 }
 
 #[test]
+fn a_weight_that_cannot_be_finished_says_why() {
+    let mut story = ramp();
+    story
+        .seen()
+        .weights
+        .insert("everyone".to_owned(), Percent::HUNDRED);
+    story.status.is_finishing = true;
+    let why = "set by field manager argocd";
+    story.world.failure = Some(Failure::Lasting(why.to_owned()));
+    let tried = advance(&story.definition, &story.status, &story.world);
+    let said = "finishing: the challenger's weight is not 0 yet: set by field manager argocd";
+    assert_eq!(tried.status.message, said);
+}
+
+#[test]
 fn a_rollback_says_which_proxies_have_not_followed() {
     let mut story = ramp();
     story.settle();

@@ -629,12 +629,24 @@ fn pods_that_are_late_say_what_could_not_be_done_for_them() {
     story.change("v2");
     while story.phase() != Phase::RolledBack {
         let why = "Deployment web cannot be scaled: forbidden";
-        story.world.failure = Some(Failure::Passing(why.to_owned()));
+        story.world.failure = Some(Failure::Untended(why.to_owned()));
         story.live(1);
     }
     let said = "RolledBack: not ready within 600s: 0 of 1 pods of Deployment web are ready, of v2: web-1: Pending; \
                 Deployment web cannot be scaled: forbidden";
     assert_eq!(story.last(), said);
+}
+
+#[test]
+fn what_could_not_be_done_for_pods_is_said_of_no_weight() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    story.ask(Verb::Abort);
+    story.turn();
+    let why = "Deployment web cannot be scaled: forbidden";
+    story.world.failure = Some(Failure::Untended(why.to_owned()));
+    story.turn();
+    assert!(!story.status.message.contains(why), "{:?}", story.status);
 }
 
 #[test]

@@ -10,18 +10,25 @@ use super::controller::{apply, ramp, start_as, wait_for, wait_for_phase};
 use crate::access::{checkout, manifest};
 use crate::world::World;
 
-/// The files of what one applies for the controller, in namespace a instead of its own.
+/// The files of what one applies for the controller, in namespace a instead of its own, and for the
+/// Deployment checkout.
 fn resources(files: &[&str]) -> Vec<Value> {
     let folder = checkout("wasmplugin/controller");
     let texts = files
         .iter()
         .map(|file| std::fs::read_to_string(folder.join(file)).unwrap());
-    // The example names the Deployments of a team.
-    let texts = texts.map(|text| text.replace("[web-stable]", "[checkout-stable]"));
     let mut resources: Vec<Value> = texts.flat_map(|text| documents(&text)).collect();
     for resource in &mut resources {
         if !resource["kind"].as_str().unwrap().starts_with("Cluster") {
             resource["metadata"]["namespace"] = json!("a");
+        }
+        let rules = resource.get_mut("rules").and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten() {
+            let names = rule.get_mut("resourceNames").and_then(Value::as_array_mut);
+            for name in names.into_iter().flatten() {
+                // The example names the Deployments of a team.
+                *name = json!(name.as_str().unwrap().replace("web", "checkout"));
+            }
         }
         let subjects = resource.get_mut("subjects");
         let subjects = subjects.and_then(Value::as_array_mut);

@@ -23,7 +23,7 @@ pub async fn a_rollout_reaches_everybody_and_says_how(world: &mut World) {
     );
     assert_eq!(
         status["shown"],
-        json!({"step": "3/3", "weight": "100% of everyone"})
+        json!({"version": "v2", "step": "3/3", "weight": "100% of everyone"})
     );
     assert_eq!(status["observedGeneration"], json!(1));
     world
