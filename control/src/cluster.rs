@@ -106,6 +106,18 @@ impl Cluster {
         })
     }
 
+    /// The one that answers a client, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_client(client: Client) -> Self {
+        Self {
+            namespace: client.default_namespace().into(),
+            client,
+            title: "a test".into(),
+            url: "http://test".into(),
+            caller: Arc::default(),
+        }
+    }
+
     /// How people call it: `context kind`, or the cluster of the pod that this runs in.
     pub fn title(&self) -> &str {
         &self.title

@@ -29,6 +29,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often in a row the same number is to be seen: replicas say theirs one after the other.
 const SEEN_AGAIN: u32 = 3;
 
+/// How often it is looked at least. Chosen: replicas look ten times a second, and write after that; one
+/// that says its number later than the others is missed.
+const LEAST_LOOKS: u32 = 7;
+
 /// The most splits of a plugin that are braked by one command, each by an object of its own.
 pub const MAX_PULLED: usize = 512;
 
@@ -241,7 +245,7 @@ impl Given {
     /// Waits until every proxy that asks has heard of each, or it took too long.
     pub async fn followed(&self) -> Pulled {
         let until = tokio::time::Instant::now() + PATIENCE;
-        let (mut before, mut times) = ((Heard::default(), 0), 0);
+        let (mut before, mut times, mut looks) = ((Heard::default(), 0), 0, 0);
         loop {
             let worst = match self.worst().await {
                 Ok(Some(worst)) => worst,
@@ -253,8 +257,9 @@ impl Given {
             let is_same = (heard, replicas) == before;
             times = if is_same { times + 1 } else { 0 };
             before = (heard, replicas);
-            let is_heard =
-                heard.asking > 0 && heard.following == heard.asking && times >= SEEN_AGAIN;
+            looks += 1;
+            let is_whole = heard.asking > 0 && heard.following == heard.asking;
+            let is_heard = is_whole && times >= SEEN_AGAIN && looks >= LEAST_LOOKS;
             if is_heard || tokio::time::Instant::now() >= until {
                 return Pulled::Given {
                     heard,
@@ -366,6 +371,43 @@ mod tests {
             written: None,
             released: None,
         }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_says_its_number_later_is_waited_for() {
+        let said = |names: &[&str]| {
+            let own = json!({"asking": 3, "following": 3, "at": "2026-01-01T00:00:00Z"});
+            let replicas: serde_json::Map<String, Value> = names
+                .iter()
+                .map(|name| ((*name).to_owned(), own.clone()))
+                .collect();
+            let mut brake =
+                serde_json::to_value(Brake::new("web-1", spec("sluice", "me"))).unwrap();
+            brake["status"] = json!({"replicas": replicas});
+            brake
+        };
+        let looks = Arc::new(Mutex::new(0));
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let mut looks = looks.lock();
+            *looks += 1;
+            // A fifth of a second after the first.
+            let names: &[&str] = if *looks < 6 {
+                &["one"]
+            } else {
+                &["one", "two"]
+            };
+            let answer = Body::from(said(names).to_string().into_bytes());
+            std::future::ready(Ok::<_, Infallible>(Response::new(answer)))
+        });
+        let given = Given {
+            api: Api::namespaced(Client::new(service, "a"), "a"),
+            names: vec!["web-1".to_owned()],
+            by: "me".to_owned(),
+        };
+        let Pulled::Given { heard, .. } = given.followed().await else {
+            panic!("it is given");
+        };
+        assert_eq!((heard.asking, heard.following), (6, 6));
     }
 
     #[tokio::test]

@@ -42,6 +42,13 @@ const MAX_WRITTEN_AT_ONCE: usize = 16;
 /// How many of one namespace, whose webhook may hang.
 const MAX_WRITTEN_OF_ONE: usize = 8;
 
+/// How many old brakes are deleted at once. Chosen: those of a bad day, ten thousand, are gone within
+/// minutes.
+const MAX_DELETED_AT_ONCE: usize = 8;
+
+/// How many of one namespace, in which deletions may hang.
+const MAX_DELETED_OF_ONE: usize = 2;
+
 /// The longest pause between two tries of the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -104,6 +111,23 @@ impl Turns {
     }
 }
 
+/// How many brakes may be under way at once.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    at_once: usize,
+    of_one_namespace: usize,
+}
+
+const WRITTEN: Most = Most {
+    at_once: MAX_WRITTEN_AT_ONCE,
+    of_one_namespace: MAX_WRITTEN_OF_ONE,
+};
+
+const DELETED: Most = Most {
+    at_once: MAX_DELETED_AT_ONCE,
+    of_one_namespace: MAX_DELETED_OF_ONE,
+};
+
 /// What was found of a brake's zeros.
 enum Found {
     /// They are in force.
@@ -115,32 +139,57 @@ enum Found {
 }
 
 impl Keeper {
-    /// Looks after them; it never ends. Counting does not wait for writes.
+    /// Looks after them; it never ends. Counting does not wait for writes, nor writes for deletions.
     pub async fn keep(&self, leads: impl Fn() -> bool) {
-        tokio::join!(self.keep_counting(), self.keep_writing(leads));
+        tokio::join!(
+            self.keep_counting(),
+            self.keep_writing(&leads),
+            self.keep_tidying(&leads),
+        );
     }
 
     async fn keep_writing(&self, leads: impl Fn() -> bool) {
+        let is_open = |brake: &Brake| matches!(brake.state(), State::On | State::Written);
+        let look_at = |brake| self.look_at(brake);
+        self.keep_each(leads, WRITTEN, is_open, look_at, Turns::looked_at)
+            .await;
+    }
+
+    /// Deletes what nobody needs any more.
+    async fn keep_tidying(&self, leads: impl Fn() -> bool) {
+        let is_old = |brake: &Brake| self.is_old(brake);
+        let delete = |brake| self.delete(brake);
+        let tried = |turns: &mut Turns, brake: &Brake| turns.tried(brake.id());
+        self.keep_each(leads, DELETED, is_old, delete, tried).await;
+    }
+
+    /// Does something with each brake that is one of those, and notes when it is its turn again.
+    async fn keep_each<F: Future<Output = Arc<Brake>>>(
+        &self,
+        leads: impl Fn() -> bool,
+        most: Most,
+        is_one: impl Fn(&Brake) -> bool,
+        act: impl Fn(Arc<Brake>) -> F,
+        done: impl Fn(&mut Turns, &Brake),
+    ) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
-        let (mut tries, mut deletions) = (Turns::default(), Turns::default());
-        let (mut looking, mut under_way) = (FuturesUnordered::new(), Vec::new());
+        let mut tries = Turns::default();
+        let (mut acting, mut under_way) = (FuturesUnordered::new(), Vec::new());
         loop {
             tokio::select! {
-                Some(brake) = looking.next(), if !looking.is_empty() => {
+                Some(brake) = acting.next(), if !acting.is_empty() => {
                     under_way.retain(|other| !Arc::ptr_eq(other, &brake));
-                    tries.looked_at(&brake);
+                    done(&mut tries, &brake);
                 }
                 _ = looks.tick() => {
-                    let all = self.known.state();
-                    let ids = ids(&all);
-                    tries.forget_others(&ids);
-                    deletions.forget_others(&ids);
+                    let mut all = self.known.state();
+                    tries.forget_others(&ids(&all));
+                    all.retain(|brake| is_one(brake));
                     if leads() {
-                        for brake in next(&all, &tries, &under_way) {
+                        for brake in next(&all, &tries, &under_way, most) {
                             under_way.push(Arc::clone(&brake));
-                            looking.push(self.look_at(brake));
+                            acting.push(act(brake));
                         }
-                        self.tidy(&all, &mut deletions).await;
                     }
                 }
             }
@@ -219,23 +268,25 @@ impl Keeper {
         }
     }
 
-    /// Deletes what nobody needs any more.
-    async fn tidy(&self, all: &[Arc<Brake>], deletions: &mut Turns) {
+    /// Whether nobody needs it any more.
+    fn is_old(&self, brake: &Brake) -> bool {
         let kept = SignedDuration::from_hours(RELEASED_HOURS);
         let now = self.caller.now();
-        for brake in all {
-            let is_old = brake
-                .ended()
-                .is_some_and(|ended| now.duration_since(ended) > kept);
-            // What a finalizer keeps is deleted already.
-            let is_old = is_old && brake.deleted().is_none();
-            let name = brake.metadata.name.as_deref();
-            if let (true, Some(name)) = (is_old && deletions.is_due(brake.id()), name) {
-                // Whoever deleted it first has done the same.
-                let _ = self.api(brake).delete(name, &DeleteParams::default()).await;
-                deletions.tried(brake.id());
-            }
+        let ended = brake.ended();
+        let is_past = ended.is_some_and(|ended| now.duration_since(ended) > kept);
+        // What a finalizer keeps is deleted already.
+        is_past && brake.deleted().is_none()
+    }
+
+    async fn delete(&self, brake: Arc<Brake>) -> Arc<Brake> {
+        if let Some(name) = brake.metadata.name.as_deref() {
+            // Whoever deleted it first has done the same.
+            let _ = self
+                .api(&brake)
+                .delete(name, &DeleteParams::default())
+                .await;
         }
+        brake
     }
 
     async fn try_to_note(&self, brake: &Brake, status: Value) {
@@ -265,28 +316,30 @@ impl Keeper {
     }
 }
 
-/// Which brakes are looked at now, beside those that are being looked at: of the namespaces by turns,
-/// those first whose turn came longest ago.
-fn next(all: &[Arc<Brake>], tries: &Turns, under_way: &[Arc<Brake>]) -> Vec<Arc<Brake>> {
+/// Whose turn is now, beside those that are under way: of the namespaces by turns, those first whose
+/// turn came longest ago.
+fn next(
+    all: &[Arc<Brake>],
+    tries: &Turns,
+    under_way: &[Arc<Brake>],
+    most: Most,
+) -> Vec<Arc<Brake>> {
     let mut places: HashMap<Option<&String>, usize> = HashMap::new();
     for brake in under_way {
         *places.entry(brake.metadata.namespace.as_ref()).or_default() += 1;
     }
     let busy: HashSet<&str> = under_way.iter().map(|brake| brake.id()).collect();
-    let is_due = |brake: &&Arc<Brake>| {
-        let is_open = matches!(brake.state(), State::On | State::Written);
-        is_open && tries.is_due(brake.id()) && !busy.contains(brake.id())
-    };
+    let is_due = |brake: &&Arc<Brake>| tries.is_due(brake.id()) && !busy.contains(brake.id());
     let mut due: Vec<&Arc<Brake>> = all.iter().filter(is_due).collect();
     due.sort_by_key(|brake| tries.again(brake.id()));
     let placed = due.into_iter().filter_map(|brake| {
         let place = places.entry(brake.metadata.namespace.as_ref()).or_default();
         *place += 1;
-        (*place <= MAX_WRITTEN_OF_ONE).then_some((*place, brake))
+        (*place <= most.of_one_namespace).then_some((*place, brake))
     });
     let mut placed: Vec<_> = placed.collect();
     placed.sort_by_key(|(place, _)| *place);
-    let free = MAX_WRITTEN_AT_ONCE.saturating_sub(under_way.len());
+    let free = most.at_once.saturating_sub(under_way.len());
     let placed = placed.into_iter().take(free);
     placed.map(|(_, brake)| Arc::clone(brake)).collect()
 }
@@ -318,7 +371,17 @@ fn cut(why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hyper::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher;
+
     use super::*;
+    use crate::brake::object::Noted;
 
     /// A brake of a namespace that is on.
     fn brake((namespace, number): (&str, usize)) -> Arc<Brake> {
@@ -338,16 +401,75 @@ mod tests {
     async fn a_namespace_whose_writes_hang_holds_up_no_other() {
         let mut all: Vec<Arc<Brake>> = (0..100).map(|number| brake(("a", number))).collect();
         let mut tries = Turns::default();
-        let hanging = next(&all, &tries, &[]);
+        let hanging = next(&all, &tries, &[], WRITTEN);
         assert_eq!(hanging.len(), MAX_WRITTEN_OF_ONE);
-        assert_eq!(next(&all, &tries, &hanging), []);
+        assert_eq!(next(&all, &tries, &hanging, WRITTEN), []);
         all.extend([brake(("b", 0)), brake(("b", 1)), brake(("c", 0))]);
-        let others = next(&all, &tries, &hanging);
+        let others = next(&all, &tries, &hanging, WRITTEN);
         assert_eq!(names(&others), ["b-0", "c-0", "b-1"], "by turns");
         tries.tried("b-0");
-        assert_eq!(names(&next(&all, &tries, &hanging)), ["b-1", "c-0"]);
+        assert_eq!(
+            names(&next(&all, &tries, &hanging, WRITTEN)),
+            ["b-1", "c-0"]
+        );
         let full: Vec<Arc<Brake>> = (0..16).map(|number| brake(("d", number))).collect();
-        assert_eq!(next(&all, &tries, &full), []);
+        assert_eq!(next(&all, &tries, &full, WRITTEN), []);
+    }
+
+    #[tokio::test]
+    async fn deletions_that_hang_hold_up_no_zeros() {
+        let mut writer = Writer::default();
+        let known = writer.as_reader();
+        writer.apply_watcher_event(&watcher::Event::Init);
+        let old = (0..20).map(|number| brake(("a", number))).map(|brake| {
+            let released = Some(Noted {
+                at: "2025-12-31T00:00:00Z".to_owned(),
+                by: "ann".to_owned(),
+            });
+            let mut brake = Brake::clone(&brake);
+            brake.spec.released = released;
+            brake
+        });
+        let on = std::iter::once(Brake::clone(&brake(("b", 0))));
+        for brake in old.chain(on) {
+            writer.apply_watcher_event(&watcher::Event::InitApply(brake));
+        }
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        let asked = Arc::new(tokio::sync::Semaphore::new(0));
+        let deletions = Arc::new(AtomicUsize::new(0));
+        let (noted, counted) = (Arc::clone(&asked), Arc::clone(&deletions));
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let (noted, counted) = (Arc::clone(&noted), Arc::clone(&counted));
+            async move {
+                if request.method() == Method::DELETE {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    std::future::pending::<()>().await;
+                }
+                if request.uri().path().contains("/namespaces/b/") {
+                    noted.add_permits(1);
+                }
+                let none =
+                    json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": ""});
+                let answer = Body::from(none.to_string().into_bytes());
+                let answer = Response::builder().status(404).body(answer);
+                Ok::<_, Infallible>(answer.unwrap())
+            }
+        });
+        let keeper = Keeper {
+            cluster: Cluster::of_client(Client::new(server, "b")),
+            known,
+            desk: Arc::default(),
+            caller: Caller {
+                name: "ann".to_owned(),
+                clock: || "2026-01-01T00:00:00Z".parse().unwrap(),
+            },
+            instance: "one".to_owned(),
+        };
+        tokio::select! {
+            () = keeper.keep(|| true) => {}
+            written = asked.acquire() => drop(written.unwrap()),
+        }
+        assert_eq!(deletions.load(Ordering::Relaxed), MAX_DELETED_OF_ONE);
     }
 
     #[test]

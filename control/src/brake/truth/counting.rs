@@ -16,7 +16,6 @@ use tokio::time::{Instant, timeout};
 use super::{Keeper, LONGEST_PAUSE, LOOK_EVERY, Turns, ids};
 use crate::brake::object::{Brake, Heard};
 use crate::brake::plugin::PluginName;
-use crate::cluster::code;
 
 /// How long people may wait for the number of proxies that have heard; later it is said as often as
 /// the longest pause allows.
@@ -96,8 +95,33 @@ impl Others {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Noted,
-    Refused,
-    Unanswered,
+    Not,
+}
+
+/// The signs that a replica gives of itself, one at a time.
+#[derive(Debug, Default)]
+struct Signs {
+    last: Option<Instant>,
+    is_under_way: bool,
+}
+
+impl Signs {
+    /// Whether the next one is to be given.
+    fn is_late(&self, now: Instant) -> bool {
+        let is_old = |at: Instant| now.duration_since(at) >= SIGN_EVERY;
+        !self.is_under_way && self.last.is_none_or(is_old)
+    }
+
+    /// Whether one was given: nobody has seen one that was refused, by an API server in trouble that
+    /// refuses those of the others too.
+    fn given(&mut self, outcome: Outcome, now: Instant) -> bool {
+        self.is_under_way = false;
+        let is_given = outcome == Outcome::Noted;
+        if is_given {
+            self.last = Some(now);
+        }
+        is_given
+    }
 }
 
 /// A number that was said of a brake.
@@ -113,7 +137,7 @@ impl Keeper {
     pub(super) async fn keep_counting(&self) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         let (mut spoken, mut others) = (Spoken::default(), Others::default());
-        let (mut turns, mut signed) = (Turns::default(), None::<Instant>);
+        let (mut turns, mut signs) = (Turns::default(), Signs::default());
         let (mut saying, mut busy) = (FuturesUnordered::new(), HashSet::new());
         loop {
             let all = self.known.state();
@@ -126,8 +150,7 @@ impl Keeper {
                         spoken.0.insert(id, (heard, Instant::now()));
                     }
                     turns.wait(brake.id(), 0, self.pause(&brake, outcome));
-                    if is_sign && outcome != Outcome::Unanswered {
-                        signed = Some(Instant::now());
+                    if is_sign && signs.given(outcome, Instant::now()) {
                         others.look(&all);
                     }
                 }
@@ -138,9 +161,9 @@ impl Keeper {
                 }
             }
             let now = Instant::now();
-            let mut is_late = signed.is_none_or(|at| now.duration_since(at) >= SIGN_EVERY);
             for (brake, heard) in self.counted(&all) {
-                let is_sign = std::mem::take(&mut is_late);
+                let is_turn = turns.is_due(brake.id()) && !busy.contains(brake.id());
+                let is_sign = is_turn && signs.is_late(now);
                 let said = spoken.of(brake, &self.instance, now);
                 let most = match said {
                     None => MAX_COUNTED_AT_ONCE,
@@ -148,8 +171,8 @@ impl Keeper {
                 };
                 let gone = others.gone(brake);
                 let is_due = is_sign || said != Some(heard) || !gone.is_empty();
-                let is_turn = turns.is_due(brake.id()) && !busy.contains(brake.id());
                 if is_due && is_turn && busy.len() < most {
+                    signs.is_under_way |= is_sign;
                     busy.insert(brake.id().to_owned());
                     saying.push(self.say_heard(Arc::clone(brake), heard, gone, is_sign));
                 }
@@ -194,8 +217,7 @@ impl Keeper {
         let noted = self.note(&brake, json!({"replicas": replicas})).await;
         let outcome = match noted {
             Ok(()) => Outcome::Noted,
-            Err(error) if code(&error).is_some() => Outcome::Refused,
-            Err(_) => Outcome::Unanswered,
+            Err(_) => Outcome::Not,
         };
         Said {
             brake,
@@ -270,6 +292,19 @@ mod tests {
         assert_eq!(gone(&others), [true, false, false]);
         others.look(&[]);
         assert_eq!(gone(&others), [false; 3], "it was taken out");
+    }
+
+    #[test]
+    fn a_sign_that_was_refused_is_none_and_another_one_follows() {
+        let (mut signs, begin) = (Signs::default(), Instant::now());
+        assert!(signs.is_late(begin));
+        signs.is_under_way = true;
+        assert!(!signs.is_late(begin), "one at a time");
+        assert!(!signs.given(Outcome::Not, begin));
+        assert!(signs.is_late(begin));
+        assert!(signs.given(Outcome::Noted, begin));
+        assert!(!signs.is_late(begin));
+        assert!(signs.is_late(begin + SIGN_EVERY));
     }
 
     #[test]
