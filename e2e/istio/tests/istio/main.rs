@@ -50,6 +50,7 @@ mod speed;
 mod speed_of_aborts;
 mod speed_of_brakes;
 mod speed_of_many;
+mod speed_of_releases;
 mod speed_of_rollbacks;
 mod speed_of_rollouts;
 mod trouble;
@@ -250,6 +251,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         speed_of_many::an_abort_of_a_thousand_splits,
         speed_of_rollbacks::a_bad_answer_that_prometheus_has_ends_the_canary,
         speed_of_aborts::an_abort_by_the_brake,
+        speed_of_releases::a_release_and_ten_rollbacks,
         speed_of_rollouts::ten_thousand_rollouts_of_one_controller,
         speed_of_brakes::ten_thousand_proxies_hear_of_a_brake,
     ];
