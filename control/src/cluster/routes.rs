@@ -53,7 +53,7 @@ async fn wherever<S: Spec>(cluster: &Cluster, namespace: Option<&str>) -> Vec<In
 /// them are read than that takes.
 ///
 /// # Errors
-/// The API server's, and more than [`MAX_SEARCHED`] resources.
+/// The API server's, and more than `MAX_SEARCHED` resources.
 pub async fn search<T>(
     cluster: &Cluster,
     (api_version, kind): (&str, &str),
