@@ -106,12 +106,19 @@ impl Load {
     }
 
     /// Ends it; everything that was seen.
-    pub async fn end(self) -> Vec<Seen> {
+    pub async fn end(mut self) -> Vec<Seen> {
         self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             task.await.unwrap();
         }
         std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+}
+
+/// A test that fails leaves no traffic to those after it.
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

@@ -12,18 +12,24 @@ use crate::world::World;
 /// What the canary was asked in the last seconds; nothing at all where it was not.
 pub const ASKED: &str = "sum(increase(sluice_decisions_total{sluice_variant=\"canary\"}[12s])) > 0";
 
+/// The canary's answers, of which a slow one comes later than it was asked.
+const ANSWERED: &str = "sum(increase(sluice_response_time_milliseconds_count\
+                        {sluice_variant=\"canary\"}[12s])) > 0";
+
 /// A plugin in a whose canary nobody has asked for a while, nor in an earlier test.
 pub async fn quiet_plugin(world: &World) {
     world.new_plugin("a").await;
     let prometheus = Prometheus::new(prometheus::URL).unwrap();
-    until(
-        "the canary's last requests to be long ago",
-        async || match prometheus.query(ASKED).await {
-            Ok(series) if series.is_empty() => Ok(()),
-            other => Err(format!("{other:?}")),
-        },
-    )
-    .await;
+    for (what, query) in [("requests", ASKED), ("answers", ANSWERED)] {
+        until(
+            &format!("the canary's last {what} to be long ago"),
+            async || match prometheus.query(query).await {
+                Ok(series) if series.is_empty() => Ok(()),
+                other => Err(format!("{other:?}")),
+            },
+        )
+        .await;
+    }
 }
 
 /// A controller of namespace a as the administrator, until it is dropped.
