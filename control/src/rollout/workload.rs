@@ -4,7 +4,8 @@
 //! [`seen`] is what a host saw of both, [`kept`] what is remembered of it, [`next`] (pure) what is to be
 //! done about them, [`handing_back`] how both become one again, [`autoscaler`] what the copy's autoscaler is to be,
 //! [`template`] what a version is, [`promotions`] which versions served everyone; `cluster` reads and writes them,
-//! `remembered` their templates, `autoscalers` what scales them. The engine asks [`next`] in every turn.
+//! `remembered` their templates, `autoscalers` what scales them, `routes` what tells their pods
+//! apart, as `naming` (pure) reads it. The engine asks [`next`] in every turn.
 //! [`images`] sets what was promoted beside the Deployment of another namespace, [`promote`] applies it.
 
 pub mod autoscaler;
@@ -15,11 +16,13 @@ pub mod handing;
 pub mod handing_back;
 pub mod images;
 pub mod kept;
+mod naming;
 pub mod next;
 pub mod pods;
 pub mod promote;
 pub mod promotions;
 mod remembered;
+mod routes;
 pub mod seen;
 pub mod template;
 

@@ -57,7 +57,7 @@ impl Turn<'_> {
                 Ok(())
             }
             Verb::Abort if self.may_be_undone() => {
-                self.undo(&asked("aborted", command));
+                self.undo(RunOutcome::Aborted, &asked("aborted", command));
                 Ok(())
             }
             _ if !is_under_way => Err("no run is under way"),

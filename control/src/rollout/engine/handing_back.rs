@@ -64,7 +64,9 @@ impl Turn<'_> {
                 return Err("its copy is not made yet: nothing is to be handed back");
             }
             Some(copy) if copy.version != both.wanted.version => {
-                return Err("the Deployment's template is not what was promoted last");
+                return Err(
+                    "its template is not what was promoted: `sluice abort` the split, then retry",
+                );
             }
             _ => {}
         }
@@ -101,7 +103,7 @@ impl Turn<'_> {
             && is_anybody_there(&split.weights)
         {
             return Err(
-                "everyone has a newer version than the copy: let it be handed back, then retry",
+                "everyone is at a newer version: let it be handed back, or `sluice abort` the split",
             );
         }
         self.forget_waiting();
@@ -167,12 +169,14 @@ impl Turn<'_> {
             handing,
             action,
             mut kept,
+            is_to_take_back,
             says,
         } = handed;
         let stage = handing.as_ref().map(|handing| handing.stage);
         kept.handing_back = handing;
         self.status.workload = Some(kept);
         self.workload_action = action;
+        self.status.is_finishing |= is_to_take_back;
         if says.is_empty() {
             return;
         }
@@ -180,7 +184,10 @@ impl Turn<'_> {
             Some(HandingStage::Done) => (EventKind::Passed, Phase::Released),
             _ => (EventKind::Waiting, Phase::Waiting),
         };
-        let says = self.beside_failure(says);
+        let mut says = self.beside_failure(says);
+        if let Some(why) = self.weights_failure() {
+            says = format!("{says}; a weight is not set: {why}");
+        }
         self.say_once(kind, phase, says);
     }
 }

@@ -131,7 +131,7 @@ impl Turn<'_> {
             return;
         }
         let held = self.held_back();
-        if held.is_some() {
+        if held.is_some() && !run.has_moved {
             // Nobody waits for pods meanwhile.
             self.forget_waiting();
         }
@@ -173,7 +173,7 @@ impl Turn<'_> {
     }
 
     /// What a step waits for before it begins.
-    fn held_back(&self) -> Option<String> {
+    pub(super) fn held_back(&self) -> Option<String> {
         match (&self.world.split, &self.world.forward) {
             (SplitSeen::Unknown { why }, _) => Some(format!("the split cannot be read: {why}")),
             (SplitSeen::Missing { what }, _) => Some(what.clone()),

@@ -2,36 +2,67 @@
 //! and a copy that is mended while a run is under way.
 
 use super::turn::{EventKind, Turn, is_anybody_there};
-use crate::rollout::status::{Phase, RunOutcome};
+use crate::rollout::status::{Phase, Run, RunOutcome};
 use crate::rollout::workload::kept::Kept;
 use crate::rollout::workload::next::{self, Facing};
 use crate::rollout::workload::seen::{Both, WorkloadSeen};
 use crate::rollout::world::SplitSeen;
 
 impl Turn<'_> {
-    /// Takes a run back that is over and not promoted, where the split was aborted, or its users were
-    /// taken away; whether that is so.
+    /// Takes a run back that is over and not promoted, where the split was aborted, its users were
+    /// taken away, or their pods are gone; whether that is so.
     pub(super) fn was_undone(&mut self) -> bool {
-        let (Some(WorkloadSeen::Seen(_)), SplitSeen::Seen(split)) =
-            (&self.world.workload, &self.world.split)
-        else {
+        let SplitSeen::Seen(split) = &self.world.split else {
             return false;
         };
-        let run = self.status.run.as_ref();
+        let run = self.status.run.clone();
         let Some(run) = run.filter(|_| self.may_be_undone()) else {
             return false;
         };
         let is_empty = !is_anybody_there(&split.weights);
-        let why = match run.abort_since(split) {
-            Some(abort) => format!("aborted by {abort}"),
-            None if is_empty && run.version == self.definition.version => {
-                let by = split.last_change.as_deref().unwrap_or("somebody unknown");
-                format!("the weight was taken to 0 by {by}")
+        let (outcome, why) = match (run.abort_since(split), &self.world.workload) {
+            (_, None | Some(WorkloadSeen::Unknown { .. })) => return false,
+            (Some(abort), _) => (RunOutcome::Aborted, format!("aborted by {abort}")),
+            (None, Some(WorkloadSeen::Missing { what })) if !is_empty => {
+                (RunOutcome::RolledBack, what.clone())
             }
-            None => return false,
+            (None, Some(WorkloadSeen::Missing { .. })) => return false,
+            (None, Some(WorkloadSeen::Seen(both))) => match self.undone(&run, both, is_empty) {
+                Some(undone) => undone,
+                None => return false,
+            },
         };
-        self.undo(&why);
+        self.undo(outcome, &why);
         true
+    }
+
+    /// What takes a run back whose Deployments are there.
+    fn undone(&mut self, run: &Run, both: &Both, is_empty: bool) -> Option<(RunOutcome, String)> {
+        if run.version.as_ref() != Some(&both.wanted.version) {
+            // A copy that serves with what succeeded keeps it, and everybody goes back to it.
+            let is_served = both
+                .copy
+                .as_ref()
+                .is_some_and(|copy| Some(&copy.version) == run.version.as_ref() && copy.has(1));
+            let message = self.meanwhile(both);
+            return (!is_served).then_some((RunOutcome::Superseded, message));
+        }
+        if is_empty {
+            let by = match &self.world.split {
+                SplitSeen::Seen(split) => split.last_change.as_deref(),
+                _ => None,
+            };
+            let by = by.unwrap_or("somebody unknown");
+            return Some((
+                RunOutcome::Aborted,
+                format!("the weight was taken to 0 by {by}"),
+            ));
+        }
+        let mut kept = self.status.workload.clone().unwrap_or_default();
+        let dead = self.are_dead(both, &mut kept);
+        self.status.workload = Some(kept);
+        let why = both.mistake.clone().or(dead)?;
+        Some((RunOutcome::RolledBack, why))
     }
 
     /// Whether a run is over and not promoted, and may still be.
@@ -40,7 +71,7 @@ impl Turn<'_> {
     }
 
     /// Takes a run back that is over and not promoted.
-    pub(super) fn undo(&mut self, why: &str) {
+    pub(super) fn undo(&mut self, outcome: RunOutcome, why: &str) {
         let version = self.status.run.as_ref().and_then(|run| run.version.clone());
         let version = version.unwrap_or_default();
         let keeps = match &self.world.workload {
@@ -48,7 +79,7 @@ impl Turn<'_> {
             _ => String::new(),
         };
         let message = format!("{why}, before {version} was promoted{keeps}");
-        self.end_as(RunOutcome::Aborted, message);
+        self.end_as(outcome, message);
     }
 
     /// What the copy has from now on.
@@ -105,7 +136,8 @@ impl Turn<'_> {
             self.with_facing(both, &mut kept, |facing, kept| {
                 match next::in_run(facing, kept) {
                     Some((_, action)) => action,
-                    None => next::undo(facing, failed.as_deref()),
+                    None => next::undo(facing, failed.as_deref())
+                        .or_else(|| next::grow_back(facing, kept)),
                 }
             });
         self.status.workload = Some(kept);

@@ -139,10 +139,21 @@ impl Turn<'_> {
         }
     }
 
-    /// Says what is waited for between two runs; how a run failed is not said over.
+    /// Says what is waited for between two runs; how a run failed is not said over, but what holds back
+    /// the next one is said beside it.
     fn say_resting(&mut self, why: String) {
         let phase = match self.status.phase {
-            Phase::RolledBack | Phase::Aborted => return,
+            Phase::RolledBack | Phase::Aborted => {
+                if is_wanted(self.definition, &self.status) {
+                    let version = self.definition.version.as_deref().unwrap_or("a version");
+                    let ending = self.status.run.as_ref().and_then(|run| run.ending.as_ref());
+                    let ending = ending.map_or("", |ending| &*ending.message);
+                    let says = format!("{version} waits: {why}; before: {ending}");
+                    let says = self.beside_failure(says);
+                    self.say_once(EventKind::Waiting, self.status.phase, says);
+                }
+                return;
+            }
             Phase::Succeeded => Phase::Succeeded,
             _ => Phase::Waiting,
         };
@@ -201,8 +212,7 @@ impl Turn<'_> {
     /// Sees to the pods of a step that has its weight; whether they are so bad that the run ends, or it
     /// waits for a copy that is made again.
     pub(super) fn keep_up(&mut self, stage: Stage) -> bool {
-        let step = self.status.run.as_ref().map(|run| run.step);
-        let (Some(workload), Some(step)) = (&self.definition.workload, step) else {
+        let Some(workload) = &self.definition.workload else {
             return false;
         };
         let Some(WorkloadSeen::Seen(both)) = self.world.workload.as_ref() else {
@@ -215,14 +225,14 @@ impl Turn<'_> {
             self.status.workload = Some(kept);
             return true;
         }
-        if stage != Stage::Entering {
+        if let Some(weight) = self.weight_kept_up(stage) {
             let facing = Facing {
                 workload,
                 both,
                 kept: &kept,
                 now,
             };
-            let kept_up = next::keep_up(&facing, self.weight_of_everyone(step));
+            let kept_up = next::keep_up(&facing, weight);
             let former = std::mem::replace(&mut kept, kept_up.kept);
             self.say_given_up(&former, &kept);
             self.workload_action = kept_up.action;
@@ -240,6 +250,20 @@ impl Turn<'_> {
         true
     }
 
+    /// The weight of everybody whose pods are kept up: of the step that has it, and what there is while
+    /// the next one is held back.
+    fn weight_kept_up(&self, stage: Stage) -> Option<Percent> {
+        let run = self.status.run.as_ref()?;
+        let is_held = run.pause.is_some() || self.held_back().is_some();
+        match stage {
+            Stage::Entering if run.has_moved && is_held => {
+                Some(run.weights.get(EVERYONE).copied().unwrap_or_default())
+            }
+            Stage::Entering => None,
+            _ => Some(self.weight_of_everyone(run.step)),
+        }
+    }
+
     /// Says once a hold that somebody takes away what its step scaled.
     fn say_given_up(&mut self, former: &Kept, kept: &Kept) {
         let said = self.definition.workload.as_ref();
@@ -250,7 +274,7 @@ impl Turn<'_> {
     }
 
     /// Why users go back whose pods are all gone, for longer than a pod takes to start again.
-    fn are_dead(&self, both: &Both, kept: &mut Kept) -> Option<String> {
+    pub(super) fn are_dead(&self, both: &Both, kept: &mut Kept) -> Option<String> {
         let workload = self.definition.workload.as_ref()?;
         let has_users = match &self.world.split {
             SplitSeen::Seen(split) => is_anybody_there(&split.weights),
@@ -280,7 +304,9 @@ impl Turn<'_> {
     /// What is to be done about the copy's autoscaler, when nothing else is.
     pub(super) fn autoscaler_action(&self) -> Option<next::Action> {
         let both = self.world.workload.as_ref()?.both().ok()?;
-        both.autoscaler.map(next::Action::Autoscaler)
+        // What is not ours is left alone, with what scales it.
+        let work = both.autoscaler.filter(|_| !both.is_foreign);
+        work.map(next::Action::Autoscaler)
     }
 
     /// What is said, with why the last action failed.
@@ -291,30 +317,37 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends the run where its Deployment is gone, or has another template than the run's.
+    /// Ends the run where its Deployment is gone, is wrong under its users, or has another template than
+    /// the run's.
     pub(super) fn has_another_template(&mut self, run: &Run) -> bool {
-        let Some(workload) = &self.definition.workload else {
-            return false;
-        };
-        let deployment = &workload.deployment;
         let (outcome, message) = match &self.world.workload {
             Some(WorkloadSeen::Missing { what }) => (RunOutcome::RolledBack, what.clone()),
             Some(WorkloadSeen::Seen(both))
                 if run.version.as_ref() != Some(&both.wanted.version) =>
             {
-                let version = &both.wanted.version;
-                let copy = both.copy.as_ref();
-                let how = match copy.is_some_and(|copy| copy.version == *version) {
-                    true => "again, as the copy is",
-                    false => "meanwhile",
-                };
-                let message = format!("Deployment {deployment} is {version} {how}");
-                (RunOutcome::Superseded, message)
+                (RunOutcome::Superseded, self.meanwhile(both))
             }
+            Some(WorkloadSeen::Seen(both)) => match &both.mistake {
+                Some(mistake) if run.has_moved => (RunOutcome::RolledBack, mistake.clone()),
+                _ => return false,
+            },
             _ => return false,
         };
         self.end_as(outcome, message);
         true
+    }
+
+    /// What is said where the Deployment has another template than a run's.
+    pub(super) fn meanwhile(&self, both: &Both) -> String {
+        let workload = self.definition.workload.as_ref();
+        let deployment = workload.map_or("", |workload| &*workload.deployment);
+        let version = &both.wanted.version;
+        let copy = both.copy.as_ref();
+        let how = match copy.is_some_and(|copy| copy.version == *version) {
+            true => "again, as the copy is",
+            false => "meanwhile",
+        };
+        format!("Deployment {deployment} is {version} {how}")
     }
 
     fn weight_of_everyone(&self, step: usize) -> Percent {

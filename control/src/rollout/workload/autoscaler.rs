@@ -9,6 +9,9 @@ use crate::model::workload::ROLLOUT_LABEL;
 /// The group and version of what is read and written.
 pub const API_VERSION: &str = "autoscaling/v2";
 
+/// Its kind.
+pub const KIND: &str = "HorizontalPodAutoscaler";
+
 /// What is seen of a namespace's autoscalers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Autoscalers {

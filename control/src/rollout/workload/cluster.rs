@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use super::Workload;
 use super::autoscaler::Autoscalers;
 use super::autoscalers::Scalers;
+use super::naming::Named;
 use super::next::Action;
 use super::pods::{MAX_PODS_ASKED, refused, trouble};
 use super::remembered::{MANAGER, Remembered, VERSION};
+use super::routes::{Found, ROUTED_FROM, find, labels};
 use super::seen::{Asked, Both, Pods, Routes, WorkloadSeen};
 use super::template::{variant, version, with_variant};
-use crate::cluster::routes::search;
 use crate::cluster::{Cluster, code, words};
-use crate::model::resources::{Spec as _, istio};
 use crate::model::workload::{ROLLOUT_LABEL as ROLLOUT, VARIANT_LABEL as VARIANT, template_of};
 use crate::rollout::look::Variants;
 use crate::rollout::world::Failure;
@@ -171,7 +171,8 @@ impl Deployments {
                 return WorkloadSeen::Unknown { why };
             }
         };
-        let mistake = self.mistake(workload, variants, &wanted.data, copy.as_ref());
+        let mistake = self.mistake(workload, variants, &wanted, copy.as_ref());
+        let is_foreign = self.is_foreign(copy.as_ref());
         let pods = self.pods(&wanted).await;
         let copied = match &copy {
             Some(copy) => Some(Pods {
@@ -188,20 +189,13 @@ impl Deployments {
             Routes::BeforeARun => may_go || (may_begin && !self.was_routed(&pods.version)),
             Routes::WherePodsMayGo => may_go,
         };
-        // Who only asks whether there is any needs no second one.
-        let most = match asked.routes {
-            Routes::Always => MAX_NAMED,
-            Routes::BeforeARun | Routes::WherePodsMayGo => 1,
-        };
-        let named_by = match variants.filter(|_| is_to_look) {
-            Some(variants) => Some(self.named_by(&variants.fallback, most).await),
+        let found = match variants.filter(|_| is_to_look) {
+            Some(variants) => Some(self.found(variants, &wanted, copy.as_ref()).await),
             None => None,
         };
-        let unrouted = match (&named_by, variants) {
+        let unrouted = match (&found, variants) {
             (Some(Err(why)), _) => Some(why.clone()),
-            (Some(Ok(names)), Some(variants)) if names.is_empty() => {
-                Some(self.unrouted(&variants.fallback))
-            }
+            (Some(Ok(found)), Some(variants)) => self.unrouted(&variants.fallback, found),
             _ => None,
         };
         if is_to_look && may_begin {
@@ -239,9 +233,10 @@ impl Deployments {
             given: read.copy.as_ref().and_then(given),
             remembered: read.remembered.as_ref().map(|(version, _)| version.clone()),
             is_unkept: read.unkept().is_some(),
+            is_foreign,
             mistake,
             unrouted,
-            named_by: named_by.and_then(Result::ok),
+            named_by: found.and_then(Result::ok).map(named_by),
             is_autoscaled: read.autoscalers.is_autoscaled,
             autoscaler: read.autoscalers.work,
         };
@@ -257,28 +252,50 @@ impl Deployments {
         }
     }
 
+    /// Whether the Deployment of the copy's name is somebody else's.
+    fn is_foreign(&self, copy: Option<&DynamicObject>) -> bool {
+        copy.is_some_and(|copy| rollout_of(copy) != Some(&self.rollout))
+    }
+
     /// What must be mended by a person.
     fn mistake(
         &self,
         workload: &Workload,
         variants: Option<&Variants>,
-        wanted: &Value,
+        wanted: &DynamicObject,
         copy: Option<&DynamicObject>,
     ) -> Option<String> {
-        let labels = copy.and_then(|copy| copy.metadata.labels.as_ref());
-        let owner = labels.and_then(|labels| labels.get(ROLLOUT));
-        if copy.is_some() && owner != Some(&self.rollout) {
-            let (name, rollout) = (workload.copy(), &self.rollout);
+        let (deployment, name) = (&workload.deployment, workload.copy());
+        if let Some(rollout) = rollout_of(wanted) {
+            return Some(format!(
+                "Deployment {deployment} is the copy that Rollout {rollout} keeps: only what Git states can be followed"
+            ));
+        }
+        if self.is_foreign(copy) {
+            let rollout = &self.rollout;
             return Some(format!(
                 "Deployment {name} is there and not ours: it has no label {ROLLOUT}: {rollout}, and is left alone"
             ));
         }
-        let challenger = variants.map(|variants| &*variants.challenger)?;
-        let found = variant(&wanted["spec"]["template"]);
-        let name = &workload.deployment;
-        (found != Some(challenger)).then(|| {
+        let variants = variants?;
+        let challenger = &*variants.challenger;
+        let found = variant(&wanted.data["spec"]["template"]);
+        if found != Some(challenger) {
             let found = found.unwrap_or("none");
-            format!("the template of Deployment {name} needs the label {VARIANT}: {challenger}; found: {found}")
+            return Some(format!(
+                "the template of Deployment {deployment} needs the label {VARIANT}: {challenger}; found: {found}"
+            ));
+        }
+        let is_another = copy.is_some_and(|copy| {
+            copy.data["spec"]["selector"] != selector(&wanted.data, &variants.fallback)
+        });
+        is_another.then(|| {
+            format!(
+                "Deployment {name} selects other pods than it is to have by the selector of {deployment} and the \
+                 fallback {}, and no selector can be changed: name both as they were; or scale {deployment} by hand, \
+                 give it everyone by `sluice set`, delete {name}, which is made anew, and `sluice abort`",
+                variants.fallback
+            )
         })
     }
 
@@ -289,9 +306,24 @@ impl Deployments {
         routed.is_some_and(|(_, since)| since.elapsed() < ROUTED)
     }
 
-    /// What selects pods by their variant, so many at most: subsets of DestinationRules, and Services.
-    async fn named_by(&self, variant: &str, most: usize) -> Result<Vec<String>, String> {
-        let searching = tokio::time::timeout(ROUTES_PATIENCE, self.search(variant, most));
+    /// What tells the pods of both apart.
+    async fn found(
+        &self,
+        variants: &Variants,
+        wanted: &DynamicObject,
+        copy: Option<&DynamicObject>,
+    ) -> Result<Found, String> {
+        let template = |object: &DynamicObject| object.data["spec"]["template"].clone();
+        let copied = copy.map(template);
+        let copied = copied.unwrap_or_else(|| with_variant(&template(wanted), &variants.fallback));
+        let labels = labels(&copied);
+        let named = Named {
+            namespace: self.cluster.namespace(),
+            labels: &labels,
+            fallback: &variants.fallback,
+            challenger: &variants.challenger,
+        };
+        let searching = tokio::time::timeout(ROUTES_PATIENCE, find(&self.cluster, &named));
         let why = match searching.await {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(error)) => words(&error),
@@ -302,35 +334,29 @@ impl Deployments {
         ))
     }
 
-    async fn search(&self, variant: &str, most: usize) -> kube::Result<Vec<String>> {
-        let of_rule = |rule: &DynamicObject| {
-            let subset = subset_of(&rule.data, variant)?;
-            let name = rule.metadata.name.as_deref()?;
-            Some(format!("subset {subset} of DestinationRule {name}"))
-        };
-        let of_service = |service: &DynamicObject| {
-            let is_of_it = service.data["spec"]["selector"][VARIANT] == variant;
-            let name = service.metadata.name.as_deref().filter(|_| is_of_it)?;
-            Some(format!("the selector of Service {name}"))
-        };
-        let rule = (
-            istio::DestinationRule::API_VERSION,
-            istio::DestinationRule::KIND,
-        );
-        let mut found = search(&self.cluster, rule, most, of_rule).await?;
-        if let Some(left @ 1..) = most.checked_sub(found.len()) {
-            found.extend(search(&self.cluster, ("v1", "Service"), left, of_service).await?);
+    /// Why nobody knows that requests go to the copy alone, unless the challenger gets them.
+    fn unrouted(&self, fallback: &str, found: &Found) -> Option<String> {
+        if let Some(passing) = &found.passing {
+            return Some(format!(
+                "{passing}, whatever the split decided; until it does not, the Deployment keeps its pods and no run \
+                 begins"
+            ));
         }
-        Ok(found)
-    }
-
-    /// Nobody knows that requests go to the copy alone.
-    fn unrouted(&self, fallback: &str) -> String {
-        format!(
-            "no subset of a DestinationRule and no Service in namespace {} has the label {VARIANT}: {fallback}; until \
-             there is one, the Deployment keeps its pods and no run begins",
-            self.cluster.namespace()
-        )
+        let namespace = self.cluster.namespace();
+        let until = "until there is one, the Deployment keeps its pods and no run begins";
+        if !found.is_told_apart {
+            return Some(format!(
+                "no subset of a DestinationRule and no Service in namespace {namespace} has the label {VARIANT}: \
+                 {fallback} and selects these pods; {until}"
+            ));
+        }
+        (!found.is_led).then(|| {
+            let names = named_by(found.clone()).join(", ");
+            format!(
+                "no VirtualService and no HTTPRoute in namespace {namespace} has a route to {names}; {until} (where it \
+                 is in another namespace, annotate that with {ROUTED_FROM}: NAMESPACE)"
+            )
+        })
     }
 
     async fn pods(&self, deployment: &DynamicObject) -> Pods {
@@ -347,6 +373,7 @@ impl Deployments {
             // As the API server fills it in.
             replicas: count("/spec/replicas").unwrap_or(1),
             ready: status("availableReplicas"),
+            up: status("readyReplicas"),
             is_uniform: is_observed && status("replicas") == status("updatedReplicas"),
             trouble: None,
         };
@@ -545,11 +572,7 @@ struct Given<'g> {
 fn copy(rollout: &str, read: &Read, given: &Given<'_>, replicas: u32) -> Value {
     let spec = &read.wanted.data["spec"];
     let fallback = variant(given.template).unwrap_or_default();
-    let mut selector = spec["selector"].clone();
-    if !selector["matchLabels"].is_object() {
-        selector["matchLabels"] = json!({});
-    }
-    selector["matchLabels"][VARIANT] = json!(fallback);
+    let selector = selector(&read.wanted.data, fallback);
     let mut own = json!({
         "replicas": replicas,
         "selector": selector,
@@ -584,19 +607,32 @@ fn copy(rollout: &str, read: &Read, given: &Given<'_>, replicas: u32) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": own})
 }
 
+/// The Rollout that a Deployment is the copy of.
+fn rollout_of(deployment: &DynamicObject) -> Option<&String> {
+    deployment.metadata.labels.as_ref()?.get(ROLLOUT)
+}
+
+/// The selector of the copy of a Deployment.
+fn selector(wanted: &Value, fallback: &str) -> Value {
+    let mut selector = wanted["spec"]["selector"].clone();
+    if !selector["matchLabels"].is_object() {
+        selector["matchLabels"] = json!({});
+    }
+    selector["matchLabels"][VARIANT] = json!(fallback);
+    selector
+}
+
 /// The version of a copy: what it was given, or what its template is, where that is what is wanted.
 fn version_of_copy(copy: &DynamicObject, wanted: &str) -> String {
     let own = version(&copy.data["spec"]["template"]);
     given(copy).filter(|_| own != wanted).unwrap_or(own)
 }
 
-/// The first subset of a DestinationRule of pods of a variant.
-fn subset_of<'r>(rule: &'r Value, variant: &str) -> Option<&'r str> {
-    let subsets = rule.pointer("/spec/subsets")?.as_array()?;
-    let subset = subsets
-        .iter()
-        .find(|subset| subset["labels"][VARIANT] == variant)?;
-    Some(subset["name"].as_str().unwrap_or("without a name"))
+/// What names the copy, as it is said.
+fn named_by(found: Found) -> Vec<String> {
+    let mut names = found.names;
+    names.truncate(MAX_NAMED);
+    names
 }
 
 /// How the copy replaces its pods: never all of them at once, because somebody may be at them.

@@ -68,12 +68,11 @@ impl Facing<'_> {
         self.workload.needed(weight, self.serving(copy))
     }
 
-    /// How many of those are asked for: as many as others leave, where they take them away again.
+    /// How many of those are asked for: as many as there are, where an autoscaler may say so.
     pub(super) fn granted(&self, kept: &mut Kept, needed: u32, by: Scaling) -> u32 {
         let replicas = self.both.wanted.replicas;
         kept.note_scale(replicas, needed);
-        let is_others = by == Scaling::OrAutoscaler && self.both.is_autoscaled;
-        match is_others || kept.is_given_up() {
+        match by == Scaling::OrAutoscaler && self.both.is_autoscaled {
             true => needed.min(replicas).max(1),
             false => needed,
         }
@@ -136,6 +135,10 @@ pub struct Rest {
 impl Rest {
     /// The copy serves everyone with what it has.
     pub(super) fn note_promoted(&mut self, copy: &Pods, between: &Between<'_>) {
+        if self.kept.is_unjudged && between.succeeded != Some(&copy.version) {
+            // Somebody's weight is no judgement.
+            return;
+        }
         self.kept.is_unjudged = false;
         let promotions = &mut self.kept.promotions;
         promotions.note(&copy.version, between.run, between.window);

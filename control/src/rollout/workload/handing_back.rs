@@ -13,8 +13,8 @@ use sluice_core::allocation::Percent;
 use sluice_core::plan::EVERYONE;
 
 use super::handing::{HandingBack, HandingStage};
-use super::kept::{Kept, has_passed};
-use super::next::{Action, Facing, unready};
+use super::kept::{Kept, NONE_READY, has_passed};
+use super::next::{Action, Facing, given_up, unready};
 use super::seen::Both;
 use crate::rollout::world::SplitState;
 
@@ -38,6 +38,8 @@ pub struct Handed {
     pub action: Option<Action>,
     /// What is to be remembered beside it.
     pub kept: Kept,
+    /// Whether everyone is to go back to the copy.
+    pub is_to_take_back: bool,
     /// What is waited for, or became of it.
     pub says: String,
 }
@@ -50,12 +52,16 @@ pub fn hand_back(facing: &Facing<'_>, handing: &HandingBack, around: &Around<'_>
         kept: Kept {
             unused: None,
             empty: None,
-            dead: None,
+            dead: facing
+                .kept
+                .dead
+                .filter(|_| handing.stage == HandingStage::Moving),
             is_parked: false,
             is_at_rest: false,
             is_slow: false,
             ..facing.kept.clone()
         },
+        is_to_take_back: false,
         says: String::new(),
     };
     let is_over = matches!(handing.stage, HandingStage::Stopped | HandingStage::Done);
@@ -113,11 +119,18 @@ fn scale(facing: &Facing<'_>, handing: &HandingBack, mut handed: Handed) -> Hand
     }
     let serving = copy.as_ref().map_or(0, |copy| copy.replicas);
     let needed = serving.max(facing.kept.serving).max(1);
+    handed.kept.note_scale(wanted.replicas, needed);
     handed.kept.note(wanted, needed, facing.now);
-    handed.says = format!("handing back: {}", unready(deployment, wanted, needed));
-    if wanted.replicas < needed {
+    let given_up = given_up(facing.workload, &handed.kept);
+    let given_up = given_up.map_or_else(String::new, |given_up| format!("; {given_up}"));
+    let ready = unready(deployment, wanted, needed);
+    handed.says = format!("handing back: {ready}{given_up}");
+    if handed.kept.is_given_up() {
+        handed.kept.is_slow = wanted.replicas < needed;
+    } else if wanted.replicas < needed {
         handed.action = Some(Action::Scale { replicas: needed });
-    } else if handed.kept.is_settled(facing.now) {
+    }
+    if wanted.replicas >= needed && handed.kept.is_settled(facing.now) {
         handed.handing = Some(handing.at(HandingStage::Moving));
     }
     handed
@@ -131,6 +144,12 @@ fn follow(
     mut handed: Handed,
 ) -> Handed {
     let deployment = &handing.deployment;
+    if let Some(why) = taken_back(facing, &mut handed.kept) {
+        handed.handing = None;
+        handed.is_to_take_back = true;
+        handed.says = format!("nothing is handed back: {why}; everyone goes back");
+        return handed;
+    }
     if elsewhere(around.split).is_some() {
         handed.says = format!("handing back: everyone goes to Deployment {deployment}");
         return handed;
@@ -148,6 +167,22 @@ fn follow(
         "handing back: everyone is to be at Deployment {deployment}; not every proxy is known to follow"
     );
     handed
+}
+
+/// Why everyone goes back to the copy while they are moved: what it has is what serves.
+fn taken_back(facing: &Facing<'_>, kept: &mut Kept) -> Option<String> {
+    let wanted = &facing.both.wanted;
+    let copy = facing.both.copy.as_ref()?;
+    let deployment = &facing.workload.deployment;
+    if copy.version != wanted.version {
+        let (name, version) = (facing.workload.copy(), &copy.version);
+        let wanted = &wanted.version;
+        return Some(format!(
+            "Deployment {deployment} is {wanted} by now, and {name} is {version}"
+        ));
+    }
+    kept.is_dead(wanted, facing.now)
+        .then(|| format!("no pod of Deployment {deployment} has been ready for {NONE_READY:?}"))
 }
 
 /// The copy goes when nobody can be routed to it.
@@ -191,8 +226,19 @@ fn clear(
         );
         return handed;
     }
+    if let Some(mistake) = facing
+        .both
+        .mistake
+        .as_ref()
+        .filter(|_| facing.both.is_foreign)
+    {
+        handed.kept.is_slow = true;
+        handed.says = format!("Deployment {name} stays: {mistake}");
+        return handed;
+    }
     match named_by {
         None => {
+            handed.kept.is_slow = true;
             let why = unrouted.as_deref().unwrap_or("routes were not looked at");
             handed.says = format!("Deployment {name} stays: {why}");
         }

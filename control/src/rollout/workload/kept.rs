@@ -17,6 +17,10 @@ pub const SETTLING: Duration = Duration::from_secs(2);
 /// starts again in its place takes some seconds.
 pub const NONE_READY: Duration = Duration::from_secs(10);
 
+/// How long pods that serve nobody new may not be ready before they are looked at as seldom as those at
+/// rest. Chosen: images are mostly pulled by then.
+const STUCK: Duration = Duration::from_secs(60);
+
 /// How often somebody may scale down what a step scaled up, before it is left so. Chosen: more than a
 /// mistake, and fewer than a war.
 pub const MAX_UNDONE: u32 = 3;
@@ -86,6 +90,9 @@ pub struct Kept {
     /// What was asked for in a step, and how often somebody took it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaled: Option<Scaled>,
+    /// What was asked of the copy before everybody goes back to it, and how often somebody took it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_scaled: Option<Scaled>,
     /// Since when the challenger has pods that nobody uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<Timestamp>,
@@ -107,6 +114,26 @@ pub struct Scaled {
     pub is_there: bool,
     /// How often somebody scaled it down again.
     pub undone: u32,
+}
+
+impl Scaled {
+    fn noted(former: Option<Self>, replicas: u32, needed: u32) -> Self {
+        let former = former.filter(|scaled| scaled.to == needed);
+        let mut scaled = former.unwrap_or(Self {
+            to: needed,
+            is_there: false,
+            undone: 0,
+        });
+        if replicas < needed && scaled.is_there {
+            scaled.undone = scaled.undone.saturating_add(1).min(MAX_UNDONE);
+        }
+        scaled.is_there = replicas >= needed;
+        scaled
+    }
+
+    const fn is_given_up(&self) -> bool {
+        self.undone >= MAX_UNDONE
+    }
 }
 
 /// Whether there are none.
@@ -151,23 +178,22 @@ impl Kept {
 
     /// Notes whether the pods that a step asks for are there, and were taken away again.
     pub(super) fn note_scale(&mut self, replicas: u32, needed: u32) {
-        let former = self.scaled.take().filter(|scaled| scaled.to == needed);
-        let mut scaled = former.unwrap_or(Scaled {
-            to: needed,
-            is_there: false,
-            undone: 0,
-        });
-        if replicas < needed && scaled.is_there {
-            scaled.undone = scaled.undone.saturating_add(1).min(MAX_UNDONE);
-        }
-        scaled.is_there = replicas >= needed;
-        self.scaled = Some(scaled);
+        self.scaled = Some(Scaled::noted(self.scaled.take(), replicas, needed));
+    }
+
+    /// The same of the copy's, which everybody goes back to.
+    pub(super) fn note_copy_scale(&mut self, replicas: u32, needed: u32) {
+        self.copy_scaled = Some(Scaled::noted(self.copy_scaled.take(), replicas, needed));
     }
 
     /// Whether pods are no longer asked for in this step, because somebody takes them away.
     pub fn is_given_up(&self) -> bool {
-        let scaled = self.scaled.as_ref();
-        scaled.is_some_and(|scaled| scaled.undone >= MAX_UNDONE)
+        self.scaled.as_ref().is_some_and(Scaled::is_given_up)
+    }
+
+    /// The same of the copy's.
+    pub(super) fn is_copy_given_up(&self) -> bool {
+        self.copy_scaled.as_ref().is_some_and(Scaled::is_given_up)
     }
 
     /// How far everything is handed back to a Deployment; nothing of another one counts.
@@ -199,6 +225,12 @@ impl Kept {
         }
     }
 
+    /// Whether those that are waited for have not been ready for so long that a person is needed.
+    pub(super) fn is_stuck(&self, now: Timestamp) -> bool {
+        let waiting = self.waiting.filter(|_| self.ready.is_none());
+        waiting.is_some_and(|since| has_passed(since, STUCK, now))
+    }
+
     /// Whether those that are waited for have been ready for long enough.
     pub(super) fn is_settled(&self, now: Timestamp) -> bool {
         self.ready
@@ -223,7 +255,7 @@ impl Kept {
     /// Notes whether none of the pods that users have is ready; whether that is so for too long.
     pub fn is_dead(&mut self, wanted: &Pods, now: Timestamp) -> bool {
         let since = self.dead.unwrap_or(now);
-        self.dead = (wanted.ready == 0).then_some(since);
+        self.dead = (wanted.up == 0).then_some(since);
         self.dead
             .is_some_and(|since| has_passed(since, NONE_READY, now))
     }

@@ -13,7 +13,7 @@ use sluice_core::allocation::Percent;
 use super::facing::Scaling;
 pub(super) use super::facing::unready;
 pub use super::facing::{Action, Between, Facing, Rest};
-pub use restore::{in_run, undo};
+pub use restore::{grow_back, in_run, undo};
 
 use super::Workload;
 use super::kept::{Kept, has_passed};
@@ -57,6 +57,7 @@ pub fn prepare(facing: &Facing<'_>, weight: Percent) -> Prepared {
         is_slow: false,
         given: None,
         is_parked_again: false,
+        copy_scaled: None,
         ..facing.kept.clone()
     };
     let copy = match (&both.mistake, &both.copy) {
@@ -137,7 +138,7 @@ pub fn given_up(workload: &Workload, kept: &Kept) -> Option<String> {
 pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
     let mut rest = Rest {
         kept: Kept {
-            dead: None,
+            dead: facing.kept.dead.filter(|_| !between.is_empty),
             is_at_rest: false,
             is_slow: false,
             ..facing.kept.clone()
@@ -159,7 +160,11 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
         return rest;
     }
     match between.is_empty {
-        true => empty(facing, between, copy, rest),
+        true => {
+            rest = empty(facing, between, copy, rest);
+            rest.kept.is_slow |= rest.action.is_none() && rest.kept.is_stuck(facing.now);
+            rest
+        }
         false => full(facing, between, copy, rest),
     }
 }
@@ -168,10 +173,42 @@ pub fn rest(facing: &Facing<'_>, between: &Between<'_>) -> Rest {
 fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest) -> Rest {
     (rest.kept.unused, rest.kept.empty) = (None, None);
     rest.kept.is_parked = false;
-    let wanted = &facing.both.wanted.version;
+    let pods = &facing.both.wanted;
+    let wanted = &pods.version;
     let name = facing.workload.copy();
     let succeeded = between.succeeded;
-    if succeeded == Some(wanted) && copy.version != *wanted {
+    let is_over = succeeded.is_some_and(|last| last == copy.version || last != wanted);
+    let is_promoting = succeeded == Some(wanted);
+    // A template that came since is no reason to leave anybody at pods that nobody has tried.
+    if is_promoting || !(is_over || copy.version == *wanted) {
+        let needed = facing.needed(between.everyone, copy);
+        let needed = facing.granted(&mut rest.kept, needed, Scaling::OrAutoscaler);
+        let is_leaving = copy.version == *wanted && rest.kept.is_settled(facing.now);
+        let is_short = pods.replicas < needed && !rest.kept.is_given_up() && !is_leaving;
+        rest.action = is_short.then_some(Action::Scale { replicas: needed });
+        if !is_promoting {
+            rest.may_begin = true;
+            rest.kept.is_slow = true;
+            let deployment = &facing.workload.deployment;
+            let ready = unready(deployment, pods, needed);
+            let says = || {
+                format!(
+                    "the challenger has users and no run is under way: {ready}; `sluice abort` takes them back"
+                )
+            };
+            rest.warns = (!between.is_run_wanted).then(says);
+            return rest;
+        }
+        if is_short {
+            let deployment = &facing.workload.deployment;
+            rest.says = Some(format!(
+                "everyone is there: {}",
+                unready(deployment, pods, needed)
+            ));
+            return rest;
+        }
+    }
+    if is_promoting && copy.version != *wanted {
         if let Some(why) = unpromoted(facing, between) {
             rest.says = Some(format!(
                 "Deployment {name} does not take {wanted} yet: {why}"
@@ -182,27 +219,9 @@ fn full(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest)
         rest.action = Some(restore::promote(facing.kept, wanted));
         return rest;
     }
-    // A template that came since is no reason to leave anybody at pods that nobody has tried.
-    let is_over = succeeded.is_some_and(|last| last == copy.version || last != wanted);
-    if !(is_over || copy.version == *wanted) {
-        rest.may_begin = true;
-        rest.kept.is_slow = true;
-        let pods = &facing.both.wanted;
-        let needed = facing.needed(between.everyone, copy);
-        let needed = facing.granted(&mut rest.kept, needed, Scaling::OrAutoscaler);
-        if !between.is_run_wanted {
-            rest.warns = Some(format!(
-                "the challenger has users and no run is under way: {}; `sluice abort` takes them back",
-                unready(&facing.workload.deployment, pods, needed)
-            ));
-        }
-        let scale = Action::Scale { replicas: needed };
-        let is_short = pods.replicas < needed && !rest.kept.is_given_up();
-        rest.action = is_short.then_some(scale);
-        return rest;
-    }
     let serving = facing.serving(copy);
-    if copy.replicas < serving {
+    rest.kept.note_copy_scale(copy.replicas, serving);
+    if copy.replicas < serving && !rest.kept.is_copy_given_up() {
         rest.says = Some(format!(
             "Deployment {name} has {} of the {serving} pods that everybody needs there",
             copy.replicas
@@ -252,13 +271,13 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     }
     let name = workload.copy();
     if between.is_run_wanted {
-        // What nobody has judged serves everyone first, as it would without a run.
+        // What nobody has judged serves everyone first, as it would without a run. What served before and
+        // does not now is no reason to hold back what may mend it.
         let is_unjudged = rest.kept.is_unjudged;
-        let needed = if is_unjudged { copy.replicas.max(1) } else { 1 };
-        let is_ready = copy.has(needed) && (!is_unjudged || rest.kept.is_settled(now));
+        let is_ready = !is_unjudged || rest.kept.is_settled(now);
         rest.says = match is_ready {
             true => both.unrouted.clone(),
-            false => Some(unready(&name, copy, needed)),
+            false => Some(unready(&name, copy, copy.replicas.max(1))),
         };
         rest.may_begin = rest.says.is_none();
         rest.kept.is_slow = is_ready && !rest.may_begin;
@@ -294,12 +313,19 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
         let given = rest.kept.given.unwrap_or(now);
         rest.kept.given = Some(given);
         let is_again = rest.kept.is_parked_again;
-        let is_to_park = !is_again && has_passed(given, workload.drain, now);
+        // Whoever gave them may need them where the copy does not serve, or is not what serves.
+        let is_of_use = both.unrouted.is_some() || !rest.kept.is_settled(now);
+        let is_to_park = !is_again && !is_of_use && has_passed(given, workload.drain, now);
         rest.kept.is_parked_again |= is_to_park;
         rest.kept.is_at_rest = !is_to_park;
         rest.action = is_to_park.then_some(Action::Scale { replicas: 0 });
         let says = format!("Deployment {deployment} was given {replicas} pods that nobody uses");
         rest.says = Some(match is_again {
+            _ if is_of_use => {
+                let unready = || unready(&name, copy, copy.replicas.max(1));
+                let why = both.unrouted.clone().unwrap_or_else(unready);
+                format!("Deployment {deployment} was given {replicas} pods and keeps them: {why}")
+            }
             true => format!(
                 "{says}, again: nobody fights whoever does that; Git should not say spec.replicas of it"
             ),

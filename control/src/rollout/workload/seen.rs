@@ -47,6 +47,8 @@ pub struct Both {
     pub remembered: Option<String>,
     /// Whether the copy's template could be kept, and is not.
     pub is_unkept: bool,
+    /// Whether the Deployment of the copy's name is not ours.
+    pub is_foreign: bool,
     /// Why nothing may be done with them, in a sentence.
     pub mistake: Option<String>,
     /// Why nobody knows that requests go to the copy alone, in a sentence; looked at only where that
@@ -104,8 +106,10 @@ pub struct Pods {
     pub version: String,
     /// How many pods it is to have.
     pub replicas: u32,
-    /// How many of its template are ready, as its strategy counts.
+    /// How many of its template are ready, as its strategy counts: for its `minReadySeconds`.
     pub ready: u32,
+    /// How many pods of any template are ready just now.
+    pub up: u32,
     /// Whether the controller has seen this template, and no pod of another one is left.
     pub is_uniform: bool,
     /// Why pods are not ready, as they say themselves.

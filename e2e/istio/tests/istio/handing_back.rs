@@ -230,6 +230,9 @@ pub async fn a_run_waits_for_its_routes_and_replicas_taken_out_of_git_cost_nobod
     .await;
     assert_eq!(status["run"], Value::Null);
     kubernetes.apply(SUBSETS).await;
+    // Its routes are where nobody here can see them.
+    let annotate = "annotate destinationrule checkout -n a sluice.dev/routed-from=gateways";
+    world.kubectl(annotate).await.good();
     wait_for_phase(world, "checkout", "Succeeded").await;
     wait_for_rest(world, "v2").await;
     load.end().await;

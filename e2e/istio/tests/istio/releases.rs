@@ -1,6 +1,6 @@
 //! A Rollout that follows a Deployment: the whole of a release is another image in Git.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice_e2e::wait::until;
@@ -130,6 +130,72 @@ pub fn running(workloads: &Workloads) -> Vec<(String, usize)> {
     running
 }
 
+/// Another service of the namespace has variants of the same names.
+const OTHERS: &str = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ledger, namespace: a}
+spec:
+  host: ledger.a.svc.cluster.local
+  subsets:
+  - {name: stable, labels: {sluice.dev/variant: stable}}
+";
+
+/// A route past the split, as one that was handed back leaves it.
+const PAST_THE_SPLIT: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: checkout, namespace: a}
+spec:
+  hosts: [checkout.a.svc.cluster.local]
+  http:
+  - match: [{headers: {x-sluice-checkout: {exact: canary}}}]
+    route: [{destination: {host: checkout.a.svc.cluster.local, subset: canary}}]
+  - match: [{headers: {x-tester: {exact: staging}}}]
+    route: [{destination: {host: checkout.a.svc.cluster.local, subset: stable}}]
+  - route: [{destination: {host: checkout.a.svc.cluster.local, subset: canary}}]
+";
+
+pub async fn a_deployment_keeps_its_pods_until_routes_lead_to_its_copy(world: &mut World) {
+    world.new_plugin("a").await;
+    let workloads = workloads::start(world).await;
+    let first = deployment("checkout", "registry.example/shop/ok:v1", "canary", 3);
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes.apply(&first.to_string()).await;
+    wait_for_ready(world, "checkout", 3).await;
+    wait_for_pods(world, "outbound|8080||checkout.a.svc.cluster.local").await;
+    let load = Load::start(&world.caller_addresses(), CHECKOUT, 100, 100);
+    let roles = ["account.yaml", "namespaced.yaml", "workloads.yaml"];
+    let (sluice, _) = account(world, &roles).await;
+    let command = format!("controller -n a --prometheus {}", prometheus::URL);
+    let _controller = start_as(world, &sluice, "controller", &command);
+    apply(world, "checkout", &spec(&ramp(&[50, 100], "1s"))).await;
+    wait_for_ready(world, "checkout-stable", 3).await;
+    kubernetes.apply(OTHERS).await;
+    let says = async |said: &'static str| {
+        wait_for(world, "checkout", said, |status| {
+            message(status).starts_with(said)
+        })
+        .await;
+        // As long as pods drain, and a look more.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        wait_for_ready(world, "checkout", 3).await;
+    };
+    says("no subset of a DestinationRule and no Service in namespace a has the label").await;
+    kubernetes.apply(SUBSETS).await;
+    says(
+        "no VirtualService and no HTTPRoute in namespace a has a route to subset stable of DestinationRule checkout",
+    )
+    .await;
+    wait_for_pods(world, "outbound|8080|stable|checkout.a.svc.cluster.local").await;
+    kubernetes.apply(PAST_THE_SPLIT).await;
+    says("route 3 of VirtualService checkout sends every request to subset canary").await;
+    kubernetes.apply(ROUTES).await;
+    wait_for_rest(world, "v1").await;
+    assert_no_failures(&load.end().await);
+    drop(workloads);
+}
+
 pub async fn a_release_is_another_image_and_costs_no_request(world: &mut World) {
     world.new_plugin("a").await;
     let roles = ["account.yaml", "namespaced.yaml", "workloads.yaml"];
@@ -200,6 +266,45 @@ pub async fn a_rollback_loses_no_request_though_pods_exit_at_once(world: &mut Wo
     assert_no_failures(&seen);
     assert!(seen.iter().any(|seen| seen.variant == "v2"));
     assert_eq!(seen.last().unwrap().variant, "v1");
+}
+
+pub async fn a_hotfix_reaches_everyone_at_once_also_while_no_pod_of_the_copy_serves(
+    world: &mut World,
+) {
+    let (_workloads, _controller, load) = taken_over(world, &ramp(&[50, 100], "1s")).await;
+    let emergency = json!({"spec": {"steps": null, "preset": "emergency"}});
+    let kubernetes = &world.chain.kubernetes;
+    let merged = kubernetes
+        .merge("Rollout", "a", "checkout", &emergency)
+        .await;
+    merged.unwrap();
+    push(world, "registry.example/shop/ok:v2").await;
+    let status = wait_for_phase(world, "checkout", "Succeeded").await;
+    assert_eq!(status["runs"][0]["step"], 1, "{status:#}");
+    wait_for_rest(world, "v2").await;
+    let seen = load.end().await;
+    assert_no_failures(&seen);
+    assert_eq!(seen.last().unwrap().variant, "v2");
+    // As after a node is lost: what serves everyone has no pod.
+    let none = json!({"spec": {"replicas": 0}});
+    let merged = kubernetes
+        .merge("Deployment", "a", "checkout-stable", &none)
+        .await;
+    merged.unwrap();
+    wait_for_ready(world, "checkout-stable", 0).await;
+    let load = Load::start(&world.caller_addresses(), CHECKOUT, 20, 20);
+    push(world, "registry.example/shop/ok:v3").await;
+    let promoted = "Deployment checkout-stable serves everyone with ok:v3 (";
+    wait_for(world, "checkout", promoted, |status| {
+        message(status).starts_with(promoted)
+    })
+    .await;
+    let since = Instant::now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut seen = load.end().await;
+    seen.retain(|seen| seen.at > since);
+    assert_no_failures(&seen);
+    assert!(!seen.is_empty() && seen.iter().all(|seen| seen.variant == "v3"));
 }
 
 pub async fn an_image_that_cannot_be_pulled_fails_the_run_and_moves_nobody(world: &mut World) {

@@ -116,7 +116,7 @@ fn it_is_refused_in_a_run_and_of_a_version_that_nobody_promoted() {
     let why = "`release` of ann: a run is under way";
     assert_eq!(answer(&story), (Reply::Refused, why));
     story.ask(Verb::Abort).live(20).ask(Verb::Release);
-    let why = "`release` of ann: the Deployment's template is not what was promoted last";
+    let why = "`release` of ann: its template is not what was promoted: `sluice abort` the split, then retry";
     assert_eq!(answer(&story), (Reply::Refused, why));
     assert_eq!(
         story.live(20).deployments(),
@@ -194,7 +194,7 @@ fn whoever_got_a_newer_version_from_git_meanwhile_never_gets_the_former_one() {
     // Before the copy is gone.
     let mut story = handed_back();
     story.change("v2").live(5).ask(Verb::Retry);
-    let why = "`retry` of ann: everyone has a newer version than the copy: let it be handed back, then retry";
+    let why = "`retry` of ann: everyone is at a newer version: let it be handed back, or `sluice abort` the split";
     assert_eq!(answer(&story), (Reply::Refused, why));
     assert_eq!(story.weights(), "everyone 100");
     // And after it, when the copy is made of what everyone has.
@@ -280,4 +280,83 @@ proptest! {
         told.live(200);
         prop_assert_eq!(told.phase(), Phase::Released, "{:?}", told.said);
     }
+}
+
+#[test]
+fn a_template_that_comes_while_everyone_is_moved_takes_them_back_and_is_run() {
+    let mut story = at_rest();
+    named(&mut story);
+    story.ask(Verb::Release).live(3);
+    let lagging = ProxiesSeen::Seen {
+        converged: 0,
+        total: 1,
+        lagging: "shop/web-1".to_owned(),
+    };
+    story.world.proxies = lagging;
+    story.live(5);
+    assert_eq!(story.weights(), "everyone 100");
+    story.change("v2").live(1);
+    assert_eq!(story.weights(), "everyone 0");
+    let said = "Waiting: nothing is handed back: Deployment web is v2 by now, and web-stable is v1; everyone goes back";
+    assert!(
+        story.said.iter().any(|line| line == said),
+        "{:?}",
+        story.said
+    );
+    story.world.proxies = ProxiesSeen::Nobody;
+    story.live(100);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+}
+
+#[test]
+fn pods_that_crash_while_everyone_is_moved_to_them_give_them_back() {
+    let mut story = at_rest();
+    named(&mut story);
+    story.ask(Verb::Release).live(3);
+    story.world.proxies = ProxiesSeen::Unknown {
+        why: "nobody scrapes them".to_owned(),
+    };
+    story.live(5);
+    assert_eq!(story.weights(), "everyone 100");
+    let wanted = &mut story.both().wanted;
+    (wanted.ready, wanted.trouble) = (0, Some("web-1: OOMKilled".to_owned()));
+    story.live(12);
+    assert_eq!(story.weights(), "everyone 0");
+}
+
+#[test]
+fn nobody_fights_whoever_takes_its_pods_away() {
+    let mut story = at_rest();
+    named(&mut story);
+    story.ask(Verb::Release);
+    for _ in 0..10 {
+        story.live(1);
+        let wanted = &mut story.both().wanted;
+        wanted.replicas = wanted.replicas.min(2);
+        wanted.ready = wanted.ready.min(2);
+    }
+    story.live(60);
+    assert_eq!(story.weights(), "everyone 0");
+    assert_eq!(story.both().wanted.replicas, 2);
+    assert!(
+        story.last().contains("was scaled down 3 times"),
+        "{}",
+        story.last()
+    );
+    story.ask(Verb::Retry).live(60);
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+}
+
+#[test]
+fn a_copy_that_is_somebody_elses_by_now_is_not_deleted() {
+    let mut story = handed_back();
+    let both = story.both();
+    (both.is_foreign, both.mistake) = (true, Some("it is not ours".to_owned()));
+    both.named_by = Some(Vec::new());
+    story.live(120);
+    assert!(story.both().copy.is_some());
+    assert_eq!(
+        story.last(),
+        "Waiting: Deployment web-stable stays: it is not ours"
+    );
 }

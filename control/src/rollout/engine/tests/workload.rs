@@ -11,14 +11,15 @@ use crate::rollout::engine::wants;
 use crate::rollout::resource::FirstSight;
 use crate::rollout::status::{Phase, RunOutcome};
 use crate::rollout::workload::next::Action;
-use crate::rollout::workload::seen::{Both, Pods, WorkloadSeen};
-use crate::rollout::world::{Failure, ProxiesSeen};
+use crate::rollout::workload::seen::{AutoscalerWork, Both, Pods, WorkloadSeen};
+use crate::rollout::world::{Failure, Forward, ProxiesSeen};
 
 fn pods(version: &str, replicas: u32) -> Pods {
     Pods {
         version: version.to_owned(),
         replicas,
         ready: replicas,
+        up: replicas,
         is_uniform: true,
         trouble: None,
     }
@@ -119,6 +120,7 @@ impl Story {
                     pods.is_uniform = true;
                     pods.ready = (pods.ready + 1).min(pods.replicas);
                 }
+                pods.up = pods.ready;
             }
             self.after(1);
         }
@@ -657,7 +659,7 @@ fn pods_that_crash_in_a_hold_give_their_users_back() {
     let crash = |story: &mut Story| {
         let wanted = &mut story.both().wanted;
         wanted.trouble = Some("web-1: CrashLoopBackOff".to_owned());
-        wanted.ready = 0;
+        (wanted.ready, wanted.up) = (0, 0);
     };
     crash(&mut story);
     story.ask(Verb::Pause).live(9);
@@ -801,6 +803,193 @@ fn a_deployment_that_is_gone_takes_its_users_back() {
     assert_eq!(story.last(), format!("RolledBack: {what}"));
 }
 
+/// Everyone has v2, which the copy was given, whose pods do not get ready.
+fn unpromoted() -> Story {
+    let mut story = at_rest();
+    story.both().copy.as_mut().unwrap().trouble = Some("no node has room".to_owned());
+    story.change("v2");
+    while story.phase() != Phase::Succeeded {
+        story.live(1);
+    }
+    story.live(30);
+    assert_eq!(story.weights(), "everyone 100");
+    assert_eq!(story.deployments(), "web v2 3/3, web-stable v2 0/3");
+    story
+}
+
+#[test]
+fn pods_that_crash_before_they_are_promoted_take_everyone_back() {
+    let mut story = unpromoted();
+    let wanted = &mut story.both().wanted;
+    (wanted.ready, wanted.trouble) = (0, Some("web-1: OOMKilled".to_owned()));
+    story.live(9);
+    assert_eq!(story.weights(), "everyone 100");
+    story.live(3);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    let said = "RolledBack: no pod of Deployment web has been ready for 10s: web-1: OOMKilled, before v2 was promoted; \
+                Deployment web-stable is given v1 again";
+    assert_eq!(story.last(), said);
+    let runs = story.status.runs.iter();
+    let runs: Vec<_> = runs.map(|run| (run.number, run.outcome)).collect();
+    assert_eq!(runs, [(1, RunOutcome::RolledBack)]);
+    // Nothing is tried again by itself.
+    story.both().wanted.trouble = None;
+    story.both().copy.as_mut().unwrap().trouble = None;
+    story.live(60);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v1 3/3");
+}
+
+#[test]
+fn a_template_that_comes_before_a_version_is_promoted_takes_everyone_back_and_is_tried() {
+    let mut story = unpromoted();
+    story.change("v3").live(1);
+    assert_eq!(story.weights(), "everyone 0");
+    story.both().copy.as_mut().unwrap().trouble = None;
+    story.live(100);
+    let runs = story.status.runs.iter();
+    let runs: Vec<_> = runs.map(|run| (run.number, run.outcome)).collect();
+    assert_eq!(
+        runs,
+        [(1, RunOutcome::Superseded), (2, RunOutcome::Succeeded)]
+    );
+    assert_eq!(story.deployments(), "web v3 0/0, web-stable v3 3/3");
+}
+
+#[test]
+fn a_version_that_was_taken_away_before_it_was_promoted_may_come_back() {
+    let mut story = unpromoted();
+    story.change("v1").live(60);
+    assert_eq!(story.weights(), "everyone 0");
+    story.both().copy.as_mut().unwrap().trouble = None;
+    story.live(30);
+    assert_eq!(story.deployments(), "web v1 0/0, web-stable v1 3/3");
+    story.change("v2").live(100);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+    assert_eq!(story.status.run.as_ref().unwrap().number, 2);
+}
+
+#[test]
+fn the_pods_of_a_step_are_kept_up_while_the_next_one_is_held_back() {
+    let held = || {
+        let mut story = at_rest();
+        story.change("v2");
+        while story.weights() != "everyone 50" {
+            story.live(1);
+        }
+        story.world.forward = Forward::Closed("the window is closed".to_owned());
+        story.live(30);
+        assert_eq!(story.last(), "Waiting: step 3 waits: the window is closed");
+        story
+    };
+    let mut story = held();
+    let wanted = &mut story.both().wanted;
+    (wanted.replicas, wanted.ready) = (1, 1);
+    story.live(3);
+    assert_eq!(story.deployments(), "web v2 2/2, web-stable v1 3/3");
+    let mut story = held();
+    let wanted = &mut story.both().wanted;
+    (wanted.ready, wanted.trouble) = (1, Some("web-1: OOMKilled".to_owned()));
+    story.live(599);
+    assert_eq!(story.weights(), "everyone 50");
+    story.live(4);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+}
+
+#[test]
+fn a_template_without_its_label_takes_its_users_back() {
+    let mut story = at_rest();
+    story.change("v2").live(20);
+    assert_eq!(story.weights(), "everyone 50");
+    let mistake = "the template of Deployment web needs the label";
+    story.both().mistake = Some(mistake.to_owned());
+    story.live(2);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    assert_eq!(story.last(), format!("RolledBack: {mistake}"));
+}
+
+#[test]
+fn what_holds_back_a_fix_is_said_beside_how_the_run_before_failed() {
+    let mut story = at_rest();
+    story.change("v2").live(20).ask(Verb::Abort).live(60);
+    story.both().unrouted = Some("no route".to_owned());
+    story.change("v3").live(5);
+    let said = "Waiting: v3 waits: no route; before: aborted by ann";
+    assert_eq!((story.phase(), story.last()), (Phase::Aborted, said));
+    story.both().unrouted = None;
+    story.live(100);
+    assert_eq!(story.deployments(), "web v3 0/0, web-stable v3 3/3");
+}
+
+#[test]
+fn everybody_goes_back_to_as_many_pods_as_they_left() {
+    let mut story = at_rest();
+    story.definition.steps[2].hold = std::time::Duration::from_secs(600);
+    story.change("v2");
+    while story.weights() != "everyone 100" {
+        story.live(1);
+    }
+    // An autoscaler finds no load there.
+    let copy = story.both().copy.as_mut().unwrap();
+    (copy.replicas, copy.ready) = (1, 1);
+    story.ask(Verb::Abort).live(10);
+    assert_eq!(story.weights(), "everyone 0");
+    assert_eq!(story.both().copy.as_ref().unwrap().replicas, 3);
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone_with_its_autoscaler() {
+    let mut story = first_sight();
+    let both = story.both();
+    both.copy = Some(pods("v0", 20));
+    (both.is_foreign, both.mistake) = (true, Some("it is not ours".to_owned()));
+    both.autoscaler = Some(AutoscalerWork::Apply);
+    story.live(60);
+    assert_eq!(story.both().autoscaler, Some(AutoscalerWork::Apply));
+    assert_eq!(story.deployments(), "web v1 3/3, web-stable v0 20/20");
+}
+
+#[test]
+fn a_deployment_that_is_gone_before_it_is_promoted_takes_everyone_back() {
+    let mut story = unpromoted();
+    let what = "there is no Deployment web in namespace shop";
+    story.world.workload = Some(WorkloadSeen::Missing {
+        what: what.to_owned(),
+    });
+    story.after(2);
+    assert_eq!(
+        (story.phase(), &*story.weights()),
+        (Phase::RolledBack, "everyone 0")
+    );
+    assert_eq!(
+        story.last(),
+        format!("RolledBack: {what}, before v2 was promoted")
+    );
+}
+
+#[test]
+fn a_fix_goes_forward_while_no_pod_of_the_copy_is_ready() {
+    let mut story = at_rest();
+    let copy = story.both().copy.as_mut().unwrap();
+    (copy.ready, copy.trouble) = (0, Some("web-stable-1: CrashLoopBackOff".to_owned()));
+    story.change("v2");
+    while story.phase() != Phase::Succeeded {
+        story.live(1);
+    }
+    story.both().copy.as_mut().unwrap().trouble = None;
+    story.live(60);
+    assert_eq!(story.deployments(), "web v2 0/0, web-stable v2 3/3");
+    assert_eq!(story.weights(), "everyone 0");
+}
+
 #[test]
 fn what_somebody_else_scales_down_in_a_step_is_scaled_up_again() {
     let mut story = at_rest();
@@ -886,7 +1075,7 @@ proptest! {
                         }
                         let is_served = !is_used(&mut told) || told.both().wanted.ready > 0;
                         unserved = if is_served { 0 } else { unserved + 1 };
-                        let is_run = told.phase().is_under_way();
+                        let is_run = told.phase().is_under_way() || told.status.is_unpromoted();
                         prop_assert!(unserved <= 11 || !is_run, "{:?}", told.said);
                         let copy = told.both().copy.clone();
                         let is_full = told.seen().weights["everyone"] == Percent::HUNDRED;
@@ -911,6 +1100,7 @@ proptest! {
                 Happens::Crash => {
                     told.both().wanted.trouble = Some("crash".to_owned());
                     told.both().wanted.ready = 0;
+                    told.both().wanted.up = 0;
                 }
                 Happens::Ask(verb) => {
                     told.ask(verb);

@@ -73,6 +73,17 @@ pub fn undo(facing: &Facing<'_>, failed: Option<&str>) -> Option<Action> {
     (is_given && is_possible).then(|| promote(facing.kept, former))
 }
 
+/// What gives the copy as many pods as it had when its users left, before they are all back: an autoscaler
+/// may have taken them away.
+pub fn grow_back(facing: &Facing<'_>, kept: &mut Kept) -> Option<Action> {
+    let copy = facing.both.copy.as_ref()?;
+    let serving = facing.serving(copy);
+    kept.note_copy_scale(copy.replicas, serving);
+    let is_possible = facing.both.mistake.is_none() && !kept.is_copy_given_up();
+    let is_short = is_possible && copy.replicas < serving;
+    is_short.then_some(Action::ScaleCopy { replicas: serving })
+}
+
 /// Gives the copy a version, and keeps those that were promoted beside it.
 pub(super) fn promote(kept: &Kept, version: &str) -> Action {
     let mut all: Vec<String> = kept.promotions.versions().map(str::to_owned).collect();

@@ -30,6 +30,7 @@ fn pods(version: &str, ready: u32, replicas: u32) -> Pods {
         version: version.to_owned(),
         replicas,
         ready,
+        up: ready,
         is_uniform: true,
         trouble: None,
     }
@@ -236,6 +237,116 @@ fn pods_that_a_parked_deployment_is_given_are_taken_away_once_and_then_left() {
 }
 
 #[test]
+fn pods_that_a_parked_deployment_is_given_stay_where_the_copy_does_not_serve() {
+    let given = Kept {
+        is_parked: true,
+        given: ago(60),
+        ..Kept::default()
+    };
+    let served = both(pods("v1", 2, 2), Some(pods("v1", 3, 3)));
+    let unserved = both(pods("v1", 2, 2), Some(pods("v1", 0, 3)));
+    let unrouted = Both {
+        unrouted: Some("no route".to_owned()),
+        ..served.clone()
+    };
+    let stay = "Deployment web was given 2 pods and keeps them: ";
+    let down = Some(Action::Scale { replicas: 0 });
+    let unready = format!("{stay}0 of 3 pods of Deployment web-stable are ready, of v1");
+    let cases = [
+        (served, ago(60), down, None),
+        (unserved, None, None, Some(unready)),
+        (unrouted, ago(60), None, Some(format!("{stay}no route"))),
+    ];
+    for (both, ready, action, says) in cases {
+        let kept = Kept {
+            ready,
+            ..given.clone()
+        };
+        let rest = rested(&both, &kept, &between("empty"));
+        assert_eq!(rest.action, action);
+        assert!(says.is_none() || rest.says == says, "{:?}", rest.says);
+    }
+}
+
+#[test]
+fn a_copy_that_is_scaled_down_again_and_again_is_gone_back_to_as_it_is() {
+    let over = Between {
+        succeeded: Some("v2"),
+        ..between("full")
+    };
+    let mut kept = Kept {
+        serving: 10,
+        ready: ago(10),
+        ..Kept::default()
+    };
+    let with = |copy: u32| both(pods("v2", 10, 10), Some(pods("v2", copy, copy)));
+    let up = Some(Action::ScaleCopy { replicas: 10 });
+    for undone in 0..=MAX_UNDONE {
+        let down = rested(&with(5), &kept, &over);
+        let is_given_up = undone == MAX_UNDONE;
+        assert_eq!(down.action == up, !is_given_up, "{undone}");
+        assert_eq!(down.is_to_finish, is_given_up, "{undone}");
+        let grown = Kept {
+            ready: None,
+            ..down.kept
+        };
+        kept = Kept {
+            ready: ago(10),
+            ..rested(&with(10), &grown, &over).kept
+        };
+    }
+}
+
+#[test]
+fn a_weight_that_somebody_sets_judges_nothing() {
+    let kept = Kept {
+        is_unjudged: true,
+        ready: ago(10),
+        ..Kept::default()
+    };
+    let both = both(pods("v1", 3, 3), Some(pods("v1", 3, 3)));
+    for (succeeded, is_unjudged) in [(None, true), (Some("v1"), false)] {
+        let between = Between {
+            succeeded,
+            ..between("full")
+        };
+        let rest = rested(&both, &kept, &between);
+        assert_eq!(rest.kept.is_unjudged, is_unjudged);
+        assert!(rest.is_to_finish);
+    }
+}
+
+#[test]
+fn pods_that_are_ready_for_a_moment_are_not_dead() {
+    let mut kept = Kept {
+        dead: ago(60),
+        ..Kept::default()
+    };
+    let available = |up| Pods {
+        up,
+        ..pods("v2", 0, 1)
+    };
+    assert!(kept.is_dead(&available(0), NOW));
+    assert!(!kept.is_dead(&available(1), NOW));
+}
+
+#[test]
+fn a_copy_that_does_not_get_ready_is_looked_at_seldom_after_a_while() {
+    let both = both(pods("v1", 0, 0), Some(pods("v1", 2, 3)));
+    for (seconds, is_slow) in [(59, false), (60, true)] {
+        let kept = Kept {
+            waiting: ago(seconds),
+            is_parked: true,
+            ..Kept::default()
+        };
+        assert_eq!(
+            rested(&both, &kept, &between("empty")).kept.is_slow,
+            is_slow
+        );
+    }
+}
+
+#[test]
 fn no_run_begins_while_no_route_tells_variants_apart() {
     let wanted = Between {
         is_run_wanted: true,
@@ -263,7 +374,44 @@ fn no_run_begins_while_no_route_tells_variants_apart() {
 }
 
 #[test]
-fn a_step_that_is_scaled_down_again_and_again_is_left_so() {
+fn a_copy_whose_pods_fail_holds_back_no_run_that_may_mend_it() {
+    let wanted = Between {
+        is_run_wanted: true,
+        ..between("empty")
+    };
+    let crashing = Pods {
+        trouble: Some("web-stable-1: CrashLoopBackOff".to_owned()),
+        ..pods("v1", 0, 3)
+    };
+    let both = both(pods("v2", 0, 0), Some(crashing));
+    let says =
+        "0 of 3 pods of Deployment web-stable are ready, of v1: web-stable-1: CrashLoopBackOff";
+    for (is_unjudged, says) in [(false, None), (true, Some(says.to_owned()))] {
+        let kept = Kept {
+            is_unjudged,
+            ..Kept::default()
+        };
+        let rest = rested(&both, &kept, &wanted);
+        assert_eq!((rest.may_begin, rest.says), (says.is_none(), says));
+    }
+}
+
+#[test]
+fn while_a_version_is_promoted_its_pods_are_kept_up() {
+    let promoting = Between {
+        succeeded: Some("v2"),
+        ..between("full")
+    };
+    let up = Some(Action::Scale { replicas: 3 });
+    for copy in [pods("v1", 3, 3), pods("v2", 1, 3)] {
+        let both = both(pods("v2", 1, 1), Some(copy));
+        let rest = rested(&both, &Kept::default(), &promoting);
+        assert_eq!((rest.action, rest.is_to_finish), (up.clone(), false));
+    }
+}
+
+#[test]
+fn a_step_that_is_scaled_down_again_and_again_is_left_so_and_does_not_move() {
     let scaled_down = both(pods("v2", 1, 1), Some(pods("v1", 4, 4)));
     let scaled_up = both(pods("v2", 4, 4), Some(pods("v1", 4, 4)));
     let up = Some(Action::Scale { replicas: 4 });
@@ -275,11 +423,27 @@ fn a_step_that_is_scaled_down_again_and_again_is_left_so() {
         assert!(is_given_up || down.action == up);
         kept = prepared(&scaled_up, &down.kept, 100.0).kept;
     }
-    let settled = Kept {
-        ready: ago(2),
-        ..kept.clone()
-    };
-    assert_eq!(prepared(&scaled_down, &settled, 100.0).pace, Pace::Ready);
+    // One pod of four is not enough for anybody to be sent there.
+    for (waiting, is_late) in [(None, false), (ago(599), false), (ago(600), true)] {
+        let kept = Kept {
+            waiting,
+            ready: ago(2),
+            ..kept.clone()
+        };
+        let pace = prepared(&scaled_down, &kept, 100.0).pace;
+        let (Pace::Waiting(why) | Pace::Late(why)) = &pace else {
+            panic!("{pace:?}");
+        };
+        assert_eq!(matches!(pace, Pace::Late(_)), is_late, "{waiting:?}");
+        assert!(
+            why.starts_with("1 of 4 pods of Deployment web are ready, of v2; "),
+            "{why}"
+        );
+        assert!(
+            why.contains("was scaled down 3 times in this step, which needs 4 pods"),
+            "{why}"
+        );
+    }
     // Another step asks for another number.
     let down = prepared(&scaled_down, &kept, 50.0);
     assert_eq!(down.action, Some(Action::Scale { replicas: 2 }));
