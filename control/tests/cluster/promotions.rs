@@ -44,6 +44,13 @@ fn server(phase: &str) -> ApiServer {
     server
 }
 
+/// The same, with what its controller remembers of both Deployments.
+fn remembered(server: &ApiServer, kept: Value) {
+    let mut rollout = server.get(ROLLOUT).unwrap();
+    rollout["status"]["workload"] = kept;
+    server.put(ROLLOUT, rollout);
+}
+
 fn promote(server: &ApiServer, options: &str) -> Said {
     let command = format!("promote web --from stage --to prod --workload {options}");
     server.sluice(command.trim_end())
@@ -93,7 +100,7 @@ fn what_cannot_be_promoted_is_said_and_nothing_is_written() {
     });
     type Prepare = fn(&ApiServer);
     let nothing: Prepare = |_| {};
-    let cases: [(&str, &str, Prepare, &str); 9] = [
+    let cases: [(&str, &str, Prepare, &str); 13] = [
         (
             "RolledBack",
             "api",
@@ -112,6 +119,37 @@ fn what_cannot_be_promoted_is_said_and_nothing_is_written() {
             "",
             nothing,
             "has a run under way, of web:v3 (03) (Succeeded)",
+        ),
+        (
+            "RolledBack",
+            "--apply",
+            |server| remembered(server, json!({"isUnjudged": true})),
+            "Deployment web-stable of Rollout web in stage has web:v2 (02), which no run has judged: nothing was promoted \
+             there yet",
+        ),
+        (
+            "Progressing",
+            "--apply --during-run",
+            |server| remembered(server, json!({"isUnjudged": true})),
+            "has web:v2 (02), which no run has judged",
+        ),
+        (
+            "Aborted",
+            "--apply --during-run",
+            |server| {
+                remembered(
+                    server,
+                    json!({"promotions": [{"version": "web:v1 (01)", "run": 1}]}),
+                )
+            },
+            "Deployment web-stable of Rollout web in stage was given web:v2 (02), which is not promoted there; web:v1 (01) \
+             was, last. What is under way is waited for by `sluice rollout status web --wait`",
+        ),
+        (
+            "RolledBack",
+            "--apply",
+            |server| remembered(server, json!(7)),
+            "the status of Rollout web in stage cannot be read: ",
         ),
         (
             "RolledBack",

@@ -1,9 +1,14 @@
 //! Promoting what a Rollout promoted in one namespace to another one: both are read, and what differs
-//! is applied where that is asked for. What is to be applied, [`super::images`] says.
+//! is applied where that is asked for. What was promoted, `promoted` says; what is to be applied,
+//! [`super::images`].
+
+mod promoted;
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
+
+pub use promoted::{Runs, Unpromoted};
 
 use super::images::{OtherContainers, Promotion, Way, promotion};
 use super::remembered::VERSION;
@@ -13,9 +18,10 @@ use crate::cluster::{Cluster, code, words};
 use crate::model::workload::{ROLLOUT_LABEL, copy_of};
 use crate::rollout::object::Rollout;
 use crate::rollout::rollouts::ROLLOUTS;
-use crate::rollout::status::Phase;
+use crate::rollout::status::Status;
 use crate::store::OwnedField;
 use crate::store::kubernetes::conflicting;
+use promoted::{Copied, promoted};
 
 /// The field manager of images that are applied.
 pub const MANAGER: &str = "sluice-promote";
@@ -38,15 +44,6 @@ pub struct Wanted<'w> {
     pub deployment: Option<&'w str>,
     /// What a run under way means.
     pub runs: Runs,
-}
-
-/// What a run under way where it was promoted means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs {
-    /// Its end is to be waited for.
-    Refused,
-    /// What was promoted before it is meant.
-    Overlooked,
 }
 
 /// How a promotion is applied.
@@ -106,23 +103,9 @@ pub enum PromoteError {
         /// The namespace, as typed.
         place: String,
     },
-    /// A run is not over.
-    #[error(
-        "Rollout {rollout} in {place} has a run under way, of {version} ({phase:?}); wait for it by `sluice rollout \
-         status {rollout} --wait`, or take {promoted}, which was promoted before, by --during-run"
-    )]
-    UnderWay {
-        /// The Rollout.
-        rollout: String,
-        /// The namespace, as typed.
-        place: String,
-        /// What the run brings.
-        version: String,
-        /// How far it is.
-        phase: Phase,
-        /// What was promoted last.
-        promoted: String,
-    },
+    /// What the copy has was not promoted, or not to its end.
+    #[error(transparent)]
+    Unpromoted(#[from] Box<Unpromoted>),
     /// There is no Deployment where it is to go.
     #[error("there is no Deployment {deployment} in {place}")]
     Missing {
@@ -240,10 +223,14 @@ pub async fn planned(
     let own = version(template);
     let annotations = copy.metadata.annotations.as_ref();
     let given = annotations.and_then(|annotations| annotations.get(VERSION));
-    let promoted = given.unwrap_or(&own);
-    if wanted.runs == Runs::Refused {
-        is_over(&rollout, promoted, from)?;
-    }
+    let copied = Copied {
+        rollout: rollout.name(),
+        place: &from.name,
+        deployment: &deployment,
+        given: given.unwrap_or(&own),
+        own: &own,
+    };
+    let promoted = promoted(status(&rollout, from)?, copied, wanted.runs)?;
     let read = get(to, &deployment).await?;
     let read = read.ok_or_else(|| PromoteError::Missing {
         deployment: deployment.clone(),
@@ -258,7 +245,7 @@ pub async fn planned(
         "spec": read.data["spec"],
     });
     let promotion = promotion(way, promoted, template, &present)?;
-    let note = (*promoted != own).then(|| {
+    let note = (promoted != own).then(|| {
         format!(
             "Deployment {copy_name} in {} was changed since it was given {promoted}; it is {own}",
             from.name
@@ -398,28 +385,15 @@ fn following(object: DynamicObject, split: &str) -> Option<(Rollout, String)> {
     Some((rollout, deployment))
 }
 
-/// Whether what a Rollout promoted last is what it brought last.
-fn is_over(rollout: &Rollout, promoted: &str, from: &Environment) -> Result<(), PromoteError> {
-    let Ok(reported) = &rollout.reported else {
-        return Ok(());
-    };
-    let status = &reported.status;
-    let run = status.run.as_ref();
-    // The run is over, and the copy has not taken its version yet.
-    let taken = |version: &String| version == promoted || status.phase != Phase::Succeeded;
-    let is_over =
-        status.under_way().is_none() && run.and_then(|run| run.version.as_ref()).is_none_or(taken);
-    if is_over {
-        return Ok(());
-    }
-    let version = run.and_then(|run| run.version.clone());
-    Err(PromoteError::UnderWay {
-        rollout: rollout.name().to_owned(),
+/// How far a Rollout is; what cannot be read may say that nobody has judged what the copy has.
+fn status<'r>(rollout: &'r Rollout, from: &Environment) -> Result<&'r Status, PromoteError> {
+    let reported = rollout.reported.as_ref();
+    let reported = reported.map_err(|why| PromoteError::Unread {
+        what: format!("the status of Rollout {}", rollout.name()),
         place: from.name.clone(),
-        version: version.unwrap_or_else(|| "an unknown version".to_owned()),
-        phase: status.phase,
-        promoted: promoted.to_owned(),
-    })
+        why: why.clone(),
+    })?;
+    Ok(&reported.status)
 }
 
 async fn get(of: &Environment, name: &str) -> Result<Option<DynamicObject>, PromoteError> {
