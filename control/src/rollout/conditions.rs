@@ -86,13 +86,17 @@ impl Fact {
 
 fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
     let wrong = wrong(rollout);
-    let phase = format!("{:?}", status.phase);
+    let is_at_rest = is_at_rest(rollout, status);
+    let own_reason = match is_quiet(status.phase) && !is_at_rest {
+        true => "DeploymentsNotAtRest".to_owned(),
+        false => format!("{:?}", status.phase),
+    };
     let fact = |kind, is_so: bool, says: &str| Fact {
         kind,
         is_so,
         reason: wrong
             .as_ref()
-            .map_or_else(|| phase.clone(), |(reason, _)| (*reason).to_owned()),
+            .map_or_else(|| own_reason.clone(), |(reason, _)| (*reason).to_owned()),
         // Each message once: with the fact that it explains.
         message: if is_so {
             says.to_owned()
@@ -101,10 +105,6 @@ fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
         },
     };
     let said = wrong.as_ref().map_or(&*status.message, |(_, why)| why);
-    let is_at_rest = matches!(
-        status.phase,
-        Phase::Idle | Phase::Succeeded | Phase::Released
-    );
     let is_right = wrong.is_none();
     let mut facts = vec![
         fact("Ready", is_right && is_at_rest, said),
@@ -124,6 +124,28 @@ fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
         });
     }
     facts
+}
+
+/// Whether a Rollout in this phase has nothing more to do with weights.
+const fn is_quiet(phase: Phase) -> bool {
+    matches!(phase, Phase::Idle | Phase::Succeeded | Phase::Released)
+}
+
+/// Whether nothing is to be done: of a workload, also with its Deployments. A run that succeeded
+/// says nothing of the copy, which may be unable to take its version, or lose its pods weeks later.
+fn is_at_rest(rollout: &Rollout, status: &Status) -> bool {
+    let definition = rollout.definition.as_ref().ok();
+    let follows = definition.is_some_and(|definition| definition.workload.is_some());
+    let is_tended = match status.phase {
+        // What is handed back nobody tends.
+        Phase::Released => true,
+        _ if follows => {
+            let kept = status.workload.as_ref();
+            kept.is_some_and(|kept| kept.is_at_rest)
+        }
+        _ => true,
+    };
+    is_quiet(status.phase) && is_tended
 }
 
 /// Why a Rollout cannot be run at all.
@@ -185,4 +207,114 @@ fn of_run(definition: &Definition, status: &Status) -> Option<Value> {
 /// Conditions have times to the second.
 fn to_the_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether it is Ready, Reconciling and Stalled; reason and message of the first that is so.
+    fn said(spec: Value, status: Value) -> ([bool; 3], String, String) {
+        let rollout = json!({"metadata": {"name": "web"}, "spec": spec});
+        let rollout: Rollout = serde_json::from_value(rollout).unwrap();
+        let status: Status = serde_json::from_value(status).unwrap();
+        let conditions = reported(&rollout, status, Timestamp::UNIX_EPOCH).conditions;
+        let holds = ["Ready", "Reconciling", "Stalled"].map(|kind| {
+            let mut of_kind = conditions
+                .iter()
+                .filter(|condition| condition.type_ == kind);
+            of_kind.next().unwrap().status == "True"
+        });
+        let so = conditions
+            .into_iter()
+            .find(|condition| condition.status == "True");
+        let so = so.unwrap();
+        (holds, so.reason, so.message)
+    }
+
+    #[test]
+    fn a_rollout_of_a_workload_is_ready_only_while_its_deployments_are_at_rest() {
+        let of_version = json!({"split": "web", "version": "v1", "preset": "emergency"});
+        let following =
+            json!({"split": "web", "workload": {"deployment": "web"}, "preset": "emergency"});
+        let (ready, reconciling) = ([true, false, false], [false, true, false]);
+        let stalled = [false, false, true];
+        let (at_rest, busy) = (
+            json!({"isAtRest": true}),
+            json!({"promoted": "web:v1 (01)"}),
+        );
+        let none = Value::Null;
+        let unrest = "DeploymentsNotAtRest";
+        let cases = [
+            (
+                "no workload",
+                &of_version,
+                "Succeeded",
+                &none,
+                ready,
+                "Succeeded",
+            ),
+            // The spec had one once.
+            (
+                "a former workload",
+                &of_version,
+                "Idle",
+                &busy,
+                ready,
+                "Idle",
+            ),
+            ("at rest", &following, "Idle", &at_rest, ready, "Idle"),
+            (
+                "promoted",
+                &following,
+                "Succeeded",
+                &at_rest,
+                ready,
+                "Succeeded",
+            ),
+            (
+                "not promoted",
+                &following,
+                "Succeeded",
+                &busy,
+                reconciling,
+                unrest,
+            ),
+            ("pods gone", &following, "Idle", &busy, reconciling, unrest),
+            ("not seen", &following, "Idle", &none, reconciling, unrest),
+            (
+                "a run",
+                &following,
+                "Progressing",
+                &busy,
+                reconciling,
+                "Progressing",
+            ),
+            (
+                "failed",
+                &following,
+                "RolledBack",
+                &busy,
+                stalled,
+                "RolledBack",
+            ),
+            (
+                "handed back",
+                &following,
+                "Released",
+                &busy,
+                ready,
+                "Released",
+            ),
+        ];
+        for (label, spec, phase, workload, holds, reason) in cases {
+            let mut status = json!({"phase": phase, "message": "0 of 10 pods are ready"});
+            if !workload.is_null() {
+                status["workload"] = workload.clone();
+            }
+            let message = "0 of 10 pods are ready".to_owned();
+            let expected = (holds, reason.to_owned(), message);
+            assert_eq!(said(spec.clone(), status), expected, "{label}");
+        }
+    }
 }
