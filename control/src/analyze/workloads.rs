@@ -1,6 +1,6 @@
 //! Rollouts that follow a Deployment, and what the Deployment, its Services and their subsets must
-//! say for it. What is not among the documents may well be elsewhere, and is missed only where
-//! others of its kind are.
+//! say for it. What is not among the documents may well be elsewhere: as a problem it is missed
+//! only where others of its kind are.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use sluice_core::index::VariantIndex;
 
 use super::findings::{Findings, Planned, resources};
 use crate::model::input::Input;
-use crate::model::resources::Resource;
-use crate::model::resources::istio::DestinationRule;
+use crate::model::plugin::means;
+use crate::model::resources::istio::{DestinationRule, VirtualService};
+use crate::model::resources::{Resource, Spec as _, gateway};
 use crate::model::service::ServiceRef;
 use crate::model::workload::{ROLLOUT_KIND, ROLLOUT_LABEL, VARIANT_LABEL, copy_of};
 
@@ -112,7 +113,9 @@ fn variants(spec: &Value, namespace: &str, plugins: &[Planned<'_>]) -> Option<[S
     let text = |field: &str| spec.get(field).and_then(Value::as_str);
     let is_there = |planned: &&Planned<'_>| {
         let plugin = planned.plugin;
-        let is_named = text("plugin").is_none_or(|name| plugin.name.as_deref() == Some(name));
+        let name = plugin.name.as_deref().unwrap_or_default();
+        let of_kind = format!("{}/{name}", plugin.kind.name());
+        let is_named = text("plugin").is_none_or(|named| means(named, &of_kind));
         is_named && plugin.namespace.as_deref().unwrap_or(DEFAULT) == namespace
     };
     let split = plugins.iter().filter(is_there);
@@ -220,26 +223,67 @@ fn services(
         );
     }
     let rules: Vec<Resource<DestinationRule>> = resources(documents, &mut Findings::default());
-    for service in of_both {
-        subsets(following, deployment, service, &rules, findings);
+    let mut has_rules = false;
+    for service in &of_both {
+        has_rules |= subsets(following, deployment, service, &rules, findings);
+    }
+    if !of_both.is_empty() {
+        apart(following, (has_rules, &services), documents, findings);
     }
 }
 
-/// Whether a Service has a subset for each variant, where it has subsets at all.
+/// Says where nothing at all sends requests to one variant and not to the other, beside whether the
+/// Services of both have DestinationRules, and all Services.
+fn apart(
+    following: &Following<'_>,
+    (has_rules, services): (bool, &[&Input]),
+    documents: &[Input],
+    findings: &mut Findings,
+) {
+    let Some([_, fallback]) = &following.variants else {
+        return;
+    };
+    let is_of_fallback = |service: &&Input| {
+        let mut selector = labels(service.value.pointer("/spec/selector"));
+        selector.remove(VARIANT_LABEL) == Some(fallback)
+    };
+    let is_named = has_rules || services.iter().any(is_of_fallback);
+    let kinds = [VirtualService::KIND, gateway::HttpRoute::KIND];
+    let is_route = |input: &Input| input.kind().is_some_and(|kind| kinds.contains(&kind));
+    let missing = match (is_named, documents.iter().any(is_route)) {
+        (true, true) => return,
+        (true, false) => {
+            let without = "without one every request meets either version, whatever the weight";
+            format!("no VirtualService or HTTPRoute: {without}")
+        }
+        (false, _) => format!(
+            "no subset of a DestinationRule and no Service with the label {VARIANT_LABEL}: {fallback}: \
+             no run begins before there is one"
+        ),
+    };
+    findings.warning(
+        &following.title,
+        format!("among these documents is {missing}"),
+    );
+}
+
+/// Whether a Service has a DestinationRule; says which variants have no subset there.
 fn subsets(
     following: &Following<'_>,
     deployment: &Deployment<'_>,
     service: &Input,
     rules: &[Resource<DestinationRule>],
     findings: &mut Findings,
-) {
+) -> bool {
     let name = service.name().unwrap_or_default();
     let is_of_service = |rule: &&Resource<DestinationRule>| {
         let host = ServiceRef::of_host(&rule.spec.host, rule.namespace());
         host.is_some_and(|host| host.name == name && host.namespace == namespace(service))
     };
     let rules: Vec<_> = rules.iter().filter(is_of_service).collect();
-    let Some(rule) = rules.first() else { return };
+    let Some(rule) = rules.first() else {
+        return false;
+    };
     for variant in following.variants.iter().flatten() {
         let mut subsets = rules.iter().flat_map(|rule| &rule.spec.subsets);
         let has_one = subsets.any(|subset| {
@@ -258,6 +302,7 @@ fn subsets(
             );
         }
     }
+    true
 }
 
 /// What is likely a mistake in a Deployment whoever follows it.

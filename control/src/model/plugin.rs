@@ -146,6 +146,22 @@ impl Plugin {
     }
 }
 
+/// Whether a plugin's name in a spec (`NAME` or `KIND/NAME`) means the plugin `KIND/NAME`.
+pub fn means(named: &str, plugin: &str) -> bool {
+    let parts = |text: &str| {
+        let (kind, name) = text.split_once('/').unwrap_or(("", text));
+        let kind = kind.to_ascii_lowercase();
+        (kind.trim_end_matches('s').to_owned(), name.to_owned())
+    };
+    let ((kind, name), (of_kind, of_name)) = (parts(named), parts(plugin));
+    name == of_name && (kind.is_empty() || kind == of_kind)
+}
+
+/// The name of a plugin that a spec names as `NAME` or `KIND/NAME`.
+pub fn plugin_name(named: &str) -> &str {
+    named.rsplit('/').next().unwrap_or(named)
+}
+
 /// Whether a document is no resource of another kind.
 pub fn may_be_one(input: &Input) -> bool {
     let kinds = [Kind::WasmPlugin, Kind::TrafficExtension];

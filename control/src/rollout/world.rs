@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sluice_core::allocation::Percent;
 
+pub use crate::model::plugin::{means, plugin_name};
+
 use super::analysis::Judged;
 use super::commands::Command;
 use super::workload::seen::WorkloadSeen;
@@ -125,22 +127,6 @@ pub struct SplitState {
     pub last_abort: Option<String>,
     /// What tells that abort from others of the same words.
     pub last_abort_id: Option<String>,
-}
-
-/// Whether a plugin's name in a spec (`NAME` or `KIND/NAME`) means the plugin `KIND/NAME`.
-pub fn means(named: &str, plugin: &str) -> bool {
-    let parts = |text: &str| {
-        let (kind, name) = text.split_once('/').unwrap_or(("", text));
-        let kind = kind.to_ascii_lowercase();
-        (kind.trim_end_matches('s').to_owned(), name.to_owned())
-    };
-    let ((kind, name), (of_kind, of_name)) = (parts(named), parts(plugin));
-    name == of_name && (kind.is_empty() || kind == of_kind)
-}
-
-/// The name of a plugin that a spec names as `NAME` or `KIND/NAME`.
-pub fn plugin_name(named: &str) -> &str {
-    named.rsplit('/').next().unwrap_or(named)
 }
 
 /// What was seen of the proxies.

@@ -36,6 +36,16 @@ spec:
   subsets:
   - {name: stable, labels: {sluice.dev/variant: stable}}
   - {name: canary, labels: {sluice.dev/variant: canary}}
+---
+kind: VirtualService
+apiVersion: networking.istio.io/v1
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web.shop.svc.cluster.local]
+  http:
+  - match: [{headers: {x-sluice-web: {exact: canary}}}]
+    route: [{destination: {host: web.shop.svc.cluster.local, subset: canary}}]
+  - route: [{destination: {host: web.shop.svc.cluster.local, subset: stable}}]
 ";
 
 fn found(yaml: &str) -> Findings {
@@ -142,18 +152,73 @@ fn what_git_and_a_rollout_would_fight_about_or_miss_is_warned_of() {
     );
 }
 
-#[test]
-fn what_is_not_among_the_documents_is_not_missed_where_none_of_its_kind_is() {
-    let alone = |kind: &str| {
-        let documents = SHOP.split("---\n");
-        let documents = documents.filter(|document| !document.contains(&format!("kind: {kind}\n")));
-        found(&documents.collect::<Vec<_>>().join("---\n"))
+/// The shop without some kinds.
+fn without(kinds: &[&str]) -> Findings {
+    let documents = SHOP.split("---\n");
+    let is_of = |document: &&str| {
+        let mut kinds = kinds.iter();
+        kinds.any(|kind| document.contains(&format!("kind: {kind}\n")))
     };
-    for kind in ["Deployment", "Service", "DestinationRule"] {
-        assert_eq!(alone(kind), Findings::default(), "without a {kind}");
+    let documents = documents.filter(|document| !is_of(document));
+    found(&documents.collect::<Vec<_>>().join("---\n"))
+}
+
+#[test]
+fn what_is_not_among_the_documents_is_no_problem_where_none_of_its_kind_is() {
+    for kinds in [
+        &["Deployment"][..],
+        &["Service", "DestinationRule", "VirtualService"],
+        // Without its split, whose pods they are to be is not known.
+        &["WasmPlugin"],
+        &["WasmPlugin", "DestinationRule", "VirtualService"],
+    ] {
+        assert_eq!(without(kinds), Findings::default(), "without {kinds:?}");
     }
-    // Without its split, whose pods they are to be is not known.
-    assert_eq!(alone("WasmPlugin"), Findings::default());
+}
+
+#[test]
+fn a_rollout_beside_its_service_without_anything_that_tells_variants_apart_is_warned_of() {
+    let no_subset = "Rollout shop/web: among these documents is no subset of a DestinationRule and no Service with the \
+                     label sluice.dev/variant: stable: no run begins before there is one";
+    let no_route = "Rollout shop/web: among these documents is no VirtualService or HTTPRoute: without one every request \
+                    meets either version, whatever the weight";
+    for (kinds, expected) in [
+        (&["DestinationRule", "VirtualService"][..], no_subset),
+        (&["VirtualService"], no_route),
+    ] {
+        let found = without(kinds);
+        assert_eq!(found.warnings, [expected], "without {kinds:?}");
+        assert_eq!(found.problems, [""; 0], "without {kinds:?}");
+    }
+}
+
+#[test]
+fn services_of_one_variant_each_tell_them_apart_as_subsets_do() {
+    let (before, _) = SHOP.split_once("---\nkind: DestinationRule").unwrap();
+    let yaml = format!(
+        "{before}---\nkind: Service\napiVersion: v1\nmetadata: {{name: web-stable, namespace: shop}}\n\
+         spec: {{selector: {{app: web, sluice.dev/variant: stable}}}}\n---\nkind: HTTPRoute\n\
+         apiVersion: gateway.networking.k8s.io/v1\nmetadata: {{name: web, namespace: shop}}\nspec:\n  rules:\n  \
+         - matches: [{{headers: [{{name: x-sluice-web, value: canary}}]}}]\n    backendRefs: [{{name: web-canary, port: 80}}]\n  \
+         - backendRefs: [{{name: web-stable, port: 80}}]\n"
+    );
+    assert_eq!(found(&yaml).warnings, [""; 0]);
+}
+
+#[test]
+fn a_plugin_that_a_rollout_names_with_its_kind_is_the_one() {
+    let with_plugin = |plugin: &str| {
+        let shop = SHOP.replace("{split: web,", &format!("{{split: web, plugin: {plugin},"));
+        found(&shop.replace("variant: canary}}}}", "variant: beta}}}}")).problems
+    };
+    let expected = "Deployment shop/web: spec.template.metadata.labels.sluice.dev/variant: \"beta\"; accepted: canary, as \
+                    Rollout shop/web moves users to it";
+    for plugin in ["sluice", "WasmPlugin/sluice", "wasmplugins/sluice"] {
+        assert_eq!(with_plugin(plugin), [expected], "{plugin}");
+    }
+    for plugin in ["other", "TrafficExtension/sluice"] {
+        assert_eq!(with_plugin(plugin), [""; 0], "{plugin}");
+    }
 }
 
 #[test]
