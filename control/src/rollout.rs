@@ -35,6 +35,7 @@ pub mod object;
 pub mod observation;
 pub mod outbound;
 pub mod outline;
+pub mod parked;
 pub mod peers;
 pub mod proxies;
 pub mod resource;

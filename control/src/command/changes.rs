@@ -2,8 +2,10 @@
 
 use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs};
 use super::output;
+use crate::model::change::WeightChange;
 use crate::model::churn::{Meeting, Move};
 use crate::operations::change::{ChangeOutcome, Effect, Mode, Redraw, Terms};
+use crate::rollout::parked::Parked;
 use crate::store::{Note, OthersFields};
 
 /// The terms that were typed.
@@ -20,6 +22,17 @@ pub(super) fn terms(dry_run: DryRunArgs, force: ForceArgs, reason: &ReasonArgs) 
             OthersFields::Respect
         },
         reason: reason.reason.clone(),
+    }
+}
+
+/// Says of a change that sends users to Deployments without pods.
+pub(super) fn say_parked<'p>(
+    parked: impl IntoIterator<Item = &'p Parked>,
+    changes: &[WeightChange],
+) {
+    let parked = parked.into_iter();
+    for parked in parked.filter(|parked| parked.is_meant_by(changes)) {
+        output::note(format!("note: {parked}"));
     }
 }
 

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::arguments::{ClusterArgs, DryRunArgs, ForceArgs, ReasonArgs};
-use super::changes::{say, terms};
+use super::changes::{say, say_parked, terms};
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::cluster::Cluster;
 use crate::operations::Caller;
 use crate::operations::promote::{PromoteError, Side, promote as promote_weights};
+use crate::rollout::parked::parked;
 use crate::rollout::workload::promote;
+use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice promote`.
@@ -69,13 +71,17 @@ pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<
         side(arguments, &arguments.to).await?,
     );
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
-    let made = promote_weights((&from, &to), caller, &arguments.split, &terms).await;
+    let target = AnyStore::Kubernetes(to.store.clone());
+    let made = promote_weights((&from, &to), caller, &arguments.split, &terms);
+    let (made, parked) = tokio::join!(made, parked(&target));
     output::note(format!(
         "on {}, from {}",
         to.store.title(),
         from.store.title()
     ));
-    say(&made.map_err(|error| located(error, &from.name, &to.name))?);
+    let made = made.map_err(|error| located(error, &from.name, &to.name))?;
+    say(&made);
+    say_parked(&parked, &made.changes);
     Ok(Outcome::Good)
 }
 

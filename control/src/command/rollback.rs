@@ -1,11 +1,12 @@
 //! `sluice rollback`: goes back to earlier weights, as a new change.
 
 use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, StoreArgs};
-use super::changes::{say, terms};
+use super::changes::{say, say_parked, terms};
 use super::outcome::Outcome;
 use super::stores::{self, Place};
 use crate::operations::Caller;
 use crate::operations::rollback::rollback;
+use crate::rollout::parked::parked;
 
 /// `sluice rollback`.
 #[derive(clap::Args, Debug)]
@@ -30,7 +31,11 @@ pub(super) struct Rollback {
 pub(super) async fn run(arguments: &Rollback, caller: &Caller) -> anyhow::Result<Outcome> {
     let store = stores::one(&arguments.store).await?;
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
-    let made = rollback(&store, caller, arguments.to, &terms);
-    say(&Place::One(store.clone()).said(made).await?);
+    let place = Place::One(store.clone());
+    let made = place.said(rollback(&store, caller, arguments.to, &terms));
+    let (made, parked) = tokio::join!(made, parked(&store));
+    let made = made?;
+    say(&made);
+    say_parked(&parked, &made.changes);
     Ok(Outcome::Good)
 }

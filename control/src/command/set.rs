@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
+use sluice_core::allocation::Percent;
 
 use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
-use super::changes::{report, say, say_notes, terms};
+use super::changes::{report, say, say_notes, say_parked, terms};
 use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
@@ -16,6 +17,7 @@ use crate::operations::set::{
 };
 use crate::operations::unserved::{UnservedEverywhere, unserved, unserved_everywhere};
 use crate::operations::{Caller, OperationError};
+use crate::rollout::parked::{Parked, parked_of_each};
 use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
@@ -68,8 +70,13 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     if !arguments.scope.all_namespaces {
         let store = stores::one(&arguments.store).await?;
-        let made = set(&store, caller, &setting, &terms);
-        say(&Place::One(store.clone()).said(made).await?);
+        let place = Place::One(store.clone());
+        let made = place.said(set(&store, caller, &setting, &terms));
+        let parked = parked_for(setting.shares, std::slice::from_ref(&store));
+        let (made, parked) = tokio::join!(made, parked);
+        let made = made?;
+        say(&made);
+        say_parked(parked.iter().flatten(), &made.changes);
         warn_where_nobody_moves(&store, split).await;
         return Ok(Outcome::Good);
     }
@@ -82,12 +89,10 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
         outcome = Outcome::Problems;
     }
     let stores = telling(stores);
-    let all: Vec<AnyStore> = stores
-        .iter()
-        .map(|(_, store)| AnyStore::Kubernetes(store.clone()))
-        .collect();
-    let changes = set_everywhere(stores, caller, &setting, &terms).await;
-    if say_each(changes) == Outcome::Problems {
+    let all = as_any(&stores);
+    let changes = set_everywhere(stores, caller, &setting, &terms);
+    let (changes, parked) = tokio::join!(changes, parked_for(setting.shares, &all));
+    if say_each(beside(changes, parked)) == Outcome::Problems {
         outcome = Outcome::Problems;
     }
     warn_where_nobody_moves_of(&all, split).await;
@@ -97,6 +102,28 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
 fn telling(stores: Vec<(String, Kubernetes)>) -> Vec<(String, Kubernetes)> {
     let telling = |(title, store): (String, Kubernetes)| (title, store.telling(stores::tell));
     stores.into_iter().map(telling).collect()
+}
+
+fn as_any(stores: &[(String, Kubernetes)]) -> Vec<AnyStore> {
+    let any = |(_, store): &(String, Kubernetes)| AnyStore::Kubernetes(store.clone());
+    stores.iter().map(any).collect()
+}
+
+/// The Rollouts of each plugin whose Deployments have no pods, where shares may send users there.
+async fn parked_for(shares: &[Share], stores: &[AnyStore]) -> Vec<Vec<Parked>> {
+    match shares.iter().any(|share| share.percent > Percent::ZERO) {
+        true => parked_of_each(stores).await,
+        false => Vec::new(),
+    }
+}
+
+/// Each change beside the Rollouts of its plugin; those of the last plugins are not known.
+fn beside(
+    changes: Vec<PluginChange>,
+    parked: Vec<Vec<Parked>>,
+) -> Vec<(PluginChange, Vec<Parked>)> {
+    let parked = parked.into_iter().chain(std::iter::repeat_with(Vec::new));
+    changes.into_iter().zip(parked).collect()
 }
 
 /// With `--all`, the first word is a share too.
@@ -118,9 +145,13 @@ async fn all_splits(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome>
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     if !arguments.scope.all_namespaces {
         let store = stores::one(&arguments.store).await?;
-        let made = set_all(&store, caller, &all, &terms);
-        let made = Place::One(store.clone()).said(made).await?;
+        let place = Place::One(store.clone());
+        let made = place.said(set_all(&store, caller, &all, &terms));
+        let parked = parked_for(&shares, std::slice::from_ref(&store));
+        let (made, parked) = tokio::join!(made, parked);
+        let made = made?;
         say(&made);
+        say_parked(parked.iter().flatten(), &made.changes);
         let splits: BTreeSet<&str> = made
             .changes
             .iter()
@@ -134,8 +165,11 @@ async fn all_splits(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome>
     let cluster = stores::whole_cluster(&arguments.store).await?;
     let place = Place::Everywhere(cluster.clone());
     let stores = telling(place.said(everywhere(&cluster)).await?);
-    let mut changes = set_all_everywhere(stores, caller, &all, &terms).await;
-    let has_it = |change: &PluginChange| {
+    let each = as_any(&stores);
+    let changes = set_all_everywhere(stores, caller, &all, &terms);
+    let (changes, parked) = tokio::join!(changes, parked_for(&shares, &each));
+    let mut changes = beside(changes, parked);
+    let has_it = |(change, _): &(PluginChange, Vec<Parked>)| {
         !change
             .result
             .as_ref()
@@ -149,13 +183,14 @@ async fn all_splits(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome>
 }
 
 /// Says what became of each plugin.
-fn say_each(changes: Vec<PluginChange>) -> Outcome {
+fn say_each(changes: Vec<(PluginChange, Vec<Parked>)>) -> Outcome {
     let mut outcome = Outcome::Good;
-    for PluginChange { plugin, result } in changes {
+    for (PluginChange { plugin, result }, parked) in changes {
         match result {
             Ok(made) => {
                 say_notes(&made.notes);
                 output::line(format!("{plugin}:\n{}", report(&made)));
+                say_parked(&parked, &made.changes);
             }
             Err(error) => {
                 output::error(&anyhow::Error::from(error).context(plugin));

@@ -127,6 +127,14 @@ impl Kubernetes {
         &self.cluster
     }
 
+    /// The namespace of the plugin.
+    pub fn namespace(&self) -> &str {
+        match &self.target {
+            Target::Named(_) => self.cluster.namespace(),
+            Target::Known(_, namespace, _) => namespace,
+        }
+    }
+
     /// The resource now.
     ///
     /// # Errors

@@ -6,5 +6,6 @@ mod api_server;
 mod brakes;
 mod changes;
 mod history;
+mod parked;
 mod promotions;
 mod rollouts;
