@@ -163,6 +163,7 @@ impl Followed {
                 seen: ProxiesSeen::Seen {
                     converged: proxies.converged,
                     total: proxies.total,
+                    stale: proxies.stale,
                     lagging: proxies.lagging.join(", "),
                 },
             },

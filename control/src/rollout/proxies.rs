@@ -15,6 +15,7 @@ use crate::cluster::plugins::LivePlugin;
 use crate::cluster::prometheus::Prometheus;
 use crate::operations::status::at_once::tripped_at;
 use crate::operations::status::cluster::ProxyStatus;
+use crate::operations::status::delivery::Delivery;
 use crate::operations::status::following::{self, Following};
 use crate::operations::status::observed::Tripped;
 use crate::operations::status::proxies::State;
@@ -70,6 +71,8 @@ pub struct Proxies {
     pub total: usize,
     /// How many of them run the split as the store has it, in whatever revision.
     pub converged: usize,
+    /// How many of the others are known to run an earlier revision.
+    pub stale: usize,
     /// The first few of the others, with what they do.
     pub lagging: Vec<String>,
     /// The challengers of the split that guards took out, and where.
@@ -176,9 +179,23 @@ fn known(following: Following, watched: Watched<'_>) -> Proxies {
     Proxies {
         total: following.total,
         converged: following.converged,
+        stale: following
+            .lagging
+            .iter()
+            .filter(|proxy| is_stale(proxy))
+            .count(),
         lagging: named.map(|proxy| Lagging(proxy).to_string()).collect(),
         tripped: following.tripped,
         reached,
+    }
+}
+
+/// Whether a proxy was seen with an earlier revision after the one that is wanted was written.
+const fn is_stale(proxy: &ProxyStatus) -> bool {
+    match &proxy.state {
+        State::Refused => true,
+        State::Other { delivery, .. } => matches!(delivery, Delivery::NotPushed | Delivery::Pushed),
+        State::Converged | State::WithoutFilter { .. } | State::Unknown { .. } => false,
     }
 }
 
@@ -236,12 +253,38 @@ mod tests {
         };
         let proxies = known(following, WATCHED);
         assert_eq!((proxies.total, proxies.converged), (1_000, 10));
+        assert_eq!(proxies.stale, 0, "nobody saw what they run");
         assert_eq!(proxies.lagging.len(), MAX_NAMED_LAGGING);
         assert_eq!(
             proxies.lagging[0],
             "shop/web-0: unknown: Prometheus does not scrape it"
         );
         assert_eq!(proxies.reached, None);
+    }
+
+    #[test]
+    fn a_proxy_is_stale_that_was_seen_with_an_earlier_revision_since() {
+        let other = |delivery| State::Other {
+            revision: "1".to_owned(),
+            scraped_at: 0.0,
+            delivery,
+        };
+        let cases = [
+            (other(Delivery::NotPushed), true),
+            (other(Delivery::Pushed), true),
+            (other(Delivery::NotScraped), false),
+            (other(Delivery::Unknown), false),
+            (State::Refused, true),
+            (State::Converged, false),
+        ];
+        for (state, expected) in cases {
+            let proxy = ProxyStatus {
+                namespace: "shop".to_owned(),
+                pod: "web-1".to_owned(),
+                state,
+            };
+            assert_eq!(is_stale(&proxy), expected, "{proxy:?}");
+        }
     }
 
     #[tokio::test]

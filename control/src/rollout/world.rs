@@ -147,6 +147,9 @@ pub enum ProxiesSeen {
         converged: usize,
         /// Of how many.
         total: usize,
+        /// How many of the others are known to run an earlier revision: they may send users to the
+        /// challenger still.
+        stale: usize,
         /// Which do not, in words.
         lagging: String,
     },

@@ -181,6 +181,7 @@ impl Turn<'_> {
                 converged,
                 total,
                 lagging,
+                ..
             } => {
                 let late = total - converged;
                 Some(format!(

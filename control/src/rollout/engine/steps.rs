@@ -236,6 +236,7 @@ impl Turn<'_> {
                 converged,
                 total,
                 lagging,
+                ..
             } => format!("{converged} of {total} proxies follow; not yet: {lagging}"),
             ProxiesSeen::Unknown { why } => format!("whether proxies follow is not known: {why}"),
             ProxiesSeen::NotAsked | ProxiesSeen::Nobody => return,

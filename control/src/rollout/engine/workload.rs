@@ -83,6 +83,10 @@ impl Turn<'_> {
                 .next()
                 .map(|(name, percent)| (&**name, *percent)),
             is_followed: self.is_followed_by_all(),
+            stale: match &self.world.proxies {
+                ProxiesSeen::Seen { stale, .. } => *stale,
+                _ => 0,
+            },
             patience: self.definition.converge.within,
             everyone,
             ended,

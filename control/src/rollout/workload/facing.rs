@@ -97,6 +97,8 @@ pub struct Between<'b> {
     pub other: Option<(&'b str, Percent)>,
     /// Whether proxies have heard of that.
     pub is_followed: bool,
+    /// How many are known not to have: users may be sent to the challenger there.
+    pub stale: usize,
     /// How long one that never says so is waited for.
     pub patience: Duration,
     /// The weight of everybody.

@@ -266,7 +266,9 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
     } = *facing;
     let unused = rest.kept.unused.unwrap_or(now);
     rest.kept.unused = Some(unused);
-    if between.is_followed || has_passed(unused, between.patience, now) {
+    // Who says nothing is waited for so long; who sends users there still, as long as it does.
+    let is_over = between.stale == 0 && has_passed(unused, between.patience, now);
+    if between.is_followed || is_over {
         rest.kept.empty = rest.kept.empty.or(Some(now));
     }
     let name = workload.copy();
@@ -338,6 +340,11 @@ fn empty(facing: &Facing<'_>, between: &Between<'_>, copy: &Pods, mut rest: Rest
         rest.says = Some(why.clone());
     } else if !rest.kept.is_settled(now) {
         rest.says = Some(unready(&name, copy, copy.replicas.max(1)));
+    } else if rest.kept.empty.is_none() && between.stale > 0 {
+        rest.says = Some(format!(
+            "the pods of Deployment {deployment} stay: {} proxies run an earlier revision, and may send users there",
+            between.stale
+        ));
     } else if is_drained {
         rest.action = Some(Action::Scale { replicas: 0 });
     } else {

@@ -348,6 +348,7 @@ fn a_rollback_says_which_proxies_have_not_followed() {
     story.world.proxies = ProxiesSeen::Seen {
         converged: 4,
         total: 6,
+        stale: 0,
         lagging: "shop/web-1, shop/web-2".to_owned(),
     };
     story.ask(Verb::Abort);

@@ -262,7 +262,7 @@ proptest! {
                 Happens::Routed(true) => named(&mut told),
                 Happens::Routed(false) => told.both().named_by = Some(Vec::new()),
                 Happens::Lag(lags) => {
-                    let lagging = ProxiesSeen::Seen { converged: 0, total: 1, lagging: String::new() };
+                    let lagging = ProxiesSeen::Seen { converged: 0, total: 1, stale: 0, lagging: String::new() };
                     told.world.proxies = if lags { lagging } else { ProxiesSeen::Nobody };
                 }
                 Happens::Hand(weight) => {
@@ -290,6 +290,7 @@ fn a_template_that_comes_while_everyone_is_moved_takes_them_back_and_is_run() {
     let lagging = ProxiesSeen::Seen {
         converged: 0,
         total: 1,
+        stale: 0,
         lagging: "shop/web-1".to_owned(),
     };
     story.world.proxies = lagging;

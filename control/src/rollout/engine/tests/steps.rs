@@ -136,6 +136,7 @@ fn a_run_waits_for_its_proxies_and_then_does_as_it_was_told() {
     let lagging = ProxiesSeen::Seen {
         converged: 18,
         total: 20,
+        stale: 0,
         lagging: "shop/web-1".to_owned(),
     };
     let cases = [
@@ -175,6 +176,7 @@ fn a_run_that_paused_for_its_proxies_goes_on_when_they_follow() {
     story.world.proxies = ProxiesSeen::Seen {
         converged: 19,
         total: 20,
+        stale: 0,
         lagging: String::new(),
     };
     story.after(12);

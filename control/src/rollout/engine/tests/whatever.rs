@@ -49,6 +49,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         (0..3_usize).prop_map(|converged| ProxiesSeen::Seen {
             converged,
             total: 2,
+            stale: 0,
             lagging: String::new()
         }),
     ];

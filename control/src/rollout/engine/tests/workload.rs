@@ -291,6 +291,7 @@ fn a_copy_that_is_deleted_while_its_users_come_back_is_made_again() {
     story.world.proxies = ProxiesSeen::Seen {
         converged: 0,
         total: 1,
+        stale: 0,
         lagging: String::new(),
     };
     story.ask(Verb::Abort);
@@ -367,6 +368,7 @@ fn users_who_are_taken_away_before_the_copy_takes_the_new_version_end_the_run() 
     story.world.proxies = ProxiesSeen::Seen {
         converged: 99,
         total: 100,
+        stale: 0,
         lagging: String::new(),
     };
     story.change("v2");
@@ -573,6 +575,7 @@ fn a_proxy_that_has_not_heard_of_the_rollback_keeps_the_pods() {
     story.world.proxies = ProxiesSeen::Seen {
         converged: 1,
         total: 2,
+        stale: 0,
         lagging: "a/web-1".to_owned(),
     };
     story.ask(Verb::Abort).live(110);
@@ -1106,7 +1109,7 @@ proptest! {
                     told.ask(verb);
                 }
                 Happens::Lag(lags) => {
-                    let lagging = ProxiesSeen::Seen { converged: 0, total: 1, lagging: String::new() };
+                    let lagging = ProxiesSeen::Seen { converged: 0, total: 1, stale: 0, lagging: String::new() };
                     told.world.proxies = if lags { lagging } else { ProxiesSeen::Nobody };
                 }
                 Happens::LoseCopy => {

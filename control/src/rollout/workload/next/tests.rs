@@ -45,6 +45,7 @@ fn between(weights: &str) -> Between<'static> {
         is_empty: weights == "empty",
         other: None,
         is_followed: true,
+        stale: 0,
         patience: Duration::from_secs(120),
         everyone: match weights {
             "empty" => Percent::ZERO,
@@ -234,6 +235,32 @@ fn pods_that_a_parked_deployment_is_given_are_taken_away_once_and_then_left() {
     }
     let next_run = prepared(&both, &again, 50.0).kept;
     assert!(!next_run.is_parked_again && next_run.given.is_none());
+}
+
+#[test]
+fn pods_stay_for_proxies_that_are_known_to_send_users_there() {
+    let kept = Kept {
+        ready: ago(600),
+        unused: ago(600),
+        ..Kept::default()
+    };
+    let both = both(pods("v2", 3, 3), Some(pods("v1", 3, 3)));
+    for (stale, empty) in [(0, Some(NOW)), (2, None)] {
+        let between = Between {
+            is_followed: false,
+            stale,
+            ..between("empty")
+        };
+        let rest = rested(&both, &kept, &between);
+        assert_eq!((rest.action, rest.kept.empty), (None, empty));
+        let says = "the pods of Deployment web stay: 2 proxies run an earlier revision, and may send users there";
+        assert_eq!(
+            rest.says.as_deref() == Some(says),
+            stale == 2,
+            "{:?}",
+            rest.says
+        );
+    }
 }
 
 #[test]
