@@ -18,6 +18,8 @@ pub mod pods;
 pub mod prometheus;
 pub mod routes;
 
+pub(crate) use bounded::unexpected;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

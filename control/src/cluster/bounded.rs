@@ -194,7 +194,7 @@ impl<'a> Objects<'a> {
 }
 
 /// An answer that is not what was asked for.
-pub(super) fn unexpected(what: impl std::fmt::Display) -> Error {
+pub(crate) fn unexpected(what: impl std::fmt::Display) -> Error {
     Error::SerdeError(serde::de::Error::custom(what))
 }
 

@@ -34,6 +34,9 @@ pub struct Summary {
     /// The version that it wants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whether it follows a Deployment, whose pods it starts and ends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_workload: bool,
 }
 
 impl Summary {
@@ -49,6 +52,7 @@ impl Summary {
             group: definition.group.clone(),
             steps: definition.steps.len(),
             version: definition.version.clone(),
+            has_workload: definition.workload.is_some(),
         }
     }
 
@@ -93,7 +97,10 @@ pub fn peers(own: &Summary, status: &Status, others: &[(Summary, Status)]) -> Pe
     let others: Vec<&(Summary, Status)> = others.collect();
     let ahead = others.iter().find(|(other, status)| {
         let is_same = other.may_share(own) && !other.audiences.is_disjoint(&own.audiences);
-        is_same && status.phase.is_under_way()
+        // Whoever gives the challenger no pods sends nobody where another one keeps them away.
+        let keeps_pods = other.has_workload && !own.has_workload;
+        let keeps_pods = keeps_pods && status.phase != Phase::Released;
+        is_same && (keeps_pods || status.phase.is_under_way())
     });
     let group = others
         .iter()
@@ -158,6 +165,34 @@ mod tests {
             "number": 1, "version": version, "began": "2026-11-22T09:00:00Z", "since": "2026-11-22T09:00:00Z",
             "step": step, "stage": stage, "weights": {},
         })
+    }
+
+    #[test]
+    fn who_follows_no_deployment_moves_nobody_where_another_does() {
+        let of = |name: &str, has_workload| Summary {
+            split: "web".to_owned(),
+            audiences: ["everyone".to_owned()].into(),
+            has_workload,
+            group: None,
+            ..of_group(name)
+        };
+        let idle = status(&Value::Null, &json!({}));
+        let released = Status {
+            phase: Phase::Released,
+            ..idle.clone()
+        };
+        let cases = [
+            (false, true, &idle, Some("other")),
+            (false, true, &released, None),
+            (true, true, &idle, None),
+            (true, false, &idle, None),
+            (false, false, &idle, None),
+        ];
+        for (own, other, status, ahead) in cases {
+            let others = [(of("other", other), status.clone())];
+            let peers = peers(&of("web", own), &idle, &others);
+            assert_eq!(peers.ahead.as_deref(), ahead, "{own} {other}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn server(phase: &str) -> ApiServer {
     );
     let mut copy = deployment("stage", "web-stable", "r/web:v2");
     copy["metadata"]["labels"] = json!({"sluice.dev/rollout": "web"});
-    copy["metadata"]["annotations"] = json!({"sluice.dev/version": "web:v2 (02)"});
+    copy["metadata"]["annotations"] = json!({"sluice.dev/version": "web:v2 (0c1f7bbcfe)"});
     server.put(COPY, copy);
     server.put(PROD, deployment("prod", "web", "r/web:v1"));
     server
@@ -61,7 +61,7 @@ fn what_git_should_say_is_printed_and_nothing_is_written() {
     let server = server("RolledBack");
     let said = promote(&server, "");
     let expected = "\
-# version web:v2 (02), promoted in stage: what Git should say of Deployment web in prod
+# version web:v2 (0c1f7bbcfe), promoted in stage: what Git should say of Deployment web in prod
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -81,7 +81,7 @@ spec:
     );
     let said = promote(&server, "-o json");
     let value: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!(value["version"], "web:v2 (02)");
+    assert_eq!(value["version"], "web:v2 (0c1f7bbcfe)");
     let change = json!({"container": "web", "from": "r/web:v1", "to": "r/web:v2"});
     assert_eq!(value["changes"], json!([change]));
     let images = &value["patch"]["spec"]["template"]["spec"]["containers"];
@@ -112,7 +112,7 @@ fn what_cannot_be_promoted_is_said_and_nothing_is_written() {
             "",
             nothing,
             "Rollout web in stage has a run under way, of web:v3 (03) (Progressing); wait for it by `sluice rollout \
-             status web --wait`, or take web:v2 (02), which was promoted before, by --during-run",
+             status web --wait`, or take web:v2 (0c1f7bbcfe), which was promoted before, by --during-run",
         ),
         (
             "Succeeded",
@@ -124,14 +124,14 @@ fn what_cannot_be_promoted_is_said_and_nothing_is_written() {
             "RolledBack",
             "--apply",
             |server| remembered(server, json!({"isUnjudged": true})),
-            "Deployment web-stable of Rollout web in stage has web:v2 (02), which no run has judged: nothing was promoted \
+            "Deployment web-stable of Rollout web in stage has web:v2 (0c1f7bbcfe), which no run has judged: nothing was promoted \
              there yet",
         ),
         (
             "Progressing",
             "--apply --during-run",
             |server| remembered(server, json!({"isUnjudged": true})),
-            "has web:v2 (02), which no run has judged",
+            "has web:v2 (0c1f7bbcfe), which no run has judged",
         ),
         (
             "Aborted",
@@ -142,7 +142,7 @@ fn what_cannot_be_promoted_is_said_and_nothing_is_written() {
                     json!({"promotions": [{"version": "web:v1 (01)", "run": 1}]}),
                 )
             },
-            "Deployment web-stable of Rollout web in stage was given web:v2 (02), which is not promoted there; web:v1 (01) \
+            "Deployment web-stable of Rollout web in stage was given web:v2 (0c1f7bbcfe), which is not promoted there; web:v1 (01) \
              was, last. What is under way is waited for by `sluice rollout status web --wait`",
         ),
         (
@@ -204,6 +204,38 @@ fn what_cannot_be_promoted_is_said_and_nothing_is_written() {
         assert!(said.err.contains(expected), "{expected}: {said:?}");
         assert_eq!(server.get(PROD), before, "{expected}");
     }
+}
+
+#[test]
+fn what_somebody_changed_since_it_was_promoted_is_not_handed_on() {
+    let server = server("RolledBack");
+    let mut copy = server.get(COPY).unwrap();
+    let template = copy["spec"]["template"].clone();
+    copy["spec"]["template"]["spec"]["containers"][0]["image"] = json!("r/web:hotfix");
+    server.put(COPY, copy);
+    let said = promote(&server, "");
+    assert_eq!((said.code, &*said.out), (2, ""), "{said:?}");
+    assert!(
+        said.err
+            .contains("was changed since it was given web:v2 (0c1f7bbcfe)"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("which no run has judged"), "{said:?}");
+    // What is kept of it is what was promoted.
+    let kept = "/api/v1/namespaces/stage/podtemplates/web-stable-0c1f7bbcfe";
+    let metadata = json!({"name": "web-stable-0c1f7bbcfe", "namespace": "stage"});
+    server.put(
+        kept,
+        json!({"apiVersion": "v1", "kind": "PodTemplate", "metadata": metadata, "template": template}),
+    );
+    let said = promote(&server, "");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("image: r/web:v2"), "{said:?}");
+    assert!(
+        said.err
+            .contains("what is taken is the template that was promoted"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! than we use.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Spec;
 
@@ -110,6 +111,9 @@ pub struct Match {
     /// Every one must match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderMatch>,
+    /// Everything else that it asks for; where it says nothing, the API server fills in the path `/`.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
 }
 
 /// What a header must be.
@@ -140,7 +144,16 @@ impl HeaderMatch {
 pub struct BackendRef {
     /// Its name.
     pub name: String,
+    /// Its kind; none: a Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its namespace; none: the route's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Its port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Its part of the sum of the weights; none: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }

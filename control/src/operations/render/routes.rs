@@ -126,6 +126,7 @@ impl Rendering<'_> {
         };
         gateway::Match {
             headers: vec![header],
+            ..gateway::Match::default()
         }
     }
 
@@ -133,6 +134,7 @@ impl Rendering<'_> {
         let backend = BackendRef {
             name: self.request.service.of_variant(variant).name,
             port: self.request.port,
+            ..BackendRef::default()
         };
         Rule {
             matches,

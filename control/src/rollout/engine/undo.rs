@@ -40,10 +40,11 @@ impl Turn<'_> {
     fn undone(&mut self, run: &Run, both: &Both, is_empty: bool) -> Option<(RunOutcome, String)> {
         if run.version.as_ref() != Some(&both.wanted.version) {
             // A copy that serves with what succeeded keeps it, and everybody goes back to it.
-            let is_served = both
-                .copy
-                .as_ref()
-                .is_some_and(|copy| Some(&copy.version) == run.version.as_ref() && copy.has(1));
+            let kept = self.status.workload.as_ref();
+            let is_settled = kept.is_some_and(|kept| kept.is_settled(self.world.now));
+            let is_served = is_settled
+                && both.mistake.is_none()
+                && both.copy.as_ref().map(|copy| &copy.version) == run.version.as_ref();
             let message = self.meanwhile(both);
             return (!is_served).then_some((RunOutcome::Superseded, message));
         }

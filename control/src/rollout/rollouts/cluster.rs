@@ -338,6 +338,7 @@ fn as_written(name: String, spec: &Value, status: &Status) -> Summary {
         challenger: text(spec, "challenger"),
         audiences: audiences.collect(),
         version: text(spec, "version"),
+        has_workload: spec.get("workload").is_some_and(Value::is_object),
         ..Summary::default()
     }
 }

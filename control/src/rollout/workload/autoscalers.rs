@@ -18,6 +18,9 @@ use crate::model::workload::ROLLOUT_LABEL;
 /// How often they are read. Chosen: nobody waits for it, and they seldom change.
 const EVERY: Duration = Duration::from_secs(30);
 
+/// How long it may take. Chosen: whether pods are ready is looked at in the same two seconds.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// How many are taken that matter. Chosen: one scales the Deployment, one its copy.
 const MAX_SCALERS: usize = 16;
 
@@ -62,7 +65,9 @@ impl Scalers {
             Some((at, seen)) if at.elapsed() < EVERY => seen,
             known => {
                 let former = || known.map(|(_, seen)| seen).unwrap_or_default();
-                let seen = self.listed(workload).await.unwrap_or_else(|_| former());
+                let listing = tokio::time::timeout(PATIENCE, self.listed(workload));
+                let listed = listing.await.ok().and_then(Result::ok);
+                let seen = listed.unwrap_or_else(former);
                 *self.read.lock() = Some(Read {
                     at: Instant::now(),
                     seen: seen.clone(),

@@ -35,6 +35,9 @@ pub const TEMPLATE: &str = "sluice.dev/template";
 /// How long they may take to be read. Chosen: an abort that was asked for meanwhile waits so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long it may take to read why pods are not ready. Chosen: a person reads it in the next look.
+const TROUBLE_PATIENCE: Duration = Duration::from_millis(300);
+
 /// How long it may take to search for routes. Chosen: half of that.
 const ROUTES_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -92,6 +95,14 @@ impl Read {
             Failure::Untended(why)
         })?;
         Ok(with_variant(template, fallback))
+    }
+
+    /// The version and template of a copy that is about to get another one, unless others changed it.
+    fn leaving(&self) -> Option<(String, &Value)> {
+        let copy = self.copy.as_ref()?;
+        let template = &copy.data["spec"]["template"];
+        let own = version(template);
+        (given(copy)? == own).then_some((own, template))
     }
 
     /// The version and template of a copy that is not kept yet, unless others changed it.
@@ -173,14 +184,17 @@ impl Deployments {
         };
         let mistake = self.mistake(workload, variants, &wanted, copy.as_ref());
         let is_foreign = self.is_foreign(copy.as_ref());
-        let pods = self.pods(&wanted).await;
-        let copied = match &copy {
-            Some(copy) => Some(Pods {
-                version: version_of_copy(copy, &pods.version),
-                ..self.pods(copy).await
-            }),
-            None => None,
+        let of_copy = async {
+            match &copy {
+                Some(copy) => Some(self.pods(copy).await),
+                None => None,
+            }
         };
+        let (pods, of_copy) = tokio::join!(self.pods(&wanted), of_copy);
+        let copied = copy.as_ref().zip(of_copy).map(|(copy, of_copy)| Pods {
+            version: version_of_copy(copy, &pods.version),
+            ..of_copy
+        });
         let copied_version = copied.as_ref().map(|copy| &copy.version);
         let may_go = pods.replicas > 0 && copied_version == Some(&pods.version);
         let may_begin = copied_version.is_some_and(|copied| *copied != pods.version);
@@ -313,10 +327,10 @@ impl Deployments {
         wanted: &DynamicObject,
         copy: Option<&DynamicObject>,
     ) -> Result<Found, String> {
-        let template = |object: &DynamicObject| object.data["spec"]["template"].clone();
-        let copied = copy.map(template);
-        let copied = copied.unwrap_or_else(|| with_variant(&template(wanted), &variants.fallback));
-        let labels = labels(&copied);
+        let wanted = with_variant(&wanted.data["spec"]["template"], &variants.fallback);
+        let copied = copy.map_or(&wanted, |copy| &copy.data["spec"]["template"]);
+        // What selects the one and not the other has no pods once the version is another.
+        let labels = labels([copied, &wanted]);
         let named = Named {
             namespace: self.cluster.namespace(),
             labels: &labels,
@@ -380,7 +394,11 @@ impl Deployments {
         let is_waited_for = !pods.has(pods.replicas);
         Pods {
             trouble: match is_waited_for {
-                true => self.trouble(data).await,
+                // Whatever it says: that they are not ready is known.
+                true => {
+                    let trouble = tokio::time::timeout(TROUBLE_PATIENCE, self.trouble(data));
+                    trouble.await.ok().flatten()
+                }
                 false => None,
             },
             ..pods
@@ -432,6 +450,10 @@ impl Deployments {
                 let replicas = replicas.and_then(Value::as_u64).unwrap_or(1);
                 let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
                 let template = read.given(version)?;
+                if let Some((leaving, former)) = read.leaving() {
+                    // Its object may be gone since; what cannot be kept was said when it was to be kept first.
+                    let _ = self.remembered(&copy).keep(&leaving, former).await;
+                }
                 let applied = self.apply(&read, (version, &template), replicas).await;
                 if applied.is_ok() {
                     // What stays is forgotten at the next promotion.

@@ -232,7 +232,7 @@ impl Kept {
     }
 
     /// Whether those that are waited for have been ready for long enough.
-    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+    pub fn is_settled(&self, now: Timestamp) -> bool {
         self.ready
             .is_some_and(|ready| has_passed(ready, SETTLING, now))
     }

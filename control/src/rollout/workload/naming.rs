@@ -147,7 +147,8 @@ impl Named<'_> {
         services: &[Selecting],
         subsets: &[Subsets],
     ) -> bool {
-        let mut to = service.http.iter().flat_map(|route| &route.route);
+        let to = service.http.iter().flat_map(|route| &route.route);
+        let mut to = to.filter(|to| to.weight != Some(0.0));
         to.any(|to| {
             let destination = &to.destination;
             let host = destination.host.as_deref().unwrap_or_default();
@@ -168,7 +169,21 @@ impl Named<'_> {
         services: &[Selecting],
     ) -> bool {
         let mut to = route.rules.iter().flat_map(|rule| &rule.backend_refs);
-        to.any(|to| self.is_of(Selects::Fallback, &to.name, services))
+        to.any(|to| self.is_backend(Selects::Fallback, to, services))
+    }
+
+    /// Whether a backend that gets requests is a Service of these pods.
+    fn is_backend(
+        &self,
+        pods: Selects,
+        backend: &gateway::BackendRef,
+        services: &[Selecting],
+    ) -> bool {
+        let namespace = backend.namespace.as_deref();
+        let is_here = namespace.is_none_or(|namespace| namespace == self.namespace);
+        let is_service = backend.kind.as_deref().is_none_or(|kind| kind == "Service");
+        let is_used = backend.weight != Some(0);
+        is_here && is_service && is_used && self.is_of(pods, &backend.name, services)
     }
 
     /// The route of a VirtualService by which every request goes to the Deployment, whatever the split
@@ -212,9 +227,9 @@ impl Named<'_> {
     ) -> Option<(usize, String)> {
         let mut rules = route.rules.iter().enumerate();
         rules.find_map(|(at, rule)| {
-            let is_for_all = rule.matches.is_empty();
+            let is_for_all = rule.matches.is_empty() || rule.matches.iter().any(takes_all_paths);
             let mut to = rule.backend_refs.iter();
-            let to = to.find(|to| self.is_of(Selects::Challenger, &to.name, services))?;
+            let to = to.find(|to| self.is_backend(Selects::Challenger, to, services))?;
             is_for_all.then(|| (at + 1, to.name.clone()))
         })
     }
@@ -238,6 +253,17 @@ fn takes_all(alternative: &istio::HttpMatch) -> bool {
             "uri" => value["prefix"] == "/",
             "gateways" | "ignoreUriCase" => true,
             _ => false,
+        })
+}
+
+/// The same of an HTTPRoute's.
+fn takes_all_paths(alternative: &gateway::Match) -> bool {
+    let mut others = alternative.others.iter();
+    alternative.headers.is_empty()
+        && others.all(|(field, value)| {
+            field == "path"
+                && value["value"] == "/"
+                && matches!(value["type"].as_str(), None | Some("PathPrefix"))
         })
 }
 
@@ -267,7 +293,7 @@ fn is_of_a_service(host: &str) -> bool {
 }
 
 /// Whether two hosts of one namespace's resources mean one Service.
-fn is_same_host(one: &str, other: &str, namespace: &str) -> bool {
+pub(super) fn is_same_host(one: &str, other: &str, namespace: &str) -> bool {
     let name = one.split('.').next().unwrap_or(one);
     one == other || (is_host_of(one, name, namespace) && is_host_of(other, name, namespace))
 }
@@ -446,6 +472,14 @@ mod tests {
                 None,
                 true,
             ),
+            (
+                json!([{"route": [
+                    {"destination": {"host": "web", "subset": "old"}, "weight": 0},
+                    {"destination": {"host": "web"}, "weight": 100},
+                ]}]),
+                None,
+                false,
+            ),
         ];
         for (http, expected, leads) in cases {
             let service: istio::VirtualService =
@@ -456,6 +490,31 @@ mod tests {
             assert_eq!(found, leads, "{http}");
         }
         let by_gateway = [
+            (
+                // As the API server fills it in.
+                json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [
+                    {"kind": "Service", "name": "web-canary", "weight": 1},
+                ]}]),
+                Some(1),
+                false,
+            ),
+            (
+                json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/preview"}}], "backendRefs": [
+                    {"name": "web-canary"},
+                ]}]),
+                None,
+                false,
+            ),
+            (
+                json!([{"backendRefs": [{"name": "web-stable"}, {"name": "web-canary", "weight": 0}]}]),
+                None,
+                true,
+            ),
+            (
+                json!([{"backendRefs": [{"name": "web-canary", "namespace": "bank"}]}]),
+                None,
+                false,
+            ),
             (
                 json!([{"backendRefs": [{"name": "web-canary"}]}]),
                 Some(1),

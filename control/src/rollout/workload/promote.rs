@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub use promoted::{Runs, Unpromoted};
 
 use super::images::{OtherContainers, Promotion, Way, promotion};
-use super::remembered::VERSION;
+use super::remembered::{Remembered, VERSION};
 use super::template::version;
 use crate::cluster::custom::{self, Scope};
 use crate::cluster::{Cluster, code, words};
@@ -65,6 +65,21 @@ pub enum PromoteError {
         from: String,
         /// As typed.
         to: String,
+    },
+    /// What was promoted is not what is there now, and cannot be read.
+    #[error(
+        "Deployment {copy} in {place} was changed since it was given {promoted}, and is {own}, which no run has judged; \
+         the template that was promoted is not kept there, or you may not get PodTemplates"
+    )]
+    Changed {
+        /// The Deployment that has it.
+        copy: String,
+        /// The namespace, as typed.
+        place: String,
+        /// What it is.
+        own: String,
+        /// What was promoted last.
+        promoted: String,
     },
     /// No Rollout is meant.
     #[error("no Rollout of split {split} in {place} follows {what}{hint}")]
@@ -244,10 +259,17 @@ pub async fn planned(
         "metadata": {"name": deployment, "namespace": to.cluster.namespace()},
         "spec": read.data["spec"],
     });
+    let is_changed = promoted != own;
+    let kept = match is_changed {
+        true => Some(kept(from, rollout.name(), &copy_name, (promoted, &own)).await?),
+        false => None,
+    };
+    let template = kept.as_ref().unwrap_or(template);
     let promotion = promotion(way, promoted, template, &present)?;
-    let note = (promoted != own).then(|| {
+    let note = is_changed.then(|| {
         format!(
-            "Deployment {copy_name} in {} was changed since it was given {promoted}; it is {own}",
+            "Deployment {copy_name} in {} was changed since it was given {promoted}, and is {own}; what is taken is the \
+             template that was promoted",
             from.name
         )
     });
@@ -255,6 +277,29 @@ pub async fn planned(
         promotion,
         note,
         read,
+    })
+}
+
+/// The template of a version that was promoted, where its copy has another one by now.
+async fn kept(
+    from: &Environment,
+    rollout: &str,
+    copy: &str,
+    (promoted, own): (&str, &str),
+) -> Result<Value, PromoteError> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "PodTemplate"));
+    let cluster = &from.cluster;
+    let remembered = Remembered {
+        api: Api::namespaced_with(cluster.client().clone(), cluster.namespace(), &resource),
+        rollout,
+        copy,
+    };
+    let found = remembered.find(promoted).await;
+    found.ok().flatten().ok_or_else(|| PromoteError::Changed {
+        copy: copy.to_owned(),
+        place: from.name.clone(),
+        own: own.to_owned(),
+        promoted: promoted.to_owned(),
     })
 }
 

@@ -5,9 +5,9 @@ use kube::api::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::naming::{Named, Selecting, Selects, Subsets};
+use super::naming::{Named, Selecting, Selects, Subsets, is_same_host};
 use crate::cluster::routes::search;
-use crate::cluster::{Cluster, code};
+use crate::cluster::{Cluster, code, unexpected};
 use crate::model::resources::{Spec, gateway, istio};
 
 /// The annotation of a DestinationRule or Service to whose pods routes of another namespace lead, which
@@ -62,7 +62,7 @@ pub(super) async fn find(cluster: &Cluster, named: &Named<'_>) -> kube::Result<F
         names: names.chain(own).collect(),
         is_told_apart: has_own || has_subset,
         is_led,
-        passing: routes.into_iter().find_map(|route| route.passing),
+        passing: passing(&routes, named.namespace),
     })
 }
 
@@ -74,7 +74,7 @@ async fn selecting(cluster: &Cluster, named: &Named<'_>) -> kube::Result<Vec<Sel
             is_led: is_led(service),
         })
     };
-    search(cluster, ("v1", "Service"), MAX_SELECTING, find).await
+    all(cluster, ("v1", "Service"), find).await
 }
 
 async fn subsets(
@@ -92,7 +92,7 @@ async fn subsets(
         istio::DestinationRule::API_VERSION,
         istio::DestinationRule::KIND,
     );
-    search(cluster, kind, MAX_SELECTING, find).await
+    all(cluster, kind, find).await
 }
 
 /// Whether somebody said on it that routes of another namespace lead there.
@@ -113,12 +113,54 @@ struct Route {
     leads: bool,
     /// The first by which every request goes to the Deployment's, in words.
     passing: Option<String>,
+    /// The hosts that they are of; none: those of another resource.
+    hosts: Vec<String>,
 }
 
 impl Route {
-    fn of_any(leads: bool, passing: Option<String>) -> Option<Self> {
+    fn of_any(leads: bool, passing: Option<String>, hosts: Vec<String>) -> Option<Self> {
         let is_any = leads || passing.is_some();
-        is_any.then_some(Self { leads, passing })
+        is_any.then_some(Self {
+            leads,
+            passing,
+            hosts,
+        })
+    }
+
+    /// Whether requests of one host may be of both.
+    fn shares(&self, other: &Self, namespace: &str) -> bool {
+        let is_any = self.hosts.is_empty() || other.hosts.is_empty();
+        let is_in = |host: &String| {
+            let mut hosts = other.hosts.iter();
+            hosts.any(|other| is_same_host(host, other, namespace))
+        };
+        is_any || self.hosts.iter().any(is_in)
+    }
+}
+
+/// The first route past the split of a host of which another one leads to the copy: what else leads to the
+/// Deployment, such as a preview's host, is not the split's.
+fn passing(routes: &[Route], namespace: &str) -> Option<String> {
+    let is_passing = |route: &&Route| {
+        let mut leading = routes.iter().filter(|route| route.leads);
+        route.passing.is_some() && leading.any(|leading| route.shares(leading, namespace))
+    };
+    routes.iter().find(is_passing)?.passing.clone()
+}
+
+/// What a search found, unless it was cut off: what is not seen may be what matters.
+async fn all<T>(
+    cluster: &Cluster,
+    kind: (&str, &str),
+    find: impl Fn(&DynamicObject) -> Option<T>,
+) -> kube::Result<Vec<T>> {
+    let found = search(cluster, kind, MAX_SELECTING + 1, find).await?;
+    match found.len() > MAX_SELECTING {
+        true => Err(unexpected(format!(
+            "more than {MAX_SELECTING} of kind {} select these pods, or have routes to them",
+            kind.1
+        ))),
+        false => Ok(found),
     }
 }
 
@@ -133,12 +175,13 @@ async fn routes(
         istio::VirtualService::KIND,
     );
     let of_service = |object: &DynamicObject| {
-        let spec = spec(object)?;
+        let spec: istio::VirtualService = spec(object)?;
         let passing = named.passing(&spec, services, subsets);
         let passing = passing.map(|(at, to)| said(kind.1, object, at, &to));
-        Route::of_any(named.leads(&spec, services, subsets), passing)
+        let leads = named.leads(&spec, services, subsets);
+        Route::of_any(leads, passing, spec.hosts)
     };
-    let mut found = search(cluster, kind, MAX_SELECTING, of_service).await?;
+    let mut found = all(cluster, kind, of_service).await?;
     if services
         .iter()
         .all(|service| service.selects == Selects::Both)
@@ -148,12 +191,13 @@ async fn routes(
     }
     let kind = (gateway::HttpRoute::API_VERSION, gateway::HttpRoute::KIND);
     let of_gateway = |object: &DynamicObject| {
-        let spec = spec(object)?;
+        let spec: gateway::HttpRoute = spec(object)?;
         let passing = named.passing_by_gateway(&spec, services);
         let passing = passing.map(|(at, to)| said(kind.1, object, at, &to));
-        Route::of_any(named.leads_by_gateway(&spec, services), passing)
+        let leads = named.leads_by_gateway(&spec, services);
+        Route::of_any(leads, passing, spec.hostnames)
     };
-    match search(cluster, kind, MAX_SELECTING, of_gateway).await {
+    match all(cluster, kind, of_gateway).await {
         Ok(more) => found.extend(more),
         // The cluster has no Gateway API.
         Err(error) if code(&error) == Some(404) => {}
@@ -172,11 +216,70 @@ fn said(kind: &str, object: &DynamicObject, at: usize, to: &str) -> String {
     format!("route {at} of {kind} {name} sends every request to {to}")
 }
 
-/// The labels that the copy's pods have, of its template.
-pub(super) fn labels(template: &Value) -> Map<String, Value> {
-    let labels = template.pointer("/metadata/labels");
-    labels
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default()
+/// The labels that the pods of two templates share.
+pub(super) fn labels([one, other]: [&Value; 2]) -> Map<String, Value> {
+    let of = |template: &'_ Value| {
+        let labels = template.pointer("/metadata/labels");
+        labels
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let other = of(other);
+    let mut shared = of(one);
+    shared.retain(|name, value| other.get(name) == Some(value));
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn route(leads: bool, passing: Option<&str>, hosts: &[&str]) -> Route {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        Route::of_any(leads, passing.map(str::to_owned), hosts).unwrap()
+    }
+
+    #[test]
+    fn a_route_passes_the_split_by_only_of_a_host_that_leads_to_the_copy() {
+        let leading = || route(true, None, &["web"]);
+        let cases = [
+            (vec![leading()], None),
+            (
+                vec![
+                    leading(),
+                    route(false, Some("past"), &["preview.example.org"]),
+                ],
+                None,
+            ),
+            (
+                vec![
+                    leading(),
+                    route(false, Some("past"), &["web.shop.svc.cluster.local"]),
+                ],
+                Some("past"),
+            ),
+            (
+                vec![leading(), route(false, Some("past"), &[])],
+                Some("past"),
+            ),
+            (vec![route(true, Some("past"), &["web"])], Some("past")),
+            // Nothing leads to the copy, which is said instead.
+            (vec![route(false, Some("past"), &["web"])], None),
+        ];
+        for (routes, expected) in cases {
+            assert_eq!(passing(&routes, "shop").as_deref(), expected, "{routes:?}");
+        }
+    }
+
+    #[test]
+    fn only_labels_of_both_tell_what_selects_both() {
+        let template = |tier: &str| json!({"metadata": {"labels": {"app": "web", "tier": tier}}});
+        let (old, new) = (template("front"), template("frontend"));
+        assert_eq!(Value::from(labels([&old, &new])), json!({"app": "web"}));
+        assert_eq!(labels([&old, &old]).len(), 2);
+        assert!(labels([&old, &json!({})]).is_empty());
+    }
 }

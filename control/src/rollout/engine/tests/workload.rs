@@ -862,6 +862,17 @@ fn a_template_that_comes_before_a_version_is_promoted_takes_everyone_back_and_is
 }
 
 #[test]
+fn nobody_stays_at_a_template_that_comes_while_the_copy_lacks_a_pod() {
+    let mut story = unpromoted();
+    let copy = story.both().copy.as_mut().unwrap();
+    (copy.ready, copy.is_uniform) = (2, true);
+    story.live(10);
+    assert_eq!(story.weights(), "everyone 100");
+    story.change("v3").live(1);
+    assert_eq!(story.weights(), "everyone 0");
+}
+
+#[test]
 fn a_version_that_was_taken_away_before_it_was_promoted_may_come_back() {
     let mut story = unpromoted();
     story.change("v1").live(60);
