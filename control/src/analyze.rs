@@ -11,6 +11,7 @@ mod plain_http;
 mod plugins;
 pub mod proxies;
 mod routes;
+mod selected_services;
 mod workloads;
 
 use std::collections::BTreeMap;

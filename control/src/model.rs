@@ -14,6 +14,7 @@ pub mod redacted;
 pub mod refusal;
 pub mod resources;
 pub mod schema;
+pub mod selected_service;
 pub mod service;
 pub mod signature;
 pub mod statistics;

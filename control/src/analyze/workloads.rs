@@ -8,6 +8,7 @@ use serde_json::Value;
 use sluice_core::index::VariantIndex;
 
 use super::findings::{Findings, Planned, resources};
+use super::selected_services::{self, Set};
 use crate::model::input::Input;
 use crate::model::plugin::means;
 use crate::model::resources::istio::{DestinationRule, VirtualService};
@@ -25,6 +26,8 @@ struct Following<'d> {
     deployment: &'d str,
     /// The challenger and the fallback, where its split is among the plugins.
     variants: Option<[String; 2]>,
+    /// The fields that name a Service whose selector it sets, with its name.
+    set: Vec<(&'static str, &'d str)>,
 }
 
 /// A Deployment among the documents.
@@ -48,6 +51,7 @@ pub(super) fn check(plugins: &[Planned<'_>], documents: &[Input], findings: &mut
             Some(deployment) => {
                 followed(following, deployment, findings);
                 services(following, deployment, documents, findings);
+                selected_services::check(&of_rollout(following, deployment), documents, findings);
             }
             None if !deployments.is_empty() => findings.warning(
                 &following.title,
@@ -91,7 +95,10 @@ impl<'d> Following<'d> {
     fn of(input: &'d Input, plugins: &[Planned<'_>]) -> Option<Self> {
         let spec = input.value.get("spec")?;
         let deployment = spec.pointer("/workload/deployment")?.as_str()?;
+        let set = ["activeService", "previewService"].into_iter();
+        let set = set.filter_map(|field| Some((field, spec["workload"].get(field)?.as_str()?)));
         Some(Self {
+            set: set.collect(),
             title: title(input),
             namespace: namespace(input),
             deployment,
@@ -105,6 +112,16 @@ impl<'d> Following<'d> {
 
     fn keeps(&self, deployment: &Deployment<'_>) -> bool {
         self.namespace == deployment.namespace && copy_of(self.deployment) == deployment.name
+    }
+}
+
+/// The Services whose selectors a Rollout sets.
+fn of_rollout<'d>(following: &'d Following<'d>, deployment: &'d Deployment<'d>) -> Set<'d> {
+    Set {
+        rollout: &following.title,
+        namespace: following.namespace,
+        services: &following.set,
+        labels: deployment.value.pointer("/spec/template/metadata/labels"),
     }
 }
 
@@ -209,7 +226,11 @@ fn services(
         let is_of_these = selector
             .iter()
             .all(|(name, value)| pods.get(name) == Some(value));
-        !is_of_one && !selector.is_empty() && is_of_these
+        let is_set = following
+            .set
+            .iter()
+            .any(|(_, name)| service.name() == Some(name));
+        !is_of_one && !is_set && !selector.is_empty() && is_of_these
     };
     let of_both: Vec<&Input> = services.iter().filter(selects).copied().collect();
     if of_both.is_empty() && !services.is_empty() {

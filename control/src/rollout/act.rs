@@ -59,7 +59,7 @@ pub async fn act(
             let made = set_on(store, caller, &setting, &terms, basis).await;
             made.map(|_| ()).map_err(failure)
         }
-        (Action::Workload(_), _) => Err(Failure::Untended(
+        (Action::Workload(_) | Action::Select(_), _) => Err(Failure::Untended(
             "a store of weights has no Deployments".to_owned(),
         )),
         (Action::Set { .. }, None) => Err(Failure::Passing("the split was not seen".to_owned())),
@@ -116,7 +116,9 @@ fn beside(failure: Failure, given: &Result<Given, Pulled>) -> Failure {
     let both = |why: String| format!("{why}; the brake was not given: {refused}");
     match failure {
         Failure::Lasting(why) => Failure::Lasting(both(why)),
-        Failure::Passing(why) | Failure::Untended(why) => Failure::Passing(both(why)),
+        Failure::Passing(why) | Failure::Untended(why) | Failure::Unselected(why) => {
+            Failure::Passing(both(why))
+        }
     }
 }
 

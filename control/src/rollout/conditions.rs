@@ -123,6 +123,15 @@ fn facts(rollout: &Rollout, status: &Status) -> Vec<Fact> {
             message: why.clone(),
         });
     }
+    let services = status.workload.as_ref();
+    if let Some(trouble) = services.and_then(|kept| kept.services.trouble.as_ref()) {
+        facts.push(Fact {
+            kind: "ServicesNotSelected",
+            is_so: true,
+            reason: "Service".to_owned(),
+            message: trouble.clone(),
+        });
+    }
     facts
 }
 

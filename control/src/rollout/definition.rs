@@ -269,13 +269,13 @@ impl<'r> Reader<'r> {
         // Steps that are wrong are reported as such.
         let last = last.or((!steps.is_empty()).then_some(Percent::ZERO));
         let version = spec.version.as_deref();
-        Some(workload::checked(
-            &path,
-            written,
-            version,
-            last,
-            self.problems,
-        ))
+        let checked = workload::checked(&path, written, version, last, self.problems);
+        let everyone = steps.iter().filter(|step| step.audience == EVERYONE);
+        let everyone = everyone.map(|step| step.weight);
+        Some(Workload {
+            services: workload::services::named(&path, written, everyone, self.problems),
+            ..checked
+        })
     }
 
     fn analysis(&mut self, spec: &Spec) -> Option<analysis::Plan> {
@@ -507,6 +507,22 @@ mod tests {
     }
 
     #[test]
+    fn services_of_a_workload_go_with_steps_of_all_or_nobody() {
+        let workload = json!({"deployment": "web", "activeService": "web-active", "previewService": "web-preview"});
+        let rings = json!([{"audience": "staff", "weight": 50}, {"weight": 0, "approval": true}, {"weight": 100}]);
+        for spec in [
+            json!({"split": "web", "workload": workload, "preset": "blueGreen", "previewAudience": "staff"}),
+            json!({"split": "web", "workload": workload, "preset": "emergency"}),
+            json!({"split": "web", "workload": workload, "steps": rings}),
+        ] {
+            let definition = Definition::read("spec", &spec).unwrap();
+            let names = definition.workload.unwrap().services;
+            assert_eq!(names.active.as_deref(), Some("web-active"), "{spec}");
+            assert_eq!(names.preview.as_deref(), Some("web-preview"), "{spec}");
+        }
+    }
+
+    #[test]
     fn what_does_not_go_together_is_refused() {
         let many: Vec<Value> = (0..51).map(|_| json!({"weight": 5})).collect();
         let cases = [
@@ -577,6 +593,28 @@ mod tests {
                 json!({"split": "web", "preset": "emergency",
                     "workload": {"deployment": "web", "onFirstSight": "judge"}}),
                 "spec.workload.onFirstSight: a string (\"judge\"); accepted: one of adopt, run",
+            ),
+            (
+                json!({"split": "web", "preset": "progressive",
+                    "workload": {"deployment": "web", "activeService": "web-active"}}),
+                "spec.workload.activeService: given, and a step with 5 %; a Service has the pods of one version: each \
+                 step gives everyone 0 or 100 %, as those of the preset blueGreen do",
+            ),
+            (
+                json!({"split": "web", "steps": [{"weight": 50}, {"weight": 100}],
+                    "workload": {"deployment": "web", "previewService": "web-preview"}}),
+                "spec.workload.previewService: given, and a step with 50 %; a Service has the pods of one version: each \
+                 step gives everyone 0 or 100 %, as those of the preset blueGreen do",
+            ),
+            (
+                json!({"split": "web", "preset": "blueGreen",
+                    "workload": {"deployment": "web", "activeService": "web.shop"}}),
+                "spec.workload.activeService: \"web.shop\"; accepted: a Service's name, of at most 63 bytes",
+            ),
+            (
+                json!({"split": "web", "preset": "blueGreen",
+                    "workload": {"deployment": "web", "activeService": "web", "previewService": "web"}}),
+                "spec.workload.previewService: \"web\"; it is another Service than activeService",
             ),
         ];
         for (spec, expected) in cases {

@@ -7,13 +7,15 @@
 //!
 //! `begin` says when a run begins, `handing_back` what is done instead of runs, `commands` what people
 //! asked for, `ends` what takes a run back, `undo` what does so at its end, `steps` how it goes on,
-//! [`wants`] what a host is to look at before.
+//! `services` what becomes of clients that are not routed by a header, [`wants`] what a host is to look
+//! at before.
 
 mod begin;
 mod clock;
 mod commands;
 mod ends;
 mod handing_back;
+mod services;
 mod steps;
 mod turn;
 mod undo;
@@ -30,6 +32,7 @@ pub use wants::{LOOK_EVERY, RoundDue, Wants, wants};
 
 use super::definition::Definition;
 use super::status::{Run, Stage, Status};
+use super::workload::services::Selection;
 use super::world::{SplitSeen, World};
 use crate::operations::set::Draw;
 use turn::{Turn, is_anybody_there};
@@ -57,8 +60,9 @@ pub fn advance(definition: &Definition, status: &Status, world: &World) -> Advan
         workload_action: None,
     };
     turn.step();
+    let selections = turn.select_services();
     let is_to_repeat = is_another(status, &turn.status);
-    let actions = turn.actions();
+    let actions = turn.actions(selections);
     Advance {
         status: turn.status,
         actions,
@@ -80,6 +84,7 @@ impl Turn<'_> {
     fn step(&mut self) {
         self.come_back_to_now();
         self.note_workload();
+        self.note_services();
         if self.obey() || self.finish() {
             return;
         }
@@ -104,8 +109,9 @@ impl Turn<'_> {
     }
 
     /// What is to be done: with weights by the status alone, then with the workload as it was seen.
-    fn actions(&mut self) -> Vec<Action> {
+    fn actions(&mut self, selections: Vec<Selection>) -> Vec<Action> {
         let mut actions = self.weight_actions();
+        actions.extend(selections.into_iter().map(Action::Select));
         let action = self.workload_action.take();
         let action = action.or_else(|| self.autoscaler_action());
         actions.extend(action.map(Action::Workload));

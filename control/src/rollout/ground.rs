@@ -18,6 +18,7 @@ use super::watch;
 use super::workload::Workload;
 use super::workload::next;
 use super::workload::seen::{Asked, WorkloadSeen};
+use super::workload::services::{self, Selection};
 use super::world::{Failure, ProxiesSeen, Reached};
 use crate::cluster::prometheus::Prometheus;
 use crate::store::Store;
@@ -83,6 +84,19 @@ pub trait Ground: Send + Sync {
     /// Why it was not done.
     fn tend(&self, _: &next::Action) -> impl Future<Output = Result<(), Failure>> + Send {
         std::future::ready(Err(Failure::Untended(ONLY_A_CONTROLLER.to_owned())))
+    }
+
+    /// What is seen of a workload's Services, after its Deployments were looked at.
+    fn services(&self, _: &Workload, _: &Looked) -> impl Future<Output = services::Seen> + Send {
+        std::future::ready(services::Seen::default())
+    }
+
+    /// Lets a workload's Service have other pods, as it was seen last; a repetition changes nothing.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    fn select(&self, _: &Selection) -> impl Future<Output = Result<(), Failure>> + Send {
+        std::future::ready(Err(Failure::Unselected(ONLY_A_CONTROLLER.to_owned())))
     }
 
     /// The namespace and name of the plugin; empty where there are none.

@@ -24,6 +24,7 @@ use super::sources::Source;
 use super::status::{Stage, Status, sentence};
 use super::workload::kept::Kept;
 use super::workload::seen::{Asked, WorkloadSeen};
+use super::workload::services;
 use super::world::Failure;
 use crate::operations::Caller;
 use glance::Glance;
@@ -87,10 +88,12 @@ impl<G: Ground> Runner<G> {
             let subject = self.subject();
             let mut glance = Glance::fresh(former.take(), &subject, self.ground.store()).await;
             let workload = self.workload(&glance.looked).await;
+            let services = self.services(&glance.looked, workload.as_ref()).await;
             let following = following(&self.definition, workload.as_ref());
             let definition = following.as_ref().unwrap_or(&self.definition);
             let wants = engine::wants(definition, &self.status, now);
             let mut world = self.world(&wants, &mut glance, now, workload).await;
+            world.services = services;
             if wants.asks_somebody() {
                 glance.last(self.ground.store()).await;
                 world.split = glance.looked.seen.clone();
@@ -215,6 +218,16 @@ impl<G: Ground> Runner<G> {
         Some(self.ground.workload(workload, looked, asked).await)
     }
 
+    /// The Services of its workload, where it has some and its Deployments are looked at.
+    async fn services(&self, looked: &Looked, seen: Option<&WorkloadSeen>) -> services::Seen {
+        match (&self.definition.workload, seen) {
+            (Some(workload), Some(_)) if !workload.services.is_empty() => {
+                self.ground.services(workload, looked).await
+            }
+            _ => services::Seen::default(),
+        }
+    }
+
     /// Whether anything was done of which more follows at once.
     async fn act(
         &mut self,
@@ -229,19 +242,31 @@ impl<G: Ground> Runner<G> {
             run: &format!("{} {} {number}", self.ground.uid(), self.name),
         };
         let store = self.ground.store();
+        let mut failed = None;
         for action in actions {
             let acted = match action {
+                engine::Action::Select(selection) => {
+                    // Clients that are not routed by a header go back whatever becomes of the others.
+                    let selected = self.ground.select(selection).await;
+                    self.failure = self.failure.take().or(selected.err());
+                    continue;
+                }
+                _ if failed.is_some() => continue,
                 engine::Action::Workload(action) => self.ground.tend(action).await,
                 _ => act(store, caller, subject, &told, looked, action).await,
             };
-            if let Err(failure) = acted {
-                self.failure = Some(failure);
-                return false;
-            }
+            failed = acted.err();
         }
+        let has_failed = failed.is_some() || self.failure.is_some();
+        self.failure = failed.or_else(|| self.failure.take());
         // What becomes of a Deployment is seen in the next look, and done again no sooner.
-        let is_slow = |action: &engine::Action| matches!(action, engine::Action::Workload(_));
-        !actions.iter().all(is_slow)
+        let is_slow = |action: &engine::Action| {
+            matches!(
+                action,
+                engine::Action::Workload(_) | engine::Action::Select(_)
+            )
+        };
+        !has_failed && !actions.iter().all(is_slow)
     }
 
     /// Why a weight is set, for the history.

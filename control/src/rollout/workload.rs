@@ -6,6 +6,7 @@
 //! [`template`] what a version is, [`promotions`] which versions served everyone; `cluster` reads and writes them,
 //! `remembered` their templates, `autoscalers` what scales them, `routes` what tells their pods
 //! apart, as `naming` (pure) reads it. The engine asks [`next`] in every turn.
+//! [`services`] are those of clients that are not routed by a header, which `selectors` reads and sets.
 //! [`images`] sets what was promoted beside the Deployment of another namespace, [`promote`] applies it.
 
 pub mod autoscaler;
@@ -24,6 +25,8 @@ pub mod promotions;
 mod remembered;
 mod routes;
 pub mod seen;
+pub mod selectors;
+pub mod services;
 pub mod template;
 
 use std::time::Duration;
@@ -58,6 +61,8 @@ pub struct Workload {
     pub rollback_window: u32,
     /// What counts as promoted where there is no copy yet.
     pub on_first_sight: FirstSight,
+    /// The Services of clients that are not routed by a header.
+    pub services: services::Names,
 }
 
 impl Workload {
@@ -81,7 +86,7 @@ impl Workload {
 }
 
 /// Checks one, at `path`, with what else the spec says: its own version, and the weight of everybody
-/// at its last step.
+/// at its last step. Its Services are [`services::named`].
 pub fn checked(
     path: &str,
     written: &resource::Workload,
@@ -133,6 +138,7 @@ pub fn checked(
             .and_then(|window| window.runs)
             .map_or(0, |runs| runs.0),
         on_first_sight: written.on_first_sight,
+        services: services::Names::default(),
     }
 }
 
@@ -148,6 +154,7 @@ mod tests {
             drain: DRAIN,
             rollback_window: 0,
             on_first_sight: FirstSight::Adopt,
+            services: services::Names::default(),
         }
     }
 

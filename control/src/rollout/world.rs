@@ -11,6 +11,7 @@ pub use crate::model::plugin::{means, plugin_name};
 use super::analysis::Judged;
 use super::commands::Command;
 use super::workload::seen::WorkloadSeen;
+use super::workload::services;
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub struct World {
     pub failure: Option<Failure>,
     /// The Deployments of a workload; `None` where the Rollout has none.
     pub workload: Option<WorkloadSeen>,
+    /// Its Services, where it has any and they were looked at.
+    pub services: services::Seen,
 }
 
 /// Whether a run may go forward.
@@ -61,13 +64,18 @@ pub enum Failure {
     Passing(String),
     /// It is about Deployments, and of no weight.
     Untended(String),
+    /// It is about a Service that was not set.
+    Unselected(String),
 }
 
 impl Failure {
     /// Why, in words.
     pub fn why(&self) -> &str {
         match self {
-            Self::Lasting(why) | Self::Passing(why) | Self::Untended(why) => why,
+            Self::Lasting(why)
+            | Self::Passing(why)
+            | Self::Untended(why)
+            | Self::Unselected(why) => why,
         }
     }
 
@@ -75,7 +83,7 @@ impl Failure {
     pub fn of_weights(&self) -> Option<&str> {
         match self {
             Self::Lasting(why) | Self::Passing(why) => Some(why),
-            Self::Untended(_) => None,
+            Self::Untended(_) | Self::Unselected(_) => None,
         }
     }
 }

@@ -31,6 +31,8 @@ use crate::rollout::workload::Workload;
 use crate::rollout::workload::cluster::Deployments;
 use crate::rollout::workload::next;
 use crate::rollout::workload::seen::{Asked, WorkloadSeen};
+use crate::rollout::workload::selectors::Selectors;
+use crate::rollout::workload::services::{self, Selection};
 use crate::rollout::world::{Failure, means};
 use crate::store::AnyStore;
 
@@ -56,6 +58,8 @@ pub(super) struct InCluster {
     mesh: InMesh,
     /// Those of its workload, if it has one.
     deployments: Deployments,
+    /// Those of its Services.
+    selectors: Selectors,
     /// The plugin that the mesh's store is of, as it is named.
     target: Option<String>,
     /// As it was last read or written.
@@ -77,6 +81,7 @@ impl InCluster {
         let ground = Self {
             context,
             deployments: Deployments::of(cluster.clone(), rollout.name()),
+            selectors: Selectors::of(cluster.clone(), rollout.name()),
             mesh: InMesh::new(cluster, target.clone(), secrets, scraped),
             target,
             rollout: Mutex::new(rollout.clone()),
@@ -310,6 +315,20 @@ impl Ground for InCluster {
             return Err(Failure::Untended(Deposed.to_string()));
         }
         self.deployments.act(action).await
+    }
+
+    async fn services(&self, workload: &Workload, looked: &Looked) -> services::Seen {
+        let labels = self.deployments.labels();
+        self.selectors
+            .look(&workload.services, looked.variants.as_ref(), labels)
+            .await
+    }
+
+    async fn select(&self, selection: &Selection) -> Result<(), Failure> {
+        if !self.context.leads() {
+            return Err(Failure::Unselected(Deposed.to_string()));
+        }
+        self.selectors.select(selection).await
     }
 
     fn plugin(&self) -> [String; 2] {

@@ -105,6 +105,19 @@ fn rules() -> Vec<Rule> {
         },
         Rule {
             at: "",
+            field: ".workload",
+            holds: all_or_nobody(),
+            message: "a Service has the pods of one version: each step gives everyone 0 or 100 %, as those of the preset \
+                      blueGreen do",
+        },
+        rule(
+            "/properties/workload",
+            ".previewService",
+            "!has(self.activeService) || !has(self.previewService) || self.activeService != self.previewService",
+            "it is another Service than activeService",
+        ),
+        Rule {
+            at: "",
             field: ".steps",
             holds: never_falling(),
             message: "a step never takes users away: a weight is at least that of the step of its audience before it",
@@ -125,6 +138,18 @@ fn everyone_at_the_end() -> String {
         "!has(self.workload) || (has(self.steps) && size(self.steps) > 0 ? \
          self.steps.exists(s, s.weight >= 100.0 && (has(s.audience) ? s.audience : {audience}) == 'everyone') : \
          !has(self.preset) || {audience} == 'everyone')"
+    )
+}
+
+/// Of the presets, those that only step in parts have other weights.
+fn all_or_nobody() -> String {
+    let audience = "(has(self.audience) ? self.audience : 'everyone')";
+    format!(
+        "!has(self.workload) || !has(self.workload.activeService) && !has(self.workload.previewService) || \
+         (has(self.steps) && size(self.steps) > 0 ? \
+         self.steps.all(s, s.weight <= 0.0 || s.weight >= 100.0 || \
+         (has(s.audience) ? s.audience : {audience}) != 'everyone') : \
+         !has(self.preset) || self.preset in ['blueGreen', 'emergency'])"
     )
 }
 

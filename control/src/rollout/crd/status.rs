@@ -16,7 +16,7 @@ pub(super) fn schema() -> Value {
         "description": "One fact, as kstatus reads it.",
         "required": ["type", "status", "reason", "message", "lastTransitionTime"],
         "properties": {
-            "type": text("Ready, Reconciling, Stalled or CommandsUnreadable.", 316),
+            "type": text("Ready, Reconciling, Stalled, CommandsUnreadable or ServicesNotSelected.", 316),
             "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so."},
             "reason": text("Why, in a word.", 1_024),
             "message": text("Why, in a sentence.", LONGEST_MESSAGE),

@@ -44,8 +44,15 @@ impl Turn<'_> {
             }
             // Its users are back, or on their way: an abort may be said twice.
             Verb::Abort if self.is_aborted() => Ok(()),
-            Verb::Retry if !self.status.phase.is_failure() => Err("the last run did not fail"),
+            Verb::Retry if !self.status.phase.is_failure() => match self.try_services_again() {
+                true => {
+                    self.note(asked("Services are set again, as asked", command));
+                    Ok(())
+                }
+                false => Err("the last run did not fail"),
+            },
             Verb::Start | Verb::Retry => {
+                self.try_services_again();
                 self.status.is_start_wanted = true;
                 Ok(())
             }
@@ -102,6 +109,7 @@ impl Turn<'_> {
             }
         }
         self.forget_waiting();
+        self.try_services_again();
         self.status.phase = Phase::Progressing;
         self.say(EventKind::Resumed, asked("resumed", command));
         Ok(())
@@ -196,6 +204,7 @@ mod tests {
     use crate::rollout::definition::Definition;
     use crate::rollout::engine::advance;
     use crate::rollout::status::{MAX_ANSWERS, Status};
+    use crate::rollout::workload::services::Seen;
     use crate::rollout::world::{Peers, ProxiesSeen, SplitState, World};
 
     fn world(verbs: &[Verb]) -> World {
@@ -217,6 +226,7 @@ mod tests {
             peers: Peers::default(),
             failure: None,
             workload: None,
+            services: Seen::default(),
         }
     }
 

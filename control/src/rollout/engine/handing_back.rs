@@ -147,6 +147,9 @@ impl Turn<'_> {
             self.say_once(EventKind::Waiting, Phase::Waiting, why);
             return true;
         }
+        if handing.stage == HandingStage::Clearing && both.copy.is_none() && self.waits_for_keys() {
+            return true;
+        }
         let kept = self.status.workload.clone().unwrap_or_default();
         let facing = Facing {
             workload,
@@ -159,7 +162,8 @@ impl Turn<'_> {
             is_followed: self.is_followed_by_all(),
             patience: self.definition.converge.within,
         };
-        let handed = hand_back(&facing, &handing, &around);
+        let mut handed = hand_back(&facing, &handing, &around);
+        self.wait_for_clients(&mut handed);
         self.handed(handed);
         true
     }

@@ -135,7 +135,9 @@ impl Turn<'_> {
             // Nobody waits for pods meanwhile.
             self.forget_waiting();
         }
-        let why = held.or_else(|| self.unprepared(run));
+        let why = held
+            .or_else(|| self.unprepared(run))
+            .or_else(|| self.services_unset());
         if let Some(why) = why {
             let message = format!("step {} waits: {why}", run.step + 1);
             return self.say_once(EventKind::Waiting, Phase::Progressing, message);
@@ -196,7 +198,7 @@ impl Turn<'_> {
                 let message = format!("a weight is not set yet: {why}");
                 self.say_once(EventKind::Waiting, Phase::Progressing, message);
             }
-            Some(Failure::Untended(_)) | None => {}
+            Some(Failure::Untended(_) | Failure::Unselected(_)) | None => {}
         }
         let SplitSeen::Seen(seen) = &self.world.split else {
             return;

@@ -5,6 +5,7 @@ mod begin;
 mod commands;
 mod ends;
 mod handing_back;
+mod services;
 mod steps;
 mod story;
 mod whatever;

@@ -13,6 +13,7 @@ use crate::rollout::status::{
     Ending, MAX_RUNS, Pause, PauseReason, Phase, RunLine, RunOutcome, Stage, Status, line, sentence,
 };
 use crate::rollout::workload::next;
+use crate::rollout::workload::services::Selection;
 use crate::rollout::world::World;
 
 /// What a host is to do.
@@ -34,6 +35,8 @@ pub enum Action {
     },
     /// Do something about the workload's Deployments.
     Workload(next::Action),
+    /// Let one of its Services have other pods; what fails of it ends no list.
+    Select(Selection),
 }
 
 impl Action {

@@ -34,7 +34,11 @@ impl Turn<'_> {
         kept.note_deployment(&workload.deployment, both.uid.as_deref());
         // What is handed back nobody waits for.
         let is_ours = kept.handing_back.is_none();
-        kept.wanted = is_ours.then(|| both.wanted.version.clone());
+        let wanted = is_ours.then(|| both.wanted.version.clone());
+        if kept.wanted != wanted {
+            kept.services.try_again();
+        }
+        kept.wanted = wanted;
         kept.note_copy(both.copy.as_ref(), users);
         kept.come_back_to(self.world.now);
         let is_serving = !kept.is_unjudged && (is_under_way || users == Users::AtCopy);
@@ -106,6 +110,7 @@ impl Turn<'_> {
             now: self.world.now,
         };
         let mut rest = next::rest(&facing, &between);
+        self.wait_for_services(&mut rest, &between);
         if rest.kept.is_at_rest && !kept.is_at_rest && rest.says.is_none() {
             self.say_at_rest(both, &workload.copy());
         }

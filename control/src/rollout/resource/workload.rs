@@ -32,6 +32,13 @@ fields! {
         "rollbackWindow" => rollback_window: Option<RollbackWindow>,
         /// What counts as promoted where there is no copy yet. Default: adopt.
         "onFirstSight" => on_first_sight: FirstSight,
+        /// The Service, in the Rollout's namespace, whose pods are those that serve everyone: for clients that are not
+        /// routed by a header. Each step gives everyone 0 or 100 %.
+        #[schemars(length(min = 1, max = 63))]
+        "activeService" => active_service: Option<String>,
+        /// The Service, in the Rollout's namespace, whose pods are the challenger's. Each step gives everyone 0 or 100 %.
+        #[schemars(length(min = 1, max = 63))]
+        "previewService" => preview_service: Option<String>,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::rollout::sources::Source;
 use crate::rollout::status::{Run, Stage};
 use crate::rollout::watch::Watched;
 use crate::rollout::workload::seen::WorkloadSeen;
+use crate::rollout::workload::services;
 use crate::rollout::world::{Forward, SplitSeen, World};
 
 impl<G: Ground> Runner<G> {
@@ -56,6 +57,7 @@ impl<G: Ground> Runner<G> {
             peers: peers(&self.summary(), &self.status, &others),
             failure: self.failure.take(),
             workload,
+            services: services::Seen::default(),
         }
     }
 

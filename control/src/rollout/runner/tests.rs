@@ -14,6 +14,7 @@ use crate::rollout::status::{Ending, Phase, Run, RunOutcome};
 use crate::rollout::workload::Workload;
 use crate::rollout::workload::next;
 use crate::rollout::workload::seen::{Asked, Both, Pods};
+use crate::rollout::workload::services::{Role, Selected, Selection};
 use crate::store::Store as _;
 use crate::store::directory::Directory;
 
@@ -34,6 +35,8 @@ struct Slow {
     deployments: Option<WorkloadSeen>,
     /// How often something was done about them.
     tended: AtomicUsize,
+    /// How often a Service was set.
+    selected: AtomicUsize,
 }
 
 impl Ground for Slow {
@@ -73,6 +76,11 @@ impl Ground for Slow {
 
     async fn tend(&self, _: &next::Action) -> Result<(), Failure> {
         self.tended.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn select(&self, _: &Selection) -> Result<(), Failure> {
+        self.selected.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -153,6 +161,7 @@ async fn held_with(folder: &std::path::Path, takes: Duration) -> Runner<Slow> {
         commands: Vec::new(),
         deployments: None,
         tended: AtomicUsize::default(),
+        selected: AtomicUsize::default(),
     };
     let outbound = Outbound::new().unwrap();
     let name = "web".to_owned();
@@ -255,6 +264,33 @@ async fn what_changes_no_deployment_is_not_done_again_at_once() {
         // Once more in the first look, which keeps that they are seen.
         assert_eq!(tended, looks + 1);
     }
+}
+
+#[tokio::test]
+async fn a_service_is_set_although_a_weight_cannot_be_written_and_no_deployment_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = held(folder.path()).await;
+    let subject = runner.subject();
+    std::fs::remove_file(folder.path().join("plugin.yaml")).unwrap();
+    let looked = look(runner.ground.store(), &subject).await;
+    let actions = [
+        engine::Action::TakeBack { why: String::new() },
+        engine::Action::Select(Selection {
+            role: Role::Active,
+            service: "web-active".to_owned(),
+            to: Selected::Fallback,
+        }),
+        engine::Action::Workload(next::Action::DeleteCopy),
+    ];
+    let has_acted = runner.act(&caller(), &subject, &looked, &actions).await;
+    assert!(!has_acted);
+    assert!(
+        matches!(runner.failure, Some(Failure::Passing(_))),
+        "{:?}",
+        runner.failure
+    );
+    assert_eq!(runner.ground.selected.load(Ordering::Relaxed), 1);
+    assert_eq!(runner.ground.tended.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

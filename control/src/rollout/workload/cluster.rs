@@ -137,6 +137,17 @@ impl Deployments {
         }
     }
 
+    /// The labels of the pods of the one that Git states, as they were read last.
+    pub fn labels(&self) -> Option<Value> {
+        let read = self.read.lock();
+        let labels = read
+            .as_ref()?
+            .wanted
+            .data
+            .pointer("/spec/template/metadata/labels");
+        labels.cloned()
+    }
+
     fn api(&self, kind: &str, group: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
         Api::namespaced_with(
@@ -679,6 +690,7 @@ fn whole(object: DynamicObject) -> Value {
 mod tests {
     use super::*;
     use crate::rollout::resource::{FirstSight, Scale};
+    use crate::rollout::workload::services::Names;
 
     #[test]
     fn a_copy_has_the_template_and_a_selector_and_labels_of_its_own() {
@@ -701,6 +713,7 @@ mod tests {
             drain: Duration::ZERO,
             rollback_window: 0,
             on_first_sight: FirstSight::Adopt,
+            services: Names::default(),
         };
         let read = Read {
             workload,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::handing::{HandingBack, HandingStage};
 use super::promotions::Promotions;
 use super::seen::Pods;
+use super::services::kept::KeptServices;
 
 /// How long pods must have been ready before anybody is sent to them. Chosen: Kubernetes says that a
 /// pod is ready some moments before a proxy has heard of its address.
@@ -102,6 +103,9 @@ pub struct Kept {
     /// How far everything is handed back to the Deployment, where somebody asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handing_back: Option<HandingBack>,
+    /// The Services of clients that are not routed by a header.
+    #[serde(skip_serializing_if = "KeptServices::is_empty")]
+    pub services: KeptServices,
 }
 
 /// How many pods a step asked for.

@@ -9,6 +9,7 @@ use super::naming::{Named, Selecting, Selects, Subsets, is_same_host};
 use crate::cluster::routes::search;
 use crate::cluster::{Cluster, code, unexpected};
 use crate::model::resources::{Spec, gateway, istio};
+use crate::model::selected_service::SELECTED_BY;
 
 /// The annotation of a DestinationRule or Service to whose pods routes of another namespace lead, which
 /// nobody here can see: that namespace.
@@ -67,14 +68,24 @@ pub(super) async fn find(cluster: &Cluster, named: &Named<'_>) -> kube::Result<F
 }
 
 async fn selecting(cluster: &Cluster, named: &Named<'_>) -> kube::Result<Vec<Selecting>> {
-    let find = |service: &DynamicObject| {
-        Some(Selecting {
-            selects: named.selects(&service.data)?,
-            name: service.metadata.name.clone()?,
-            is_led: is_led(service),
-        })
-    };
-    all(cluster, ("v1", "Service"), find).await
+    let find = |service: &DynamicObject| known(named, service);
+    search(cluster, ("v1", "Service"), MAX_SELECTING, find).await
+}
+
+/// A Service that selects some of these pods. One that a Rollout lets have the challenger's is where they
+/// are previewed, or everyone is by now: whoever routes there means it.
+fn known(named: &Named<'_>, service: &DynamicObject) -> Option<Selecting> {
+    let selects = named.selects(&service.data)?;
+    let annotations = service.metadata.annotations.as_ref();
+    let is_set = annotations.is_some_and(|annotations| annotations.contains_key(SELECTED_BY));
+    if is_set && selects == Selects::Challenger {
+        return None;
+    }
+    Some(Selecting {
+        selects,
+        name: service.metadata.name.clone()?,
+        is_led: is_led(service),
+    })
 }
 
 async fn subsets(
@@ -281,5 +292,35 @@ mod tests {
         assert_eq!(Value::from(labels([&old, &new])), json!({"app": "web"}));
         assert_eq!(labels([&old, &old]).len(), 2);
         assert!(labels([&old, &json!({})]).is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_service_that_a_rollout_lets_have_the_challengers_pods_passes_no_split_by() {
+        let labels = json!({"app": "web"}).as_object().cloned().unwrap();
+        let named = Named {
+            namespace: "shop",
+            labels: &labels,
+            fallback: "stable",
+            challenger: "canary",
+        };
+        let selects = |annotations: Value, variant: &str| {
+            let service = json!({
+                "metadata": {"name": "web-preview", "annotations": annotations},
+                "spec": {"selector": {"app": "web", "sluice.dev/variant": variant}},
+            });
+            let service: DynamicObject = serde_json::from_value(service).unwrap();
+            known(&named, &service).map(|service| service.selects)
+        };
+        let ours = json!({"sluice.dev/selected-by": "web"});
+        assert_eq!(selects(json!({}), "canary"), Some(Selects::Challenger));
+        assert_eq!(selects(ours.clone(), "canary"), None);
+        assert_eq!(selects(ours, "stable"), Some(Selects::Fallback));
     }
 }

@@ -16,7 +16,7 @@ use crate::workloads::{deployment, wait_for_ready};
 use crate::world::World;
 
 /// Routes of whoever has handed back: everybody to the Deployment, header or none.
-const ROUTES_BACK: &str = "
+pub const ROUTES_BACK: &str = "
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: checkout, namespace: a}
@@ -27,7 +27,7 @@ spec:
 ";
 
 /// Its subset alone.
-const SUBSETS_BACK: &str = "
+pub const SUBSETS_BACK: &str = "
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: checkout, namespace: a}
@@ -38,7 +38,7 @@ spec:
 ";
 
 /// Waits until no caller has a route to a cluster of Envoy's any more.
-async fn wait_for_no_route(world: &World, cluster: &str) {
+pub async fn wait_for_no_route(world: &World, cluster: &str) {
     for caller in &world.callers {
         caller
             .wait_for("the routes without it", async |caller| {

@@ -19,6 +19,7 @@ mod access;
 mod apply;
 mod autoscaled;
 mod between;
+mod blue_green;
 mod brake;
 mod brake_ends;
 mod brake_key;
@@ -244,6 +245,10 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         autoscaled::an_autoscaler_that_allows_less_is_left_alone_and_nobody_is_moved,
         remembered::a_former_template_goes_straight_to_everyone_and_costs_no_request,
         remembered::a_cluster_that_is_made_anew_from_git_judges_the_only_template_by_a_run,
+        blue_green::clients_without_a_header_change_over_with_everyone_and_lose_no_request,
+        blue_green::a_service_that_git_sets_back_is_left_so_and_said,
+        blue_green::a_controller_that_is_killed_again_and_again_moves_every_client,
+        blue_green::handing_back_gives_both_services_every_pod_again,
         promotions::what_was_promoted_in_one_namespace_is_what_git_should_say_in_another,
     ];
     let figures: [(&str, Test); _] = tests![

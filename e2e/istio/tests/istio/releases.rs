@@ -92,7 +92,7 @@ pub async fn taken_over_by(
 }
 
 /// Waits until every caller knows pods of a cluster of Envoy's.
-async fn wait_for_pods(world: &World, cluster: &str) {
+pub async fn wait_for_pods(world: &World, cluster: &str) {
     let known = format!("{cluster}::10.77.");
     for caller in &world.callers {
         caller

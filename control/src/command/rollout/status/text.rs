@@ -101,6 +101,12 @@ pub(super) fn tree(view: &View) -> String {
         let (step, by) = (overridden.step + 1, quoted(&overridden.by));
         branches.push(("windows".to_owned(), vec![format!("step {step}: {by}")]));
     }
+    let kept = status.workload.as_ref();
+    let services = kept.and_then(|kept| kept.services.trouble.as_ref());
+    branches.push((
+        "services".to_owned(),
+        services.map(quoted).into_iter().collect(),
+    ));
     let mistakes = view.mistakes.iter().map(quoted).collect();
     branches.push(("mistakes in its spec".to_owned(), mistakes));
     branches.push((

@@ -10,6 +10,7 @@ use crate::rollout::commands::{Command, Verb};
 use crate::rollout::definition::Definition;
 use crate::rollout::engine::{Action, advance, wants};
 use crate::rollout::status::{Phase, Status};
+use crate::rollout::workload::services::Seen;
 use crate::rollout::world::{Forward, Peers, ProxiesSeen, SplitSeen, SplitState, World};
 
 /// A store, a clock and whatever else a world has.
@@ -22,6 +23,8 @@ pub(super) struct Story {
     pub(super) draws: usize,
     /// Whether templates that were promoted are not to be had any more.
     pub(super) has_forgotten: bool,
+    /// Whether no Service is set.
+    pub(super) refuses: bool,
 }
 
 impl Story {
@@ -47,11 +50,13 @@ impl Story {
                 peers: Peers::default(),
                 failure: None,
                 workload: None,
+                services: Seen::default(),
             },
             verdict: None,
             said: Vec::new(),
             draws: 0,
             has_forgotten: false,
+            refuses: false,
         }
     }
 
@@ -91,7 +96,8 @@ impl Story {
         self.said
             .extend(events.map(|event| format!("{:?}: {}", event.kind, event.message)));
         self.world.failure = None;
-        let has_acted = !advance.actions.is_empty();
+        let is_done = |action: &Action| !(self.refuses && matches!(action, Action::Select(_)));
+        let has_acted = advance.actions.iter().any(is_done);
         for action in advance.actions {
             self.act(action);
         }
@@ -116,6 +122,7 @@ impl Story {
                 self.seen().last_abort_id = Some(format!("ours: {why}"));
             }
             Action::Workload(action) => self.tend(action),
+            Action::Select(selection) => self.select(&selection),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::rollout::workload::next::Action;
 use crate::rollout::workload::seen::{AutoscalerWork, Both, Pods, WorkloadSeen};
 use crate::rollout::world::{Failure, Forward, ProxiesSeen};
 
-fn pods(version: &str, replicas: u32) -> Pods {
+pub(super) fn pods(version: &str, replicas: u32) -> Pods {
     Pods {
         version: version.to_owned(),
         replicas,

@@ -11,6 +11,7 @@ use crate::rollout::resource::{FirstSight, Scale};
 use crate::rollout::workload::Workload;
 use crate::rollout::workload::kept::MAX_UNDONE;
 use crate::rollout::workload::seen::Both;
+use crate::rollout::workload::services::Names;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -22,6 +23,7 @@ fn workload() -> Workload {
         drain: Duration::from_secs(30),
         rollback_window: 0,
         on_first_sight: FirstSight::Adopt,
+        services: Names::default(),
     }
 }
 

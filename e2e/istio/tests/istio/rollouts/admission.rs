@@ -92,6 +92,24 @@ pub async fn a_wrong_rollout_is_refused_with_the_words_of_validate(world: &mut W
             "spec.workload.rollbackWindow.runs in body should be less than or equal to 10",
         ),
         (
+            "a Service of a part",
+            json!({"split": "web", "preset": "progressive",
+                "workload": {"deployment": "web", "activeService": "web-active"}}),
+            "a Service has the pods of one version: each step gives everyone 0 or 100 %",
+        ),
+        (
+            "a Service of a part of everyone",
+            json!({"split": "web", "steps": [{"audience": "staff", "weight": 5}, {"weight": 50}, {"weight": 100}],
+                "workload": {"deployment": "web", "previewService": "web-preview"}}),
+            "a Service has the pods of one version: each step gives everyone 0 or 100 %",
+        ),
+        (
+            "one Service for both",
+            json!({"split": "web", "preset": "blueGreen",
+                "workload": {"deployment": "web", "activeService": "web", "previewService": "web"}}),
+            "it is another Service than activeService",
+        ),
+        (
             "staff alone",
             json!({"split": "web", "preset": "progressive", "audience": "staff", "workload": {"deployment": "web"}}),
             "with a workload the last step gives 100 % to everyone",
@@ -105,6 +123,17 @@ pub async fn a_wrong_rollout_is_refused_with_the_words_of_validate(world: &mut W
             .await;
         let refused = created.unwrap_err().to_string();
         assert!(refused.contains(expected), "{label}: {refused}");
+    }
+    let services = json!({"deployment": "web", "activeService": "web-active", "previewService": "web-preview"});
+    let rings = json!([{"audience": "staff", "weight": 5}, {"weight": 0, "approval": true}, {"weight": 100}]);
+    for spec in [
+        json!({"split": "web", "workload": services, "preset": "blueGreen"}),
+        json!({"split": "web", "workload": services, "preset": "emergency"}),
+        json!({"split": "web", "workload": services, "steps": rings}),
+    ] {
+        let kubernetes = &world.chain.kubernetes;
+        kubernetes.create(&rollout("right", &spec)).await.unwrap();
+        kubernetes.delete("Rollout", "a", "right").await;
     }
     let good = json!({"split": "web", "preset": "emergency"});
     let named = world.chain.kubernetes.create(&rollout("a.b", &good)).await;
