@@ -28,6 +28,17 @@ use crate::world::World;
 const ACTIVE: &str = "checkout-active";
 const PREVIEW: &str = "checkout-preview";
 
+/// A route by which everybody who asks for the preview gets it: it passes no split by.
+const PREVIEW_ROUTE: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: checkout-preview, namespace: a}
+spec:
+  hosts: [checkout-preview.a.svc.cluster.local]
+  http:
+  - route: [{destination: {host: checkout-preview.a.svc.cluster.local}}]
+";
+
 /// How late a node hears of endpoints at most. Chosen: half of the drain of these tests.
 const LATE: Duration = Duration::from_millis(1_500);
 
@@ -250,6 +261,7 @@ async fn taken_over(world: &World, steps: &Value) -> (Workloads, Process, Load, 
     assert_eq!(selected(world, ACTIVE).await, (None, None));
     wait_for_ready(world, "checkout", 3).await;
     kubernetes.apply(&service(PREVIEW).to_string()).await;
+    kubernetes.apply(PREVIEW_ROUTE).await;
     wait_for_rest(world, "v1").await;
     let by = Some("checkout".to_owned());
     for (name, variant) in [(ACTIVE, "stable"), (PREVIEW, "canary")] {
