@@ -1,5 +1,5 @@
-//! The Services whose selectors a Rollout sets: whether they are such as it can set. What is not among
-//! the documents may well be elsewhere, and is missed only where other Services are.
+//! The Services whose selectors a Rollout sets: whether they are such as it can set. What is not
+//! among the documents may well be elsewhere, and is missed only where other Services are.
 
 use serde_json::Value;
 

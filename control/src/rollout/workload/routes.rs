@@ -69,7 +69,7 @@ pub(super) async fn find(cluster: &Cluster, named: &Named<'_>) -> kube::Result<F
 
 async fn selecting(cluster: &Cluster, named: &Named<'_>) -> kube::Result<Vec<Selecting>> {
     let find = |service: &DynamicObject| known(named, service);
-    search(cluster, ("v1", "Service"), MAX_SELECTING, find).await
+    all(cluster, ("v1", "Service"), find).await
 }
 
 /// A Service that selects some of these pods. One that a Rollout lets have the challenger's is where they
@@ -84,7 +84,8 @@ fn known(named: &Named<'_>, service: &DynamicObject) -> Option<Selecting> {
     Some(Selecting {
         selects,
         name: service.metadata.name.clone()?,
-        is_led: is_led(service),
+        // That one is the route itself.
+        is_led: is_set || is_led(service),
     })
 }
 
@@ -293,13 +294,6 @@ mod tests {
         assert_eq!(labels([&old, &old]).len(), 2);
         assert!(labels([&old, &json!({})]).is_empty());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
 
     #[test]
     fn a_service_that_a_rollout_lets_have_the_challengers_pods_passes_no_split_by() {
@@ -316,11 +310,20 @@ mod tests {
                 "spec": {"selector": {"app": "web", "sluice.dev/variant": variant}},
             });
             let service: DynamicObject = serde_json::from_value(service).unwrap();
-            known(&named, &service).map(|service| service.selects)
+            let known = known(&named, &service);
+            known.map(|service| (service.selects, service.is_led_from_elsewhere()))
         };
         let ours = json!({"sluice.dev/selected-by": "web"});
-        assert_eq!(selects(json!({}), "canary"), Some(Selects::Challenger));
+        assert_eq!(
+            selects(json!({}), "canary"),
+            Some((Selects::Challenger, false))
+        );
+        assert_eq!(
+            selects(json!({}), "stable"),
+            Some((Selects::Fallback, false))
+        );
         assert_eq!(selects(ours.clone(), "canary"), None);
-        assert_eq!(selects(ours, "stable"), Some(Selects::Fallback));
+        // Whoever calls it reaches the copy, without any route.
+        assert_eq!(selects(ours, "stable"), Some((Selects::Fallback, true)));
     }
 }
