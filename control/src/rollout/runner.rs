@@ -218,13 +218,15 @@ impl<G: Ground> Runner<G> {
         Some(self.ground.workload(workload, looked, asked).await)
     }
 
-    /// The Services of its workload, where it has some and its Deployments are looked at.
+    /// The Services of its workload, where it has some and its Deployments are looked at, or users go back.
     async fn services(&self, looked: &Looked, seen: Option<&WorkloadSeen>) -> services::Seen {
-        match (&self.definition.workload, seen) {
-            (Some(workload), Some(_)) if !workload.services.is_empty() => {
-                self.ground.services(workload, looked).await
-            }
-            _ => services::Seen::default(),
+        let run = self.status.run.as_ref();
+        // Their clients go back whether a weight can be taken back or not.
+        let is_looked = seen.is_some() || run.is_some_and(|run| run.stage == Stage::GoingBack);
+        let workload = self.definition.workload.as_ref();
+        match workload.filter(|workload| is_looked && !workload.services.is_empty()) {
+            Some(workload) => self.ground.services(workload, looked).await,
+            None => services::Seen::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::rollout::workload::handing_back::Handed;
 use crate::rollout::workload::next::{Action, Between, Rest};
 use crate::rollout::workload::seen::WorkloadSeen;
 use crate::rollout::workload::services::next::{
-    Around, Going, in_use, select, still_set, trouble, unset,
+    Around, Going, in_use, select, still_set, trouble, unset, wrong,
 };
 use crate::rollout::workload::services::{Selected, Selection};
 use crate::rollout::world::{Failure, SplitSeen};
@@ -50,7 +50,8 @@ impl Turn<'_> {
         };
         let both = match &self.world.workload {
             Some(WorkloadSeen::Seen(both)) => Some(both),
-            // Who was handed everything, nobody looks at.
+            // Nobody looks at Deployments while users go back; who was handed everything, nobody looks at.
+            None if self.is_going_back() => None,
             None => return Vec::new(),
             Some(WorkloadSeen::Missing { .. } | WorkloadSeen::Unknown { .. }) => None,
         };
@@ -78,6 +79,17 @@ impl Turn<'_> {
             serving: kept.serving,
         };
         select(&mut kept.services, &self.world.services, &around)
+    }
+
+    fn is_going_back(&self) -> bool {
+        let run = self.status.under_way();
+        run.is_some_and(|run| run.stage == Stage::GoingBack)
+    }
+
+    /// Why the last step may not end for want of them.
+    pub(super) fn services_wrong(&self) -> Option<String> {
+        let kept = self.status.workload.as_ref()?;
+        wrong(&kept.services).map(str::to_owned)
     }
 
     /// Sets those again that somebody set back, where a person asks for it; whether any was left so.

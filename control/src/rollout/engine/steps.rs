@@ -299,7 +299,7 @@ impl Turn<'_> {
             run.is_ready = true;
         }
         let unready = self.world.peers.unready.as_ref();
-        let short = self.is_short_of_pods();
+        let short = self.is_short_of_pods().or_else(|| self.services_wrong());
         let why = match &self.world.forward {
             _ if short.is_some() => short,
             Forward::Asking => return,

@@ -114,7 +114,9 @@ impl Turn<'_> {
         if rest.kept.is_at_rest && !kept.is_at_rest && rest.says.is_none() {
             self.say_at_rest(both, &workload.copy());
         }
-        if let (Some(next::Action::Remember), Some(failure)) = (&rest.action, &self.world.failure) {
+        let failure = self.world.failure.as_ref();
+        let failure = failure.filter(|failure| !matches!(failure, Failure::Unselected(_)));
+        if let (Some(next::Action::Remember), Some(failure)) = (&rest.action, failure) {
             // It is said, and tried again with the next look.
             let version = kept.promoted.as_deref().unwrap_or_default();
             let says = format!(

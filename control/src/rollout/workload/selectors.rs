@@ -26,6 +26,10 @@ use crate::rollout::world::Failure;
 /// How long they may take to be read. Chosen: an abort that was asked for meanwhile waits so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long it may take to read whether clients have followed. Chosen: a part of that, since only pods
+/// that are to go wait for it.
+const FOLLOWING_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The most pods and EndpointSlices of a Service that are looked at, to know whether its clients have
 /// followed. Chosen: ten times what a Deployment has; one of more counts as followed.
 const MAX_FOLLOWING: u32 = 1_000;
@@ -128,9 +132,17 @@ impl Selectors {
         // Nobody waits for those of the other.
         let matters = role == Role::Active && there.selects != Selected::Both && !was_followed;
         if let Some(service) = service.filter(|_| matters) {
-            match self.unfollowed(name, &service).await {
-                Ok(unfollowed) => there.unfollowed = unfollowed,
-                Err(error) => {
+            let looking = tokio::time::timeout(FOLLOWING_PATIENCE, self.unfollowed(name, &service));
+            match looking.await {
+                Ok(Ok(unfollowed)) => there.unfollowed = unfollowed,
+                // That it can be set is known all the same.
+                Err(_) => {
+                    let why = format!(
+                        "whether clients of Service {name} have followed is not known in time"
+                    );
+                    there.unfollowed = Some(why);
+                }
+                Ok(Err(error)) => {
                     let why = words(&error);
                     let why = format!(
                         "whether clients of Service {name} have followed cannot be read: {why}"

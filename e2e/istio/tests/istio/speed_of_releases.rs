@@ -31,6 +31,8 @@ pub async fn a_release_and_ten_rollbacks(world: &mut World) {
     let mut took = [Vec::new(), Vec::new(), Vec::new()];
     for time in 0..TIMES {
         let version = format!("v{}", time + 2);
+        // Whenever between two looks of a controller that is at rest: it looks each five seconds.
+        tokio::time::sleep(Duration::from_millis(5_000 + 500 * time)).await;
         let began = Instant::now();
         push(world, &format!("registry.example/shop/ok:{version}")).await;
         let of_run = format!("ok:{version} (");

@@ -13,7 +13,7 @@ use crate::rollout::workload::seen::{Both, WorkloadSeen};
 use crate::rollout::workload::services::{
     Role, Seen, Selected, Selection, ServiceSeen, State, There,
 };
-use crate::rollout::world::Failure;
+use crate::rollout::world::{Failure, ProxiesSeen};
 
 const SET_BACK: &str = "Service web-active was set back 3 times and is left so until `sluice rollout retry`: Git should \
                         leave the key sluice.dev/variant of its selector alone";
@@ -267,6 +267,51 @@ fn of_services_of_which_one_is_wrong_none_is_set_and_no_run_begins() {
         (AT_REST, true)
     );
     assert_eq!(story.status.run.as_ref().unwrap().number, 1);
+}
+
+#[test]
+fn a_service_that_no_longer_selects_the_pods_holds_a_run_back_and_ends_none() {
+    let mistake = "Service web-active selects tier: front, which the template has not";
+    let mut story = at_rest();
+    story.there(Role::Active).mistake = Some(mistake.to_owned());
+    story.change("v2").live(30);
+    assert_eq!((&story.status.run, story.trouble()), (&None, Some(mistake)));
+    story.there(Role::Active).mistake = None;
+    assert_eq!(story.live(2).status.run.as_ref().unwrap().number, 1);
+
+    let mut story = with_everyone();
+    story.there(Role::Active).mistake = Some(mistake.to_owned());
+    story.live(60);
+    let waits = format!("Waiting: step 2 passed; the run waits: {mistake}");
+    assert_eq!((story.phase(), story.last()), (Phase::Progressing, &*waits));
+    story.there(Role::Active).mistake = None;
+    assert_eq!(story.live(2).phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_service_that_is_made_anew_goes_back_whatever_is_wrong_with_the_other() {
+    let mut story = with_everyone();
+    let there = story.there(Role::Active);
+    (there.selects, there.is_ours) = (Selected::Both, false);
+    story.there(Role::Preview).mistake = Some("Service web-preview is wrong".to_owned());
+    story.ask(Verb::Abort).live(1);
+    assert_eq!(story.services()[0], Selected::Fallback);
+}
+
+#[test]
+fn a_service_goes_back_also_where_nobody_looks_at_deployments() {
+    let mut story = with_everyone();
+    story.world.proxies = ProxiesSeen::Unknown {
+        why: "nobody scrapes them".to_owned(),
+    };
+    story.refuses = true;
+    story.ask(Verb::Abort);
+    story.world.workload = None;
+    story.after(1);
+    assert_eq!(story.services()[0], Selected::Challenger);
+    story.refuses = false;
+    story.after(1);
+    assert_eq!(story.services()[0], Selected::Fallback);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct KeptService {
     pub to: Option<Selected>,
     /// Whether that was so when it was seen last.
     pub is_there: bool,
+    /// Whether something about it must be mended before it is set again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_wrong: bool,
     /// How often somebody set it back since it was so first.
     #[serde(skip_serializing_if = "is_none")]
     pub set_back: u32,
@@ -60,11 +63,13 @@ impl KeptService {
             // What was seen last may still be so.
             State::Unread(_) => return,
             State::Wrong(_) => {
-                (self.selects, self.since, self.is_there) = (None, None, false);
+                (self.selects, self.since) = (None, None);
+                (self.is_there, self.is_wrong) = (false, true);
                 return;
             }
             State::There(there) => there,
         };
+        self.is_wrong = there.mistake.is_some();
         let is_so = there.is_ours && self.to == Some(there.selects);
         if self.is_there && !is_so {
             self.set_back = self.set_back.saturating_add(1).min(MAX_SET_BACK);

@@ -68,6 +68,10 @@ pub fn select(kept: &mut KeptServices, seen: &Seen, around: &Around<'_>) -> Vec<
         let is_so = there.is_ours && there.selects == to;
         let may_be_set = match to {
             Selected::Both => there.is_ours,
+            // One that was made anew goes back whatever is wrong with the other.
+            Selected::Fallback if around.users == Going::Back && there.mistake.is_none() => {
+                has_pods(to, around)
+            }
             // Never one of both Services alone.
             _ if !there.is_ours => !is_any_wrong && may_begin(role, to, around),
             Selected::Fallback => has_pods(to, around),
@@ -172,8 +176,15 @@ pub fn unset(kept: &KeptServices) -> Option<String> {
     let mut each = Role::ALL
         .iter()
         .filter_map(|role| kept.each.of(*role).map(|kept| (*role, kept)));
-    let (role, unset) = each.find(|(_, kept)| !kept.is_there)?;
+    let (role, unset) = each.find(|(_, kept)| !kept.is_there || kept.is_wrong)?;
     Some(kept.trouble.clone().unwrap_or_else(|| waits(role, unset)))
+}
+
+/// Why a run may not end: one can no longer be set as it is to be.
+pub fn wrong(kept: &KeptServices) -> Option<&str> {
+    let mut each = Role::ALL.iter().filter_map(|role| kept.each.of(*role));
+    let is_wrong = each.any(|kept| kept.is_wrong);
+    kept.trouble.as_deref().filter(|_| is_wrong)
 }
 
 fn waits(role: Role, kept: &KeptService) -> String {
