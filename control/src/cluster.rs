@@ -31,6 +31,7 @@ use kube::api::{Api, PostParams};
 use kube::core::Status;
 use tokio::sync::OnceCell;
 
+pub use self::kubeconfig::contexts;
 use crate::model::redacted;
 
 /// How long a connection may take. Chosen: a cluster across an ocean answers in less.

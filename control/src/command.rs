@@ -8,6 +8,8 @@ mod apply;
 mod arguments;
 mod brake;
 mod changes;
+mod cli;
+pub mod completion;
 mod controller;
 mod crds;
 mod dev;
@@ -18,6 +20,7 @@ mod history;
 mod import;
 mod interruption;
 mod leash;
+mod man;
 mod outcome;
 pub mod output;
 mod promote;
@@ -101,6 +104,10 @@ enum Command {
     Schema,
     /// Print the CustomResourceDefinitions of Rollouts and Brakes, to apply to a cluster
     Crds,
+    /// Write what a shell needs to complete commands, and names of splits and namespaces
+    Completion(completion::Completion),
+    /// Write the manual pages, one a command
+    Man(man::Man),
     /// Run a program that ends when this process' parent does
     #[command(hide = true)]
     Leash(leash::Leash),
@@ -154,6 +161,8 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
             Ok(Outcome::Good)
         }
         Command::Crds => crds::run().map(|()| Outcome::Good),
+        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Leash(arguments) => leash::run(&arguments),
     }
 }

@@ -1,16 +1,20 @@
 //! `sluice`: parses what was typed, runs it on the one runtime, and turns the result into an exit
 //! code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use sluice::command::{self, Cli, Outcome};
+use sluice::command::{self, Cli, Outcome, completion};
 use sluice::operations::Caller;
 use sluice::tls;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let words: Vec<OsString> = std::env::args_os().collect();
     tls::set_up();
+    if completion::answered(&words) {
+        return ExitCode::SUCCESS;
+    }
+    let cli = Cli::parsed(&words);
     match run(cli) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Problems) => ExitCode::from(1),

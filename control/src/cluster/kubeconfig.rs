@@ -52,6 +52,19 @@ pub(super) async fn config(address: &Address) -> anyhow::Result<(Config, String)
     }
 }
 
+/// The names of a kubeconfig's contexts, of the usual one where none is named.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn contexts(kubeconfig: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let kubeconfig = kubeconfig.map_or_else(usual, read)?;
+    Ok(kubeconfig
+        .contexts
+        .into_iter()
+        .map(|context| context.name)
+        .collect())
+}
+
 /// The kubeconfig that is not named: the files of KUBECONFIG, merged, or the one at home.
 fn usual() -> anyhow::Result<Kubeconfig> {
     let named = std::env::var_os("KUBECONFIG").unwrap_or_default();

@@ -35,6 +35,11 @@ pub(super) fn document(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{}", shown(&text.to_string()));
 }
 
+/// Prints what a shell reads, byte by byte.
+pub(super) fn bytes(answer: &[u8]) {
+    let _ = std::io::stdout().write_all(answer);
+}
+
 /// Says something about what is going on, beside the result.
 pub(super) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", beside(&text.to_string()));

@@ -23,10 +23,7 @@ use crate::store::kubernetes::Kubernetes;
 
 /// `sluice set`.
 #[derive(clap::Args, Debug)]
-#[command(
-    override_usage = "sluice set [OPTIONS] <SPLIT> <CHALLENGER=PERCENT>...\n       \
-                            sluice set [OPTIONS] --all <CHALLENGER=PERCENT>..."
-)]
+#[command(override_usage = usage("sluice"))]
 pub(super) struct Set {
     /// The split
     split: String,
@@ -55,6 +52,14 @@ pub(super) struct Set {
     /// Why the change is made.
     #[command(flatten)]
     reason: ReasonArgs,
+}
+
+/// Its two usages, for who types this to call us.
+pub(super) fn usage(typed: &str) -> String {
+    format!(
+        "{typed} set [OPTIONS] <SPLIT> <CHALLENGER=PERCENT>...\n       \
+         {typed} set [OPTIONS] --all <CHALLENGER=PERCENT>..."
+    )
 }
 
 pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome> {
