@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Problems) => ExitCode::from(1),
+        Ok(Outcome::Unable) => ExitCode::from(2),
         Err(error) => {
             command::output::error(&error);
             ExitCode::from(2)

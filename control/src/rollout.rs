@@ -27,6 +27,7 @@ pub mod kept;
 pub mod kept_maps;
 pub mod lease;
 pub mod letters;
+pub mod logged;
 pub mod look;
 pub mod manifest;
 pub mod mesh;

@@ -1,6 +1,7 @@
 //! `sluice controller`: runs the Rollouts of a cluster until it is told to end.
 
 mod key;
+mod log;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,10 +13,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::log::{Log, LogFormat};
 use super::arguments as shared;
 use super::interruption::Interruption;
 use super::outcome::Outcome;
-use super::output;
 use crate::brake::desk::Desk;
 use crate::brake::key::held::Shelf;
 use crate::brake::reading::Reading;
@@ -26,6 +27,7 @@ use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
 use crate::rollout::lease::{CONTROLLER as LEASE, Candidate, Standing, Timing};
+use crate::rollout::logged::{Entry, Occasion};
 use crate::rollout::mesh::Scraped;
 use crate::rollout::outbound::bounds::{Host, MAX_OUTBOUND_HOSTS};
 use crate::rollout::server::{Pages, Readiness, serve};
@@ -69,9 +71,26 @@ pub(super) struct Controller {
     /// After how many seconds without a sign a standby takes over
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..=3600))]
     lease_seconds: u32,
+    /// How the log looks, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    log_format: LogFormat,
 }
 
 pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Result<Outcome> {
+    let log = Log {
+        format: arguments.log_format,
+        clock: caller.clock,
+    };
+    match controlled(arguments, caller, log).await {
+        Err(error) if arguments.log_format == LogFormat::Json => {
+            log.say(Occasion::Ends, format!("{error:#}"));
+            Ok(Outcome::Unable)
+        }
+        ended => ended,
+    }
+}
+
+async fn controlled(arguments: &Controller, caller: &Caller, log: Log) -> anyhow::Result<Outcome> {
     let cluster = Cluster::connect(&Address {
         kubeconfig: arguments.kubeconfig.clone(),
         context: arguments.context.clone(),
@@ -80,19 +99,14 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     .await?;
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.with_context(|| format!("--listen {}", arguments.listen))?;
-    output::note(format!(
-        "on {}; answers on {}",
-        cluster.title(),
-        listener.local_addr()?
-    ));
+    let (on, at) = (cluster.title(), listener.local_addr()?);
+    log.say(Occasion::Listening, format!("on {on}; answers on {at}"));
     let proxies = service::listen(arguments.brake_listen);
     let proxies = proxies.with_context(|| format!("--brake-listen {}", arguments.brake_listen))?;
     let bounds = Bounds::within(files::raise());
-    output::note(format!(
-        "answers at most {} proxies on {}",
-        bounds.connections,
-        proxies.local_addr()?
-    ));
+    let (most, at) = (bounds.connections, proxies.local_addr()?);
+    let answers = format!("answers at most {most} proxies on {at}");
+    log.say(Occasion::Listening, answers);
     let instance = instance(arguments, caller);
     let candidate = Candidate::new(
         cluster.client().clone(),
@@ -135,7 +149,7 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     let (done, ended) = watch::channel(false);
     let mut registry = running.metrics();
     metrics::register(&mut registry, &desk, known);
-    let pulls = key::listen(&arguments.key, around, &mut registry, ended.clone()).await?;
+    let pulls = key::listen(&arguments.key, around, &mut registry, ended.clone(), log).await?;
     let pages = Pages {
         metrics: Arc::new(registry),
         readiness,
@@ -148,14 +162,14 @@ pub(super) async fn run(arguments: &Controller, caller: &Caller) -> anyhow::Resu
     let keeping = keeper.keep(move || leading.borrow().leads_at(Instant::now()));
     let answering = tokio::spawn(service::serve(proxies, desk, bounds, ended.clone()));
     let pulling = tokio::spawn(futures::future::OptionFuture::from(pulls));
-    let saying = tokio::spawn(say_standing(stands));
+    let saying = tokio::spawn(say_standing(stands, log));
     let probing = say_ready(running.probe(), keeper.desk.reading(), ready);
     let serving = tokio::spawn(serve(listener, pages, until_done(ended.clone())));
     let electing = tokio::spawn(async move {
         candidate.run(&standing, until_done(ended)).await;
     });
     tokio::select! {
-        () = running.run(stop, |words| output::note(words)) => {}
+        () = running.run(stop, move |entry: Entry<'_>| log.write(entry)) => {}
         () = probing => {}
         ((), ()) = async { tokio::join!(watching, keeping) } => {}
     }
@@ -207,11 +221,15 @@ fn timing(seconds: u32) -> Timing {
     }
 }
 
-async fn say_standing(mut stands: watch::Receiver<Standing>) {
+async fn say_standing(mut stands: watch::Receiver<Standing>, log: Log) {
     let mut said = String::new();
     loop {
+        let mut occasion = Occasion::Waits;
         let words = match &*stands.borrow_and_update() {
-            Standing::Leads { .. } => "leads".to_owned(),
+            Standing::Leads { .. } => {
+                occasion = Occasion::Leads;
+                "leads".to_owned()
+            }
             Standing::Waits {
                 trouble: Some(trouble),
                 ..
@@ -225,7 +243,7 @@ async fn say_standing(mut stands: watch::Receiver<Standing>) {
             Standing::Waits { .. } => "waits".to_owned(),
         };
         if words != said {
-            output::note(&words);
+            log.say(occasion, &words);
             said = words;
         }
         if stands.changed().await.is_err() {

@@ -45,6 +45,16 @@ pub(super) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", beside(&text.to_string()));
 }
 
+/// As much of a text as a note or a log shows of it, without passwords.
+pub(super) fn excerpt(text: &str) -> String {
+    cut::notice(&redacted::text(text))
+}
+
+/// Writes a line of a log, which is JSON, on standard error.
+pub(super) fn logged(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", shown(line));
+}
+
 /// A note or error as it is printed: without passwords, and with every further line of it indented,
 /// so that what it quotes begins no line.
 fn beside(text: &str) -> String {

@@ -18,7 +18,6 @@ mod turns;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use self::context::Context;
-use self::events::Events;
+use self::events::{Events, Saying};
 use self::index::Index;
 use self::look::{Failed, Looker, after_failure, look};
 use self::metrics::{HowFar, Metrics, Told};
@@ -40,6 +39,7 @@ use self::plugins::{LONGEST_PAUSE, WATCH_SECONDS};
 use self::servers::Servers;
 use self::turns::Turns;
 use super::lease::Standing;
+use super::logged::{Entry, Occasion};
 use super::mesh::Scraped;
 use super::object::Rollout;
 use super::outbound::Outbound;
@@ -88,7 +88,7 @@ pub async fn outbound(cluster: &Cluster, hosts: Option<Vec<Host>>) -> Bounds {
 pub struct Running {
     context: Arc<Context>,
     controller: Controller<Rollout>,
-    saying: Pin<Box<dyn Future<Output = ()> + Send>>,
+    saying: Saying,
     settings: Settings,
     desk: Arc<Desk>,
 }
@@ -139,7 +139,7 @@ impl Running {
         Ok(Self {
             context,
             controller,
-            saying: Box::pin(saying),
+            saying,
             settings,
             desk,
         })
@@ -169,11 +169,11 @@ impl Running {
         }
     }
 
-    /// Runs until it is told to stop, and then until what it began is done.
+    /// Runs until it is told to stop, and then until what it began is done; logs what happens.
     pub async fn run(
         self,
         stop: impl Future<Output = ()> + Send + Sync + 'static,
-        say: impl Fn(&str) + Send + Sync,
+        log: impl Fn(Entry<'_>) + Clone + Send + Sync + 'static,
     ) {
         let Self {
             context,
@@ -182,7 +182,7 @@ impl Running {
             settings,
             desk,
         } = self;
-        let saying = tokio::spawn(saying);
+        let saying = tokio::spawn(saying.say(log.clone()));
         let looker = Arc::new(Looker::new(Arc::clone(&context)));
         let poking = plugins::poke(Arc::clone(&context), settings.namespace);
         let passing_on = claims::pass_on(Arc::clone(&context), desk);
@@ -192,7 +192,7 @@ impl Running {
             .run(look, after_failure, shared);
         let looks = looks.for_each(|look| {
             if let Err(error) = look {
-                note(&looker, error, &say);
+                note(&looker, error, &log);
             }
             std::future::ready(())
         });
@@ -227,7 +227,8 @@ impl Told for Context {
     }
 }
 
-fn note(looker: &Looker, error: Error<Failed, watcher::Error>, say: &impl Fn(&str)) {
+fn note(looker: &Looker, error: Error<Failed, watcher::Error>, log: &impl Fn(Entry<'_>)) {
+    let said = |message: &str| log(Entry::of(Occasion::WatchFailed, message));
     match error {
         // It was deleted while it waited for its turn.
         Error::ObjectNotFound(gone) => {
@@ -237,10 +238,13 @@ fn note(looker: &Looker, error: Error<Failed, watcher::Error>, say: &impl Fn(&st
         }
         Error::ReconcilerFailed(failed, rollout) => {
             let namespace = rollout.namespace.as_deref().unwrap_or_default();
-            say(&format!("Rollout {namespace}/{}: {failed}", rollout.name));
+            log(Entry {
+                rollout: Some((namespace, &rollout.name)),
+                ..Entry::of(Occasion::LookFailed, &failed.to_string())
+            });
         }
-        Error::QueueError(error) => say(&format!("Rollouts cannot be watched: {error}")),
-        Error::RunnerError(error) => say(&error.to_string()),
+        Error::QueueError(error) => said(&format!("Rollouts cannot be watched: {error}")),
+        Error::RunnerError(error) => said(&error.to_string()),
     }
 }
 

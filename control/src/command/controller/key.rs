@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::log::Log;
 use crate::brake::desk::Desk;
 use crate::brake::key::Key;
 use crate::brake::key::held::Shelf;
@@ -20,9 +21,9 @@ use crate::brake::key::uses::Uses;
 use crate::brake::key::writing::Writer;
 use crate::brake::object::Brake;
 use crate::cluster::Cluster;
-use crate::command::output;
 use crate::operations::Caller;
 use crate::rollout::alarms::{Alarms, MAX_ALARMS};
+use crate::rollout::logged::Occasion;
 use crate::rollout::notifications::{Kind, Receiver};
 use crate::rollout::outbound::Outbound;
 use crate::rollout::resource::MAX_RECEIVERS;
@@ -90,6 +91,7 @@ pub(super) async fn listen(
     around: Around,
     registry: &mut Registry,
     ended: watch::Receiver<bool>,
+    log: Log,
 ) -> anyhow::Result<Option<impl Future<Output = ()> + Send + 'static>> {
     let (Some(address), Some(key_file)) = (arguments.pull_listen, &arguments.pull_key_file) else {
         return Ok(None);
@@ -101,10 +103,12 @@ pub(super) async fn listen(
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("--pull-listen {address}"))?;
     let address = listener.local_addr()?;
-    output::note(format!("takes requests with its key on {address}"));
+    let takes = format!("takes requests with its key on {address}");
+    log.say(Occasion::Listening, takes);
     if let Err(error) = Key::read(key_file) {
         let error = anyhow::Error::from(error);
-        output::note(format!("NO REQUEST WILL COUNT: --pull-key-file: {error:#}"));
+        let nothing = format!("NO REQUEST WILL COUNT: --pull-key-file: {error:#}");
+        log.say(Occasion::Key, nothing);
     }
     let receivers = arguments.pull_notify.iter().cloned();
     let receivers = receivers.map(|Told { kind, file }| Receiver::of_file(kind, file));
@@ -133,13 +137,13 @@ pub(super) async fn listen(
         told,
         patience: FOLLOWING,
         clock: around.caller.clock,
-        say: Arc::new(|line: &str| output::note(line)),
+        say: Arc::new(move |line: &str| log.say(Occasion::Key, line)),
     });
     Ok(Some(async move {
         tokio::select! {
             () = serve(listener, pulls, ended) => {}
-            () = writer.write(|line| output::note(line)) => {}
-            () = alarms.tell(uses, |line| output::note(line)) => {}
+            () = writer.write(move |line| log.say(Occasion::Key, line)) => {}
+            () = alarms.tell(uses, move |line| log.say(Occasion::Key, line)) => {}
         }
     }))
 }

@@ -97,6 +97,27 @@ pub enum EventKind {
     Unkept,
 }
 
+impl EventKind {
+    /// The reason of the Event, in Kubernetes' manner: `RollingBack`.
+    pub fn reason(self) -> String {
+        format!("{self:?}")
+    }
+
+    /// Whether a person should look.
+    pub const fn is_warning(self) -> bool {
+        matches!(
+            self,
+            Self::Blocked
+                | Self::Paused
+                | Self::RollingBack
+                | Self::RolledBack
+                | Self::Aborted
+                | Self::Refused
+                | Self::Unkept
+        )
+    }
+}
+
 /// One call of the engine.
 pub(super) struct Turn<'t> {
     pub(super) definition: &'t Definition,
