@@ -49,6 +49,11 @@ impl Tool {
         }
     }
 
+    /// Where the program is.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The same with another kubeconfig.
     pub fn with_kubeconfig(&self, kubeconfig: &Path) -> Self {
         Self {

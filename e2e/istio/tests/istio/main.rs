@@ -35,6 +35,7 @@ mod git;
 mod guard;
 mod handing_back;
 mod history;
+mod kubectl;
 mod late;
 mod module;
 mod namespaces;
@@ -94,6 +95,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::the_agents_port_has_its_metrics_and_envoys_has_not,
         commands::a_name_that_is_not_there_is_refused_with_the_nearest,
         commands::status_measures_the_shares_that_prometheus_has_seen,
+        kubectl::the_plugin_acts_on_kubectls_cluster,
+        kubectl::names_of_the_cluster_are_completed,
         guard::users_are_counted_once_over_six_proxies,
         guard::a_canary_that_fails_is_taken_out_and_status_names_the_proxies,
         rollouts::a_wrong_rollout_is_refused_with_the_words_of_validate,

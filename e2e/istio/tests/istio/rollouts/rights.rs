@@ -126,14 +126,36 @@ async fn assert_revisions_are_ours(world: &World, kubectl: &Tool) {
     assert!(said.err.contains("sluice-history"), "{said:?}");
 }
 
+/// Each line is an object; which of them are warnings, and what happened to which Rollout, can be
+/// told without reading words.
+fn assert_is_logged(log: &str) {
+    let lines = log.lines().map(|line| {
+        let parsed: Result<Value, _> = serde_json::from_str(line);
+        parsed.unwrap_or_else(|error| panic!("{line}: {error}"))
+    });
+    let lines: Vec<Value> = lines.collect();
+    assert!(
+        lines.iter().any(|line| line["occasion"] == "leads"),
+        "{log}"
+    );
+    let started = lines.iter().find(|line| line["event"] == "Started");
+    let started = started.unwrap_or_else(|| panic!("{log}"));
+    let expected = json!({
+        "time": started["time"], "level": "info", "occasion": "rollout-event", "namespace": "a",
+        "rollout": "web", "event": "Started", "run": 1, "step": 1, "message": started["message"],
+    });
+    assert_eq!(started, &expected);
+}
+
 pub async fn the_controllers_account_may_do_its_work_and_nothing_more(world: &mut World) {
     world.new_plugin("a").await;
     let (sluice, kubectl) = account(world, &["account.yaml", "cluster.yaml"]).await;
-    let controller = start_as(world, &sluice, "controller", "controller");
+    let controller = start_as(world, &sluice, "controller", "controller --log-format json");
     let spec = json!({"split": "web", "version": "v2", "steps": ramp(&[10, 100], "1s")});
     apply(world, "web", &spec).await;
     wait_for_phase(world, "web", "Succeeded").await;
     let log = controller.log();
+    assert_is_logged(&log);
     assert!(
         !log.contains("not allowed") && !log.contains("forbidden"),
         "{log}"
