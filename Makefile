@@ -11,6 +11,7 @@ export SLUICE_MODULE ?= $(WASM)
 include tools/versions.mk
 include tools/tools.mk
 include tools/istio.mk
+include tools/image.mk
 
 .PHONY: help
 help: ## print this
