@@ -14,9 +14,8 @@ $(ZIG):
 
 # The processors that the image is for, as Rust calls them: x86_64, aarch64.
 ARCHITECTURES ?= x86_64
-STATIC = $(TARGET)/$(1)-unknown-linux-musl/image/sluice
 
-# For $(STATIC): the same bytes whatever the checkout is called, as the module is.
+# The same bytes whatever the checkout is called, as the module is.
 .PHONY: static
 static: toolchain $(ZIG) ## build the static binary of the image (ARCHITECTURES='x86_64 aarch64' for both)
 	@rustup -q target add $(ARCHITECTURES:%=%-unknown-linux-musl)
@@ -25,5 +24,29 @@ static: toolchain $(ZIG) ## build the static binary of the image (ARCHITECTURES=
 	  export CC_$${target//-/_}=$(CURDIR)/tools/musl-cc.sh AR_$${target//-/_}=$(CURDIR)/tools/musl-ar.sh; \
 	  ZIG=$(ZIG) ZIG_GLOBAL_CACHE_DIR=$(TOOLS)/zig-cache ZIG_LOCAL_CACHE_DIR=$(TOOLS)/zig-cache \
 	  RUSTFLAGS="$(REMAPPED) -C linker=rust-lld" \
-	    cargo build -q --locked -p sluice --bin sluice --target $$target --profile image; \
+	    cargo build -q --locked -p sluice --bin sluice --target $$target --profile static; \
 	done
+
+IMAGE := $(TARGET)/image
+GO_NAME_x86_64 := amd64
+GO_NAME_aarch64 := arm64
+BINARIES = $(foreach a,$(ARCHITECTURES),$(GO_NAME_$(a))=$(TARGET)/$(a)-unknown-linux-musl/static/sluice)
+TREE := cargo tree --locked -e normal,no-proc-macro --prefix depth -f '|{p}|{l}'
+
+# What the images say of where they come from; a tree with changes has no commit.
+IMAGE_VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+IMAGE_SOURCE ?=
+IMAGE_REVISION ?= $(shell [ -n "$$(git status --porcelain 2>&1)" ] || git rev-parse HEAD)
+PACK = cargo run -q --locked -p pack-image -- --version $(IMAGE_VERSION) --lock Cargo.lock --rustc "$$(rustc --version)" \
+  $(if $(IMAGE_SOURCE),--source $(IMAGE_SOURCE)) $(if $(IMAGE_REVISION),--revision $(IMAGE_REVISION))
+
+.PHONY: image
+image: static wasm ## build the images of sluice and of the module into target/image, with bills of materials and provenances
+	@mkdir -p $(IMAGE)
+	for architecture in $(ARCHITECTURES); do \
+	  $(TREE) -p sluice --target $$architecture-unknown-linux-musl; \
+	done >$(IMAGE)/program.tree
+	$(TREE) -p sluice-filter --target wasm32-wasip1 >$(IMAGE)/module.tree
+	$(PACK) --out $(IMAGE)/program --tree $(IMAGE)/program.tree --tool ziglang=$(ZIG_VERSION)=$(ZIG_WHEEL_SHA256) \
+	  program $(BINARIES)
+	$(PACK) --out $(IMAGE)/module --tree $(IMAGE)/module.tree module $(WASM)

@@ -35,6 +35,7 @@ mod simulate;
 mod status;
 mod stores;
 mod validate;
+mod verify;
 mod weights_table;
 
 use clap::{Parser, Subcommand};
@@ -98,8 +99,10 @@ enum Command {
     Apply(apply::Apply),
     /// Read splits out of VirtualServices and ingress-nginx canaries
     Import(import::Import),
-    /// Publish the filter's module to an OCI registry, and print the digest to pin
+    /// Publish the filter's module, or an image, to an OCI registry, and print the digest to pin
     Push(push::Push),
+    /// Check that an image is what the owner of a key signed
+    Verify(verify::Verify),
     /// Print the JSON Schema of the plugin configuration, for editors
     Schema,
     /// Print the CustomResourceDefinitions of Rollouts and Brakes, to apply to a cluster
@@ -156,6 +159,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Import(arguments) => import::run(&arguments),
         Command::Push(arguments) => push::run(&arguments).await,
+        Command::Verify(arguments) => verify::run(&arguments).await,
         Command::Schema => {
             output::document(serde_json::to_string_pretty(&schema::schema())?);
             Ok(Outcome::Good)

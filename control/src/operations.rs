@@ -13,6 +13,7 @@ pub mod history;
 pub mod image;
 pub mod import;
 pub mod meanwhile;
+pub mod oci;
 pub mod plugins;
 pub mod promote;
 pub mod push;
@@ -21,10 +22,12 @@ pub mod refetch;
 pub mod render;
 pub mod rollback;
 pub mod set;
+pub mod sign;
 pub mod simulate;
 pub mod status;
 pub mod unserved;
 pub mod validate;
+pub mod verify;
 pub mod weights;
 
 /// How many plugins are changed at once. Chosen: the requests of one are a handful, and API servers

@@ -1,32 +1,40 @@
-//! `sluice push`: publishes the module to a registry and prints the digest to pin.
+//! `sluice push`: publishes the module, or an image that was built, to a registry, and prints the
+//! digest to pin.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::arguments::OutputArgs;
 use super::outcome::Outcome;
 use super::output;
 use crate::files;
 use crate::files::bounded::MAX_MODULE_BYTES;
-use crate::operations::image::Image;
-use crate::operations::push::{Transport, labels, push};
+use crate::operations::image::image;
+use crate::operations::oci::key::{MAX_PEM_BYTES, PrivateKey};
+use crate::operations::oci::layout::Layout;
+use crate::operations::oci::registry::Transport;
+use crate::operations::push::{Pushed, labels, push};
 
 /// `sluice push`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Push {
-    /// The module: what `make wasm` writes
-    #[arg(value_name = "MODULE")]
+    /// The module, as `make wasm` writes it, or the folder of an image, as `make image` does
+    #[arg(value_name = "MODULE|FOLDER")]
     module: PathBuf,
     /// The image, as oci://HOST/REPOSITORY:TAG
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// The version that the image's label says [default: this program's]
+    /// The version that a module's label says [default: this program's]
     #[arg(long, value_name = "VERSION")]
     image_version: Option<String>,
-    /// Where the source is, for the image's label
+    /// Where the source is, for a module's label
     #[arg(long, value_name = "URL")]
     source: Option<String>,
+    /// Sign it, as cosign does, with this private key; the password of an encrypted one is in
+    /// COSIGN_PASSWORD
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
     /// Speak plain HTTP; registries on this machine always get it
     #[arg(long)]
     insecure: bool,
@@ -36,22 +44,59 @@ pub(super) struct Push {
 }
 
 pub(super) async fn run(arguments: &Push) -> anyhow::Result<Outcome> {
-    let path = arguments.module.display();
-    let module = files::bytes(&arguments.module, MAX_MODULE_BYTES)?;
-    let version = arguments.image_version.as_deref();
-    let labels = labels(
-        version.unwrap_or(env!("CARGO_PKG_VERSION")),
-        arguments.source.as_deref(),
-    );
-    let image = Image::of(&module, &labels).with_context(|| path.to_string())?;
-    let transport = if arguments.insecure {
+    let layout = arguments.layout()?;
+    let key = arguments.sign.as_deref().map(private_key).transpose()?;
+    let transport = transport(arguments.insecure);
+    let pushed = push(&layout, &arguments.image, transport, key.as_ref()).await?;
+    output::print(arguments.output.output, &pushed, text)?;
+    Ok(Outcome::Good)
+}
+
+/// How a registry is spoken to.
+pub(super) fn transport(is_insecure: bool) -> Transport {
+    if is_insecure {
         Transport::Insecure
     } else {
         Transport::Secure
-    };
-    let pushed = push(&image, &arguments.image, transport).await?;
-    output::print(arguments.output.output, &pushed, |pushed| {
-        format!("{}\n{}", pushed.image, pushed.digest)
-    })?;
-    Ok(Outcome::Good)
+    }
+}
+
+impl Push {
+    fn layout(&self) -> anyhow::Result<Layout> {
+        if self.module.is_dir() {
+            if self.image_version.is_some() || self.source.is_some() {
+                bail!("--image-version and --source are for a module; a folder's image has labels");
+            }
+            return Layout::read(&self.module);
+        }
+        let path = self.module.display();
+        let module = files::bytes(&self.module, MAX_MODULE_BYTES)?;
+        let version = self.image_version.as_deref();
+        let version = version.unwrap_or(env!("CARGO_PKG_VERSION"));
+        let labels = labels(version, self.source.as_deref());
+        image(&module, &labels).with_context(|| path.to_string())
+    }
+}
+
+fn private_key(path: &Path) -> anyhow::Result<PrivateKey> {
+    let text = files::bytes(path, MAX_PEM_BYTES)?;
+    let password = std::env::var("COSIGN_PASSWORD").ok();
+    PrivateKey::read(&text, password.as_deref()).with_context(|| path.display().to_string())
+}
+
+fn text(pushed: &Pushed) -> String {
+    let mut lines = vec![pushed.image.clone(), pushed.digest.clone()];
+    for referrer in &pushed.referrers {
+        lines.push(format!("{referrer} refers to it"));
+    }
+    if let Some(signed) = &pushed.signed {
+        let done = if signed.was_signed {
+            "was signed with this key before"
+        } else {
+            "signed"
+        };
+        let (count, tag) = (signed.signatures, &signed.tag);
+        lines.push(format!("{done}; signatures: {count}, at {tag}"));
+    }
+    lines.join("\n")
 }

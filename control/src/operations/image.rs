@@ -10,12 +10,11 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
-use oci_client::manifest::{
-    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor,
-    OciImageManifest,
-};
 use serde_json::json;
-use sha2::Digest as _;
+
+use super::oci::digest::digest;
+use super::oci::layout::Layout;
+use super::oci::manifest::{CONFIG, Descriptor, IMAGE, LAYER, Named};
 
 /// The file that Istio's agent looks for.
 const FILE: &str = "plugin.wasm";
@@ -29,60 +28,37 @@ const ABI: &str = "proxy_abi_version_";
 /// How hosts get memory in a module: the ABI's name, and the one that it had before.
 const ALLOCATORS: [&str; 2] = ["proxy_on_memory_allocate", "malloc"];
 
-/// An image: three blobs that name each other by digest.
-#[derive(Clone, Debug)]
-pub struct Image {
-    /// tar+gzip.
-    pub layer: Vec<u8>,
-    /// JSON.
-    pub config: Vec<u8>,
-    /// JSON.
-    pub manifest: Vec<u8>,
+/// Wraps a module.
+///
+/// # Errors
+/// When the bytes are no proxy-wasm module.
+pub fn image(module: &[u8], labels: &BTreeMap<String, String>) -> anyhow::Result<Layout> {
+    check(module)?;
+    let tar = tar(module)?;
+    let layer = gzip(&tar)?;
+    let config = serde_json::to_vec(&json!({
+        "architecture": "wasm", "os": "wasip1", "config": {"Labels": labels},
+        "rootfs": {"type": "layers", "diff_ids": [digest(&tar)]},
+    }))?;
+    let named = Named {
+        config: Some(Descriptor::of(CONFIG, &config)),
+        layers: vec![Descriptor::of(LAYER, &layer)],
+        annotations: labels.clone(),
+        ..Named::default()
+    };
+    Ok(Layout::of(named.manifest(IMAGE)?, [config, layer]))
 }
 
-impl Image {
-    /// Wraps a module.
-    ///
-    /// # Errors
-    /// When the bytes are no proxy-wasm module.
-    pub fn of(module: &[u8], labels: &BTreeMap<String, String>) -> anyhow::Result<Self> {
-        check(module)?;
-        let tar = tar(module)?;
-        let mut gzip = flate2::GzBuilder::new()
-            .mtime(0)
-            .write(Vec::new(), flate2::Compression::best());
-        gzip.write_all(&tar)?;
-        let layer = gzip.finish()?;
-        let config = serde_json::to_vec(&json!({
-            "architecture": "wasm", "os": "wasip1", "config": {"Labels": labels},
-            "rootfs": {"type": "layers", "diff_ids": [digest(&tar)]},
-        }))?;
-        let descriptor = |media_type: &str, bytes: &[u8]| OciDescriptor {
-            media_type: media_type.to_owned(),
-            digest: digest(bytes),
-            size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
-            ..OciDescriptor::default()
-        };
-        let manifest = OciImageManifest {
-            schema_version: 2,
-            media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
-            config: descriptor(IMAGE_CONFIG_MEDIA_TYPE, &config),
-            layers: vec![descriptor(IMAGE_LAYER_GZIP_MEDIA_TYPE, &layer)],
-            annotations: Some(labels.clone()),
-            subject: None,
-            artifact_type: None,
-        };
-        Ok(Self {
-            layer,
-            config,
-            manifest: serde_json::to_vec(&manifest)?,
-        })
-    }
-
-    /// What a WasmPlugin pins: `sha256:…` of the manifest.
-    pub fn digest(&self) -> String {
-        digest(&self.manifest)
-    }
+/// The same bytes for the same bytes, as small as they get.
+///
+/// # Errors
+/// Never in practice: it is written to memory.
+pub fn gzip(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut gzip = flate2::GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), flate2::Compression::best());
+    gzip.write_all(bytes)?;
+    Ok(gzip.finish()?)
 }
 
 /// Refuses what Envoy would refuse: a proxy that starts with such a module answers 500 to
@@ -118,15 +94,6 @@ fn check(module: &[u8]) -> anyhow::Result<()> {
         bail!("a WebAssembly module, but not one for Envoy: it exports no {missing}");
     }
     Ok(())
-}
-
-/// `sha256:…`
-pub fn digest(bytes: &[u8]) -> String {
-    let hex: String = sha2::Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{hex}")
 }
 
 fn tar(module: &[u8]) -> anyhow::Result<Vec<u8>> {
@@ -174,13 +141,12 @@ mod tests {
             "org.opencontainers.image.version".to_owned(),
             "1".to_owned(),
         )]);
-        let image = Image::of(module, &labels).unwrap();
-        assert_eq!(image.digest(), Image::of(module, &labels).unwrap().digest());
-        assert_ne!(
-            image.digest(),
-            Image::of(module, &BTreeMap::new()).unwrap().digest()
-        );
-        let mut unpacked = tar::Archive::new(flate2::read::GzDecoder::new(image.layer.as_slice()));
+        let image = super::image(module, &labels).unwrap();
+        assert_eq!(image, super::image(module, &labels).unwrap());
+        assert_ne!(image, super::image(module, &BTreeMap::new()).unwrap());
+        let layer = &image.image.named().unwrap().layers[0].digest;
+        let layer = image.blobs[layer].as_slice();
+        let mut unpacked = tar::Archive::new(flate2::read::GzDecoder::new(layer));
         let mut entry = unpacked.entries().unwrap().next().unwrap().unwrap();
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
@@ -192,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_no_envoy_would_load_is_refused() {
-        let refused = |bytes: &[u8]| Image::of(bytes, &BTreeMap::new()).unwrap_err().to_string();
+        let refused = |bytes: &[u8]| image(bytes, &BTreeMap::new()).unwrap_err().to_string();
         assert_eq!(
             refused(b"#!/bin/sh"),
             "not a WebAssembly module (it does not begin with \\0asm); accepted: what `make wasm` writes"

@@ -1,30 +1,19 @@
-//! Publishing the module to an OCI registry: where to, with whose login, and by which protocol.
+//! Publishing an image to an OCI registry: in which order, and with what beside it.
 //!
-//! What is published, byte by byte, is [`super::image`]'s; who is shown a login, `login`'s.
-
-mod login;
+//! The tag comes last: whoever pulls by it finds an image whose signature, bill of materials and
+//! provenance are there. What is published, byte by byte, is [`super::image`]'s or a folder's
+//! ([`super::oci::layout`]); how a registry is spoken to, [`super::oci::registry`]'s.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
-use oci_client::Reference;
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
-use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
-use oci_client::secrets::RegistryAuth;
+use anyhow::Context as _;
 use serde::Serialize;
 
-use super::image::{Image, digest};
-use crate::model::redacted;
-use login::{Login, is_loopback};
-
-/// How a registry is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// TLS; plain HTTP only with a registry on this machine, as docker has it.
-    Secure,
-    /// Plain HTTP.
-    Insecure,
-}
+use super::oci::key::PrivateKey;
+use super::oci::layout::Layout;
+use super::oci::registry::{Access, Registry, Transport};
+use super::oci::{name, referrers};
+use super::sign::{Signed, sign};
 
 /// What was published; serialized, it is the JSON of `sluice push`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,19 +22,73 @@ pub struct Pushed {
     pub image: String,
     /// The digest to pin: `sha256:…` of the manifest.
     pub digest: String,
+    /// The digests of what refers to it: bill of materials, provenance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<String>,
+    /// Its signature, where one was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
-/// Publishes a packed module under a name such as `oci://registry.example.com/sluice:1.0`.
+/// Publishes an image under a name such as `oci://registry.example.com/sluice:1.0`, signed if there
+/// is a key, and so is what refers to it.
 ///
 /// # Errors
 /// When the name is none with a tag, docker's login cannot be used, or the registry refuses.
-pub async fn push(image: &Image, name: &str, transport: Transport) -> anyhow::Result<Pushed> {
-    let reference = reference(name)?;
-    send(image, &reference, transport).await?;
+pub async fn push(
+    layout: &Layout,
+    name: &str,
+    transport: Transport,
+    key: Option<&PrivateKey>,
+) -> anyhow::Result<Pushed> {
+    let reference = name::tagged(name)?;
+    let registry = Registry::open(&reference, transport, Access::Push).await?;
+    let digest = layout.image.digest();
+    for blob in layout.blobs.values() {
+        registry.push_blob(blob).await?;
+    }
+    for child in &layout.children {
+        registry.push_manifest(&child.digest(), child).await?;
+    }
+    if key.is_some() || !layout.referrers.is_empty() {
+        registry.push_manifest(&digest, &layout.image).await?;
+    }
+    refer(&registry, layout, &digest).await?;
+    let mut signed = None;
+    if let Some(key) = key {
+        for referrer in &layout.referrers {
+            sign(&registry, &referrer.digest(), key).await?;
+        }
+        signed = Some(sign(&registry, &digest, key).await?);
+    }
+    let tag = reference.tag().unwrap_or_default();
+    registry.push_manifest(tag, &layout.image).await?;
+    let referrers = layout.referrers.iter();
     Ok(Pushed {
         image: format!("oci://{reference}"),
-        digest: image.digest(),
+        digest,
+        referrers: referrers.map(|referrer| referrer.digest()).collect(),
+        signed,
     })
+}
+
+/// Writes what refers to the image, and lists it where the registry does not by itself.
+async fn refer(registry: &Registry, layout: &Layout, digest: &str) -> anyhow::Result<()> {
+    let mut described = Vec::new();
+    for referrer in &layout.referrers {
+        registry.push_manifest(&referrer.digest(), referrer).await?;
+        described.push(referrers::descriptor(referrer)?);
+    }
+    if described.is_empty() || registry.lists_referrers(digest).await? {
+        return Ok(());
+    }
+    let tag = referrers::tag(digest);
+    let existing = registry.manifest(&tag).await?;
+    let listing = referrers::listing(existing.as_ref(), &described).with_context(|| tag.clone())?;
+    if let Some(listing) = listing {
+        registry.push_manifest(&tag, &listing).await?;
+    }
+    Ok(())
 }
 
 /// The labels of an image of `version`, whose source is at a URL.
@@ -64,113 +107,4 @@ pub fn labels(version: &str, source: Option<&str>) -> BTreeMap<String, String> {
         ))
     })
     .collect()
-}
-
-fn reference(image: &str) -> anyhow::Result<Reference> {
-    let accepted =
-        "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
-    let Some(name) = image.strip_prefix("oci://") else {
-        let image = redacted::text(&format!("oci://{image}")).replacen("oci://", "", 1);
-        bail!("{image}: not an OCI image; {accepted}");
-    };
-    let Ok(reference) = name.parse::<Reference>() else {
-        bail!("{}: not an image name; {accepted}", redacted::text(image));
-    };
-    if reference.digest().is_some() {
-        bail!(
-            "{image}: an image is pushed by tag, and its digest follows from its bytes; {accepted}"
-        );
-    }
-    if !name.rsplit('/').next().unwrap_or_default().contains(':') {
-        bail!("{image}: no tag; {accepted}");
-    }
-    Ok(reference)
-}
-
-async fn send(image: &Image, reference: &Reference, transport: Transport) -> anyhow::Result<()> {
-    let registry = reference.registry();
-    let (protocol, scheme) = if transport == Transport::Insecure || is_loopback(registry) {
-        (ClientProtocol::Http, "http")
-    } else {
-        (ClientProtocol::Https, "https")
-    };
-    let client = Client::new(ClientConfig {
-        protocol,
-        ..ClientConfig::default()
-    });
-    let context = || {
-        format!(
-            "{reference}: the registry did not take it; log in with `docker login {registry}`, or use --insecure for \
-             a registry that speaks plain HTTP"
-        )
-    };
-    match Login::of(registry)? {
-        Some(login) => login
-            .hand_to(&client, reference, scheme)
-            .await
-            .with_context(context)?,
-        None => {
-            let name = reference.resolve_registry();
-            client
-                .store_auth_if_needed(name, &RegistryAuth::Anonymous)
-                .await;
-        }
-    }
-    for blob in [&image.layer, &image.config] {
-        client
-            .push_blob(reference, blob.clone(), &digest(blob))
-            .await
-            .with_context(context)?;
-    }
-    let media_type = OCI_IMAGE_MEDIA_TYPE.parse().context("a media type")?;
-    client
-        .push_manifest_raw(reference, image.manifest.clone(), media_type)
-        .await
-        .with_context(context)?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_named_with_its_tag() {
-        assert!(reference("oci://127.0.0.1:5000/sluice:1").is_ok());
-        let accepted =
-            "accepted: oci://HOST/REPOSITORY:TAG, such as oci://registry.example.com/sluice:1.0";
-        let cases = [
-            (
-                "registry.example.com/sluice:1",
-                "registry.example.com/sluice:1: not an OCI image",
-            ),
-            (
-                "oci://127.0.0.1:5000/sluice",
-                "oci://127.0.0.1:5000/sluice: no tag",
-            ),
-            (
-                "oci://user:pw@127.0.0.1/sluice:1",
-                "oci://***@127.0.0.1/sluice:1: not an image name",
-            ),
-            (
-                "user:pw@127.0.0.1/sluice:1",
-                "***@127.0.0.1/sluice:1: not an OCI image",
-            ),
-            (
-                "oci://UPPER CASE:1",
-                "oci://UPPER CASE:1: not an image name",
-            ),
-        ];
-        for (image, expected) in cases {
-            assert_eq!(
-                reference(image).unwrap_err().to_string(),
-                format!("{expected}; {accepted}")
-            );
-        }
-        assert!(
-            is_loopback("localhost:5000")
-                && is_loopback("127.0.0.1")
-                && !is_loopback("registry.example.com")
-        );
-    }
 }

@@ -4,7 +4,8 @@
 //! had, and could name any. So the realm is asked here and not by the client of the registry,
 //! which then gets the token alone: by TLS, or by plain HTTP on the registry's own host where that
 //! speaks plain HTTP itself; by no redirect; and nowhere else than on its own host if what named it
-//! came by plain HTTP from another machine.
+//! came by plain HTTP from another machine. Where there is no login, the realm is asked without one,
+//! as registries want it even for what everybody may read.
 
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use oci_client::{Reference, RegistryOperation};
 use reqwest::Url;
 use serde::Deserialize;
 
+use super::Access;
 use crate::model::redacted;
 
 /// Docker Hub's name in docker's config.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// How long a registry or realm may take to answer. Chosen: they answer in a second or are down.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a realm's answer may be. Chosen: tokens have some kilobytes.
 const MAX_TOKEN_BYTES: usize = 1024 * 1024;
@@ -60,24 +62,56 @@ impl Login {
             }
         }
     }
+}
 
-    /// Gives the registry's client what it needs for this image: a token, or the login itself where
-    /// the registry asks for that.
-    pub(super) async fn hand_to(
-        self,
-        client: &Client,
+/// What a registry is shown with each request.
+pub(super) enum Authorization {
+    /// Nothing.
+    None,
+    /// The login itself.
+    Basic(Login),
+    /// A token that its realm gave.
+    Bearer(String),
+}
+
+impl Authorization {
+    /// What a registry wants for this image, had with a login if there is one.
+    pub(super) async fn of(
+        login: Option<Login>,
         reference: &Reference,
         scheme: &str,
-    ) -> anyhow::Result<()> {
+        access: Access,
+    ) -> anyhow::Result<Self> {
         let registry = Url::parse(&format!("{scheme}://{}/v2/", reference.resolve_registry()))?;
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let auth = match challenge(&http, &registry).await? {
-            None => RegistryAuth::Anonymous,
-            Some(Challenge::Basic) => {
-                let basic = RegistryTokenType::Basic(self.user, self.password);
+        match (challenge(&http, &registry).await?, login) {
+            (None, _) | (Some(Challenge::Basic), None) => Ok(Self::None),
+            (Some(Challenge::Basic), Some(login)) => Ok(Self::Basic(login)),
+            (Some(Challenge::Bearer { realm, service }), login) => {
+                let realm = match login {
+                    Some(_) => checked(&realm, &registry)?,
+                    None => Url::parse(&realm)
+                        .with_context(|| format!("{registry}: names a realm that is no URL"))?,
+                };
+                let scope = format!("repository:{}:{}", reference.repository(), access.scope());
+                let mut query = vec![("scope", scope)];
+                query.extend(service.map(|service| ("service", service)));
+                let token = token(login.as_ref(), &http, realm, &query).await?;
+                Ok(Self::Bearer(token))
+            }
+        }
+    }
+
+    /// Gives the client that pushes blobs the same.
+    pub(super) async fn hand_to(&self, client: &Client, reference: &Reference) {
+        let auth = match self {
+            Self::None => RegistryAuth::Anonymous,
+            Self::Basic(login) => {
+                let (user, password) = (login.user.clone(), login.password.clone());
+                let basic = RegistryTokenType::Basic(user, password);
                 for operation in [RegistryOperation::Push, RegistryOperation::Pull] {
                     client
                         .tokens
@@ -86,49 +120,52 @@ impl Login {
                 }
                 RegistryAuth::Anonymous
             }
-            Some(Challenge::Bearer { realm, service }) => {
-                let realm = checked(&realm, &registry)?;
-                let scope = format!("repository:{}:pull,push", reference.repository());
-                let mut query = vec![("scope", scope)];
-                query.extend(service.map(|service| ("service", service)));
-                RegistryAuth::Bearer(self.token(&http, realm, &query).await?)
-            }
+            Self::Bearer(token) => RegistryAuth::Bearer(token.clone()),
         };
         let name = reference.resolve_registry();
         client.store_auth_if_needed(name, &auth).await;
-        Ok(())
     }
 
-    async fn token(
-        &self,
-        http: &reqwest::Client,
-        realm: Url,
-        query: &[(&str, String)],
-    ) -> anyhow::Result<String> {
-        let shown = redacted::url(realm.as_str());
-        let sent = http
-            .get(realm)
-            .query(query)
-            .basic_auth(&self.user, Some(&self.password))
-            .send()
-            .await;
-        let mut answer = sent.with_context(|| format!("{shown}: cannot be reached"))?;
-        if !answer.status().is_success() {
-            bail!("{shown}: answered docker's login with {}", answer.status());
+    /// Puts it on a request.
+    pub(super) fn on(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self {
+            Self::None => request,
+            Self::Basic(login) => request.basic_auth(&login.user, Some(&login.password)),
+            Self::Bearer(token) => request.bearer_auth(token),
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_TOKEN_BYTES {
-                bail!("{shown}: answered docker's login with more than {MAX_TOKEN_BYTES} bytes");
-            }
-        }
-        let answer: Token = serde_json::from_slice(&body)
-            .ok()
-            .with_context(|| format!("{shown}: answered docker's login without a token"))?;
-        let token = answer.token.or(answer.access_token);
-        token.with_context(|| format!("{shown}: answered docker's login without a token"))
     }
+}
+
+async fn token(
+    login: Option<&Login>,
+    http: &reqwest::Client,
+    realm: Url,
+    query: &[(&str, String)],
+) -> anyhow::Result<String> {
+    let shown = redacted::url(realm.as_str());
+    let asked = match login {
+        Some(_) => "docker's login",
+        None => "a request without a login",
+    };
+    let mut request = http.get(realm).query(query);
+    if let Some(login) = login {
+        request = request.basic_auth(&login.user, Some(&login.password));
+    }
+    let sent = request.send().await;
+    let mut answer = sent.with_context(|| format!("{shown}: cannot be reached"))?;
+    if !answer.status().is_success() {
+        bail!("{shown}: answered {asked} with {}", answer.status());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_TOKEN_BYTES {
+            bail!("{shown}: answered {asked} with more than {MAX_TOKEN_BYTES} bytes");
+        }
+    }
+    let answer: Option<Token> = serde_json::from_slice(&body).ok();
+    let token = answer.and_then(|answer| answer.token.or(answer.access_token));
+    token.with_context(|| format!("{shown}: answered {asked} without a token"))
 }
 
 #[derive(Deserialize)]
