@@ -5,7 +5,7 @@
 
 mod answers;
 pub mod authors;
-mod bounded;
+pub(crate) mod bounded;
 mod connection;
 mod credentials;
 pub mod custom;

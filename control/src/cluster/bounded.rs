@@ -215,6 +215,17 @@ fn read(text: &str) -> serde_json::Result<Value> {
     Ok(value)
 }
 
+/// A value of which what is nested deeper than so many levels is null, out of any deserializer.
+///
+/// # Errors
+/// Those of the deserializer.
+pub(crate) fn value<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    depth: usize,
+) -> Result<Value, D::Error> {
+    Bounded { depth }.deserialize(deserializer)
+}
+
 /// A value of so many levels.
 #[derive(Clone, Copy)]
 struct Bounded {

@@ -13,6 +13,7 @@ mod look;
 mod metrics;
 mod plugins;
 pub mod record;
+mod served;
 mod servers;
 mod turns;
 
@@ -36,6 +37,7 @@ use self::index::Index;
 use self::look::{Failed, Looker, after_failure, look};
 use self::metrics::{HowFar, Metrics, Told};
 use self::plugins::{LONGEST_PAUSE, WATCH_SECONDS};
+use self::served::Served;
 use self::servers::Servers;
 use self::turns::Turns;
 use super::lease::Standing;
@@ -129,6 +131,7 @@ impl Running {
             caller,
             watched: controller.store(),
             index: Index::default(),
+            served: Served::default(),
             turns: Turns::default(),
             events,
             metrics: Metrics::new(),
@@ -220,6 +223,10 @@ impl Told for Context {
         self.index
             .retain(|namespace, name| self.is_there(namespace, name));
         &self.index
+    }
+
+    fn served(&self) -> &Served {
+        &self.served
     }
 
     fn leads(&self) -> bool {

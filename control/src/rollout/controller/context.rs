@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::events::Events;
 use super::index::Index;
 use super::metrics::Metrics;
+use super::served::Served;
 use super::servers::Servers;
 use super::turns::Turns;
 use crate::cluster::Cluster;
@@ -27,6 +28,8 @@ pub(super) struct Context {
     /// Every Rollout as the watch has it.
     pub(super) watched: Store<Rollout>,
     pub(super) index: Index,
+    /// What the plugins want.
+    pub(super) served: Served,
     pub(super) turns: Turns,
     pub(super) events: Events,
     pub(super) metrics: Metrics,

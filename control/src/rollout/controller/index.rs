@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use kube::runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
 
+use crate::rollout::analysis::plan::Basis;
+use crate::rollout::definition::Definition;
 use crate::rollout::object::Rollout;
 use crate::rollout::peers::Summary;
 use crate::rollout::status::{Phase, Stage, Status};
@@ -28,8 +30,45 @@ pub(super) struct Known {
     pub(super) summary: Option<Summary>,
     /// The name of its plugin, where the spec says one.
     plugin: Option<String>,
+    /// Whether its spec can be run as it is written.
+    pub(super) is_right: bool,
+    /// How long each step is held at least, in seconds.
+    pub(super) holds: Vec<u64>,
+    /// What its checks are compared with, where that is the challenger's own value.
+    pub(super) limits: Vec<Limit>,
     /// How far it is.
     pub(super) status: Status,
+}
+
+/// A threshold of a check.
+#[derive(Clone, Debug)]
+pub(super) struct Limit {
+    /// The check.
+    pub(super) check: String,
+    /// `Pass` or `Fail`: where it passes, or fails.
+    pub(super) bound: &'static str,
+    /// A part of 1, seconds, users, or a query's number.
+    pub(super) value: f64,
+}
+
+impl Limit {
+    /// All of a definition.
+    fn all(definition: &Definition) -> Vec<Self> {
+        let analysis = definition.analysis.iter();
+        let checks = analysis.flat_map(|plan| &plan.checks);
+        let checks = checks.filter(|check| check.basis == Basis::Limit);
+        let limits = checks.flat_map(|check| {
+            let bounds = [("Pass", check.pass), ("Fail", check.fail)].into_iter();
+            bounds.filter_map(|(bound, threshold)| {
+                Some(Self {
+                    check: check.name.clone(),
+                    bound,
+                    value: threshold?.amount.value(),
+                })
+            })
+        });
+        limits.collect()
+    }
 }
 
 impl Index {
@@ -41,6 +80,12 @@ impl Index {
             version: rollout.version(),
             summary: definition.map(|definition| Summary::of(rollout.name(), definition)),
             plugin: definition.and_then(|definition| definition.plugin.clone()),
+            is_right: definition.is_some_and(|definition| definition.mistakes.is_empty()),
+            holds: definition.map_or_else(Vec::new, |definition| {
+                let steps = definition.steps.iter();
+                steps.map(|step| step.hold.as_secs()).collect()
+            }),
+            limits: definition.map_or_else(Vec::new, Limit::all),
             status: reported
                 .map(|reported| reported.status.clone())
                 .unwrap_or_default(),

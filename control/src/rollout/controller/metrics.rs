@@ -1,5 +1,7 @@
 //! What the controller counts, and how far each Rollout is when somebody asks.
 
+mod runs;
+
 use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::index::{Index, Known};
-use crate::rollout::analysis::State;
+use super::served::Served;
 use crate::rollout::engine::EventKind;
 use crate::rollout::status::{Stage, Status};
 
@@ -27,6 +29,10 @@ const BUCKETS: [f64; 7] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
 const LENGTHS: [f64; 8] = [
     10.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0, 86_400.0, 604_800.0,
 ];
+
+/// The label of a Rollout's or a plugin's namespace. Not `namespace`: that is the scraped pod's, which a
+/// Prometheus puts in its place unless it is told to honour labels.
+pub(super) const NAMESPACE: &str = "sluice_namespace";
 
 /// Labels with their values.
 type Labels = Vec<(&'static str, String)>;
@@ -158,6 +164,9 @@ pub(super) trait Told: Send + Sync + 'static {
     /// Every Rollout that is there.
     fn index(&self) -> &Index;
 
+    /// What the plugins want.
+    fn served(&self) -> &Served;
+
     /// Whether this process leads.
     fn leads(&self) -> bool;
 }
@@ -237,44 +246,9 @@ impl<I: Told> Collector for HowFar<I> {
                 .into_iter()
                 .collect()
         })?;
-        checks(index, &mut encoder)
+        runs::encode(index, &mut encoder)?;
+        of.served().encode(&mut encoder)
     }
-}
-
-/// What the checks of runs under way say.
-fn checks(index: &Index, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let told: [(&str, &str, fn(&State) -> Option<f64>); 4] = [
-        (
-            "sluice_rollout_check_value",
-            "What a check measured last: a part of 1, seconds, users, or a query's number",
-            |state| state.value,
-        ),
-        (
-            "sluice_rollout_check_distance",
-            "How far that is from failing, in the threshold's unit; negative: beyond it",
-            |state| state.distance,
-        ),
-        (
-            "sluice_rollout_check_evidence",
-            "The evidence against the challenger, as a part of what fails the check",
-            |state| state.evidence.map(|shown| shown.now / shown.needed),
-        ),
-        (
-            "sluice_rollout_check_failures",
-            "How many measurements of the run failed",
-            |state| Some(f64::from(state.failed)),
-        ),
-    ];
-    for (name, help, of) in told {
-        let encoder = gauge(encoder, name, help)?;
-        each(index, encoder, |known| {
-            let run = known.status.under_way().into_iter();
-            let states = run.flat_map(|run| run.analysis.states());
-            let value = |state: &State| Some((vec![("check", state.name.clone())], of(state)?));
-            states.filter_map(value).collect()
-        })?;
-    }
-    Ok(())
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
@@ -299,7 +273,7 @@ fn each(
     index.each(|namespace, rollout, known| {
         for (more, value) in values(known) {
             let mut labels: Labels = vec![
-                ("namespace", namespace.to_owned()),
+                (NAMESPACE, namespace.to_owned()),
                 ("rollout", rollout.to_owned()),
             ];
             labels.extend(more);
@@ -319,11 +293,15 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use serde_json::json;
 
-    struct Teller(Index);
+    struct Teller(Index, Served);
 
     impl Told for Teller {
         fn index(&self) -> &Index {
             &self.0
+        }
+
+        fn served(&self) -> &Served {
+            &self.1
         }
 
         fn leads(&self) -> bool {
@@ -359,11 +337,14 @@ mod tests {
         let index = Index::default();
         let rollout = json!({
             "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"split": "web", "preset": "progressive"},
+            "spec": {"split": "web", "steps": [{"weight": 5, "hold": "1m"}, {"weight": 10, "hold": "5m"}], "analysis": {
+                "checks": [{"name": "errors", "metric": "errorRate", "pass": "<= 1%", "fail": "> 5%"}],
+            }},
             "status": {"phase": "Progressing", "run": {
                 "number": 1, "began": "2026-11-21T00:00:00Z", "since": "2026-11-21T00:00:00Z", "step": 1,
-                "stage": "Holding", "weights": {"a\"b": 5}, "wanted": {"a\"b": 10},
-                "users": {"audience": "a\"b", "at": "2026-11-21T00:00:00Z", "reached": 98, "failed": 0, "share": 9.8},
+                "stage": "Holding", "converged": "2026-11-21T00:00:10Z", "split": "web", "challenger": "canary",
+                "weights": {"a\"b": 5}, "wanted": {"a\"b": 10},
+                "users": {"audience": "a\"b", "at": "2026-11-21T00:00:00Z", "reached": 98, "failed": 3, "share": 9.8},
                 "analysis": {"checks": [
                     {"name": "errors", "value": 0.25, "distance": -0.5, "failed": 2, "evidence": {"now": 20, "needed": 80}},
                     {"name": "new"},
@@ -371,9 +352,13 @@ mod tests {
             }},
         });
         index.note(&serde_json::from_value(rollout).unwrap());
+        let served = Served::default();
+        let spec = json!({"pluginConfig": {"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 5}}}}});
+        let plugin = ("WasmPlugin", "shop".to_owned(), "sluice".to_owned());
+        served.note(plugin, crate::rollout::controller::served::wanted(spec).unwrap());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let of = std::sync::Arc::new(Teller(index));
+        let of = std::sync::Arc::new(Teller(index, served));
         let told = std::sync::Arc::downgrade(&of);
         registry.register_collector(Box::new(HowFar { of: told }));
         let mut text = String::new();
@@ -418,16 +403,16 @@ mod tests {
             "sluice_rollout_events_total{event=\"Stepped\"} 1",
             "sluice_rollout_claims_total{found=\"Tripped\"} 1",
             "sluice_controller_leads 1",
-            "sluice_rollout_phase{namespace=\"shop\",rollout=\"web\",phase=\"Progressing\"} 1.0",
-            "sluice_rollout_step{namespace=\"shop\",rollout=\"web\"} 2.0",
-            "sluice_rollout_steps{namespace=\"shop\",rollout=\"web\"} 7.0",
-            "sluice_rollout_weight_wanted{namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 10.0",
-            "sluice_rollout_weight_measured{namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 9.8",
-            "sluice_rollout_check_value{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
-            "sluice_rollout_check_distance{namespace=\"shop\",rollout=\"web\",check=\"errors\"} -0.5",
-            "sluice_rollout_check_evidence{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
-            "sluice_rollout_check_failures{namespace=\"shop\",rollout=\"web\",check=\"errors\"} 2.0",
-            "sluice_rollout_check_failures{namespace=\"shop\",rollout=\"web\",check=\"new\"} 0.0",
+            "sluice_rollout_phase{sluice_namespace=\"shop\",rollout=\"web\",phase=\"Progressing\"} 1.0",
+            "sluice_rollout_step{sluice_namespace=\"shop\",rollout=\"web\"} 2.0",
+            "sluice_rollout_steps{sluice_namespace=\"shop\",rollout=\"web\"} 7.0",
+            "sluice_rollout_weight_wanted{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 10.0",
+            "sluice_rollout_weight_measured{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 9.8",
+            "sluice_rollout_check_value{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
+            "sluice_rollout_check_distance{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} -0.5",
+            "sluice_rollout_check_evidence{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
+            "sluice_rollout_check_failures{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 2.0",
+            "sluice_rollout_check_failures{sluice_namespace=\"shop\",rollout=\"web\",check=\"new\"} 0.0",
         ];
         assert_eq!(lines, expected);
     }

@@ -1,9 +1,10 @@
 //! Which plugins change: Rollouts that move their weights are then looked at, at once and not when
 //! they would be by themselves. That a hand edit or an abort is seen does not hang on it.
 //!
-//! Nothing is stored: of a plugin only its name is read.
+//! Of a plugin only what it wants is kept, for who watches ([`super::served`]).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use kube::Resource;
 use kube::api::{Api, ObjectMeta};
 use kube::core::ApiResource;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use serde::Deserialize;
 
 use super::context::Context;
+use super::served::{self, Wanted};
 use crate::cluster::pause::Pause;
 use crate::cluster::plugins::resource;
 use crate::model::plugin::Kind;
@@ -45,22 +47,33 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
     };
     loop {
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
-        let changes = watcher(api.clone(), config)
-            .touched_objects()
-            .backoff(Pause::up_to(LONGEST_PAUSE));
+        let changes = watcher(api.clone(), config).backoff(Pause::up_to(LONGEST_PAUSE));
         let mut changes = std::pin::pin!(changes);
+        let mut listed = BTreeSet::new();
         while let Some(change) = changes.next().await {
             match change {
-                Ok(Named { metadata, .. }) => {
-                    let namespace = metadata.namespace.unwrap_or_default();
-                    context.poke(&namespace, metadata.name.as_deref());
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(named)) => {
+                    listed.insert(named.plugin(kind));
+                    tell(context, kind, named, true);
                 }
+                Ok(Event::InitDone) => context.served.retain(kind, &listed),
+                Ok(Event::Apply(named)) => tell(context, kind, named, true),
+                Ok(Event::Delete(named)) => tell(context, kind, named, false),
                 Err(error) if is_absent(&error) => break,
                 Err(_) => {}
             }
         }
+        context.served.retain(kind, &BTreeSet::new());
         tokio::time::sleep(ABSENT).await;
     }
+}
+
+/// Remembers what a plugin wants, and has its Rollouts looked at.
+fn tell(context: &Context, kind: Kind, named: Named, is_there: bool) {
+    let plugin = named.plugin(kind);
+    context.poke(&plugin.1, Some(&plugin.2));
+    context.served.note(plugin, named.wanted.filter(|_| is_there));
 }
 
 fn is_absent(error: &watcher::Error) -> bool {
@@ -72,10 +85,21 @@ fn is_absent(error: &watcher::Error) -> bool {
     }
 }
 
-/// A plugin of which nothing matters but which one it is.
+/// A plugin of which nothing matters but which one it is, and what it wants.
 #[derive(Clone, Debug, Deserialize)]
 struct Named {
     metadata: ObjectMeta,
+    #[serde(default, rename = "spec", deserialize_with = "served::wanted")]
+    wanted: Option<Wanted>,
+}
+
+impl Named {
+    fn plugin(&self, kind: Kind) -> served::Named {
+        let metadata = &self.metadata;
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let name = metadata.name.clone().unwrap_or_default();
+        (kind.name(), namespace, name)
+    }
 }
 
 impl Resource for Named {
