@@ -156,6 +156,7 @@ golden: ## rewrite what tests compare with; review the difference like code
 .PHONY: manifests
 manifests: ## render wasmplugin/ again; `make test` fails while it differs
 	GOLDEN=1 cargo test -q --locked -p sluice --test manifests
+	GOLDEN=1 cargo test -q --locked -p sluice-monitoring --test generated
 
 FUZZ_SECONDS ?= 60
 # What a target may hold with its corpus; what one configuration may, it counts itself.

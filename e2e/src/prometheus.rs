@@ -138,12 +138,17 @@ fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-/// The program: `PROMETHEUS`, or the one that the Makefile fetched.
 /// Whether there is one to start.
 pub fn is_there() -> bool {
     found().is_some()
 }
 
+/// promtool, which lies beside it in every package; `None`: there is no Prometheus.
+pub fn promtool() -> Option<PathBuf> {
+    Some(found()?.with_file_name("promtool"))
+}
+
+/// The program: `PROMETHEUS`, or the one that the Makefile fetched.
 fn found() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("PROMETHEUS") {
         return Some(path.into());
