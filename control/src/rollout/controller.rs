@@ -7,6 +7,7 @@
 mod claims;
 mod context;
 mod events;
+mod gauges;
 mod ground;
 mod index;
 mod look;

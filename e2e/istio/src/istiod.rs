@@ -111,7 +111,12 @@ enableAutoMtls: false
 accessLogFile: ''
 enablePrometheusMerge: false
 defaultProviders: {}
-extensionProviders: []
+extensionProviders:
+- name: traces
+  opentelemetry:
+    service: collector.istio-system.svc.cluster.local
+    port: 4318
+    http: {path: /v1/traces, timeout: 5s}
 defaultConfig:
   discoveryAddress: 127.0.0.1:15012
   controlPlaneAuthPolicy: MUTUAL_TLS

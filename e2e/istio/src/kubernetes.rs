@@ -228,6 +228,7 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
             ("networking.istio.io", "v1", kind)
         }
         "AuthorizationPolicy" | "PeerAuthentication" => ("security.istio.io", "v1", kind),
+        "Telemetry" => ("telemetry.istio.io", "v1", kind),
         "NetworkPolicy" => ("networking.k8s.io", "v1", kind),
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),
         "ControllerRevision" | "Deployment" | "ReplicaSet" => ("apps", "v1", kind),

@@ -1,4 +1,4 @@
-//! Prometheus, which scrapes the proxies' agents every two seconds.
+//! Prometheus, which scrapes the proxies' agents every two seconds, and a controller where one listens.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,6 +15,9 @@ pub const URL: &str = "http://127.0.0.1:9090";
 
 /// Where another one is reached that scrapes Envoy's own port alone.
 pub const ENVOYS_URL: &str = "http://127.0.0.1:9091";
+
+/// Where it scrapes a controller that a test has listen there.
+pub const CONTROLLER: &str = "127.0.0.1:18088";
 
 /// A pod whose metrics are scraped, with the labels that Istio's own scrape configuration gives.
 #[derive(Clone, Debug)]
@@ -34,10 +37,15 @@ pub(crate) async fn start(url: &str, targets: &[Target], tools: &Tools, folder: 
         json!({"targets": [target.metrics], "labels": labels})
     };
     let targets: Vec<_> = targets.iter().map(target).collect();
+    // As Istio's configuration labels a pod; what the controller says of namespaces has a label of its own.
+    let controller = json!({
+        "targets": [CONTROLLER], "labels": {"namespace": "sluice", "pod": "sluice-controller-0"},
+    });
     let config = json!({
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
         "scrape_configs": [
             {"job_name": "kubernetes-pods", "metrics_path": "/stats/prometheus", "static_configs": targets},
+            {"job_name": "controller", "static_configs": [controller]},
         ],
     });
     let path = folder.join("prometheus.yaml");

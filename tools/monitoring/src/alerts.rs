@@ -81,8 +81,10 @@ fn configuration() -> Vec<Alert> {
                     .to_owned(),
             lasts: "0m",
             severity: Severity::Warning,
-            summary: "{{ $labels.namespace }}: proxies found problems in the configuration of {{ $labels.sluice_plugin }}",
-            description: "Splits with a problem are served with their fallback, in whole or in part. `sluice validate` says what is wrong.",
+            summary: "{{ $labels.namespace }}: proxies found problems in the configuration of {{ \
+                $labels.sluice_plugin }}",
+            description: "Splits with a problem are served with their fallback, in whole or in \
+                part. `sluice validate` says what is wrong.",
         },
         Alert {
             name: "SluiceConfigurationUnreadable",
@@ -91,8 +93,10 @@ fn configuration() -> Vec<Alert> {
             ),
             lasts: "1m",
             severity: Severity::Critical,
-            summary: "{{ $labels.namespace }}: {{ $value }} proxies cannot read the configuration of {{ $labels.sluice_plugin }}",
-            description: "They serve the last one that they could read, so that no later weight counts, an abort's neither. `sluice validate` says why.",
+            summary: "{{ $labels.namespace }}: {{ $value }} proxies cannot read the \
+                configuration of {{ $labels.sluice_plugin }}",
+            description: "They serve the last one that they could read, so that no later weight \
+                counts, an abort's neither. `sluice validate` says why.",
         },
         Alert {
             name: "SluiceProxiesNotConverged",
@@ -104,8 +108,10 @@ fn configuration() -> Vec<Alert> {
             ),
             lasts: "5m",
             severity: Severity::Warning,
-            summary: "Proxies of {{ $labels.sluice_plugin }} have not run its last change for five minutes",
-            description: "A changed weight is in force in some proxies only. `sluice status` names the others and says what they run.",
+            summary: "Proxies of {{ $labels.sluice_plugin }} have not run its last change for \
+                five minutes",
+            description: "A changed weight is in force in some proxies only. `sluice status` \
+                names the others and says what they run.",
         },
     ]
 }
@@ -126,8 +132,10 @@ fn rollouts() -> Vec<Alert> {
             ),
             lasts: "0m",
             severity: Severity::Warning,
-            summary: "Rollout {{ $labels.sluice_namespace }}/{{ $labels.rollout }} failed and took its users back",
-            description: "Everybody has the fallback again. `sluice rollout status` says which check failed, and by how much.",
+            summary: "Rollout {{ $labels.sluice_namespace }}/{{ $labels.rollout }} failed and \
+                took its users back",
+            description: "Everybody has the fallback again. `sluice rollout status` says which \
+                check failed, and by how much.",
         },
         Alert {
             name: "SluiceRolloutStalled",
@@ -139,7 +147,8 @@ fn rollouts() -> Vec<Alert> {
             lasts: "15m",
             severity: Severity::Warning,
             summary: "Rollout {{ $labels.sluice_namespace }}/{{ $labels.rollout }} stands still",
-            description: "It waits for a person, for something that is not there, or for checks without data. `sluice rollout status` says for what.",
+            description: "It waits for a person, for something that is not there, or for checks \
+                without data. `sluice rollout status` says for what.",
         },
     ]
 }
@@ -158,7 +167,8 @@ fn controller() -> Vec<Alert> {
             lasts: "5m",
             severity: Severity::Critical,
             summary: "No sluice controller is scraped",
-            description: "No Rollout goes on or back by itself; weights stay as they are. `sluice abort` works without a controller.",
+            description: "No Rollout goes on or back by itself; weights stay as they are. \
+                `sluice abort` works without a controller.",
         },
         Alert {
             name: "SluiceControllerWithoutLeader",
@@ -166,7 +176,8 @@ fn controller() -> Vec<Alert> {
             lasts: "2m",
             severity: Severity::Critical,
             summary: "{{ $labels.namespace }}: no sluice controller leads",
-            description: "No Rollout goes on or back by itself. The controllers' logs say why the Lease cannot be had. `sluice abort` works without a controller.",
+            description: "No Rollout goes on or back by itself. The controllers' logs say why \
+                the Lease cannot be had. `sluice abort` works without a controller.",
         },
     ]
 }
@@ -174,7 +185,8 @@ fn controller() -> Vec<Alert> {
 fn traffic() -> Vec<Alert> {
     let responses = |more: &str| {
         format!(
-            "sum by (namespace, sluice_split, sluice_variant) (rate(sluice_responses_total{more}[2m]))"
+            "sum by (namespace, sluice_split, sluice_variant) \
+             (rate(sluice_responses_total{more}[2m]))"
         )
     };
     let (failed, answered) = (responses("{sluice_class=\"5xx\"}"), responses(""));
@@ -182,12 +194,15 @@ fn traffic() -> Vec<Alert> {
         Alert {
             name: "SluiceGuardTripped",
             expression: format!(
-                "count by (namespace, sluice_split, sluice_variant) ((sluice_tripped {TICKS}) == 1) > 0"
+                "count by (namespace, sluice_split, sluice_variant) ((sluice_tripped {TICKS}) == \
+                 1) > 0"
             ),
             lasts: "0m",
             severity: Severity::Critical,
-            summary: "{{ $labels.namespace }}: {{ $value }} proxies took {{ $labels.sluice_variant }} of {{ $labels.sluice_split }} out",
-            description: "Most of what it answered failed and the fallback's answers did not. Other proxies may still serve it: `sluice abort` ends that.",
+            summary: "{{ $labels.namespace }}: {{ $value }} proxies took {{ \
+                $labels.sluice_variant }} of {{ $labels.sluice_split }} out",
+            description: "Most of what it answered failed and the fallback's answers did not. \
+                Other proxies may still serve it: `sluice abort` ends that.",
         },
         Alert {
             name: "SluiceErrorRateHigh",
@@ -195,16 +210,20 @@ fn traffic() -> Vec<Alert> {
             expression: format!("{failed} / {answered} > 0.05 and {answered} * 120 >= 20"),
             lasts: "2m",
             severity: Severity::Critical,
-            summary: "{{ $labels.namespace }}: {{ $value | humanizePercentage }} of what {{ $labels.sluice_variant }} of {{ $labels.sluice_split }} answers fails",
-            description: "Compare with the other variants: where the challenger alone fails, `sluice abort` takes its users back.",
+            summary: "{{ $labels.namespace }}: {{ $value | humanizePercentage }} of what {{ \
+                $labels.sluice_variant }} of {{ $labels.sluice_split }} answers fails",
+            description: "Compare with the other variants: where the challenger alone fails, \
+                `sluice abort` takes its users back.",
         },
         Alert {
             name: "SluiceShareOffWeight",
             expression: format!("{} or {}", newcomers(), of_runs()),
             lasts: "10m",
             severity: Severity::Warning,
-            summary: "A variant of {{ $labels.sluice_split }}{{ $labels.rollout }} has another part of the users than its weight says",
-            description: "More than chance explains. Some proxies may run another revision, or callers pass identities that are no users.",
+            summary: "A variant of {{ $labels.sluice_split }}{{ $labels.rollout }} has another \
+                part of the users than its weight says",
+            description: "More than chance explains. Some proxies may run another revision, or \
+                callers pass identities that are no users.",
         },
     ]
 }

@@ -112,7 +112,8 @@ impl Dashboard {
             "annotations": {"list": []}, "templating": {"list": variables},
             "links": [{
                 "title": "Sluice", "type": "dashboards", "tags": ["sluice"], "asDropdown": true,
-                "includeVars": true, "keepTime": true, "targetBlank": false, "icon": "external link",
+                "includeVars": true, "keepTime": true, "targetBlank": false, "icon": "external \
+                 link",
                 "tooltip": "", "url": "",
             }],
             "panels": self.placed(),

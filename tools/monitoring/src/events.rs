@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn variants_are_read_with_their_comments() {
-        let source = "pub enum A {\n    /// It is\n    /// one.\n    #[default]\n    One,\n    /// Two.\n    Two,\n}\n";
+        let source = "pub enum A {\n    /// It is\n    /// one.\n    #[default]\n    One,\n    \
+            /// Two.\n    Two,\n}\n";
         let found: Vec<(String, String)> = variants(source, "A")
             .into_iter()
             .map(|meaning| (meaning.name, meaning.says))

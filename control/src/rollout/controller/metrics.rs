@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::index::{Index, Known};
+use super::gauges::{Labels, each, gauge};
+use super::index::Index;
 use super::served::Served;
 use crate::rollout::engine::EventKind;
 use crate::rollout::status::{Stage, Status};
@@ -29,13 +29,6 @@ const BUCKETS: [f64; 7] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
 const LENGTHS: [f64; 8] = [
     10.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0, 86_400.0, 604_800.0,
 ];
-
-/// The label of a Rollout's or a plugin's namespace. Not `namespace`: that is the scraped pod's, which a
-/// Prometheus puts in its place unless it is told to honour labels.
-pub(super) const NAMESPACE: &str = "sluice_namespace";
-
-/// Labels with their values.
-type Labels = Vec<(&'static str, String)>;
 
 /// Everything that is counted.
 #[derive(Clone, Debug)]
@@ -255,38 +248,6 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64().max(0.0)
 }
 
-fn gauge<'e>(
-    encoder: &'e mut DescriptorEncoder<'_>,
-    name: &'e str,
-    help: &str,
-) -> Result<MetricEncoder<'e>, fmt::Error> {
-    encoder.encode_descriptor(name, help, None, MetricType::Gauge)
-}
-
-/// Some values of each Rollout, with more labels than its name.
-fn each(
-    index: &Index,
-    mut encoder: MetricEncoder<'_>,
-    values: impl Fn(&Known) -> Vec<(Labels, f64)>,
-) -> fmt::Result {
-    let mut result = Ok(());
-    index.each(|namespace, rollout, known| {
-        for (more, value) in values(known) {
-            let mut labels: Labels = vec![
-                (NAMESPACE, namespace.to_owned()),
-                ("rollout", rollout.to_owned()),
-            ];
-            labels.extend(more);
-            let encoded = encoder.encode_family(&labels);
-            let encoded = encoded.and_then(|encoder| ConstGauge::new(value).encode(encoder));
-            if encoded.is_err() {
-                result = encoded;
-            }
-        }
-    });
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,7 +316,10 @@ mod tests {
         let served = Served::default();
         let spec = json!({"pluginConfig": {"splits": {"web": {}}, "weights": {"web": {"everyone": {"canary": 5}}}}});
         let plugin = ("WasmPlugin", "shop".to_owned(), "sluice".to_owned());
-        served.note(plugin, crate::rollout::controller::served::wanted(spec).unwrap());
+        served.note(
+            plugin,
+            crate::rollout::controller::served::wanted(spec).unwrap(),
+        );
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let of = std::sync::Arc::new(Teller(index, served));

@@ -73,7 +73,9 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
 fn tell(context: &Context, kind: Kind, named: Named, is_there: bool) {
     let plugin = named.plugin(kind);
     context.poke(&plugin.1, Some(&plugin.2));
-    context.served.note(plugin, named.wanted.filter(|_| is_there));
+    context
+        .served
+        .note(plugin, named.wanted.filter(|_| is_there));
 }
 
 fn is_absent(error: &watcher::Error) -> bool {

@@ -10,13 +10,13 @@ use std::fmt;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Deserializer;
 use serde_json::Value;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::Revision;
 
+use super::gauges::{NAMESPACE, gauge};
 use crate::cluster::bounded;
 use crate::model::churn::shares;
 use crate::model::document;
@@ -126,27 +126,25 @@ impl Served {
         let all = self.0.lock();
         let labels = |(kind, namespace, name): &Named| {
             vec![
-                (super::metrics::NAMESPACE, namespace.clone()),
+                (NAMESPACE, namespace.clone()),
                 ("sluice_plugin", format!("{namespace}.{name}")),
                 ("kind", (*kind).to_owned()),
             ]
         };
-        let mut revisions = encoder.encode_descriptor(
+        let mut revisions = gauge(
+            encoder,
             "sluice_plugin_revision",
             "The revision that proxies of a plugin should run, as they show it",
-            None,
-            MetricType::Gauge,
         )?;
         for (plugin, wanted) in &*all {
             let labels = labels(plugin);
             let revision = ConstGauge::new(wanted.revision as f64);
             revision.encode(revisions.encode_family(&labels)?)?;
         }
-        let mut weights = encoder.encode_descriptor(
+        let mut weights = gauge(
+            encoder,
             "sluice_plugin_weight",
             "The part of an audience's users that a variant is to have, in percent",
-            None,
-            MetricType::Gauge,
         )?;
         for (plugin, wanted) in &*all {
             for share in &wanted.shares {
@@ -160,11 +158,10 @@ impl Served {
             }
         }
         let left_out: usize = all.values().map(|wanted| wanted.left_out).sum();
-        let told = encoder.encode_descriptor(
+        let told = gauge(
+            encoder,
             "sluice_plugin_weights_left_out",
             "Weights of plugins that are not told because there are too many",
-            None,
-            MetricType::Gauge,
         )?;
         ConstGauge::new(left_out as f64).encode(told)
     }

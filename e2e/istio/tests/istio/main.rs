@@ -28,6 +28,7 @@ mod brake_network;
 mod brake_rights;
 mod claims;
 mod commands;
+mod dashboards;
 mod debounce;
 mod domains;
 mod filled;
@@ -55,6 +56,7 @@ mod speed_of_many;
 mod speed_of_releases;
 mod speed_of_rollbacks;
 mod speed_of_rollouts;
+mod traces;
 mod trouble;
 mod users;
 mod workloads;
@@ -97,6 +99,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         commands::status_measures_the_shares_that_prometheus_has_seen,
         kubectl::the_plugin_acts_on_kubectls_cluster,
         kubectl::names_of_the_cluster_are_completed,
+        dashboards::every_query_of_dashboards_and_alerts_says_something,
+        traces::a_decision_is_a_tag_of_the_callers_span,
         guard::users_are_counted_once_over_six_proxies,
         guard::a_canary_that_fails_is_taken_out_and_status_names_the_proxies,
         rollouts::a_wrong_rollout_is_refused_with_the_words_of_validate,

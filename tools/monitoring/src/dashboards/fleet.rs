@@ -38,7 +38,8 @@ fn running() -> String {
 fn gauge(name: &str) -> String {
     let running = running();
     format!(
-        "({name}{{{PROXIES},sluice_plugin=~\"$plugin\"}} and on (namespace, pod, sluice_plugin) ({running}))"
+        "({name}{{{PROXIES},sluice_plugin=~\"$plugin\"}} and on (namespace, pod, sluice_plugin) \
+         ({running}))"
     )
 }
 
@@ -58,7 +59,8 @@ fn proxies() -> Vec<Panel> {
             .asks("proxies", format!("count(count by (namespace, pod) ({running}))")),
         Panel::new(Kind::Stat, "Proxies without the filter", "short")
             .says(
-                "Scraped proxies of these namespaces whose filter does not run: everybody whom they call for \
+                "Scraped proxies of these namespaces whose filter does not run: everybody whom \
+                 they call for \
                  gets the fallback. Fine where no plugin selects them; else `sluice status` says what the \
                  agent last failed at, and `sluice refetch` has it try again.",
             )
@@ -67,14 +69,16 @@ fn proxies() -> Vec<Panel> {
                 format!("count({all} unless on (namespace, pod) ({running})) or vector(0)"),
             ),
         Panel::new(Kind::Stat, "Proxies that run another revision", "short")
-            .says("For seconds after a change; for longer, `sluice status` names them. istiod pushes after its debounce.")
+            .says("For seconds after a change; for longer, `sluice status` names them. istiod \
+                pushes after its debounce.")
             .asks(
                 "proxies",
                 format!("count({named} != on (sluice_plugin) group_left () {other}) or vector(0)"),
             )
             .bad_from(1.0),
         Panel::new(Kind::Lines, "Proxies by revision", "short")
-            .says("One line of a plugin where all agree. After a change one falls while another rises.")
+            .says("One line of a plugin where all agree. After a change one falls while another \
+                rises.")
             .asks(
                 "{{sluice_plugin}} {{revision}}",
                 format!("count_values by (sluice_plugin) (\"revision\", {revision})"),
@@ -94,23 +98,48 @@ fn proxies() -> Vec<Panel> {
 fn trouble() -> Vec<Panel> {
     let valid = gauge("sluice_config_valid");
     vec![
-        Panel::new(Kind::Stat, "Proxies with an unreadable configuration", "short")
-            .says("They serve the last one that they could read. `sluice validate` says what is wrong.")
-            .asks("proxies", format!("count({valid} == 0) or vector(0)"))
-            .bad_from(1.0),
+        Panel::new(
+            Kind::Stat,
+            "Proxies with an unreadable configuration",
+            "short",
+        )
+        .says(
+            "They serve the last one that they could read. `sluice validate` says what is \
+                wrong.",
+        )
+        .asks("proxies", format!("count({valid} == 0) or vector(0)"))
+        .bad_from(1.0),
         Panel::new(Kind::Table, "Problems by plugin", "short")
-            .says("The most that one proxy found since it started. `sluice validate` says all of them with their mend.")
-            .asks("", format!("max by (namespace, sluice_plugin) (sluice_problems_total{{{PROXIES},sluice_plugin=~\"$plugin\"}})")),
-        Panel::new(Kind::Table, "Challengers that guards took out", "short")
-            .says("In these proxies, until the weights or the split change. `sluice status` says what was seen.")
+            .says(
+                "The most that one proxy found since it started. `sluice validate` says all of \
+                them with their mend.",
+            )
             .asks(
                 "",
-                format!("max by (namespace, pod, sluice_split, sluice_variant) ({} == 1)", gauge("sluice_tripped")),
+                format!(
+                    "max by (namespace, sluice_plugin) \
+                (sluice_problems_total{{{PROXIES},sluice_plugin=~\"$plugin\"}})"
+                ),
+            ),
+        Panel::new(Kind::Table, "Challengers that guards took out", "short")
+            .says(
+                "In these proxies, until the weights or the split change. `sluice status` says \
+                what was seen.",
+            )
+            .asks(
+                "",
+                format!(
+                    "max by (namespace, pod, sluice_split, sluice_variant) ({} == 1)",
+                    gauge("sluice_tripped")
+                ),
             )
             .wide(12),
         Panel::new(Kind::Stat, "Challengers braked, over all proxies", "short")
             .says("Aborts that proxies heard of past istiod, and whose zeros they do not have yet.")
-            .asks("brakes", format!("sum({}) or vector(0)", gauge("sluice_braked")))
+            .asks(
+                "brakes",
+                format!("sum({}) or vector(0)", gauge("sluice_braked")),
+            )
             .bad_from(1.0),
     ]
 }
@@ -122,8 +151,14 @@ fn controller() -> Vec<Panel> {
             .asks("replicas", "count(sluice_controller_leads)")
             .asks("lead", "sum(sluice_controller_leads)"),
         Panel::new(Kind::Lines, "Proxies that ask for brakes", "short")
-            .says("By replica. Far fewer than proxies of plugins with `brake`: an abort is slower there.")
-            .asks("{{pod}}", "sum by (namespace, pod) (sluice_controller_brake_proxies)"),
+            .says(
+                "By replica. Far fewer than proxies of plugins with `brake`: an abort is \
+                slower there.",
+            )
+            .asks(
+                "{{pod}}",
+                "sum by (namespace, pod) (sluice_controller_brake_proxies)",
+            ),
         Panel::new(Kind::Stat, "Brakes that are on", "short")
             .says("`sluice brake list` says whose, since when and why.")
             .asks("brakes", "max(sluice_controller_brakes)"),

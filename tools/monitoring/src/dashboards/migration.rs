@@ -17,7 +17,8 @@ pub(super) fn dashboard() -> Dashboard {
     Dashboard {
         name: "migration",
         title: "Migration",
-        description: "Users who move from one path to another, and whether they are served as well there.",
+        description: "Users who move from one path to another, and whether they are served as \
+            well there.",
         variables: vec![
             namespaces(),
             splits(),
@@ -56,7 +57,8 @@ fn moved() -> Vec<Panel> {
             .asks(
                 "{{sluice_variant}}",
                 format!(
-                    "sum by (sluice_variant) (rate(sluice_decisions_total{{{}}}[$__rate_interval]))",
+                    "sum by (sluice_variant) \
+                     (rate(sluice_decisions_total{{{}}}[$__rate_interval]))",
                     both()
                 ),
             )
@@ -96,22 +98,37 @@ fn indicators() -> Vec<Panel> {
     let burn = |window: &str| format!("({}) / (1 - $objective / 100)", errors(&both(), window));
     let fast = |more: &str| {
         format!(
-            "sum by (sluice_variant) (rate(sluice_response_time_milliseconds_{more}[$__rate_interval]))"
+            "sum by (sluice_variant) \
+             (rate(sluice_response_time_milliseconds_{more}[$__rate_interval]))"
         )
     };
     let within = fast(&format!("bucket{{{},le=\"$within\"}}", both()));
     let all = fast(&format!("count{{{}}}", both()));
     vec![
-        Panel::new(Kind::Lines, "Burn rate of the error budget, 5 minutes", "short")
-            .says("1 uses the budget up exactly. 14 for some minutes is two percent of a month's budget in an hour.")
-            .asks("{{sluice_variant}}", burn("5m"))
-            .bad_from(14.4),
-        Panel::new(Kind::Lines, "Burn rate of the error budget, 1 hour", "short")
-            .says("Above 1 for long, the objective will not be met.")
-            .asks("{{sluice_variant}}", burn("1h"))
-            .bad_from(6.0),
+        Panel::new(
+            Kind::Lines,
+            "Burn rate of the error budget, 5 minutes",
+            "short",
+        )
+        .says(
+            "1 uses the budget up exactly. 14 for some minutes is two percent of a month's \
+                budget in an hour.",
+        )
+        .asks("{{sluice_variant}}", burn("5m"))
+        .bad_from(14.4),
+        Panel::new(
+            Kind::Lines,
+            "Burn rate of the error budget, 1 hour",
+            "short",
+        )
+        .says("Above 1 for long, the objective will not be met.")
+        .asks("{{sluice_variant}}", burn("1h"))
+        .bad_from(6.0),
         Panel::new(Kind::Lines, "Responses within the time", "percentunit")
-            .says("The latency indicator: as many as the objective says should be that fast. Name a bucket of the histogram.")
+            .says(
+                "The latency indicator: as many as the objective says should be that fast. \
+                Name a bucket of the histogram.",
+            )
             .asks("{{sluice_variant}}", format!("{within} / {all}"))
             .between(0.0, 1.0),
     ]

@@ -42,28 +42,55 @@ fn steps() -> Vec<Panel> {
             .asks("step", max("sluice_rollout_step", "rollout"))
             .asks("of", max("sluice_rollout_steps", "rollout")),
         Panel::new(Kind::Stat, "The hold ends", "dateTimeFromNow")
-            .says("Past it, the step waits for checks, an approval, a window or a gate: `sluice rollout status`.")
+            .says(
+                "Past it, the step waits for checks, an approval, a window or a gate: `sluice \
+                rollout status`.",
+            )
             .asks(
                 "hold",
-                format!("1000 * {}", max("sluice_rollout_hold_until_timestamp_seconds", "rollout")),
+                format!(
+                    "1000 * {}",
+                    max("sluice_rollout_hold_until_timestamp_seconds", "rollout")
+                ),
             ),
         Panel::new(Kind::Stat, "The spec can be run", "bool_yes_no")
-            .says("No: the run stands still until the spec is right; `sluice rollout status` says what is wrong.")
+            .says(
+                "No: the run stands still until the spec is right; `sluice rollout status` \
+                says what is wrong.",
+            )
             .asks("valid", max("sluice_rollout_spec_valid", "rollout")),
         Panel::new(Kind::States, "Phase", "short")
-            .says("Paused, Blocked and Waiting wait for a person or for something that is not there.")
+            .says(
+                "Paused, Blocked and Waiting wait for a person or for something that is not \
+                there.",
+            )
             .asks("{{phase}}", max("sluice_rollout_phase", "phase"))
             .wide(12),
         Panel::new(Kind::Lines, "Weight, wanted and measured", "percent")
-            .says("The challenger's part of the audience: as the step wants it, and of the users that proxies counted.")
-            .asks("wanted {{audience}}", max("sluice_rollout_weight_wanted", "audience"))
-            .asks("measured {{audience}}", max("sluice_rollout_weight_measured", "audience"))
+            .says(
+                "The challenger's part of the audience: as the step wants it, and of the users \
+                that proxies counted.",
+            )
+            .asks(
+                "wanted {{audience}}",
+                max("sluice_rollout_weight_wanted", "audience"),
+            )
+            .asks(
+                "measured {{audience}}",
+                max("sluice_rollout_weight_measured", "audience"),
+            )
             .between(0.0, 100.0)
             .wide(12),
         Panel::new(Kind::Lines, "Users", "short")
             .says("Whom the challenger reached at this step, and those of them who saw a failure.")
-            .asks("reached {{audience}}", max("sluice_rollout_users", "audience"))
-            .asks("failed {{audience}}", max("sluice_rollout_failed_users", "audience"))
+            .asks(
+                "reached {{audience}}",
+                max("sluice_rollout_users", "audience"),
+            )
+            .asks(
+                "failed {{audience}}",
+                max("sluice_rollout_failed_users", "audience"),
+            )
             .wide(12),
     ]
 }
@@ -72,14 +99,21 @@ fn checks() -> Vec<Panel> {
     vec![
         Panel::new(Kind::Lines, "Checks beside their thresholds", "short")
             .says(
-                "A part of 1, seconds, users, or a query's number. A check that compares with the fallback \
+                "A part of 1, seconds, users, or a query's number. A check that compares with \
+                 the fallback \
                  has no threshold of its own here: see how far it is from failing.",
             )
             .asks("{{check}}", max("sluice_rollout_check_value", "check"))
-            .asks("{{check}} {{bound}}", max("sluice_rollout_check_threshold", "check, bound"))
+            .asks(
+                "{{check}} {{bound}}",
+                max("sluice_rollout_check_threshold", "check, bound"),
+            )
             .wide(12),
         Panel::new(Kind::Lines, "How far checks are from failing", "short")
-            .says("In the threshold's unit. Below 0 it is beyond: with evidence enough, the run goes back.")
+            .says(
+                "In the threshold's unit. Below 0 it is beyond: with evidence enough, the run \
+                goes back.",
+            )
             .asks("{{check}}", max("sluice_rollout_check_distance", "check"))
             .wide(12),
         Panel::new(Kind::Bars, "Evidence against the challenger", "percentunit")
@@ -105,10 +139,14 @@ fn all() -> Vec<Panel> {
                 "sum by (event) (increase(sluice_rollout_events_total[$__rate_interval]))",
             ),
         Panel::new(Kind::Lines, "A look at a Rollout", "s")
-            .says("Slow looks hold steps up, and rollbacks too: look at Prometheus and at the API server.")
+            .says(
+                "Slow looks hold steps up, and rollbacks too: look at Prometheus and at the \
+                API server.",
+            )
             .asks(
                 "p95",
-                "histogram_quantile(0.95, sum by (le) (rate(sluice_rollout_reconcile_seconds_bucket[$__rate_interval])))",
+                "histogram_quantile(0.95, sum by (le) \
+                 (rate(sluice_rollout_reconcile_seconds_bucket[$__rate_interval])))",
             ),
         Panel::new(Kind::Stat, "Controllers that lead", "short")
             .says("One. None: nobody moves a step, and nobody takes users back.")

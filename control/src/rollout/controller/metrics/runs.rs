@@ -8,8 +8,8 @@ use std::fmt;
 
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 
-use super::{Labels, each, gauge};
 use crate::rollout::analysis::State;
+use crate::rollout::controller::gauges::{Labels, each, gauge};
 use crate::rollout::controller::index::{Index, Known, Limit};
 use crate::rollout::status::{RunUsers, Stage};
 

@@ -46,8 +46,10 @@ pub fn start_seeing(world: &World) -> Process {
 /// One with an account and arguments of its own.
 pub fn start_as(world: &World, sluice: &Tool, name: &str, arguments: &str) -> Process {
     // The servers of gates are on loopback here, like everything.
-    let mut arguments =
-        format!("{arguments} --listen 127.0.0.1:0 --lease-seconds 3 --outbound-hosts 127.0.0.1");
+    let mut arguments = format!("{arguments} --lease-seconds 3 --outbound-hosts 127.0.0.1");
+    if !arguments.contains("--listen") {
+        arguments += " --listen 127.0.0.1:0";
+    }
     if !arguments.contains("--brake-listen") {
         arguments += " --brake-listen 127.0.0.1:0";
     }

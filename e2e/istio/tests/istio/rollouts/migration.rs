@@ -14,7 +14,7 @@ use crate::world::{World, wait_for_revision};
 const HOST: &str = "web.example";
 
 /// The gateway; in b the backend of the old ingress, in a the service as the mesh has it.
-const BOTH_PATHS: &str = "
+pub const BOTH_PATHS: &str = "
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: gw, namespace: gw, annotations: {sluice.dev/tls: in-front}}
@@ -51,10 +51,10 @@ splits: {web: {hosts: [web.example], variants: [ingress, mesh], identity: [{cook
 
 /// What `render` prints for the gateway, with one word changed: it takes every variant for a
 /// service of one name and namespace, and the backend of the old ingress has another.
-fn routes(world: &World) -> String {
+pub fn routes(world: &World, config: &str) -> String {
     let arguments =
         "--service shop.a --service-per-variant --port 8080 --gateway gw/gw --selector app=ingress";
-    let rendered = world.render("web", CONFIG, arguments);
+    let rendered = world.render("web", config, arguments);
     let (rendered_host, host) = ("shop-ingress.a.svc.", "ingress-backend.b.svc.");
     assert_eq!(rendered.matches(rendered_host).count(), 1, "{rendered}");
     rendered.replace(rendered_host, host)
@@ -103,11 +103,11 @@ async fn start_paths(world: &World) {
     }
     kubernetes.apply(BOTH_PATHS).await;
     let file = world.chain.folder().join("migration.yaml");
-    std::fs::write(&file, format!("{BOTH_PATHS}---\n{}", routes(world))).unwrap();
+    std::fs::write(&file, format!("{BOTH_PATHS}---\n{}", routes(world, CONFIG))).unwrap();
     let validate = format!("validate -f {}", file.display());
     let said = world.sluice(&validate).await.good();
     assert!(!said.out.contains("warning"), "{said:?}");
-    kubernetes.apply(&routes(world)).await;
+    kubernetes.apply(&routes(world, CONFIG)).await;
     let plugin = ("WasmPlugin", "gw", "sluice-gw");
     let wanted = world.wanted_revision_of(plugin.0, plugin.1, plugin.2).await;
     wait_for_revision(&world.gateway, "gw.sluice-gw", wanted).await;

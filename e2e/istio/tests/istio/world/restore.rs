@@ -11,7 +11,7 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 21] = [
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
     "Deployment",
@@ -27,6 +27,7 @@ const KINDS: [&str; 20] = [
     "AuthorizationPolicy",
     "PeerAuthentication",
     "NetworkPolicy",
+    "Telemetry",
     "VirtualService",
     "DestinationRule",
     "Gateway",
