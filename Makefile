@@ -154,8 +154,8 @@ golden: ## rewrite what tests compare with; review the difference like code
 	GOLDEN=1 cargo test -q --locked -p sluice-e2e --test responses the_core
 
 .PHONY: manifests
-manifests: ## render wasmplugin/ again; `make test` fails while it differs
-	GOLDEN=1 cargo test -q --locked -p sluice --test manifests
+manifests: ## render wasmplugin/ and its pages again; `make test` fails while they differ
+	GOLDEN=1 cargo test -q --locked -p sluice --test manifests --test chart
 	GOLDEN=1 cargo test -q --locked -p sluice-monitoring --test generated
 
 FUZZ_SECONDS ?= 60

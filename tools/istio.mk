@@ -1,5 +1,5 @@
-# What `make e2e-istio` needs besides: Kubernetes' API server and controllers, and Istio, built from
-# Go modules; a registry out of a Debian package. About 13 minutes on two cores the first time;
+# What `make e2e-istio` needs besides: Kubernetes' API server and controllers, Istio and Helm, built from
+# Go modules; a registry out of a Debian package. About 16 minutes on two cores the first time;
 # `make test` needs none of it. Versions: tools/go/*/go.mod.
 
 GO_BIN := $(TOOLS)/go
@@ -19,6 +19,21 @@ $(GO_BIN)/pilot-discovery: $(call ISTIO_SOURCES,istio)
 	cd tools/go/istio && $(GO_BUILD) -o $(GO_BIN)/ istio.io/istio/pilot/cmd/pilot-discovery istio.io/istio/pilot/cmd/pilot-agent
 	@touch $@
 
+$(GO_BIN)/helm: $(call ISTIO_SOURCES,helm)
+	cd tools/go/helm && $(GO_BUILD) -o $@ helm.sh/helm/v4/cmd/helm
+
+# Prometheus Operator's definitions: files of its module, of which nothing is built.
+$(GO_BIN)/monitoring.yaml: $(call ISTIO_SOURCES,prometheus-operator)
+	@mkdir -p $(GO_BIN)
+	cd tools/go/prometheus-operator && GOTOOLCHAIN=local go mod download && folder=$$(GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
+	  go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd && \
+	  for kind in servicemonitors podmonitors prometheusrules; do \
+	    cat $$folder/monitoring.coreos.com_$$kind.yaml; done >$@.new && mv $@.new $@
+
+.PHONY: chart
+chart: $(GO_BIN)/helm ## render again what wasmplugin/controller and wasmplugin/base take from the Helm chart
+	tools/kustomize-base.sh $(GO_BIN)/helm wasmplugin/chart wasmplugin
+
 # Files of the modules: CRDs, and the bootstrap that the agent fills in for Envoy.
 $(GO_BIN)/crds.yaml: $(GO_BIN)/pilot-discovery
 	cat $(call GO_MODULE_DIR,istio.io/istio)/manifests/charts/base/files/crd-all.gen.yaml >$@.new
@@ -30,5 +45,5 @@ $(TOOLS)/debian/usr/bin/docker-registry:
 	$(call debian,docker-registry)
 
 .PHONY: istio
-istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
+istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/helm $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
 	@command -v ip unshare >/dev/null || { echo "make e2e-istio needs ip (iproute2) and unshare (util-linux)"; exit 1; }

@@ -1,5 +1,6 @@
 //! The committed routes and plugin are those that `sluice render` writes, and they fit together; the
-//! definition of Rollouts is what `sluice crds` prints.
+//! definition of Rollouts is what `sluice crds` prints. What the Helm chart takes from both is there
+//! once more, since Helm reads no file outside of a chart.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -49,6 +50,16 @@ fn the_committed_definitions_are_those_that_are_read() {
     assert_eq!(code, 0, "{printed}");
     let text = format!("# `sluice crds`, by `make manifests`; do not edit.\n{printed}");
     assert_committed("crds/definitions.yaml", &text);
+    assert_committed("chart/files/definitions.yaml", &text);
+}
+
+#[test]
+fn the_chart_has_the_admission_policies_of_the_base() {
+    for name in ["policy.yaml", "history.yaml", "brakes.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasmplugin/base");
+        let policy = std::fs::read_to_string(path.join(name)).unwrap();
+        assert_committed(&format!("chart/files/policies/{name}"), &policy);
+    }
 }
 
 fn assert_committed(name: &str, text: &str) {

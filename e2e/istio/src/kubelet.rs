@@ -4,10 +4,12 @@
 //!
 //! What becomes of a pod, its image's name says (`kubelet/image.rs`). How long pods take to get
 //! ready, and to end once they are told to, is the test's to set. Addresses are not on 127.0.0.0/8,
-//! which no EndpointSlice may hold.
+//! which no EndpointSlice may hold. A test may have pods of the image `sluice` run the real binary
+//! (`kubelet/program.rs`).
 
 mod image;
 mod pod;
+pub mod program;
 mod status;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::kubernetes::Kubernetes;
+use crate::process::Process;
+use program::Programs;
 
 /// The node that all pods are bound to.
 const NODE: &str = "node";
@@ -52,6 +56,9 @@ struct Shared {
     client: ClientOf,
     habits: Mutex<Habits>,
     servers: Mutex<Vec<Server>>,
+    programs: Option<Programs>,
+    /// The programs that run, by their pods' names.
+    processes: Mutex<BTreeMap<String, Process>>,
 }
 
 /// A client, which has no words for itself.
@@ -82,12 +89,23 @@ struct Server {
 impl Kubelet {
     /// Starts it, with pods that get ready at once and end at once.
     pub async fn start(kubernetes: &Kubernetes) -> Self {
+        Self::start_with(kubernetes, None).await
+    }
+
+    /// The same, where pods of the image `sluice` run a program.
+    pub async fn start_with_programs(kubernetes: &Kubernetes, programs: Programs) -> Self {
+        Self::start_with(kubernetes, Some(programs)).await
+    }
+
+    async fn start_with(kubernetes: &Kubernetes, programs: Option<Programs>) -> Self {
         own_the_network();
         declare_node(kubernetes).await;
         let shared = Arc::new(Shared {
             client: ClientOf(kubernetes.client()),
             habits: Mutex::default(),
             servers: Mutex::default(),
+            programs,
+            processes: Mutex::default(),
         });
         let watching = tokio::spawn(watch(Arc::clone(&shared)));
         Self { shared, watching }
@@ -125,6 +143,22 @@ impl Kubelet {
             .map(|server| (server.pod.clone(), server.version.clone()))
             .collect()
     }
+
+    /// What each pod's program logged, and its memory in MiB.
+    pub fn programs(&self) -> Vec<(String, String, u64)> {
+        let processes = self.shared.processes();
+        let running = processes.iter();
+        running
+            .map(|(pod, process)| (pod.clone(), process.log(), process.resident_mebibytes()))
+            .collect()
+    }
+
+    /// Ends the program of a pod as a crash would.
+    pub fn crash(&self, pod: &str) {
+        if let Some(process) = self.shared.processes().get_mut(pod) {
+            process.kill();
+        }
+    }
 }
 
 impl Drop for Kubelet {
@@ -140,6 +174,12 @@ impl Shared {
 
     fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pods(&self, namespace: &str) -> Api<Pod> {

@@ -162,7 +162,7 @@ impl Proxy {
             json!({
                 "port": {"number": port, "protocol": "HTTP", "name": format!("http-{port}")},
                 "bind": self.address.ip(), "captureMode": "NONE",
-                "hosts": ["./*", "istio-system/*"],
+                "hosts": ["./*", "istio-system/*", "sluice/*"],
             })
         };
         let egress: Vec<Value> = ports.iter().map(listener).collect();

@@ -14,6 +14,8 @@ pub(super) enum Fate {
     Crashes,
     /// No node has room for it: `unschedulable`.
     Unschedulable,
+    /// It is a program of the host: `sluice`.
+    Program,
 }
 
 /// An image's fate, and the version that its servers answer with.
@@ -25,6 +27,7 @@ pub(super) fn read(image: &str) -> (Fate, &str) {
         "bad-pull" => Fate::BadPull,
         "crash" => Fate::Crashes,
         "unschedulable" => Fate::Unschedulable,
+        "sluice" => Fate::Program,
         _ => Fate::Runs,
     };
     (fate, version)

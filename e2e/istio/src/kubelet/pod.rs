@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
@@ -15,10 +16,13 @@ use tokio::time::sleep;
 
 use super::image::{self, Fate};
 use super::status::{Said, unschedulable};
-use super::{NODE, Server, Shared};
+use super::{NODE, Server, Shared, program};
 
 /// Where a server listens whose container names no port.
 const PORT: u16 = 8080;
+
+/// The pause before a program is started again; a kubelet's grows from ten seconds.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// The pause before the API server is asked again that did not answer.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,6 +74,16 @@ impl Drop for Known<'_> {
     }
 }
 
+/// A program that runs while this lives.
+struct Started<'s>(&'s Shared, &'s str);
+
+impl Drop for Started<'_> {
+    fn drop(&mut self) {
+        let process = self.0.processes().remove(self.1);
+        drop(process);
+    }
+}
+
 impl Life {
     /// Never ends by itself.
     async fn serve(&self) {
@@ -94,6 +108,10 @@ impl Life {
             Fate::Crashes => {
                 sleep(start).await;
                 self.say_of(&Said::crashed(&container.name)).await;
+            }
+            Fate::Program => {
+                sleep(start).await;
+                self.run(container).await;
             }
             Fate::NeverReady => self.answer(container, version, false).await,
             Fate::Runs | Fate::Unschedulable => {
@@ -125,6 +143,54 @@ impl Life {
             std::future::pending::<()>().await
         };
         tokio::join!(serving, said);
+    }
+
+    /// Runs the pod's program, and starts it again when it ends.
+    async fn run(&self, container: &Container) {
+        let programs = self.shared.programs.as_ref().expect("programs to run");
+        let _known = Started(&self.shared, &self.name);
+        loop {
+            let token = self.token().await;
+            let process = programs.start(&self.pod, container, self.address, &token);
+            self.shared.processes().insert(self.name.clone(), process);
+            self.probe(container).await;
+            self.say_of(&Said::crashed(&container.name)).await;
+            sleep(RESTART).await;
+        }
+    }
+
+    /// Says whether the program is ready, until it ends.
+    async fn probe(&self, container: &Container) {
+        let mut said = None;
+        loop {
+            let mut has_ended = true;
+            if let Some(process) = self.shared.processes().get_mut(&self.name) {
+                has_ended = process.has_ended();
+            }
+            if has_ended {
+                return;
+            }
+            let is_ready = program::is_ready(container, self.address).await;
+            if said != Some(is_ready) {
+                self.say_of(&Said::running(is_ready)).await;
+                said = Some(is_ready);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// A token of the pod's account.
+    async fn token(&self) -> String {
+        let spec = self.pod.spec.as_ref().expect("a pod has a spec");
+        let account = spec.service_account_name.clone().unwrap_or_default();
+        let namespace = self.pod.namespace().unwrap_or_default();
+        let accounts: Api<ServiceAccount> =
+            Api::namespaced(self.shared.client.0.clone(), &namespace);
+        let (request, parameters) = (TokenRequest::default(), PostParams::default());
+        let answer = accounts
+            .create_token_request(&account, &parameters, &request)
+            .await;
+        answer.unwrap().status.expect("a token").token
     }
 
     async fn bind(&self) {

@@ -26,6 +26,7 @@ mod brake_key;
 mod brake_mesh;
 mod brake_network;
 mod brake_rights;
+mod chart;
 mod claims;
 mod commands;
 mod dashboards;
@@ -256,6 +257,12 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         blue_green::a_service_that_git_sets_back_is_left_so_and_said,
         blue_green::a_controller_that_is_killed_again_and_again_moves_every_client,
         blue_green::handing_back_gives_both_services_every_pod_again,
+        chart::the_kustomize_base_is_what_the_chart_gives,
+        chart::a_value_that_is_wrong_is_refused_with_what_is_accepted,
+        chart::everything_that_may_be_installed_is_accepted_by_the_api_server,
+        chart::an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_user,
+        chart::a_controller_of_listed_namespaces_may_do_nothing_elsewhere,
+        chart::what_kustomize_applied_is_taken_over_by_helm,
         promotions::what_was_promoted_in_one_namespace_is_what_git_should_say_in_another,
     ];
     let figures: [(&str, Test); _] = tests![
