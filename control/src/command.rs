@@ -97,7 +97,7 @@ enum Command {
     Render(render::Render),
     /// Apply the resources of a split in the order in which no request fails
     Apply(apply::Apply),
-    /// Read splits out of VirtualServices and ingress-nginx canaries
+    /// Read splits and Rollouts out of other tools' resources: Flagger, Argo, VirtualServices, ingress-nginx
     Import(import::Import),
     /// Publish the filter's module, or an image, to an OCI registry, and print the digest to pin
     Push(push::Push),

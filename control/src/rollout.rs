@@ -23,6 +23,7 @@ pub mod gates;
 pub mod ground;
 pub mod hold;
 pub mod host;
+pub mod import;
 pub mod kept;
 pub mod kept_maps;
 pub mod lease;

@@ -6,11 +6,14 @@ mod ingress;
 mod name;
 mod virtual_service;
 
+pub use name::name_of;
+
 use serde_json::{Map, Value, json};
 use sluice_core::problem::Problem;
 
 use crate::model::input::Input;
 use crate::model::plugin::{Kind, Plugin};
+use crate::model::resources::istio::VirtualService;
 use crate::model::resources::{FieldError, Resource, Spec};
 use crate::model::weights::WeightShare;
 
@@ -34,7 +37,8 @@ impl Imported {
                 Some("VirtualService") => imported.read(input, virtual_service::read),
                 Some("Ingress") => imported.read(input, ingress::read),
                 kind => imported.notes.push(format!(
-                    "{}: not carried over: kind {}; accepted: VirtualService, Ingress",
+                    "{}: not carried over: kind {}; accepted: VirtualService, Ingress, \
+                     Flagger's Canary, Argo's Rollout",
                     input.source,
                     kind.unwrap_or("missing")
                 )),
@@ -74,6 +78,16 @@ impl Imported {
     fn note(&mut self, title: &str, text: impl std::fmt::Display) {
         self.notes.push(format!("{title}: {text}"));
     }
+}
+
+/// The split of a VirtualService's routes, with notes that have no title.
+pub fn of_routes(service: &Resource<VirtualService>) -> Imported {
+    let mut imported = Imported::default();
+    virtual_service::read("", service, &mut imported);
+    for note in &mut imported.notes {
+        *note = note.trim_start_matches(": ").to_owned();
+    }
+    imported
 }
 
 /// `Kind namespace/name`.

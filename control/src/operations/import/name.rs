@@ -1,7 +1,7 @@
 //! Names of other tools' resources, as names of ours.
 
 /// A name in the grammar of splits, variants and rules, made of any text.
-pub(super) fn name_of(text: &str) -> String {
+pub fn name_of(text: &str) -> String {
     let mapped: String = text
         .to_ascii_lowercase()
         .chars()

@@ -78,7 +78,7 @@ kind: Service
     );
     assert_eq!(
         found.notes[4],
-        "f: not carried over: kind Service; accepted: VirtualService, Ingress"
+        "f: not carried over: kind Service; accepted: VirtualService, Ingress, Flagger's Canary, Argo's Rollout"
     );
 }
 
