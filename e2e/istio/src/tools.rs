@@ -20,6 +20,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// Prometheus.
+    pub fn prometheus(&self) -> PathBuf {
+        self.debian.join("prometheus")
+    }
+
     /// From the environment that `make e2e-istio` sets.
     pub fn from_environment() -> Self {
         let path = |name: &str| -> PathBuf {

@@ -5,8 +5,12 @@
 //! and the probes of the chart's Deployment. No network of the tests enforces a NetworkPolicy.
 
 mod lifecycle;
+mod listed;
 mod release;
 mod rendered;
+mod watched;
 
 pub use lifecycle::*;
+pub use listed::*;
 pub use rendered::*;
+pub use watched::*;

@@ -262,6 +262,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         chart::everything_that_may_be_installed_is_accepted_by_the_api_server,
         chart::an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_user,
         chart::a_controller_of_listed_namespaces_may_do_nothing_elsewhere,
+        chart::what_the_monitors_name_is_found_by_a_real_prometheus,
         chart::what_kustomize_applied_is_taken_over_by_helm,
         promotions::what_was_promoted_in_one_namespace_is_what_git_should_say_in_another,
     ];

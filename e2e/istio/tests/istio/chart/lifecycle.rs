@@ -1,14 +1,13 @@
 //! A release from its first day to its last: a Rollout under way and users on both versions, through
-//! an upgrade, an uninstall and a new install.
+//! an upgrade, an uninstall and a new install; and what was there before Helm.
 
-use serde_json::{Value, json};
-use sluice_e2e::wait::until;
+use serde_json::json;
 use sluice_e2e_istio::load::Load;
 
 use super::release::{Release, chart};
 use crate::access::checkout;
 use crate::brake::{connected, wait_for_brakes};
-use crate::rollouts::controller::{apply, apply_in, configure, ramp, status_in};
+use crate::rollouts::controller::{apply, configure, ramp, status_in};
 use crate::rollouts::controller::{wait_for, wait_for_phase, wait_for_weight};
 use crate::users::{WEB_A, assert_no_failures, assert_split, variant};
 use crate::world::World;
@@ -111,6 +110,9 @@ pub async fn an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_u
     );
     assert_still_under_way(world).await;
     assert_kept(world).await;
+    let role = ("ClusterRole", "", "sluice-controller");
+    let gone = world.chain.kubernetes.get(role.0, role.1, role.2).await;
+    assert!(gone.is_none(), "{gone:?}");
 
     with_users_at_half(world, async || {
         release.deploy("install", &present, "").await;
@@ -151,7 +153,7 @@ async fn assert_still_under_way(world: &World) {
 }
 
 /// What an uninstall leaves: definitions with their objects, and what binds accounts for weights.
-async fn assert_kept(world: &World) {
+pub async fn assert_kept(world: &World) {
     for definition in ["rollouts.sluice.dev", "brakes.sluice.dev"] {
         world.kubectl(&format!("get crd {definition}")).await.good();
     }
@@ -164,70 +166,6 @@ async fn assert_kept(world: &World) {
             assert!(kept.is_some(), "{kind} {policy}");
         }
     }
-    let gone = world
-        .chain
-        .kubernetes
-        .get("ClusterRole", "", "sluice-controller");
-    assert!(gone.await.is_none());
-}
-
-/// What the account may not do of what its Role gives it in namespace a.
-const ELSEWHERE: [&str; 6] = [
-    "list rollouts.sluice.dev -n b",
-    "list rollouts.sluice.dev -A",
-    "patch wasmplugins.extensions.istio.io -n b",
-    "create leases.coordination.k8s.io -n sluice",
-    "get secrets -n a",
-    "list pods -n b",
-];
-
-pub async fn a_controller_of_listed_namespaces_may_do_nothing_elsewhere(world: &mut World) {
-    let release = Release::begin(world).await;
-    world.new_plugin("a").await;
-    let chart = chart().display().to_string();
-    release
-        .deploy("install", &chart, "--set namespaces={a,gw}")
-        .await;
-    let spec = json!({"split": "web", "version": "v2", "preset": "emergency"});
-    apply(world, "web", &spec).await;
-    apply_in(world, "b", "web", &spec).await;
-    wait_for_phase(world, "web", "Succeeded").await;
-    assert_eq!(status_in(world, "b", "web").await, Value::Null);
-    release.assert_nothing_was_denied();
-    let account = "--as system:serviceaccount:sluice:sluice-controller";
-    for what in ELSEWHERE {
-        let said = world.kubectl(&format!("auth can-i {what} {account}")).await;
-        assert_eq!((said.code, said.out.trim()), (1, "no"), "{what}: {said:?}");
-    }
-    let names: Vec<String> = release
-        .kubelet
-        .programs()
-        .into_iter()
-        .map(|it| it.0)
-        .collect();
-    let of = |name: &str| names.iter().filter(|pod| pod.starts_with(name)).count();
-    let counts = ["sluice-controller-a-", "sluice-controller-gw-"].map(of);
-    assert_eq!(counts, [2, 2], "{names:?}");
-    // A leader that crashes is replaced by its standby, and started again.
-    let leader = leader(world).await;
-    release.kubelet.crash(&leader);
-    until("another to lead", async || {
-        let now = self::leader(world).await;
-        (now != leader).then_some(()).ok_or(now)
-    })
-    .await;
-    release.uninstall(world).await;
-}
-
-/// The pod that leads in namespace a.
-async fn leader(world: &World) -> String {
-    let kubernetes = &world.chain.kubernetes;
-    let lease = kubernetes.get("Lease", "a", "sluice-controller").await;
-    let holder = lease.unwrap().data["spec"]["holderIdentity"].clone();
-    // The process and the moment it began follow.
-    let holder = holder.as_str().unwrap_or_default().to_owned();
-    let pod = holder.rsplitn(3, '-').nth(2);
-    pod.unwrap_or_default().to_owned()
 }
 
 pub async fn what_kustomize_applied_is_taken_over_by_helm(world: &mut World) {
@@ -238,12 +176,17 @@ pub async fn what_kustomize_applied_is_taken_over_by_helm(world: &mut World) {
         folder.display()
     );
     world.kubectl(&apply).await.good();
+    let base = checkout("wasmplugin/base");
+    for policy in ["policy.yaml", "history.yaml", "brakes.yaml"] {
+        let apply = format!("apply --server-side -f {}", base.join(policy).display());
+        world.kubectl(&apply).await.good();
+    }
     let deployment = "rollout status deployment sluice-controller -n sluice --timeout 60s";
     world.kubectl(deployment).await.good();
     world.fresh_plugin("a", 25).await;
     let before = stored(world).await;
     let chart = chart().display().to_string();
-    release.deploy("install", &chart, WATCHED).await;
+    release.deploy("install", &chart, "").await;
     world.kubectl(deployment).await.good();
     assert_ready(world, 2).await;
     assert_eq!(stored(world).await, before);
@@ -251,6 +194,3 @@ pub async fn what_kustomize_applied_is_taken_over_by_helm(world: &mut World) {
     assert!(listed.contains("deployed"), "{listed}");
     release.uninstall(world).await;
 }
-
-/// What is beside the controller where there is a Prometheus Operator.
-const WATCHED: &str = "--set serviceMonitor.enabled=true,podMonitor.enabled=true";
