@@ -56,13 +56,23 @@ pub fn rules() -> Value {
 
 fn rule(alert: &Alert) -> Value {
     json!({
-        "alert": alert.name, "expr": alert.expression, "for": alert.lasts,
+        "alert": alert.name, "expr": in_lines(&alert.expression), "for": alert.lasts,
         "labels": {"severity": alert.severity.name()},
         "annotations": {
             "summary": alert.summary, "description": alert.description,
             "runbook_url": format!("docs/runbooks/{}.md", alert.name),
         },
     })
+}
+
+/// An expression for people to read: what it puts together begins a line.
+fn in_lines(expression: &str) -> String {
+    let operators = [" or ", " unless ", " != ", " > 4 ", " / on ", " - max "];
+    operators
+        .iter()
+        .fold(expression.to_owned(), |text, operator| {
+            text.replace(operator, &format!("\n{}", operator.trim_start()))
+        })
 }
 
 fn configuration() -> Vec<Alert> {

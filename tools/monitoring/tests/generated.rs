@@ -116,6 +116,29 @@ fn every_metric_of_the_sources_is_listed_and_every_listed_one_is_there() {
     }
 }
 
+#[test]
+fn every_condition_and_every_event_of_the_brake_is_on_the_page() {
+    let page = read("docs/monitoring.md");
+    let mut found = 0;
+    for file in ["rollout/conditions.rs", "brake/key/writing.rs"] {
+        let text = read(&format!("control/src/{file}"));
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for word in code.split('"').skip(1).step_by(2) {
+            let is_name = word.starts_with(|c: char| c.is_ascii_uppercase())
+                && word.chars().all(|c| c.is_ascii_alphabetic());
+            if !is_name || ["True", "False"].contains(&word) {
+                continue;
+            }
+            found += 1;
+            assert!(
+                page.contains(&format!("`{word}`")),
+                "{word} of {file} is not on the page"
+            );
+        }
+    }
+    assert!(found > 7, "{found}");
+}
+
 /// Each name between quotation marks, with what stands before it.
 fn literals(text: &str) -> Vec<(&str, &str)> {
     let parts: Vec<&str> = text.split('"').collect();

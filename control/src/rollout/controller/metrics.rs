@@ -369,14 +369,26 @@ mod tests {
             "sluice_controller_leads 1",
             "sluice_rollout_phase{sluice_namespace=\"shop\",rollout=\"web\",phase=\"Progressing\"} 1.0",
             "sluice_rollout_step{sluice_namespace=\"shop\",rollout=\"web\"} 2.0",
-            "sluice_rollout_steps{sluice_namespace=\"shop\",rollout=\"web\"} 7.0",
+            "sluice_rollout_steps{sluice_namespace=\"shop\",rollout=\"web\"} 2.0",
             "sluice_rollout_weight_wanted{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 10.0",
             "sluice_rollout_weight_measured{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 9.8",
+            "sluice_rollout_info{sluice_namespace=\"shop\",rollout=\"web\",sluice_split=\"web\",sluice_variant=\"canary\"} 1.0",
+            "sluice_rollout_spec_valid{sluice_namespace=\"shop\",rollout=\"web\"} 1.0",
+            // The proxies had followed at 00:00:10, and the step is held for five minutes.
+            "sluice_rollout_hold_until_timestamp_seconds{sluice_namespace=\"shop\",rollout=\"web\"} 1795219510.0",
+            "sluice_rollout_users{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 98.0",
+            "sluice_rollout_failed_users{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 3.0",
             "sluice_rollout_check_value{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
             "sluice_rollout_check_distance{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} -0.5",
             "sluice_rollout_check_evidence{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
             "sluice_rollout_check_failures{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 2.0",
             "sluice_rollout_check_failures{sluice_namespace=\"shop\",rollout=\"web\",check=\"new\"} 0.0",
+            "sluice_rollout_check_threshold{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\",bound=\"Pass\"} 0.01",
+            "sluice_rollout_check_threshold{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\",bound=\"Fail\"} 0.05",
+            "sluice_plugin_revision{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\"} 74072756963426.0",
+            "sluice_plugin_weight{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\",sluice_split=\"web\",sluice_audience=\"everyone\",sluice_variant=\"stable\"} 95.0",
+            "sluice_plugin_weight{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\",sluice_split=\"web\",sluice_audience=\"everyone\",sluice_variant=\"canary\"} 5.0",
+            "sluice_plugin_weights_left_out 0.0",
         ];
         assert_eq!(lines, expected);
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use sluice::cluster::prometheus::{Prometheus, Series};
+use sluice_e2e::client::fetch;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::Load;
 use sluice_e2e_istio::process::Process;
@@ -201,6 +202,7 @@ pub async fn every_query_of_dashboards_and_alerts_says_something(world: &mut Wor
         assert!(asked.is_ok(), "{name}: {asked:?}");
     }
     assert_documented(&prometheus).await;
+    assert_joined(&prometheus, world.callers.len() + 1).await;
     // The guards of the callers take the canary out, and the run goes back.
     world.fail("canary", 503);
     open.answered(&prometheus, &[]).await;
@@ -216,6 +218,57 @@ pub async fn every_query_of_dashboards_and_alerts_says_something(world: &mut Wor
     assert!(fires.iter().any(of_a), "{fires:?}");
     callers.end().await;
     visitors.end().await;
+    // What a plugin that is gone wanted is told no more.
+    assert!(told().await.contains(OF_GATEWAY), "{}", told().await);
+    let kubernetes = &world.chain.kubernetes;
+    kubernetes.delete("WasmPlugin", "gw", "sluice-gw").await;
+    until("the plugin to be forgotten", async || {
+        let told = told().await;
+        (!told.contains(OF_GATEWAY)).then_some(()).ok_or(told)
+    })
+    .await;
+}
+
+/// How the controller's metrics begin that are of the gateway's plugin.
+const OF_GATEWAY: &str = "sluice_plugin_revision{sluice_namespace=\"gw\"";
+
+/// What the controller says.
+async fn told() -> String {
+    let address = prometheus::CONTROLLER.parse().unwrap();
+    let answer = fetch(address, "/metrics").await.unwrap_or_default();
+    String::from_utf8(answer.body).unwrap()
+}
+
+/// What is compared finds its counterpart: where nothing is wrong, the opposite of an alert holds.
+async fn assert_joined(prometheus: &Prometheus, proxies: usize) {
+    let alerts = alerts::all();
+    let expression = |name: &str| {
+        let mut named = alerts.iter().filter(|alert| alert.name == name);
+        named.next().unwrap().expression.clone()
+    };
+    let converged = expression("SluiceProxiesNotConverged").replace("!=", "==");
+    let converged = prometheus.query(&converged).await.unwrap();
+    let count: f64 = converged
+        .iter()
+        .filter_map(Series::last)
+        .map(|(_, value)| value)
+        .sum();
+    assert_eq!(count, proxies as f64, "{converged:?}");
+    // An hour is longer than a test.
+    let near = expression("SluiceShareOffWeight")
+        .replace("1h", "8s")
+        .replace(" > 4", " < 4");
+    until(
+        "new users and those of the run to be near their weights",
+        async || {
+            let near = prometheus.query(&near).await.unwrap();
+            let has =
+                |label: &str, value: &str| near.iter().any(|found| found.label(label) == value);
+            let is_so = has("sluice_variant", "mesh") && has("rollout", "web");
+            is_so.then_some(()).ok_or(format!("{near:?}"))
+        },
+    )
+    .await;
 }
 
 /// Whatever Prometheus has of ours is in the documented tables, with the labels that they name.
