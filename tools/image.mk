@@ -50,3 +50,23 @@ image: static wasm ## build the images of sluice and of the module into target/i
 	$(PACK) --out $(IMAGE)/program --tree $(IMAGE)/program.tree --tool ziglang=$(ZIG_VERSION)=$(ZIG_WHEEL_SHA256) \
 	  program $(BINARIES)
 	$(PACK) --out $(IMAGE)/module --tree $(IMAGE)/module.tree module $(WASM)
+
+# How large an image may be, as it is unpacked on a node.
+MAX_IMAGE_BYTES := 25000000
+
+.PHONY: test-image
+test-image: image ## the image is packed the same twice, small, for nobody in particular, and runs where nothing else is
+	$(MAKE) -s IMAGE=$(IMAGE)-again image
+	diff -r $(IMAGE) $(IMAGE)-again && rm -r $(IMAGE)-again
+	tools/test-image.sh $(IMAGE)/program $(MAX_IMAGE_BYTES)
+
+# Some ten minutes more.
+.PHONY: test-image-again
+test-image-again: image ## everything in the images is the same bytes wherever and whenever it is built
+	@rm -rf $(AGAIN) && mkdir -p $(AGAIN)/sources/target
+	@git ls-files -z | tar -c --null -T - | tar -x -C $(AGAIN)/sources
+	@ln -s $(TOOLS) $(AGAIN)/sources/target/tools
+	$(MAKE) -s -C $(AGAIN)/sources image CARGO_TARGET_DIR=$(AGAIN)/sources/target IMAGE_REVISION=$(IMAGE_REVISION) \
+	  ARCHITECTURES="$(ARCHITECTURES)"
+	for image in program module; do diff -r $(IMAGE)/$$image $(AGAIN)/sources/target/image/$$image; done
+	@rm -rf $(AGAIN)

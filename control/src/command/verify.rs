@@ -47,8 +47,8 @@ fn text(verdict: &Verdict) -> String {
     if verdict.refused.is_empty() {
         let (blobs, bytes) = (verdict.blobs, verdict.bytes);
         return format!(
-            "{image}: signed with this key, and every byte is as signed\n{digest}\n{blobs} manifests, configs and \
-             layers, {bytes} bytes"
+            "{image}: signed with this key, and every byte is as signed\n{digest}\n\
+             {blobs} manifests, configs and layers, {bytes} bytes"
         );
     }
     let mut lines = vec![format!("{image}: REFUSED"), digest.clone()];

@@ -42,8 +42,8 @@ enum Refusal {
     #[error("asked for {asked}, the registry gave a manifest whose digest is {found}")]
     AnotherManifest { asked: String, found: String },
     #[error(
-        "no signature: the registry has no tag {tag}; either nobody signed this digest, or the image was copied \
-         without its signatures"
+        "no signature: the registry has no tag {tag}; either nobody signed this digest, or the \
+         image was copied without its signatures"
     )]
     Unsigned { tag: String },
     #[error("signature {number} of {count} {flaw}")]

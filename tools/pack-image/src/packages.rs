@@ -84,11 +84,10 @@ fn line_of(line: &str) -> Option<(usize, Identity, String)> {
 fn checksums(lock: &str) -> BTreeMap<Identity, Option<String>> {
     let packages = lock.split("[[package]]").skip(1);
     let value = |package: &str, name: &str| {
-        let value = package.lines().find_map(|line| {
+        package.lines().find_map(|line| {
             let (key, value) = line.split_once(" = ")?;
             (key == name).then(|| value.trim_matches('"').to_owned())
-        });
-        value
+        })
     };
     packages
         .filter_map(|package| {
@@ -102,9 +101,10 @@ fn checksums(lock: &str) -> BTreeMap<Identity, Option<String>> {
 mod tests {
     use super::*;
 
-    const TREE: &str = "0|sluice v0.1.0 (/somewhere/control)|Apache-2.0\n1|a v1.0.0|MIT/Apache-2.0\n2|b v2.0.0|ISC\n\
-                        1|b v2.0.0|ISC (*)\n";
-    const LOCK: &str = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nchecksum = \"aa\"\n\n\
+    const TREE: &str = "0|sluice v0.1.0 (/somewhere/control)|Apache-2.0\n\
+                        1|a v1.0.0|MIT/Apache-2.0\n2|b v2.0.0|ISC\n1|b v2.0.0|ISC (*)\n";
+    const LOCK: &str = "version = 4\n\n\
+                        [[package]]\nname = \"a\"\nversion = \"1.0.0\"\nchecksum = \"aa\"\n\n\
                         [[package]]\nname = \"b\"\nversion = \"2.0.0\"\nchecksum = \"bb\"\n\n\
                         [[package]]\nname = \"sluice\"\nversion = \"0.1.0\"\n";
 

@@ -41,7 +41,9 @@ pub fn image(programs: &[Program], labels: &BTreeMap<String, String>) -> anyhow:
         let layer = gzip(&tar)?;
         let config = serde_json::to_vec(&json!({
             "architecture": program.architecture, "os": "linux",
-            "config": {"User": USER, "Entrypoint": [ENTRYPOINT], "WorkingDir": "/", "Labels": labels},
+            "config": {
+                "User": USER, "Entrypoint": [ENTRYPOINT], "WorkingDir": "/", "Labels": labels,
+            },
             "rootfs": {"type": "layers", "diff_ids": [digest(&tar)]},
         }))?;
         let named = Named {

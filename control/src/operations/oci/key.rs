@@ -28,8 +28,8 @@ const PRIVATE: &str =
     "accepted: what `cosign generate-key-pair` writes, or an ECDSA key on P-256 as PKCS #8 (PEM)";
 
 /// What a public key is accepted as.
-const PUBLIC: &str = "accepted: an ECDSA key on P-256 as `cosign generate-key-pair` or `openssl pkey -pubout` writes it \
-                      (PEM)";
+const PUBLIC: &str = "accepted: an ECDSA key on P-256 as `cosign generate-key-pair` or \
+                      `openssl pkey -pubout` writes it (PEM)";
 
 /// What signs.
 pub struct PrivateKey(EcdsaKeyPair);

@@ -98,6 +98,7 @@ impl Registry {
         let client = Client::new(ClientConfig {
             protocol,
             connect_timeout: Some(PATIENCE),
+            read_timeout: Some(BLOB_PATIENCE),
             ..ClientConfig::default()
         });
         authorization.hand_to(&client, reference).await;
@@ -259,8 +260,8 @@ impl Registry {
     fn refusal(&self) -> String {
         let (reference, registry) = (&self.reference, self.reference.registry());
         format!(
-            "{reference}: the registry did not take it; log in with `docker login {registry}`, or use --insecure for \
-             a registry that speaks plain HTTP"
+            "{reference}: the registry did not take it; log in with `docker login {registry}`, or \
+             use --insecure for a registry that speaks plain HTTP"
         )
     }
 }

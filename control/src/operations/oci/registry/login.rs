@@ -143,9 +143,9 @@ async fn token(
     query: &[(&str, String)],
 ) -> anyhow::Result<String> {
     let shown = redacted::url(realm.as_str());
-    let asked = match login {
-        Some(_) => "docker's login",
-        None => "a request without a login",
+    let (asked, hint) = match login {
+        Some(_) => ("docker's login", ""),
+        None => ("a request without a login", "; log in with `docker login`"),
     };
     let mut request = http.get(realm).query(query);
     if let Some(login) = login {
@@ -154,7 +154,7 @@ async fn token(
     let sent = request.send().await;
     let mut answer = sent.with_context(|| format!("{shown}: cannot be reached"))?;
     if !answer.status().is_success() {
-        bail!("{shown}: answered {asked} with {}", answer.status());
+        bail!("{shown}: answered {asked} with {}{hint}", answer.status());
     }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
@@ -186,7 +186,13 @@ enum Challenge {
 
 async fn challenge(http: &reqwest::Client, registry: &Url) -> anyhow::Result<Option<Challenge>> {
     let asked = http.get(registry.clone()).send().await;
-    let answer = asked.with_context(|| format!("{registry}: cannot be reached"))?;
+    let answer = asked.with_context(|| {
+        let hint = match registry.scheme() {
+            "https" => "; use --insecure for a registry that speaks plain HTTP",
+            _ => "",
+        };
+        format!("{registry}: cannot be reached{hint}")
+    })?;
     let headers = answer.headers().get_all(reqwest::header::WWW_AUTHENTICATE);
     let texts: Vec<&str> = headers.iter().filter_map(|one| one.to_str().ok()).collect();
     Ok(read(&texts))
