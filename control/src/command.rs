@@ -10,6 +10,7 @@ mod brake;
 mod changes;
 mod cli;
 pub mod completion;
+mod contexts;
 mod controller;
 mod crds;
 mod dev;

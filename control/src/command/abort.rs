@@ -3,13 +3,13 @@
 
 use anyhow::bail;
 
-use super::arguments::{ReasonArgs, ScopeArgs, StoreArgs};
+use super::arguments::{Format, ReasonArgs, ScopeArgs, StoreArgs};
 use super::brake::{
     MEANWHILE, is_without_answer, name_the_key, say_followed, say_meanwhile, stands_in,
 };
 use super::changes::say_notes;
 use super::outcome::Outcome;
-use super::{output, stores};
+use super::{contexts, output, stores};
 use crate::brake::abort::{self as braking, Braked, PluginAbort};
 use crate::model::reach::Reach;
 use crate::operations::abort::{Abort as Order, AbortOutcome};
@@ -18,7 +18,7 @@ use crate::operations::{Caller, OperationError};
 use crate::store::Note;
 
 /// `sluice abort`.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["split", "all"]))]
 pub(super) struct Abort {
     /// The split
@@ -38,6 +38,19 @@ pub(super) struct Abort {
 }
 
 pub(super) async fn run(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
+    let named = &arguments.store.cluster.contexts;
+    if named.len() < 2 {
+        return alone(arguments, caller).await;
+    }
+    let run = |context: &str| {
+        let mut one = arguments.clone();
+        one.store.cluster = one.store.cluster.in_context(context);
+        async move { alone(&one, caller).await }
+    };
+    contexts::each(named, Format::Table, run).await
+}
+
+async fn alone(arguments: &Abort, caller: &Caller) -> anyhow::Result<Outcome> {
     let outcome = aborted(arguments, caller).await;
     if outcome.as_ref().is_err_and(is_without_answer) {
         name_the_key();

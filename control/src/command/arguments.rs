@@ -29,9 +29,9 @@ pub(super) struct ClusterArgs {
     /// The plugin's namespace [default: the context's]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(super) namespace: Option<String>,
-    /// The kubeconfig's context
-    #[arg(long, value_name = "NAME")]
-    pub(super) context: Option<String>,
+    /// The kubeconfig's context; `status`, `get`, `abort` and `promote` take several
+    #[arg(long = "context", value_name = "NAME")]
+    pub(super) contexts: Vec<String>,
     /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
@@ -39,6 +39,32 @@ pub(super) struct ClusterArgs {
     /// namespace that has splits]
     #[arg(long, value_name = "NAME")]
     pub(super) plugin: Option<String>,
+}
+
+impl ClusterArgs {
+    /// The one context that is meant, where one is named.
+    ///
+    /// # Errors
+    /// When there are several.
+    pub(super) fn context(&self) -> anyhow::Result<Option<String>> {
+        match self.contexts.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.clone())),
+            several => anyhow::bail!(
+                "--context: {} of them ({}); accepted: one (status, get, abort and promote take several)",
+                several.len(),
+                several.join(", ")
+            ),
+        }
+    }
+
+    /// The same in one context.
+    pub(super) fn in_context(&self, context: &str) -> Self {
+        Self {
+            contexts: vec![context.to_owned()],
+            ..self.clone()
+        }
+    }
 }
 
 /// One plugin, or all of a cluster.
@@ -116,6 +142,20 @@ pub(super) enum Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_of_one_cluster_takes_one_context() {
+        let of = |contexts: &[&str]| ClusterArgs {
+            contexts: contexts.iter().map(|&name| name.to_owned()).collect(),
+            ..ClusterArgs::default()
+        };
+        assert_eq!(of(&[]).context().unwrap(), None);
+        assert_eq!(of(&["a"]).context().unwrap(), Some("a".to_owned()));
+        assert_eq!(
+            of(&["a", "b"]).context().unwrap_err().to_string(),
+            "--context: 2 of them (a, b); accepted: one (status, get, abort and promote take several)"
+        );
+    }
 
     #[test]
     fn a_reason_has_a_longest_length() {

@@ -2,11 +2,11 @@
 
 use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
-use super::{output, stores};
+use super::{contexts, output, stores};
 use crate::operations::weights::{ServedShare, ServedShares, weights};
 
 /// `sluice get`.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(super) struct Get {
     /// Only this split
     split: Option<String>,
@@ -22,6 +22,21 @@ pub(super) struct Get {
 }
 
 pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
+    let named = &arguments.store.cluster.contexts;
+    if named.len() < 2 {
+        return alone(arguments).await;
+    }
+    let format = arguments.output.output;
+    let run = |context: &str| {
+        let mut one = arguments.clone();
+        one.store.cluster = one.store.cluster.in_context(context);
+        one.output.output = contexts::format_of_each(format);
+        async move { alone(&one).await }
+    };
+    contexts::each(named, format, run).await
+}
+
+async fn alone(arguments: &Get) -> anyhow::Result<Outcome> {
     let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
     let served = place.said(weights(stores, arguments.split.as_deref()));
     let ServedShares { shares, unreadable } = served.await?;

@@ -7,6 +7,7 @@
 //! where NO_COLOR or CLICOLOR=0 asks for that (no-color.org, bixense.com/clicolors).
 
 mod cut;
+mod kept;
 mod live;
 mod shown;
 
@@ -16,6 +17,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+pub(super) use self::kept::{Kept, Piece, kept};
 pub(super) use self::live::Live;
 use self::shown::{on_one_line, shown};
 use super::arguments::Format;
@@ -32,7 +34,7 @@ pub(super) fn line(text: impl std::fmt::Display) {
 /// Prints what programs read, or people apply, as it is; a reader that went away (`| head`) is no
 /// error.
 pub(super) fn document(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{}", shown(&text.to_string()));
+    put(Piece::Line(shown(&text.to_string()).into_owned()));
 }
 
 /// Prints what a shell reads, byte by byte.
@@ -42,7 +44,7 @@ pub(super) fn bytes(answer: &[u8]) {
 
 /// Says something about what is going on, beside the result.
 pub(super) fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{}", beside(&text.to_string()));
+    put(Piece::Note(beside(&text.to_string())));
 }
 
 /// As much of a text as a note or a log shows of it, without passwords.
@@ -70,8 +72,24 @@ pub fn error(error: &anyhow::Error) {
             text.push_str(&format!("\n{cause}"));
         }
     }
-    let text = beside(&text);
-    let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {text}");
+    put(Piece::Error(beside(&text)));
+}
+
+/// Prints it now, or when the work is over that it belongs to.
+fn put(one: Piece) {
+    if let Some(one) = kept::keep(one) {
+        piece(&one);
+    }
+}
+
+/// Prints what is ready to be printed.
+pub(super) fn piece(piece: &Piece) {
+    // A reader that went away is no error.
+    let _ = match piece {
+        Piece::Line(text) => writeln!(std::io::stdout(), "{text}"),
+        Piece::Note(text) => writeln!(std::io::stderr(), "{text}"),
+        Piece::Error(text) => writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {text}"),
+    };
 }
 
 /// Prints a value as JSON or YAML, or a table made of it.

@@ -5,12 +5,12 @@ mod workload;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::arguments::{ClusterArgs, DryRunArgs, ForceArgs, ReasonArgs};
 use super::changes::{say, say_parked, terms};
 use super::outcome::Outcome;
-use super::{output, stores};
+use super::{contexts, output, stores};
 use crate::cluster::Cluster;
 use crate::operations::Caller;
 use crate::operations::promote::{PromoteError, Side, promote as promote_weights};
@@ -20,16 +20,19 @@ use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
 /// `sluice promote`.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(super) struct Promote {
     /// The split
     split: String,
     /// Where the weights are: NAMESPACE, or NAMESPACE@CONTEXT
     #[arg(long, value_name = "NAMESPACE[@CONTEXT]")]
     from: Environment,
-    /// Where they go: NAMESPACE, or NAMESPACE@CONTEXT
-    #[arg(long, value_name = "NAMESPACE[@CONTEXT]")]
-    to: Environment,
+    /// Where they go: NAMESPACE, or NAMESPACE@CONTEXT; may be repeated
+    #[arg(long, value_name = "NAMESPACE[@CONTEXT]", required = true)]
+    to: Vec<Environment>,
+    /// The context of each --to without one; may be repeated
+    #[arg(long = "context", value_name = "NAME")]
+    contexts: Vec<String>,
     /// The kubeconfig file [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -60,15 +63,61 @@ pub(super) struct Environment {
 }
 
 pub(super) async fn run(arguments: &Promote, caller: &Caller) -> anyhow::Result<Outcome> {
+    let is_placed = |environment: &Environment| environment.context.is_some();
+    if !arguments.contexts.is_empty() && arguments.to.iter().all(is_placed) {
+        bail!(
+            "--context and a --to that names its own; accepted: --to NAMESPACE with --context, or --to NAMESPACE@CONTEXT"
+        );
+    }
+    let targets = targets(&arguments.to, &arguments.contexts);
+    if let [target] = targets.as_slice() {
+        return alone(arguments, target, caller).await;
+    }
+    let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    let format = arguments.workload.format();
+    let run = |name: &str| {
+        let mut one = arguments.clone();
+        one.workload.print_as(contexts::format_of_each(format));
+        let target = targets.iter().find(|target| target.to_string() == name);
+        let target = target.cloned();
+        async move {
+            let target = target.context("no such target")?;
+            alone(&one, &target, caller).await
+        }
+    };
+    contexts::each(&names, format, run).await
+}
+
+/// Every place that is meant: what names no context is meant in each that is named beside it.
+fn targets(to: &[Environment], contexts: &[String]) -> Vec<Environment> {
+    let mut targets = Vec::new();
+    for environment in to {
+        if environment.context.is_some() || contexts.is_empty() {
+            targets.push(environment.clone());
+            continue;
+        }
+        targets.extend(contexts.iter().map(|context| Environment {
+            context: Some(context.clone()),
+            ..environment.clone()
+        }));
+    }
+    targets
+}
+
+async fn alone(
+    arguments: &Promote,
+    target: &Environment,
+    caller: &Caller,
+) -> anyhow::Result<Outcome> {
     if arguments.workload.workload.is_some() {
         let from = environment(arguments, &arguments.from).await?;
-        let to = environment(arguments, &arguments.to).await?;
+        let to = environment(arguments, target).await?;
         let options = &arguments.workload;
         return workload::run(options, &arguments.split, (&from, &to), arguments.dry_run).await;
     }
     let (from, to) = (
         side(arguments, &arguments.from).await?,
-        side(arguments, &arguments.to).await?,
+        side(arguments, target).await?,
     );
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     let target = AnyStore::Kubernetes(to.store.clone());
@@ -105,7 +154,7 @@ async fn environment(
 async fn cluster(arguments: &Promote, environment: &Environment) -> anyhow::Result<Cluster> {
     let named = ClusterArgs {
         namespace: Some(environment.namespace.clone()),
-        context: environment.context.clone(),
+        contexts: environment.context.clone().into_iter().collect(),
         kubeconfig: arguments.kubeconfig.clone(),
         plugin: None,
     };
@@ -148,5 +197,29 @@ impl std::fmt::Display for Environment {
         self.context
             .iter()
             .try_for_each(|context| write!(formatter, "@{context}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_without_a_context_is_meant_in_each() {
+        let cases: [(&[&str], &[&str], &[&str]); 4] = [
+            (&["prod"], &[], &["prod"]),
+            (&["prod"], &["eu", "us"], &["prod@eu", "prod@us"]),
+            (&["prod@eu", "prod@us"], &[], &["prod@eu", "prod@us"]),
+            (&["prod", "stage@eu"], &["us"], &["prod@us", "stage@eu"]),
+        ];
+        for (to, contexts, expected) in cases {
+            let to: Vec<Environment> = to.iter().map(|text| text.parse().unwrap()).collect();
+            let contexts: Vec<String> = contexts.iter().map(|&name| name.to_owned()).collect();
+            let found: Vec<String> = targets(&to, &contexts)
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(found, expected);
+        }
     }
 }

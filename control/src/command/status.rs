@@ -8,11 +8,13 @@ mod text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::bail;
+
 use super::arguments::{self as shared, Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::brake::say_in_force;
 use super::outcome::Outcome;
 use super::stores::Place;
-use super::{output, stores};
+use super::{contexts, output, stores};
 use crate::cluster::Cluster;
 use crate::cluster::prometheus::Prometheus;
 use crate::operations::Caller;
@@ -26,7 +28,7 @@ use crate::store::directory::Directory;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// `sluice status`.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(super) struct Status {
     /// Keep showing it
     #[arg(short, long)]
@@ -52,6 +54,27 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
+    let named = &arguments.store.cluster.contexts;
+    if named.len() < 2 {
+        return alone(arguments, caller).await;
+    }
+    if arguments.watch {
+        bail!(
+            "--watch and {} contexts; accepted: one of them",
+            named.len()
+        );
+    }
+    let format = arguments.output.output;
+    let run = |context: &str| {
+        let mut one = arguments.clone();
+        one.store.cluster = one.store.cluster.in_context(context);
+        one.output.output = contexts::format_of_each(format);
+        async move { alone(&one, caller).await }
+    };
+    contexts::each(named, format, run).await
+}
+
+async fn alone(arguments: &Status, caller: &Caller) -> anyhow::Result<Outcome> {
     let prometheus = shared::prometheus(arguments.prometheus.as_deref())?;
     if arguments.scope.all_namespaces {
         let cluster = stores::whole_cluster(&arguments.store).await?;

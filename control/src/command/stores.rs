@@ -49,7 +49,7 @@ pub(super) async fn backend(arguments: &StoreArgs) -> anyhow::Result<Backend> {
 pub(super) async fn cluster(arguments: &ClusterArgs) -> anyhow::Result<Cluster> {
     Cluster::connect(&Address {
         kubeconfig: arguments.kubeconfig.clone(),
-        context: arguments.context.clone(),
+        context: arguments.context()?,
         namespace: arguments.namespace.clone(),
     })
     .await

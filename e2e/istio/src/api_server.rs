@@ -74,16 +74,40 @@ pub(crate) fn start_etcd(tools: &Tools, folder: &Path) -> Process {
     Process::start("etcd", folder, &mut command)
 }
 
+/// Where a second one is reached.
+pub const SECOND_URL: &str = "https://127.0.0.1:6444";
+
+/// A client of the second one that may do everything.
+pub(crate) fn second_administrator() -> Kubernetes {
+    Kubernetes::new(SECOND_URL, ADMIN_TOKEN)
+}
+
 /// Starts the API server on the data that etcd holds, and waits until it is ready.
 pub(crate) async fn start(tools: &Tools, folder: &Path) -> Process {
+    start_one(tools, folder, "kube-apiserver", [6443, 10], "/registry").await
+}
+
+/// Starts a second one, whose data lies beside that of the first: a cluster of its own.
+pub(crate) async fn start_second(tools: &Tools, folder: &Path) -> Process {
+    start_one(tools, folder, "kube-apiserver-2", [6444, 11], "/second").await
+}
+
+async fn start_one(
+    tools: &Tools,
+    folder: &Path,
+    name: &str,
+    [port, services]: [u16; 2],
+    prefix: &str,
+) -> Process {
     let in_folder = |name: &str| folder.join(name).display().to_string();
     let mut command = Command::new(tools.go.join("kube-apiserver"));
     command.args([
         "--etcd-servers=http://127.0.0.1:2379",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
-        "--secure-port=6443",
-        "--service-cluster-ip-range=127.10.0.0/16",
+        &format!("--secure-port={port}"),
+        &format!("--etcd-prefix={prefix}"),
+        &format!("--service-cluster-ip-range=127.{services}.0.0/16"),
         "--authorization-mode=RBAC",
         &format!("--cert-dir={}", in_folder("api-certificates")),
         &format!("--token-auth-file={}", in_folder("tokens.csv")),
@@ -98,8 +122,8 @@ pub(crate) async fn start(tools: &Tools, folder: &Path) -> Process {
         "--endpoint-reconciler-type=none",
         "--disable-admission-plugins=ServiceAccount",
     ]);
-    let mut api_server = Process::start("kube-apiserver", folder, &mut command);
-    let kubernetes = administrator();
+    let mut api_server = Process::start(name, folder, &mut command);
+    let kubernetes = Kubernetes::new(&format!("https://127.0.0.1:{port}"), ADMIN_TOKEN);
     api_server
         .wait_until("the API server's readiness", async || {
             kubernetes.is_ready().await

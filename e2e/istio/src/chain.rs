@@ -90,6 +90,18 @@ impl Chain {
         api_server::write_kubeconfig(self.folder(), &format!("{namespace}-{account}"), &token)
     }
 
+    /// Starts a second cluster, of an API server with Istio's definitions and namespace a, until
+    /// what is returned is dropped.
+    pub async fn second_cluster(&self) -> (Process, Kubernetes) {
+        let process = api_server::start_second(&self.tools, self.folder()).await;
+        let kubernetes = api_server::second_administrator();
+        let crds = std::fs::read_to_string(self.tools.go.join("crds.yaml")).unwrap();
+        kubernetes.apply(&crds).await;
+        let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+        kubernetes.apply(namespace).await;
+        (process, kubernetes)
+    }
+
     /// Starts again whatever does not run.
     pub async fn restore(&mut self) {
         self.restart_api_server().await;

@@ -27,6 +27,18 @@ pub(super) struct WorkloadArgs {
     output: Option<Format>,
 }
 
+impl WorkloadArgs {
+    /// How the result is printed.
+    pub(super) fn format(&self) -> Format {
+        self.output.unwrap_or(Format::Table)
+    }
+
+    /// Prints it so, where it was typed at all.
+    pub(super) fn print_as(&mut self, format: Format) {
+        self.output = self.output.map(|_| format);
+    }
+}
+
 pub(super) async fn run(
     options: &WorkloadArgs,
     split: &str,
@@ -46,7 +58,7 @@ pub(super) async fn run(
         output::note(format!("note: {note}"));
     }
     let promotion = &planned.promotion;
-    let format = options.output.unwrap_or(Format::Table);
+    let format = options.format();
     if !options.apply {
         match format {
             Format::Table => output::document(described(promotion)?.trim_end()),

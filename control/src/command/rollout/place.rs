@@ -34,7 +34,7 @@ impl PlaceArgs {
             dir: self.dir.clone(),
             cluster: ClusterArgs {
                 namespace: self.namespace.clone(),
-                context: self.context.clone(),
+                contexts: self.context.clone().into_iter().collect(),
                 kubeconfig: self.kubeconfig.clone(),
                 plugin: None,
             },

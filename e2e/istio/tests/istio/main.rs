@@ -30,6 +30,7 @@ mod chart;
 mod claims;
 mod commands;
 mod dashboards;
+mod contexts;
 mod debounce;
 mod domains;
 mod filled;
@@ -39,6 +40,7 @@ mod handing_back;
 mod history;
 mod kubectl;
 mod images;
+mod import;
 mod late;
 mod module;
 mod namespaces;
@@ -200,6 +202,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         filled::the_largest_configuration_that_is_accepted_is_read,
         filled::more_values_than_proxies_read_are_refused,
         filled::a_record_that_one_account_filled_denies_another_nothing,
+        contexts::several_contexts_are_asked_at_once_and_one_that_is_down_holds_nobody_up,
+        import::what_is_imported_is_taken_by_the_api_server,
         history::an_account_for_weights_writes_only_our_revisions_and_in_its_own_name,
         history::forged_revisions_are_not_gone_back_to,
         history::a_revision_that_was_written_in_advance_does_not_hide_the_change,
