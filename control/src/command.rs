@@ -29,6 +29,7 @@ mod push;
 mod redraw;
 mod refetch;
 mod render;
+mod restore;
 mod rollback;
 mod rollout;
 mod set;
@@ -74,6 +75,8 @@ enum Command {
     History(history::History),
     /// Go back to earlier weights
     Rollback(rollback::Rollback),
+    /// Give every plugin of a backup its weights, draws and history again
+    Restore(restore::Restore),
     /// Set every weight of a split to zero, now
     Abort(abort::Abort),
     /// Show and release the brakes of a cluster
@@ -146,6 +149,7 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::Redraw(arguments) => redraw::run(&arguments, caller).await,
         Command::History(arguments) => history::run(&arguments).await,
         Command::Rollback(arguments) => rollback::run(&arguments, caller).await,
+        Command::Restore(arguments) => restore::run(&arguments, caller).await,
         Command::Abort(arguments) => abort::run(&arguments, caller).await,
         Command::Brake(arguments) => brake::run(&arguments, caller).await,
         Command::Rollout(arguments) => rollout::run(&arguments, caller).await,

@@ -3,6 +3,7 @@
 
 pub mod abort;
 pub mod apply;
+pub mod backup;
 mod caller;
 pub mod change;
 pub mod described;
@@ -20,6 +21,7 @@ pub mod push;
 pub mod redraw;
 pub mod refetch;
 pub mod render;
+pub mod restore;
 pub mod rollback;
 pub mod set;
 pub mod sign;

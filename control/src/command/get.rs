@@ -1,8 +1,11 @@
-//! `sluice get`: shows weights.
+//! `sluice get`: shows weights; with `-A -o yaml`, everything that `sluice restore` reads.
 
-use super::arguments::{OutputArgs, ScopeArgs, StoreArgs};
+use anyhow::bail;
+
+use super::arguments::{Format, OutputArgs, ScopeArgs, StoreArgs};
 use super::outcome::Outcome;
 use super::{contexts, output, stores};
+use crate::operations::backup::{Backed, taken};
 use crate::operations::weights::{ServedShare, ServedShares, weights};
 
 /// `sluice get`.
@@ -27,6 +30,12 @@ pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
         return alone(arguments).await;
     }
     let format = arguments.output.output;
+    if arguments.is_backup() {
+        bail!(
+            "-A -o yaml is a backup, of one context; {} were named",
+            named.len()
+        );
+    }
     let run = |context: &str| {
         let mut one = arguments.clone();
         one.store.cluster = one.store.cluster.in_context(context);
@@ -36,7 +45,17 @@ pub(super) async fn run(arguments: &Get) -> anyhow::Result<Outcome> {
     contexts::each(named, format, run).await
 }
 
+impl Get {
+    /// Whether everything that a cluster keeps is printed, for `sluice restore`.
+    fn is_backup(&self) -> bool {
+        self.scope.all_namespaces && self.split.is_none() && self.output.output == Format::Yaml
+    }
+}
+
 async fn alone(arguments: &Get) -> anyhow::Result<Outcome> {
+    if arguments.is_backup() {
+        return backup(arguments).await;
+    }
     let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
     let served = place.said(weights(stores, arguments.split.as_deref()));
     let ServedShares { shares, unreadable } = served.await?;
@@ -48,6 +67,22 @@ async fn alone(arguments: &Get) -> anyhow::Result<Outcome> {
         Outcome::Good
     } else {
         Outcome::Problems
+    })
+}
+
+/// Prints what `sluice restore` reads.
+async fn backup(arguments: &Get) -> anyhow::Result<Outcome> {
+    let (place, stores) = stores::some(&arguments.store, arguments.scope).await?;
+    let Backed { backup, failed } = place
+        .said(async { anyhow::Ok(taken(stores).await) })
+        .await?;
+    output::document(output::yaml(&backup)?.trim_end());
+    for error in &failed {
+        output::error(error);
+    }
+    Ok(match failed.is_empty() {
+        true => Outcome::Good,
+        false => Outcome::Problems,
     })
 }
 

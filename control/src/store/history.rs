@@ -90,7 +90,8 @@ impl Noted {
         let command = words.next();
         let is_named =
             |word: Option<&str>| matches!(word, Some(word) if word == split || word == "--all");
-        self.aborts(split) || command == Some("rollback") || is_named(words.next())
+        let is_of_all = matches!(command, Some("rollback" | "restore"));
+        self.aborts(split) || is_of_all || is_named(words.next())
     }
 }
 

@@ -21,7 +21,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams};
 use parking_lot::Mutex;
 pub use split_change::conflicting;
 
-use super::history::{Remembered, unrecorded};
+use super::history::{Entry, Remembered, unrecorded};
 use super::{Decide, Manner, Note, Snapshot, Store, Updated, Urgency};
 use crate::cluster::authors::authors;
 use crate::cluster::plugins::{self, LivePlugin, Unlisted};
@@ -203,6 +203,20 @@ impl Kubernetes {
     async fn read_again(&self, live: &LivePlugin) -> kube::Result<LivePlugin> {
         let (kind, namespace) = (live.plugin.kind, live.namespace());
         plugins::read(&self.cluster, namespace, kind, live.name()).await
+    }
+}
+
+impl Kubernetes {
+    /// Gives the history entries that it has lost, each under its own number. Numbers that the
+    /// plugin has not reached, as those of a former one of its name, are left out and said.
+    pub async fn remember_again(&self, entries: &[Entry]) -> Vec<Note> {
+        match self.read().await {
+            Ok(live) => revisions::remember_again(&self.cluster, &live, entries).await,
+            Err(error) => vec![Note::NotRestored {
+                count: entries.len(),
+                why: format!("{error:#}"),
+            }],
+        }
     }
 }
 

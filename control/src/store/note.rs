@@ -92,6 +92,14 @@ pub enum Note {
         /// Why not.
         why: String,
     },
+    /// Changes of a backup that the history could not be given again.
+    #[error("{count} changes of the backup are not in the history again: {why}")]
+    NotRestored {
+        /// How many.
+        count: usize,
+        /// Why not.
+        why: String,
+    },
     /// The history keeps more than it should.
     #[error("old entries of the history could not be removed: {why}")]
     NotForgotten {

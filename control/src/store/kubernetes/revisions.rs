@@ -221,6 +221,62 @@ pub(super) async fn remember(cluster: &Cluster, patched: &LivePlugin, entry: &En
     notes_of(forget(cluster, patched, &owner).await)
 }
 
+/// Remembers again what was remembered once: each entry under its own number, where none of that
+/// number is there, and only those that the newest ones leave room for.
+pub(super) async fn remember_again(
+    cluster: &Cluster,
+    live: &LivePlugin,
+    entries: &[Entry],
+) -> Vec<Note> {
+    let (owner, api) = (Owner::of(live), api(cluster, live));
+    let known = match numbers(cluster, live, &owner, MAX_REVISION_PAGES).await {
+        Ok((known, _)) => known,
+        Err(error) => return vec![not_restored(entries.len(), words(&error))],
+    };
+    let reached = live.generation();
+    let numbered = entries.iter().filter_map(|entry| {
+        let number = i64::try_from(entry.revision).ok()?;
+        (number > 0).then_some((number, entry))
+    });
+    let (missing, later): (Vec<_>, Vec<_>) = numbered
+        .filter(|(number, _)| !known.contains(number))
+        .partition(|(number, _)| *number <= reached);
+    let mut notes = Vec::new();
+    if !later.is_empty() {
+        let why = format!(
+            "their numbers are above the plugin's generation, {reached}, as those of a former plugin of this name"
+        );
+        notes.push(not_restored(later.len(), why));
+    }
+    let room = KEPT.saturating_sub(known.len());
+    let mut missing: BTreeMap<i64, &Entry> = missing.into_iter().collect();
+    let mut refused = None;
+    for _ in 0..room {
+        let Some((number, entry)) = missing.pop_last() else {
+            break;
+        };
+        match send(&api, &owner, number, entry).await {
+            Ok(()) => {}
+            Err(error) if code(&error) == Some(409) => {}
+            Err(error) => {
+                missing.insert(number, entry);
+                refused = Some(words(&error));
+                break;
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let why =
+            refused.unwrap_or_else(|| format!("a history keeps {KEPT}, and newer ones are there"));
+        notes.push(not_restored(missing.len(), why));
+    }
+    notes
+}
+
+const fn not_restored(count: usize, why: String) -> Note {
+    Note::NotRestored { count, why }
+}
+
 fn notes_of(forgotten: kube::Result<()>) -> Vec<Note> {
     match forgotten {
         Ok(()) => Vec::new(),

@@ -18,6 +18,7 @@ mod aborts;
 mod access;
 mod apply;
 mod autoscaled;
+mod backup;
 mod between;
 mod blue_green;
 mod brake;
@@ -202,6 +203,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         filled::the_largest_configuration_that_is_accepted_is_read,
         filled::more_values_than_proxies_read_are_refused,
         filled::a_record_that_one_account_filled_denies_another_nothing,
+        backup::a_restore_moves_everybody_back_and_says_what_differs_first,
         contexts::several_contexts_are_asked_at_once_and_one_that_is_down_holds_nobody_up,
         import::what_is_imported_is_taken_by_the_api_server,
         history::an_account_for_weights_writes_only_our_revisions_and_in_its_own_name,
