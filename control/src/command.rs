@@ -15,6 +15,7 @@ mod controller;
 mod crds;
 mod dev;
 mod diff;
+mod doctor;
 mod explain;
 mod get;
 mod history;
@@ -38,6 +39,7 @@ mod status;
 mod stores;
 mod validate;
 mod verify;
+mod version;
 mod weights_table;
 
 use clap::{Parser, Subcommand};
@@ -91,6 +93,10 @@ enum Command {
     Refetch(refetch::Refetch),
     /// Weights wanted, weights in force, measured shares
     Status(status::Status),
+    /// Look at a cluster for what is wrong with it, and say what mends it
+    Doctor(doctor::Doctor),
+    /// What runs: this sluice, the controller, modules; what does not fit together
+    Version(version::Version),
     /// Check a configuration
     Validate(validate::Validate),
     /// Tell why one request goes where it goes
@@ -157,6 +163,8 @@ async fn dispatch(command: Command, caller: &Caller) -> anyhow::Result<Outcome> 
         Command::Promote(arguments) => promote::run(&arguments, caller).await,
         Command::Refetch(arguments) => refetch::run(&arguments, caller).await,
         Command::Status(arguments) => status::run(&arguments, caller).await,
+        Command::Doctor(arguments) => doctor::run(&arguments, caller).await,
+        Command::Version(arguments) => version::run(&arguments, caller).await,
         Command::Validate(arguments) => validate::run(&arguments).await,
         Command::Explain(arguments) => explain::run(&arguments).await,
         Command::Simulate(arguments) => simulate::run(&arguments).await,

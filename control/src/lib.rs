@@ -9,6 +9,7 @@ pub mod analyze;
 pub mod brake;
 pub mod cluster;
 pub mod command;
+pub mod doctor;
 pub mod files;
 pub mod local;
 pub mod model;

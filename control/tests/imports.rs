@@ -47,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["model", "files", "cluster", "store", "operations"],
     ),
     ("rollout", BELOW_ROLLOUT),
+    ("doctor", BELOW_DOCTOR),
     ("command", BELOW_COMMAND),
 ];
 
@@ -63,6 +64,16 @@ const BELOW_ROLLOUT: &[&str] = &[
     "brake",
 ];
 
+const BELOW_DOCTOR: &[&str] = &[
+    "model",
+    "analyze",
+    "cluster",
+    "store",
+    "operations",
+    "brake",
+    "rollout",
+];
+
 const BELOW_COMMAND: &[&str] = &[
     "model",
     "files",
@@ -73,6 +84,7 @@ const BELOW_COMMAND: &[&str] = &[
     "operations",
     "brake",
     "rollout",
+    "doctor",
 ];
 
 const TREE: [Package; 5] = [

@@ -28,6 +28,18 @@ use decision::{Decision, Record, Seen, decide};
 /// The Lease that says which controller leads.
 pub const CONTROLLER: &str = "sluice-controller";
 
+/// The annotation of a Lease with the version of the sluice that wrote it and, behind a space, its
+/// identity: a holder that writes none leaves the one of the holder before it.
+pub const VERSION: &str = "sluice.dev/version";
+
+/// The version that the holder of a Lease says of itself; `None` where it says none.
+pub fn version_of_holder(lease: &Lease) -> Option<&str> {
+    let said = lease.metadata.annotations.as_ref()?.get(VERSION)?;
+    let (version, whose) = said.split_once(' ')?;
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref()?;
+    (whose == holder).then_some(version)
+}
+
 /// The times of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -255,6 +267,9 @@ impl Candidate {
         let now = MicroTime(Timestamp::now());
         let mut lease = lease.unwrap_or_default();
         lease.metadata.name = Some(self.name.clone());
+        let version = format!("{} {holder}", env!("CARGO_PKG_VERSION"));
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        annotations.insert(VERSION.to_owned(), version);
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(holder) {
             let transitions = spec.lease_transitions.unwrap_or(-1);

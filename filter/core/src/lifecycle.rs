@@ -20,6 +20,21 @@ use crate::turn::{self, Turn};
 /// pattern.
 const MAX_LOGGED_PROBLEMS: usize = 20;
 
+/// This module's version as a gauge has it: major times a million, minor times a thousand, patch.
+const MODULE_VERSION: u64 = number(env!("CARGO_PKG_VERSION_MAJOR")) * 1_000_000
+    + number(env!("CARGO_PKG_VERSION_MINOR")) * 1_000
+    + number(env!("CARGO_PKG_VERSION_PATCH"));
+
+/// A decimal number that Cargo wrote.
+const fn number(digits: &str) -> u64 {
+    let (bytes, mut at, mut number) = (digits.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        number = number * 10 + (bytes[at] - b'0') as u64;
+        at += 1;
+    }
+    number
+}
+
 /// Takes a configuration as received for the plugin of this name, and reports it. What `previous`
 /// compiled is kept.
 ///
@@ -123,6 +138,7 @@ fn show<H: Host>(host: &H, plugin: &str, plan: Option<&Plan>) {
     let is_received = plan.is_some_and(|plan| plan.is_received);
     host.set_gauge("config_revision", &label, revision.as_gauge());
     host.set_gauge("config_valid", &label, u64::from(is_received));
+    host.set_gauge("module_version", &label, MODULE_VERSION);
 }
 
 /// Says how the configuration was taken. The log and the counter speak once for all, by the first that
@@ -269,6 +285,25 @@ mod tests {
         assert_eq!(gauges(&[GOOD]), [Some(of_good), Some(1)]);
         assert_eq!(gauges(&[GOOD, BAD]), [Some(of_good), Some(0)]);
         assert_eq!(gauges(&[BAD]), [Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn a_gauge_shows_the_modules_version_also_where_nothing_is_readable() {
+        for configuration in [GOOD, BAD] {
+            let host = MemoryHost::default();
+            served(&host, &[configuration]);
+            let version = host.metric("module_version a").unwrap();
+            let [major, minor, patch] = [
+                version / 1_000_000,
+                version / 1_000 % 1_000,
+                version % 1_000,
+            ];
+            assert_eq!(
+                format!("{major}.{minor}.{patch}"),
+                env!("CARGO_PKG_VERSION")
+            );
+        }
+        assert_eq!([number("0"), number("7"), number("120")], [0, 7, 120]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod commands;
 mod dashboards;
 mod contexts;
 mod debounce;
+mod doctor;
 mod domains;
 mod filled;
 mod git;
@@ -183,6 +184,13 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         apply::a_stopped_application_says_what_it_did_and_goes_on,
         debounce::status_says_that_a_change_waits_for_istiod,
         debounce::status_says_that_a_proxy_did_not_take_what_was_pushed,
+        doctor::in_a_good_cluster_nothing_is_broken_and_versions_fit,
+        doctor::what_is_wrong_with_an_istio_is_named,
+        doctor::what_is_wrong_with_plugins_and_proxies_is_named,
+        doctor::what_would_refuse_an_abort_is_named,
+        doctor::what_rollouts_lack_is_named,
+        doctor::what_a_prometheus_lacks_is_named,
+        doctor::an_account_that_may_little_is_told_what_it_cannot_see,
         aborts::what_stands_in_the_way_of_an_abort_is_replaced,
         aborts::an_abort_that_no_proxy_obeys_is_said,
         aborts::one_plugin_that_no_proxy_reads_stops_no_other,
