@@ -79,7 +79,7 @@ async fn each_within<F: Future<Output = anyhow::Result<Outcome>>>(
     while let Some((context, result, kept)) = works.next().await {
         match &result {
             Ok(Outcome::Good) => {}
-            Ok(Outcome::Problems) => outcome = Outcome::Problems,
+            Ok(Outcome::Problems | Outcome::Unable) => outcome = Outcome::Problems,
             Err(_) => {
                 failed += 1;
                 outcome = Outcome::Problems;

@@ -35,7 +35,7 @@ impl Asked {
             dir: dir.or_else(|| std::env::var_os("SLUICE_DIR").map(PathBuf::from)),
             cluster: ClusterArgs {
                 namespace: self.value("--namespace", Some('n')),
-                context: self.value("--context", None),
+                contexts: self.value("--context", None).into_iter().collect(),
                 kubeconfig: self.kubeconfig(),
                 plugin: self.value("--plugin", None),
             },

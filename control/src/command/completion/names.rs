@@ -83,7 +83,7 @@ fn names_of(argument: &Arg, command: &str, parent: &str) -> Option<Names> {
         {
             Names::Namespaces
         }
-        "context" => Names::Contexts,
+        "context" | "contexts" => Names::Contexts,
         _ => return None,
     })
 }
