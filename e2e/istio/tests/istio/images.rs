@@ -280,7 +280,7 @@ pub async fn an_image_brings_what_refers_to_it_also_where_nobody_lists_it(world:
         .iter()
         .map(|one| one.digest.clone())
         .collect();
-    assert_eq!(digests, [bill.clone()]);
+    assert_eq!(digests, [bill.as_str()]);
     // Once more adds nothing, and another's entry stays.
     let before = repository
         .manifest(&digest.replace(':', "-"))
