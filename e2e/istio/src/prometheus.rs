@@ -19,6 +19,12 @@ pub const ENVOYS_URL: &str = "http://127.0.0.1:9091";
 /// Where it scrapes a controller that a test has listen there.
 pub const CONTROLLER: &str = "127.0.0.1:18088";
 
+/// The alerts that are shipped.
+const ALERTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../wasmplugin/chart/files/alerts.yaml"
+);
+
 /// A pod whose metrics are scraped, with the labels that Istio's own scrape configuration gives.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -42,7 +48,8 @@ pub(crate) async fn start(url: &str, targets: &[Target], tools: &Tools, folder: 
         "targets": [CONTROLLER], "labels": {"namespace": "sluice", "pod": "sluice-controller-0"},
     });
     let config = json!({
-        "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "5s"},
+        "rule_files": [ALERTS],
         "scrape_configs": [
             {"job_name": "kubernetes-pods", "metrics_path": "/stats/prometheus", "static_configs": targets},
             {"job_name": "controller", "static_configs": [controller]},

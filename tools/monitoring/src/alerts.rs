@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::users::estimate;
+
 /// An alert.
 #[derive(Clone, Debug)]
 pub struct Alert {
@@ -40,6 +42,9 @@ impl Severity {
     }
 }
 
+/// What is recorded for the alerts: how many users each variant had since the weights last changed.
+pub const USERS: &str = "sluice:users";
+
 /// Only what a running filter says.
 const TICKS: &str = "and on (namespace, pod, sluice_plugin) rate(sluice_ticks_total[5m]) > 0";
 
@@ -50,7 +55,8 @@ pub fn all() -> Vec<Alert> {
 
 /// The file for Prometheus.
 pub fn rules() -> Value {
-    let rules: Vec<Value> = all().iter().map(rule).collect();
+    let mut rules = vec![json!({"record": USERS, "expr": estimate("")})];
+    rules.extend(all().iter().map(rule));
     json!({"groups": [{"name": "sluice", "rules": rules}]})
 }
 
@@ -227,7 +233,7 @@ fn traffic() -> Vec<Alert> {
         },
         Alert {
             name: "SluiceShareOffWeight",
-            expression: format!("{} or {}", newcomers(), of_runs()),
+            expression: format!("{} or {} or {}", newcomers(), of_runs(), of_sketches()),
             lasts: "10m",
             severity: Severity::Warning,
             summary: "A variant of {{ $labels.sluice_split }}{{ $labels.rollout }} has another \
@@ -266,4 +272,20 @@ fn of_runs() -> String {
     let spread = format!("{wanted} * (1 - {wanted})");
     let drawn = format!("4 * sqrt({spread} * {measured} / ({users} > 0))");
     format!("(abs({measured} - {wanted}) > {drawn} + 0.74 * {spread} + 0.01)")
+}
+
+/// All users since the weights last changed, by the same sketches and with the same allowance; also
+/// where nobody runs a Rollout.
+fn of_sketches() -> String {
+    let by = "namespace, sluice_split, sluice_audience";
+    let all = format!("sum by ({by}) ({USERS})");
+    let weight = format!(
+        "max by ({by}, sluice_variant) (label_replace(sluice_plugin_weight, \"namespace\", \"$1\", \
+         \"sluice_namespace\", \"(.*)\")) / 100"
+    );
+    let spread = format!("{weight} * (1 - {weight})");
+    let drawn = format!("4 * sqrt({spread} / on ({by}) group_left () ({all} >= 100))");
+    format!(
+        "(abs({USERS} / on ({by}) group_left () {all} - {weight}) > {drawn} + 0.74 * {spread} + 0.01)"
+    )
 }

@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod metrics;
 pub mod panel;
 pub mod tables;
+mod users;
 
 /// A file that is written from here.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice::cluster::prometheus::{Prometheus, Series};
 use sluice_e2e::client::fetch;
 use sluice_e2e::wait::until;
@@ -206,17 +206,16 @@ pub async fn every_query_of_dashboards_and_alerts_says_something(world: &mut Wor
     // The guards of the callers take the canary out, and the run goes back.
     world.fail("canary", 503);
     open.answered(&prometheus, &[]).await;
-    let tripped = alerts::all();
-    let tripped = tripped
-        .iter()
-        .find(|alert| alert.name == "SluiceGuardTripped");
-    let fires = prometheus
-        .query(&tripped.unwrap().expression)
-        .await
-        .unwrap();
-    let of_a = |series: &Series| series.label("namespace") == "a";
-    assert!(fires.iter().any(of_a), "{fires:?}");
+    let alarm = "ALERTS{alertname=\"SluiceGuardTripped\",alertstate=\"firing\",namespace=\"a\"}";
+    until("Prometheus to say that a guard tripped", async || {
+        let firing = prometheus.query(alarm).await.unwrap();
+        (!firing.is_empty())
+            .then_some(())
+            .ok_or(format!("{firing:?}"))
+    })
+    .await;
     callers.end().await;
+    assert_users_are_those_of_status(world, &prometheus).await;
     visitors.end().await;
     // What a plugin that is gone wanted is told no more.
     assert!(told().await.contains(OF_GATEWAY), "{}", told().await);
@@ -225,6 +224,34 @@ pub async fn every_query_of_dashboards_and_alerts_says_something(world: &mut Wor
     until("the plugin to be forgotten", async || {
         let told = told().await;
         (!told.contains(OF_GATEWAY)).then_some(()).ok_or(told)
+    })
+    .await;
+}
+
+/// The query that reads the sketches says what `sluice status` says of them.
+async fn assert_users_are_those_of_status(world: &World, prometheus: &Prometheus) {
+    let command = format!("status -n a --prometheus {} -o json", prometheus::URL);
+    until("users by the query as by status", async || {
+        let said = world.sluice(&command).await.out;
+        let status: Value = serde_json::from_str(&said).map_err(|error| error.to_string())?;
+        let rows = status["weights"].as_array().into_iter().flatten();
+        let row = rows.filter(|row| row["split"] == "web" && row["audience"] == "everyone");
+        let of_status: BTreeMap<&str, f64> = row
+            .filter_map(|row| Some((row["variant"].as_str()?, row["users"].as_f64()?)))
+            .collect();
+        let query = format!(
+            "round({}{{namespace=\"a\",sluice_split=\"web\"}})",
+            alerts::USERS
+        );
+        let recorded = prometheus.query(&query).await.unwrap();
+        let recorded: BTreeMap<&str, f64> = recorded
+            .iter()
+            .filter_map(|series| Some((series.label("sluice_variant"), series.last()?.1)))
+            .collect();
+        let is_same = of_status.len() == 2 && of_status == recorded && recorded["stable"] > 100.0;
+        is_same
+            .then_some(())
+            .ok_or(format!("{of_status:?} {recorded:?}"))
     })
     .await;
 }
