@@ -84,7 +84,7 @@ pub async fn several_contexts_are_asked_at_once_and_one_that_is_down_holds_nobod
             .iter()
             .find(|share| share["variant"] == "canary")
             .unwrap();
-        assert_eq!(canary["percent"], 10, "{contexts:?}");
+        assert_eq!(canary["percent"], 10.0, "{contexts:?}");
     }
     assert!(contexts[1]["error"].is_string(), "{contexts:?}");
     let error = contexts[2]["error"].as_str().unwrap();
