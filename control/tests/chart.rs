@@ -1,7 +1,7 @@
 //! The Helm chart against what is said of it: its version, its values in docs/install.md, and the
 //! rights that the page explains. What Helm makes of it is tested with Helm, in e2e/istio.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
