@@ -131,8 +131,15 @@ impl Poll {
         lease::hear(&Envoy, plugin, heard, why);
     }
 
-    /// The answer to a question of this root, which the newest configuration takes.
-    pub(crate) fn answered(&self, newest: &Shared, token: u32, body_size: usize, now: Duration) {
+    /// The answer to a question of this root, which the newest configuration takes: the size of its
+    /// body in bytes, or none where the call ended without an answer.
+    pub(crate) fn answered(
+        &self,
+        newest: &Shared,
+        token: u32,
+        body_size: Option<usize>,
+        now: Duration,
+    ) {
         let mut asked = self.asked.borrow_mut();
         let Some(at) = asked.iter().position(|asked| asked.token == token) else {
             return;
@@ -151,7 +158,11 @@ impl Poll {
         {
             return;
         }
-        let (outcome, why) = match take(newest, version.as_deref(), body_size) {
+        let taken = match body_size {
+            Some(size) => take(newest, version.as_deref(), size),
+            None => Err("its cluster went away".to_owned()),
+        };
+        let (outcome, why) = match taken {
             Ok(outcome) => (outcome, String::new()),
             Err(why) => (Outcome::Failure, why),
         };

@@ -96,15 +96,11 @@ impl Drop for Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(
-        &mut self,
-        token: u32,
-        _headers: usize,
-        size: usize,
-        _trailers: usize,
-    ) {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, size: usize, _trailers: usize) {
         let now = host::now();
-        self.poll.answered(&self.newest(), token, size, now);
+        // Where the cluster went away meanwhile there is none, and Envoy refuses to be asked for it.
+        let body_size = (headers > 0).then_some(size);
+        self.poll.answered(&self.newest(), token, body_size, now);
         self.ask(now);
     }
 }
