@@ -109,18 +109,33 @@ fn without_a_cluster_nothing_is_offered_and_nothing_is_said() {
         folder.path(),
     );
     assert_eq!(String::from_utf8(asked.stderr).unwrap(), "");
-    // What no shell of ours asks is answered by nothing, too.
-    for asked in [
-        "SLUICE_COMPLETE=csh sluice -- sluice ''",
-        "SLUICE_COMPLETE=bash sluice get",
-    ] {
-        let output = run("bash", &["-c", asked], folder.path());
-        assert_eq!(
-            (output.status.code(), output.stdout.len()),
-            (Some(0), 0),
-            "{asked}"
-        );
+}
+
+#[test]
+fn a_command_does_what_it_does_whatever_the_variable_says() {
+    let folder = folder();
+    for value in ["bash", "", "csh"] {
+        let script = format!("export SLUICE_COMPLETE={value}; sluice get web");
+        let output = run("bash", &["-c", &script], folder.path());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("everyone   canary    10"), "{value}: {text}");
     }
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    // A login command that takes its time, as one does that opens a browser.
+    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], \
+        clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, \
+        command: sleep, args: ['30'], interactiveMode: Never}}}]}";
+    std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(
+        offered("sluice get --kubeconfig kubeconfig -n ", folder.path()),
+        [""; 0]
+    );
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
 #[test]

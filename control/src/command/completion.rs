@@ -74,17 +74,13 @@ pub fn answered(words: &[OsString]) -> bool {
         kubectl::answer(words);
         return true;
     }
-    let Some(shell) = std::env::var_os(VARIABLE) else {
+    // Only a function of ours calls so: with the variable alone, commands do what they do.
+    let shell = std::env::var(VARIABLE).ok();
+    let shell = shell.and_then(|name| Shell::from_str(&name, false).ok());
+    let (Some(shell), Some("--")) = (shell, words.get(1).and_then(|word| word.to_str())) else {
         return false;
     };
-    let shell = shell
-        .to_str()
-        .and_then(|name| Shell::from_str(name, false).ok());
-    let typed = words.iter().position(|word| word == "--");
-    let (Some(shell), Some(typed)) = (shell, typed) else {
-        return true;
-    };
-    let typed = words.get(typed + 1..).unwrap_or_default().to_vec();
+    let typed = words.get(2..).unwrap_or_default().to_vec();
     let mut command = names::told(cli::command(cli::Name::Sluice), &typed);
     let here = std::env::current_dir().ok();
     let mut answer = Vec::new();

@@ -27,7 +27,7 @@ use crate::cluster::{Address, Cluster};
 use crate::operations::Caller;
 use crate::rollout::controller::{CALLER, Running, Settings, outbound};
 use crate::rollout::lease::{CONTROLLER as LEASE, Candidate, Standing, Timing};
-use crate::rollout::logged::{Entry, Occasion};
+use crate::rollout::logged::{self, Occasion};
 use crate::rollout::mesh::Scraped;
 use crate::rollout::outbound::bounds::{Host, MAX_OUTBOUND_HOSTS};
 use crate::rollout::server::{Pages, Readiness, serve};
@@ -142,7 +142,13 @@ async fn controlled(arguments: &Controller, caller: &Caller, log: Log) -> anyhow
         instance: instance.clone(),
     };
     let settings = settings(arguments, cluster, &instance).await?;
-    let running = Running::new(settings, caller, stands.clone(), Arc::clone(&desk))?;
+    let running = Running::new(
+        settings,
+        caller,
+        stands.clone(),
+        Arc::clone(&desk),
+        logged::Log::to(move |entry| log.write(entry)),
+    )?;
     let (ready, readiness) = watch::channel(Readiness::NotYet {
         why: "the Rollouts are not read yet".to_owned(),
     });
@@ -169,7 +175,7 @@ async fn controlled(arguments: &Controller, caller: &Caller, log: Log) -> anyhow
         candidate.run(&standing, until_done(ended)).await;
     });
     tokio::select! {
-        () = running.run(stop, move |entry: Entry<'_>| log.write(entry)) => {}
+        () = running.run(stop) => {}
         () = probing => {}
         ((), ()) = async { tokio::join!(watching, keeping) } => {}
     }

@@ -42,7 +42,7 @@ use self::served::Served;
 use self::servers::Servers;
 use self::turns::Turns;
 use super::lease::Standing;
-use super::logged::{Entry, Occasion};
+use super::logged::{Entry, Log, Occasion};
 use super::mesh::Scraped;
 use super::object::Rollout;
 use super::outbound::Outbound;
@@ -94,6 +94,7 @@ pub struct Running {
     saying: Saying,
     settings: Settings,
     desk: Arc<Desk>,
+    log: Log,
 }
 
 impl fmt::Debug for Running {
@@ -106,7 +107,8 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    /// A controller that acts while it leads, and passes on what proxies say to who does.
+    /// A controller that acts while it leads, passes on what proxies say to who does, and logs what
+    /// happens.
     ///
     /// # Errors
     /// When TLS for messages cannot be set up.
@@ -115,6 +117,7 @@ impl Running {
         caller: Caller,
         standing: watch::Receiver<Standing>,
         desk: Arc<Desk>,
+        log: Log,
     ) -> anyhow::Result<Self> {
         let client = settings.cluster.client().clone();
         let api = rollouts(&settings.cluster, settings.namespace.as_deref());
@@ -124,7 +127,7 @@ impl Running {
             .trigger_backoff(Pause::up_to(LONGEST_PAUSE))
             .reconcile_on(received(pokes))
             .reconcile_all_on(led(standing.clone()));
-        let (events, saying) = Events::new(client, settings.instance.clone());
+        let (events, saying) = Events::new(client, settings.instance.clone(), log.clone());
         let context = Arc::new(Context {
             cluster: settings.cluster.clone(),
             scraped: settings.scraped.clone(),
@@ -146,6 +149,7 @@ impl Running {
             saying,
             settings,
             desk,
+            log,
         })
     }
 
@@ -173,20 +177,17 @@ impl Running {
         }
     }
 
-    /// Runs until it is told to stop, and then until what it began is done; logs what happens.
-    pub async fn run(
-        self,
-        stop: impl Future<Output = ()> + Send + Sync + 'static,
-        log: impl Fn(Entry<'_>) + Clone + Send + Sync + 'static,
-    ) {
+    /// Runs until it is told to stop, and then until what it began is done.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + Sync + 'static) {
         let Self {
             context,
             controller,
             saying,
             settings,
             desk,
+            log,
         } = self;
-        let saying = tokio::spawn(saying.say(log.clone()));
+        let saying = tokio::spawn(saying.say());
         let looker = Arc::new(Looker::new(Arc::clone(&context)));
         let poking = plugins::poke(Arc::clone(&context), settings.namespace);
         let passing_on = claims::pass_on(Arc::clone(&context), desk);
@@ -235,8 +236,8 @@ impl Told for Context {
     }
 }
 
-fn note(looker: &Looker, error: Error<Failed, watcher::Error>, log: &impl Fn(Entry<'_>)) {
-    let said = |message: &str| log(Entry::of(Occasion::WatchFailed, message));
+fn note(looker: &Looker, error: Error<Failed, watcher::Error>, log: &Log) {
+    let said = |message: &str| log.write(Entry::of(Occasion::WatchFailed, message));
     match error {
         // It was deleted while it waited for its turn.
         Error::ObjectNotFound(gone) => {
@@ -246,7 +247,7 @@ fn note(looker: &Looker, error: Error<Failed, watcher::Error>, log: &impl Fn(Ent
         }
         Error::ReconcilerFailed(failed, rollout) => {
             let namespace = rollout.namespace.as_deref().unwrap_or_default();
-            log(Entry {
+            log.write(Entry {
                 rollout: Some((namespace, &rollout.name)),
                 ..Entry::of(Occasion::LookFailed, &failed.to_string())
             });

@@ -1,6 +1,9 @@
 //! What a controller logs: entries with an occasion, which is one word of a fixed list, and what they
 //! are about. How a line of the log looks is the command's.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::engine::EventKind;
 
 /// Why something is logged. Its word is stable: alerts on logs go by it.
@@ -132,5 +135,27 @@ impl<'e> Entry<'e> {
             step: None,
             message,
         }
+    }
+}
+
+/// Where entries go, at once.
+#[derive(Clone)]
+pub struct Log(Arc<dyn Fn(Entry<'_>) + Send + Sync>);
+
+impl fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Log")
+    }
+}
+
+impl Log {
+    /// A log that hands each entry to a function, which must be quick: who runs Rollouts waits for it.
+    pub fn to(write: impl Fn(Entry<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    /// Writes an entry.
+    pub fn write(&self, entry: Entry<'_>) {
+        (self.0)(entry);
     }
 }

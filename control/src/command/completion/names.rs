@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::{Arg, Command};
@@ -93,12 +93,21 @@ fn takes(argument: &Arg, word: &str) -> bool {
     names.iter().any(|name| name.starts_with(word))
 }
 
-fn candidates(names: Names, asked: &Asked) -> Vec<CompletionCandidate> {
-    let found = found(names, asked).unwrap_or_default();
+fn candidates(names: Names, asked: &Arc<Asked>) -> Vec<CompletionCandidate> {
+    let found = in_time(names, asked).unwrap_or_default();
     let safe = found.into_iter().filter(|name| is_plain(name));
     safe.take(MAX_NAMES_COMPLETED)
         .map(CompletionCandidate::new)
         .collect()
+}
+
+/// What is found within the time. A thread of its own does it: asking a name server, or running the
+/// command that the kubeconfig has for a login, cannot be broken off. It ends with the process.
+fn in_time(names: Names, asked: &Arc<Asked>) -> Option<BTreeSet<String>> {
+    let (done, waiting) = mpsc::channel();
+    let asked = Arc::clone(asked);
+    std::thread::spawn(move || done.send(found(names, &asked)));
+    waiting.recv_timeout(COMPLETION_PATIENCE).ok()?
 }
 
 /// Whether every shell takes it for one word, and a terminal for nothing but text.
@@ -117,13 +126,7 @@ fn found(names: Names, asked: &Asked) -> Option<BTreeSet<String>> {
         .enable_all()
         .build()
         .ok()?;
-    runtime.block_on(async {
-        let asking = ask(names, asked);
-        tokio::time::timeout(COMPLETION_PATIENCE, asking)
-            .await
-            .ok()?
-            .ok()
-    })
+    runtime.block_on(ask(names, asked)).ok()
 }
 
 async fn ask(names: Names, asked: &Asked) -> anyhow::Result<BTreeSet<String>> {

@@ -1,5 +1,6 @@
-//! What happens to Rollouts, as Kubernetes' Events on them and in the log: said one after another by
-//! a task of their own, so that no run waits for them.
+//! What happens to Rollouts, in the log and as Kubernetes' Events on them. A line is written at once;
+//! Events are said one after another by a task of their own, so that nothing waits for the API
+//! server.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -7,9 +8,8 @@ use kube::Resource as _;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
-use crate::rollout::engine::EventKind;
 use crate::rollout::ground::Happened;
-use crate::rollout::logged::{Entry, Occasion};
+use crate::rollout::logged::{Entry, Log, Occasion};
 use crate::rollout::object::Rollout;
 
 /// How many Events wait to be said; what comes then is left out. Chosen: a hundred Rollouts that
@@ -19,29 +19,23 @@ const MAX_EVENTS_WAITING: usize = 1_000;
 /// How those who say it call themselves.
 const REPORTER: &str = "sluice-controller";
 
-/// Where Events are handed to.
+/// Where what happened is handed to.
 #[derive(Clone, Debug)]
-pub(super) struct Events(mpsc::Sender<Waiting>);
-
-/// An Event that waits to be said.
-struct Waiting {
-    event: Event,
-    about: ObjectReference,
-    kind: EventKind,
-    run: u64,
-    step: Option<usize>,
+pub(super) struct Events {
+    waiting: mpsc::Sender<(Event, ObjectReference)>,
+    log: Log,
 }
 
 /// What says Events.
 pub(super) struct Saying {
     recorder: Recorder,
-    waiting: mpsc::Receiver<Waiting>,
+    waiting: mpsc::Receiver<(Event, ObjectReference)>,
 }
 
 impl Events {
     /// And what says them.
-    pub(super) fn new(client: Client, instance: String) -> (Self, Saying) {
-        let (sender, waiting) = mpsc::channel(MAX_EVENTS_WAITING);
+    pub(super) fn new(client: Client, instance: String, log: Log) -> (Self, Saying) {
+        let (sender, receiver) = mpsc::channel(MAX_EVENTS_WAITING);
         let controller = REPORTER.to_owned();
         let instance = Some(instance);
         let reporter = Reporter {
@@ -49,11 +43,24 @@ impl Events {
             instance,
         };
         let recorder = Recorder::new(client, reporter);
-        (Self(sender), Saying { recorder, waiting })
+        let events = Self {
+            waiting: sender,
+            log,
+        };
+        let waiting = receiver;
+        (events, Saying { recorder, waiting })
     }
 
-    /// Says what happened to a Rollout.
+    /// Logs what happened to a Rollout, and has it said.
     pub(super) fn tell(&self, rollout: &Rollout, happened: &Happened<'_>) {
+        let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
+        self.log.write(Entry {
+            occasion: Occasion::Rollout(happened.event),
+            rollout: Some((namespace, happened.rollout)),
+            run: happened.run,
+            step: happened.step,
+            message: happened.message,
+        });
         let reason = happened.event.reason();
         // Events of one reason and action are counted as one: each step has its own.
         let action = match happened.step {
@@ -71,31 +78,16 @@ impl Events {
             secondary: None,
         };
         // Where too many wait, the status still says it.
-        let _ = self.0.try_send(Waiting {
-            event,
-            about: rollout.object_ref(&()),
-            kind: happened.event,
-            run: happened.run,
-            step: happened.step,
-        });
+        let _ = self.waiting.try_send((event, rollout.object_ref(&())));
     }
 }
 
 impl Saying {
-    /// Says them, and logs each, until every sender is gone.
-    pub(super) async fn say(mut self, log: impl Fn(Entry<'_>)) {
-        while let Some(waiting) = self.waiting.recv().await {
-            let about = &waiting.about;
-            let named = (about.namespace.as_deref(), about.name.as_deref());
-            log(Entry {
-                occasion: Occasion::Rollout(waiting.kind),
-                rollout: Some((named.0.unwrap_or_default(), named.1.unwrap_or_default())),
-                run: waiting.run,
-                step: waiting.step,
-                message: waiting.event.note.as_deref().unwrap_or_default(),
-            });
+    /// Says them until every sender is gone.
+    pub(super) async fn say(mut self) {
+        while let Some((event, about)) = self.waiting.recv().await {
             // An Event that cannot be said must stop nothing; the status has the same words.
-            let _ = self.recorder.publish(&waiting.event, about).await;
+            let _ = self.recorder.publish(&event, &about).await;
         }
     }
 }
