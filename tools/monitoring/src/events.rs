@@ -11,7 +11,6 @@ pub struct Meaning {
 }
 
 const TURN: &str = include_str!("../../../control/src/rollout/engine/turn.rs");
-const EVENTS: &str = include_str!("../../../control/src/rollout/controller/events.rs");
 const STATUS: &str = include_str!("../../../control/src/rollout/status.rs");
 
 /// The reasons of the Events of Rollouts.
@@ -21,9 +20,9 @@ pub fn reasons() -> Vec<Meaning> {
 
 /// Whether an Event of a reason is a warning.
 pub fn is_warning(reason: &str) -> bool {
-    let kinds = EVENTS.split("const fn kind(").nth(1).unwrap_or_default();
-    let warnings = kinds.split("=> EventType::Warning").next();
-    let mut named = warnings.unwrap_or_default().split("EventKind::").skip(1);
+    let kinds = TURN.split("const fn is_warning(").nth(1);
+    let warnings = kinds.unwrap_or_default().split("\n    }").next();
+    let mut named = warnings.unwrap_or_default().split("Self::").skip(1);
     named.any(|rest| rest.split(|c: char| !c.is_alphanumeric()).next() == Some(reason))
 }
 

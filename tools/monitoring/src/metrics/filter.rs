@@ -122,6 +122,13 @@ pub(super) const ALL: &[Metric] = &[
         "Whether that is the one that was received last; 0: that one was unreadable.",
     ),
     filter(
+        "sluice_module_version",
+        Type::Gauge,
+        PLUGIN,
+        "version",
+        "Which module the proxy runs: major times a million, minor times a thousand, and patch.",
+    ),
+    filter(
         "sluice_problems_total",
         Type::Counter,
         PLUGIN,
