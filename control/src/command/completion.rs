@@ -2,8 +2,8 @@
 //! asks for while somebody types.
 //!
 //! The shell's side is clap_complete's: a function that calls us again with what was typed. Which
-//! names of a cluster or a folder fit where is [`names`]'s; a `kubectl sluice` is completed by
-//! [`kubectl`]. Called by main, before anything is parsed.
+//! names of a cluster or a folder fit where is `names`'s; a `kubectl sluice` is completed by
+//! `kubectl`. Called by main, before anything is parsed.
 
 mod asked;
 mod kubectl;
