@@ -5,7 +5,7 @@ use serde_json::json;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::load::{Load, Seen};
 
-use super::release::{Release, chart};
+use super::release::{HERE, Release, chart};
 use crate::access::checkout;
 use crate::brake::{connected, wait_for_brakes};
 use crate::rollouts::controller::{apply, configure, ramp, status_in};
@@ -16,6 +16,11 @@ use crate::world::World;
 /// What a chart had before there was all that there is now.
 const BEFORE: &str = "--set replicas=1,disruptionBudget.enabled=false,networkPolicy.enabled=false,\
     admissionPolicies.install=false,authorizationPolicy.enabled=false,topologySpread.enabled=false";
+
+/// The upgrade of the page, to what there is now; what else was set is kept.
+const NOW: &str = "--reset-then-reuse-values --set replicas=2,disruptionBudget.enabled=true,\
+    networkPolicy.enabled=true,admissionPolicies.install=true,authorizationPolicy.enabled=true,\
+    topologySpread.enabled=true";
 
 /// The plugin's whole configuration as it is stored, and its generation.
 async fn stored(world: &World) -> (String, Option<i64>) {
@@ -89,7 +94,7 @@ pub async fn an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_u
     begin(world).await;
     let (former, present) = (packaged(&release, world, "0.0.9").await, chart());
     let present = present.display().to_string();
-    release.deploy("install", &former, BEFORE).await;
+    release.take_over(&former, BEFORE).await;
     assert_ready(world, 1).await;
 
     let mut steps = ramp(&[25], "1s").as_array().unwrap().clone();
@@ -108,7 +113,7 @@ pub async fn an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_u
     connected(world).await;
 
     with_users_at_half(world, async || {
-        release.deploy("upgrade", &present, "").await;
+        release.deploy("upgrade", &present, NOW).await;
     })
     .await;
     assert_ready(world, 2).await;
@@ -126,8 +131,9 @@ pub async fn an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_u
     let gone = world.chain.kubernetes.get(role.0, role.1, role.2).await;
     assert!(gone.is_none(), "{gone:?}");
 
+    // What the uninstall left is this release's still.
     with_users_at_half(world, async || {
-        release.deploy("install", &present, "").await;
+        release.deploy("install", &present, HERE).await;
     })
     .await;
     world.sluice("rollout skip web -n a").await.good();
@@ -182,23 +188,23 @@ pub async fn assert_kept(world: &World) {
 
 pub async fn what_kustomize_applied_is_taken_over_by_helm(world: &mut World) {
     let release = Release::begin(world).await;
+    let base = checkout("wasmplugin/base");
+    for policy in ["policy.yaml", "history.yaml", "brakes.yaml"] {
+        let apply = format!("apply --server-side -f {}", base.join(policy).display());
+        world.kubectl(&apply).await.good();
+    }
     let folder = checkout("wasmplugin/controller");
     let apply = format!(
         "apply --server-side --force-conflicts -k {}",
         folder.display()
     );
     world.kubectl(&apply).await.good();
-    let base = checkout("wasmplugin/base");
-    for policy in ["policy.yaml", "history.yaml", "brakes.yaml"] {
-        let apply = format!("apply --server-side -f {}", base.join(policy).display());
-        world.kubectl(&apply).await.good();
-    }
     let deployment = "rollout status deployment sluice-controller -n sluice --timeout 60s";
     world.kubectl(deployment).await.good();
     world.fresh_plugin("a", 25).await;
     let before = stored(world).await;
     let chart = chart().display().to_string();
-    release.deploy("install", &chart, "").await;
+    release.take_over(&chart, "").await;
     world.kubectl(deployment).await.good();
     assert_ready(world, 2).await;
     assert_eq!(stored(world).await, before);

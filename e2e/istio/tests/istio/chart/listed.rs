@@ -30,9 +30,7 @@ pub async fn a_controller_of_listed_namespaces_may_do_nothing_elsewhere(world: &
     let release = Release::begin(world).await;
     world.new_plugin("a").await;
     let chart = chart().display().to_string();
-    release
-        .deploy("install", &chart, "--set namespaces={a,gw}")
-        .await;
+    release.take_over(&chart, "--set namespaces={a,gw}").await;
     let spec = json!({"split": "web", "version": "v2", "preset": "emergency"});
     apply(world, "web", &spec).await;
     apply_in(world, "b", "web", &spec).await;
@@ -75,8 +73,9 @@ async fn assert_is_alone(world: &World, release: &Release) {
     let second = format!("install second {chart} -n b --set namespaces={{b}}");
     let said = release.helm(&second).await.ended_with(1);
     assert!(said.err.contains("invalid ownership metadata"), "{said:?}");
-    let values = "--set namespaces={a,gw},crds.install=false,admissionPolicies.install=false";
-    release.deploy("upgrade", &chart, values).await;
+    let values = "--set crds.install=false,admissionPolicies.install=false";
+    let values = format!("--reset-then-reuse-values {values}");
+    release.deploy("upgrade", &chart, &values).await;
     assert_kept(world).await;
 }
 

@@ -75,13 +75,17 @@ impl Release {
         self.helm.run_beside(arguments).await
     }
 
-    /// `helm install` or `helm upgrade` of a chart as the release `sluice`, until it is ready. What
-    /// the tests' world has of its definitions is taken over.
+    /// The first install of a test: what the tests' world and Kustomize have of the chart's objects
+    /// is taken over, as docs/install.md says that it is.
+    pub async fn take_over(&self, chart: &str, values: &str) -> Said {
+        let values = format!("{HERE} {values} --take-ownership --force-conflicts");
+        self.deploy("install", chart, &values).await
+    }
+
+    /// `helm install` or `helm upgrade` of a chart as the release `sluice`, until it is ready, with
+    /// nothing but what the page has and these values.
     pub async fn deploy(&self, verb: &str, chart: &str, values: &str) -> Said {
-        let command = format!(
-            "{verb} sluice {chart} -n sluice {HERE} {values} --wait --timeout 90s \
-             --take-ownership --force-conflicts"
-        );
+        let command = format!("{verb} sluice {chart} -n sluice {values} --wait --timeout 90s");
         let said = self.helm(&command).await;
         assert_eq!(said.code, 0, "{said:?}\n{}", self.logs());
         said

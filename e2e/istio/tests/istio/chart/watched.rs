@@ -161,7 +161,7 @@ pub async fn what_the_monitors_name_is_found_by_a_real_prometheus(world: &mut Wo
     let release = Release::begin(world).await;
     let chart = chart().display().to_string();
     let values = "--set serviceMonitor.enabled=true,podMonitor.enabled=true";
-    release.deploy("install", &chart, values).await;
+    release.take_over(&chart, values).await;
     let pods = monitor(world, "podmonitor", "sluice-proxies").await;
     let endpoint = &pods["spec"]["podMetricsEndpoints"][0];
     let relabelings = relabelings(&endpoint["relabelings"]);
