@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes the files of wasmplugin/controller and wasmplugin/base that come from the chart into a folder:
-# what Helm makes of its templates with the defaults, and with the examples that are here.
+# what Helm makes of its templates with the defaults, and with the examples that are here. Whoever takes
+# namespaced.yaml runs one controller, whose account is account.yaml's.
 set -euo pipefail
 helm=$1 chart=$2 folder=$3
 mkdir -p "$folder/controller" "$folder/base"
@@ -12,7 +13,7 @@ from() {
   {
     echo "# From wasmplugin/chart/templates/$template by \`make chart\`; do not edit."
     "$helm" template sluice "$chart" --namespace sluice --show-only "templates/$template" "$@" |
-      grep -v -e '^# Source: ' -e '^$' | sed -e '1{/^---$/d}'
+      grep -v -e '^# Source: ' -e '^$' | sed -e '1{/^---$/d}' -e 's/sluice-controller-shop/sluice-controller/'
   } >"$file"
 }
 

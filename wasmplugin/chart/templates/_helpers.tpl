@@ -3,11 +3,14 @@
 {app: sluice-controller, app.kubernetes.io/name: sluice, app.kubernetes.io/component: controller}
 {{- end }}
 
-{{/* The name of the controller of one namespace; of the one for all, where it is empty. At most 63 letters. */}}
+{{/*
+The name of the controller of one namespace, and of its account; of the one for all, where it is empty. At most 63 letters,
+and never that of another Service of this chart.
+*/}}
 {{- define "sluice.name" -}}
 {{- if not . -}}
 sluice-controller
-{{- else if le (len .) 40 -}}
+{{- else if and (le (len .) 40) (not (has . (list "metrics" "pull"))) -}}
 sluice-controller-{{ . }}
 {{- else -}}
 sluice-controller-{{ . | trunc 33 | trimSuffix "-" }}-{{ . | sha256sum | trunc 6 }}
@@ -41,6 +44,12 @@ sluice-controller-{{ . | trunc 33 | trimSuffix "-" }}-{{ . | sha256sum | trunc 6
 {{- $url := urlParse . -}}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
 {{- $port | default (eq $url.scheme "https" | ternary "443" "80") -}}
+{{- end }}
+
+{{/* The account of the controller of one namespace of those that are listed; where none is, of the only one. */}}
+{{- define "sluice.subject" -}}
+{{- $name := include "sluice.name" (empty .root.Values.namespaces | ternary "" .namespace) -}}
+- {kind: ServiceAccount, name: {{ $name }}, namespace: {{ .root.Release.Namespace | toYaml }}}
 {{- end }}
 
 {{/* What a controller may do in the namespaces that it is for. The comments say why. */}}
