@@ -276,6 +276,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         blue_green::handing_back_gives_both_services_every_pod_again,
         chart::the_kustomize_base_is_what_the_chart_gives,
         chart::a_value_that_is_wrong_is_refused_with_what_is_accepted,
+        chart::no_two_objects_have_one_name_whatever_namespaces_are_called,
+        chart::a_network_policy_names_the_ports_of_pods_and_alerts_link_to_pages,
         chart::everything_that_may_be_installed_is_accepted_by_the_api_server,
         chart::an_upgrade_an_uninstall_and_an_install_lose_no_weight_and_move_no_user,
         chart::a_controller_of_listed_namespaces_may_do_nothing_elsewhere,
