@@ -30,7 +30,7 @@ use crate::rollout::lease::{CONTROLLER as LEASE, Candidate, Standing, Timing};
 use crate::rollout::logged::{self, Occasion};
 use crate::rollout::mesh::Scraped;
 use crate::rollout::outbound::bounds::{Host, MAX_OUTBOUND_HOSTS};
-use crate::rollout::server::{Pages, Readiness, serve};
+use crate::rollout::server::{MetricsPage, Pages, Readiness, serve};
 
 /// How often it is tried whether the Rollouts can be read.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -157,7 +157,7 @@ async fn controlled(arguments: &Controller, caller: &Caller, log: Log) -> anyhow
     metrics::register(&mut registry, &desk, known);
     let pulls = key::listen(&arguments.key, around, &mut registry, ended.clone(), log).await?;
     let pages = Pages {
-        metrics: Arc::new(registry),
+        metrics: Arc::new(MetricsPage::new(registry)),
         readiness,
     };
     let mut interruption = Interruption::listen()?;

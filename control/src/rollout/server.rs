@@ -4,9 +4,11 @@
 //! Bounded: so many connections at once, each for one request and some seconds. What is measured and
 //! when one is ready, the controller says.
 
+mod metrics_page;
+
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -15,12 +17,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus_client::encoding::text::encode;
-use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+pub use self::metrics_page::MetricsPage;
 
 /// How many connections are served at once; others wait. Chosen: a Prometheus pair and a kubelet need
 /// three.
@@ -52,7 +54,7 @@ pub enum Readiness {
 #[derive(Clone, Debug)]
 pub struct Pages {
     /// What `/metrics` shows.
-    pub metrics: Arc<Registry>,
+    pub metrics: Arc<MetricsPage>,
     /// What `/readyz` says.
     pub readiness: watch::Receiver<Readiness>,
 }
@@ -125,17 +127,14 @@ fn answer(method: &Method, path: &str, pages: &Pages) -> Response<Full<Bytes>> {
                 format!("not ready: {why}\n"),
             ),
         },
-        "/metrics" => {
-            let mut text = String::new();
-            match encode(&mut text, &pages.metrics) {
-                Ok(()) => page(StatusCode::OK, METRICS, text),
-                Err(error) => page(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    TEXT,
-                    format!("{error}\n"),
-                ),
-            }
-        }
+        "/metrics" => match pages.metrics.at(Instant::now()) {
+            Ok(text) => page(StatusCode::OK, METRICS, text),
+            Err(error) => page(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                format!("{error}\n"),
+            ),
+        },
         _ => page(
             StatusCode::NOT_FOUND,
             TEXT,

@@ -1,5 +1,6 @@
 use super::*;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ async fn start() -> Running {
     };
     let (readiness, watched) = watch::channel(not_yet);
     let pages = Pages {
-        metrics: Arc::new(registry),
+        metrics: Arc::new(MetricsPage::new(registry)),
         readiness: watched,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
