@@ -158,7 +158,8 @@ impl Running {
         let mut registry = Registry::default();
         self.context.metrics.register(&mut registry);
         let of = Arc::downgrade(&self.context);
-        registry.register_collector(Box::new(HowFar { of }));
+        let confined_to = self.settings.namespace.clone();
+        registry.register_collector(Box::new(HowFar { of, confined_to }));
         registry
     }
 

@@ -298,6 +298,9 @@ pub struct RunUsers {
     /// is nobody yet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub share: Option<f64>,
+    /// Those who got any variant; `None` where an earlier version noted them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub of: Option<u64>,
 }
 
 /// A step that went forward in spite of a window.

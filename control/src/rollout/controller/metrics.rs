@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::gauges::{Labels, each, gauge};
+use super::gauges::{Labels, NAMESPACE, each, gauge};
 use super::index::Index;
 use super::served::Served;
 use crate::rollout::engine::EventKind;
@@ -150,6 +150,8 @@ impl Metrics {
 pub(super) struct HowFar<I> {
     /// What tells; it may be gone while somebody still asks.
     pub(super) of: Weak<I>,
+    /// The namespace that it is confined to; `None`: all.
+    pub(super) confined_to: Option<String>,
 }
 
 /// What tells of every Rollout, and whether it leads.
@@ -175,12 +177,19 @@ impl<I: Told> Collector for HowFar<I> {
         let Some(of) = self.of.upgrade() else {
             return Ok(());
         };
-        let leads = gauge(
+        let mut leads = gauge(
             &mut encoder,
             "sluice_controller_leads",
             "Whether this process runs the Rollouts",
         )?;
-        ConstGauge::new(i64::from(of.leads())).encode(leads)?;
+        let does_lead = ConstGauge::new(i64::from(of.leads()));
+        match &self.confined_to {
+            Some(namespace) => {
+                let labels: Labels = vec![(NAMESPACE, namespace.clone())];
+                does_lead.encode(leads.encode_family(&labels)?)?;
+            }
+            None => does_lead.encode(leads)?,
+        }
         let index = of.index();
         let phase = gauge(
             &mut encoder,
@@ -305,7 +314,7 @@ mod tests {
                 "number": 1, "began": "2026-11-21T00:00:00Z", "since": "2026-11-21T00:00:00Z", "step": 1,
                 "stage": "Holding", "converged": "2026-11-21T00:00:10Z", "split": "web", "challenger": "canary",
                 "weights": {"a\"b": 5}, "wanted": {"a\"b": 10},
-                "users": {"audience": "a\"b", "at": "2026-11-21T00:00:00Z", "reached": 98, "failed": 3, "share": 9.8},
+                "users": {"audience": "a\"b", "at": "2026-11-21T00:00:00Z", "reached": 98, "failed": 3, "share": 9.8, "of": 1_000},
                 "analysis": {"checks": [
                     {"name": "errors", "value": 0.25, "distance": -0.5, "failed": 2, "evidence": {"now": 20, "needed": 80}},
                     {"name": "new"},
@@ -318,13 +327,16 @@ mod tests {
         let plugin = ("WasmPlugin", "shop".to_owned(), "sluice".to_owned());
         served.note(
             plugin,
-            crate::rollout::controller::served::wanted(spec).unwrap(),
+            crate::rollout::controller::served::Wanted::of(&spec),
         );
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let of = std::sync::Arc::new(Teller(index, served));
         let told = std::sync::Arc::downgrade(&of);
-        registry.register_collector(Box::new(HowFar { of: told }));
+        registry.register_collector(Box::new(HowFar {
+            of: told,
+            confined_to: None,
+        }));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -378,6 +390,7 @@ mod tests {
             "sluice_rollout_hold_until_timestamp_seconds{sluice_namespace=\"shop\",rollout=\"web\"} 1795219510.0",
             "sluice_rollout_users{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 98.0",
             "sluice_rollout_failed_users{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 3.0",
+            "sluice_rollout_audience_users{sluice_namespace=\"shop\",rollout=\"web\",audience=\"a\\\"b\"} 1000.0",
             "sluice_rollout_check_value{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
             "sluice_rollout_check_distance{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} -0.5",
             "sluice_rollout_check_evidence{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\"} 0.25",
@@ -385,7 +398,9 @@ mod tests {
             "sluice_rollout_check_failures{sluice_namespace=\"shop\",rollout=\"web\",check=\"new\"} 0.0",
             "sluice_rollout_check_threshold{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\",bound=\"Pass\"} 0.01",
             "sluice_rollout_check_threshold{sluice_namespace=\"shop\",rollout=\"web\",check=\"errors\",bound=\"Fail\"} 0.05",
+            "sluice_rollout_checks_left_out 0.0",
             "sluice_plugin_revision{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\"} 74072756963426.0",
+            "sluice_plugin_problems{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\"} 0.0",
             "sluice_plugin_weight{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\",sluice_split=\"web\",sluice_audience=\"everyone\",sluice_variant=\"stable\"} 95.0",
             "sluice_plugin_weight{sluice_namespace=\"shop\",sluice_plugin=\"shop.sluice\",kind=\"WasmPlugin\",sluice_split=\"web\",sluice_audience=\"everyone\",sluice_variant=\"canary\"} 5.0",
             "sluice_plugin_weights_left_out 0.0",

@@ -15,6 +15,7 @@ use kube::core::ApiResource;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::context::Context;
 use super::served::{self, Wanted};
@@ -28,6 +29,10 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long one watch lasts. Chosen: shorter than a connection may be silent.
 pub(super) const WATCH_SECONDS: u32 = 10;
+
+/// How many plugins are listed at once. Chosen: each may have a megabyte, and they are kept until what
+/// they want was read.
+const LISTED_AT_ONCE: u32 = 50;
 
 /// How often a kind is asked for that the cluster does not know, or that may not be watched.
 const ABSENT: Duration = Duration::from_secs(60);
@@ -46,7 +51,9 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
         None => Api::all_with(client, &resource),
     };
     loop {
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let config = watcher::Config::default()
+            .timeout(WATCH_SECONDS)
+            .page_size(LISTED_AT_ONCE);
         let changes = watcher(api.clone(), config).backoff(Pause::up_to(LONGEST_PAUSE));
         let mut changes = std::pin::pin!(changes);
         let mut listed = BTreeSet::new();
@@ -55,11 +62,15 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(named)) => {
                     listed.insert(named.plugin(kind));
-                    tell(context, kind, named, true);
+                    tell(context, kind, named).await;
                 }
                 Ok(Event::InitDone) => context.served.retain(kind, &listed),
-                Ok(Event::Apply(named)) => tell(context, kind, named, true),
-                Ok(Event::Delete(named)) => tell(context, kind, named, false),
+                Ok(Event::Apply(named)) => tell(context, kind, named).await,
+                Ok(Event::Delete(named)) => {
+                    let plugin = named.plugin(kind);
+                    context.poke(&plugin.1, Some(&plugin.2));
+                    context.served.note(plugin, None);
+                }
                 Err(error) if is_absent(&error) => break,
                 Err(_) => {}
             }
@@ -69,13 +80,18 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
     }
 }
 
-/// Remembers what a plugin wants, and has its Rollouts looked at.
-fn tell(context: &Context, kind: Kind, named: Named, is_there: bool) {
-    let plugin = named.plugin(kind);
+/// Has a plugin's Rollouts looked at, and remembers what it wants where its spec changed. That may take
+/// a second, and holds nobody else up.
+async fn tell(context: &Context, kind: Kind, named: Named) {
+    let (plugin, version) = (named.plugin(kind), named.version());
     context.poke(&plugin.1, Some(&plugin.2));
-    context
-        .served
-        .note(plugin, named.wanted.filter(|_| is_there));
+    if context.served.knows(&plugin, version.as_ref()) {
+        return;
+    }
+    let read = move || Wanted::of(&named.spec).map(|wanted| wanted.at(version));
+    // A reader that panics has read nothing.
+    let wanted = tokio::task::spawn_blocking(read).await.ok().flatten();
+    context.served.note(plugin, wanted);
 }
 
 fn is_absent(error: &watcher::Error) -> bool {
@@ -87,12 +103,12 @@ fn is_absent(error: &watcher::Error) -> bool {
     }
 }
 
-/// A plugin of which nothing matters but which one it is, and what it wants.
+/// A plugin of which nothing matters but which one it is, and its spec until it has been read.
 #[derive(Clone, Debug, Deserialize)]
 struct Named {
     metadata: ObjectMeta,
-    #[serde(default, rename = "spec", deserialize_with = "served::wanted")]
-    wanted: Option<Wanted>,
+    #[serde(default, deserialize_with = "served::spec")]
+    spec: Value,
 }
 
 impl Named {
@@ -101,6 +117,11 @@ impl Named {
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let name = metadata.name.clone().unwrap_or_default();
         (kind.name(), namespace, name)
+    }
+
+    fn version(&self) -> Option<served::Version> {
+        let metadata = &self.metadata;
+        metadata.uid.clone().zip(metadata.generation)
     }
 }
 

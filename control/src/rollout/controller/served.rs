@@ -26,12 +26,19 @@ use crate::model::plugin::Kind;
 /// Chosen: some 4 MB of metrics.
 const MAX_TOLD_SHARES: usize = 20_000;
 
+/// How many of them may be of one namespace, so that none takes the others' room; see docs/limits.md.
+/// Chosen: a plugin of a thousand splits with two variants each.
+const MAX_TOLD_SHARES_OF_NAMESPACE: usize = 2_000;
+
 /// How deep a plugin is read for this; see docs/limits.md. Chosen: twice what an entry of a split
 /// may have.
 const MAX_WANTED_DEPTH: usize = 64;
 
 /// A plugin: its kind, its namespace, its name.
 pub(super) type Named = (&'static str, String, String);
+
+/// A state of a plugin's spec: which object, and its generation.
+pub(super) type Version = (String, i64);
 
 /// What all plugins want.
 #[derive(Debug, Default)]
@@ -42,6 +49,10 @@ pub(super) struct Served(Mutex<BTreeMap<Named, Wanted>>);
 pub(super) struct Wanted {
     /// The fingerprint of its configuration, as proxies show it in a gauge.
     revision: u64,
+    /// Of which state of its spec all this is, where the object says that.
+    version: Option<Version>,
+    /// How many problems proxies find in it.
+    problems: usize,
     shares: Vec<Share>,
     /// Shares for which there was no room.
     left_out: usize,
@@ -57,7 +68,7 @@ struct Share {
 
 impl Wanted {
     /// What a plugin's `spec` wants; `None` where it is none of ours: it has no splits.
-    fn of(spec: &Value) -> Option<Self> {
+    pub(super) fn of(spec: &Value) -> Option<Self> {
         let config = spec
             .pointer("/wasm/pluginConfig")
             .or_else(|| spec.get("pluginConfig"))?;
@@ -83,21 +94,28 @@ impl Wanted {
             .splits()
             .iter()
             .flat_map(of_split)
-            .take(MAX_TOLD_SHARES + 1)
+            .take(MAX_TOLD_SHARES_OF_NAMESPACE + 1)
             .collect();
-        let left_out = all.len().saturating_sub(MAX_TOLD_SHARES);
-        all.truncate(MAX_TOLD_SHARES);
+        let left_out = all.len().saturating_sub(MAX_TOLD_SHARES_OF_NAMESPACE);
+        all.truncate(MAX_TOLD_SHARES_OF_NAMESPACE);
         Some(Self {
             revision,
+            version: None,
+            problems: plan.number_of_problems(),
             shares: all,
             left_out,
         })
     }
+
+    /// The same, of a state of the spec.
+    pub(super) fn at(self, version: Option<Version>) -> Self {
+        Self { version, ..self }
+    }
 }
 
-/// Reads a plugin's `spec` for what it wants, at once, so that no configuration is kept.
-pub(super) fn wanted<'de, D: Deserializer<'de>>(spec: D) -> Result<Option<Wanted>, D::Error> {
-    Ok(Wanted::of(&bounded::value(spec, MAX_WANTED_DEPTH)?))
+/// Reads a plugin's `spec`, as deep as matters.
+pub(super) fn spec<'de, D: Deserializer<'de>>(spec: D) -> Result<Value, D::Error> {
+    bounded::value(spec, MAX_WANTED_DEPTH)
 }
 
 impl Served {
@@ -108,11 +126,20 @@ impl Served {
         let Some(mut wanted) = wanted else {
             return;
         };
-        let taken: usize = all.values().map(|other| other.shares.len()).sum();
-        let room = MAX_TOLD_SHARES.saturating_sub(taken);
+        let room = room(&all, &plugin.1);
         wanted.left_out += wanted.shares.len().saturating_sub(room);
         wanted.shares.truncate(room);
         all.insert(plugin, wanted);
+    }
+
+    /// Whether what this state of a plugin's spec wants is remembered already, as much of it as there is
+    /// room for.
+    pub(super) fn knows(&self, plugin: &Named, version: Option<&Version>) -> bool {
+        let all = self.0.lock();
+        let same = all
+            .get(plugin)
+            .filter(|known| version.is_some() && known.version.as_ref() == version);
+        same.is_some_and(|known| known.left_out == 0 || room(&all, &plugin.1) == 0)
     }
 
     /// Forgets the plugins of a kind that are not among those.
@@ -141,6 +168,15 @@ impl Served {
             let revision = ConstGauge::new(wanted.revision as f64);
             revision.encode(revisions.encode_family(&labels)?)?;
         }
+        let mut problems = gauge(
+            encoder,
+            "sluice_plugin_problems",
+            "Problems that proxies find in the present configuration of a plugin",
+        )?;
+        for (plugin, wanted) in &*all {
+            let found = ConstGauge::new(wanted.problems as f64);
+            found.encode(problems.encode_family(&labels(plugin))?)?;
+        }
         let mut weights = gauge(
             encoder,
             "sluice_plugin_weight",
@@ -165,6 +201,18 @@ impl Served {
         )?;
         ConstGauge::new(left_out as f64).encode(told)
     }
+}
+
+/// For how many shares more there is room in a namespace.
+fn room(all: &BTreeMap<Named, Wanted>, namespace: &str) -> usize {
+    let taken = |of: &dyn Fn(&Named) -> bool| -> usize {
+        let counted = all.iter().filter(|(plugin, _)| of(plugin));
+        counted.map(|(_, wanted)| wanted.shares.len()).sum()
+    };
+    let here = taken(&|plugin| plugin.1 == namespace);
+    let everywhere = taken(&|_| true);
+    let room = MAX_TOLD_SHARES.saturating_sub(everywhere);
+    room.min(MAX_TOLD_SHARES_OF_NAMESPACE.saturating_sub(here))
 }
 
 #[cfg(test)]
@@ -236,14 +284,10 @@ mod tests {
                 ..Wanted::default()
             })
         };
-        served.note(named("a"), of(MAX_TOLD_SHARES - 1));
+        let most = MAX_TOLD_SHARES_OF_NAMESPACE;
+        served.note(named("a"), of(most - 1));
         served.note(named("b"), of(1));
-        let full = |b, left_out| {
-            [
-                ("a".to_owned(), MAX_TOLD_SHARES - 1, 0),
-                ("b".to_owned(), b, left_out),
-            ]
-        };
+        let full = |b, left_out| [("a".to_owned(), most - 1, 0), ("b".to_owned(), b, left_out)];
         assert_eq!(shown(&served), full(1, 0));
         served.note(named("b"), of(3));
         assert_eq!(shown(&served), full(1, 2));
@@ -257,20 +301,94 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_takes_no_more_than_its_part_and_all_together_no_more_than_there_is() {
+        let served = Served::default();
+        let share = Share {
+            split: "web".to_owned(),
+            audience: "everyone".to_owned(),
+            variant: "canary".to_owned(),
+            percent: 5.0,
+        };
+        let of = |count: usize| {
+            Some(Wanted {
+                shares: vec![share.clone(); count],
+                ..Wanted::default()
+            })
+        };
+        let most = MAX_TOLD_SHARES_OF_NAMESPACE;
+        let namespaces = MAX_TOLD_SHARES / most;
+        for namespace in 0..=namespaces {
+            let plugin = |name: &str| ("WasmPlugin", namespace.to_string(), name.to_owned());
+            served.note(plugin("a"), of(most));
+            served.note(plugin("b"), of(1));
+            let last = served.0.lock()[&plugin("a")].left_out;
+            let is_last = namespace == namespaces;
+            assert_eq!(last, if is_last { most } else { 0 }, "{namespace}");
+            assert_eq!(served.0.lock()[&plugin("b")].left_out, 1, "{namespace}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_read_once_unless_something_of_it_was_left_out_and_finds_room_now() {
+        let served = Served::default();
+        let version = |generation| Some(("5f".to_owned(), generation));
+        let config = json!({"pluginConfig": {"splits": {"web": {}}}});
+        assert!(!served.knows(&named("a"), version(1).as_ref()));
+        served.note(named("a"), Wanted::of(&config).map(|it| it.at(version(1))));
+        assert!(served.knows(&named("a"), version(1).as_ref()));
+        assert!(!served.knows(&named("a"), version(2).as_ref()));
+        let another = Some(("6a".to_owned(), 1));
+        assert!(!served.knows(&named("a"), another.as_ref()));
+        served.note(named("a"), Wanted::of(&config));
+        assert!(!served.knows(&named("a"), None), "it says no generation");
+        let share = Share {
+            split: "web".to_owned(),
+            audience: "everyone".to_owned(),
+            variant: "canary".to_owned(),
+            percent: 5.0,
+        };
+        let full = Wanted {
+            shares: vec![share; MAX_TOLD_SHARES_OF_NAMESPACE],
+            ..Wanted::default()
+        };
+        served.note(named("a"), Some(full.clone()));
+        served.note(named("b"), Some(full.at(version(1))));
+        assert!(served.knows(&named("b"), version(1).as_ref()), "no room");
+        served.note(named("a"), None);
+        assert!(!served.knows(&named("b"), version(1).as_ref()), "room");
+    }
+
+    #[test]
+    fn problems_of_the_present_configuration_are_counted() {
+        let problems = |config: Value| {
+            Wanted::of(&json!({"pluginConfig": config}))
+                .unwrap()
+                .problems
+        };
+        assert_eq!(problems(json!({"splits": {"web": {}}})), 0);
+        let weights =
+            json!({"web": {"everyone": {"canary": 500}}, "none": {"everyone": {"canary": 5}}});
+        assert_eq!(
+            problems(json!({"splits": {"web": {}}, "weights": weights})),
+            2
+        );
+    }
+
+    #[test]
     fn what_is_nested_too_deeply_spoils_nothing() {
         #[derive(Deserialize)]
         struct Read {
-            #[serde(deserialize_with = "wanted")]
-            spec: Option<Wanted>,
+            #[serde(deserialize_with = "spec")]
+            spec: Value,
         }
-        let spec = |levels: usize| {
+        let written = |levels: usize| {
             let deep = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
             let config = format!(r#"{{"splits": {{"web": {{}}}}, "more": {deep}}}"#);
             format!(r#"{{"spec": {{"pluginConfig": {config}}}}}"#)
         };
         for levels in [MAX_WANTED_DEPTH - 3, MAX_WANTED_DEPTH, 100_000] {
-            let read: Read = serde_json::from_str(&spec(levels)).unwrap();
-            assert!(read.spec.is_some(), "{levels}");
+            let read: Read = serde_json::from_str(&written(levels)).unwrap();
+            assert!(Wanted::of(&read.spec).is_some(), "{levels}");
         }
     }
 }

@@ -97,6 +97,7 @@ impl Turn<'_> {
                 reached: seen.users,
                 failed: seen.failed,
                 share: seen.share(),
+                of: Some(seen.of),
             });
         }
     }

@@ -29,7 +29,8 @@ splits: {web: {hosts: [web.example], variants: [ingress, mesh]}}
 const HOST: &str = "web.example";
 
 /// Panels that show trouble and how runs ended: these have something to say only after it.
-const LATER: [&str; 2] = [
+const LATER: [&str; 3] = [
+    "alert SluiceRolloutFailed",
     "rollout: How runs ended, all Rollouts",
     "fleet: Challengers that guards took out",
 ];

@@ -1,6 +1,7 @@
 //! All proxies: which run the filter, which revision of a plugin, and what is wrong with any.
 
 use super::{namespaces, root};
+use crate::alerts::by_plugin;
 use crate::dashboard::{Dashboard, Variable};
 use crate::panel::{Kind, Panel};
 
@@ -47,11 +48,12 @@ fn proxies() -> Vec<Panel> {
     let running = running();
     let revision = gauge("sluice_config_revision");
     // Istio's name of a plugin in a proxy has its own ending since 1.30.
-    let named = format!(
-        "label_replace({revision}, \"sluice_plugin\", \"$1\", \"sluice_plugin\", \"([^~]+).*\")"
+    let named = by_plugin("namespace, pod", &revision);
+    let wanted = by_plugin(
+        "sluice_namespace",
+        "sluice_plugin_revision{sluice_namespace=~\"$namespace|$root\"}",
     );
-    let other =
-        "max by (sluice_plugin) (sluice_plugin_revision{sluice_namespace=~\"$namespace|$root\"})";
+    let other = format!("max by (plugin) ({wanted})");
     let all = format!("count by (namespace, pod) (envoy_server_live{{{PROXIES}}})");
     vec![
         Panel::new(Kind::Stat, "Proxies with the filter", "short")
@@ -73,15 +75,15 @@ fn proxies() -> Vec<Panel> {
                 pushes after its debounce.")
             .asks(
                 "proxies",
-                format!("count({named} != on (sluice_plugin) group_left () {other}) or vector(0)"),
+                format!("count({named} != on (plugin) group_left () {other}) or vector(0)"),
             )
             .bad_from(1.0),
         Panel::new(Kind::Lines, "Proxies by revision", "short")
             .says("One line of a plugin where all agree. After a change one falls while another \
                 rises.")
             .asks(
-                "{{sluice_plugin}} {{revision}}",
-                format!("count_values by (sluice_plugin) (\"revision\", {revision})"),
+                "{{plugin}} {{revision}}",
+                format!("count_values by (plugin) (\"revision\", {named})"),
             )
             .wide(12),
         Panel::new(Kind::Lines, "Proxies by namespace", "short")
@@ -147,9 +149,18 @@ fn trouble() -> Vec<Panel> {
 fn controller() -> Vec<Panel> {
     vec![
         Panel::new(Kind::Stat, "Controllers", "short")
-            .says("Replicas that are scraped, and how many of them lead: exactly one should.")
-            .asks("replicas", "count(sluice_controller_leads)")
-            .asks("lead", "sum(sluice_controller_leads)"),
+            .says(
+                "Replicas that are scraped, and how many of them lead: exactly one should, of \
+                those of each namespace that they are confined to.",
+            )
+            .asks(
+                "replicas {{sluice_namespace}}",
+                "count by (namespace, sluice_namespace) (sluice_controller_leads)",
+            )
+            .asks(
+                "lead {{sluice_namespace}}",
+                "sum by (namespace, sluice_namespace) (sluice_controller_leads)",
+            ),
         Panel::new(Kind::Lines, "Proxies that ask for brakes", "short")
             .says(
                 "By replica. Far fewer than proxies of plugins with `brake`: an abort is \

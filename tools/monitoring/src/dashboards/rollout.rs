@@ -149,7 +149,13 @@ fn all() -> Vec<Panel> {
                  (rate(sluice_rollout_reconcile_seconds_bucket[$__rate_interval])))",
             ),
         Panel::new(Kind::Stat, "Controllers that lead", "short")
-            .says("One. None: nobody moves a step, and nobody takes users back.")
-            .asks("leads", "sum(sluice_controller_leads)"),
+            .says(
+                "One of each namespace that controllers are confined to. None: nobody moves a \
+                step, and nobody takes users back.",
+            )
+            .asks(
+                "leads {{sluice_namespace}}",
+                "sum by (namespace, sluice_namespace) (sluice_controller_leads)",
+            ),
     ]
 }

@@ -11,9 +11,10 @@ pub(super) const ALL: &[Metric] = &[
     controller(
         "sluice_controller_leads",
         Type::Gauge,
-        &[],
+        &["sluice_namespace"],
         "0 or 1",
-        "1 for the process that runs the Rollouts, 0 for a standby.",
+        "1 for the process that runs the Rollouts, 0 for a standby. The label is there where it \
+         runs those of one namespace.",
     ),
     controller(
         "sluice_plugin_weight",
@@ -35,6 +36,13 @@ pub(super) const ALL: &[Metric] = &[
         &["sluice_namespace", "sluice_plugin", "kind"],
         "fingerprint",
         "What `sluice_config_revision` of the plugin's proxies should be.",
+    ),
+    controller(
+        "sluice_plugin_problems",
+        Type::Gauge,
+        &["sluice_namespace", "sluice_plugin", "kind"],
+        "problems",
+        "How many problems proxies find in the plugin's present configuration.",
     ),
     controller(
         "sluice_plugin_weights_left_out",
@@ -120,6 +128,13 @@ pub(super) const ALL: &[Metric] = &[
         "Those of them who saw a failure; an estimate.",
     ),
     controller(
+        "sluice_rollout_audience_users",
+        Type::Gauge,
+        OF_AUDIENCE,
+        "users",
+        "Users of the step's audience since then, whatever variant they got; an estimate.",
+    ),
+    controller(
         "sluice_rollout_check_value",
         Type::Gauge,
         CHECK,
@@ -155,6 +170,20 @@ pub(super) const ALL: &[Metric] = &[
         CHECK,
         "measurements",
         "How many measurements of the run failed.",
+    ),
+    controller(
+        "sluice_rollout_checks_left_out",
+        Type::Gauge,
+        &[],
+        "checks",
+        "Checks of runs under way that are not told because there are too many ([limits](limits.md)).",
+    ),
+    controller(
+        "sluice_rollout_ended_timestamp_seconds",
+        Type::Gauge,
+        &["sluice_namespace", "rollout", "outcome"],
+        "seconds since 1970",
+        "When the last run ended, and how; not while another one is under way.",
     ),
     controller(
         "sluice_rollout_run_seconds",

@@ -107,23 +107,23 @@ fn whom_the_challenger_reached_is_kept_with_each_round_and_each_half_minute() {
     };
     let shares = |story: &Story| {
         let users = story.status.run.as_ref().unwrap().users.as_ref();
-        users.map(|users| (users.audience.clone(), users.reached, users.share))
+        users.map(|users| (users.audience.clone(), users.reached, users.of, users.share))
     };
-    let noted = |users, share| Some(("everyone".to_owned(), users, share));
+    let noted = |users, of, share| Some(("everyone".to_owned(), users, Some(of), share));
     let mut story = ramp();
     story.world.reached = reached(0, 0);
     story.settle();
-    assert_eq!(shares(&story), noted(0, None));
+    assert_eq!(shares(&story), noted(0, 0, None));
     story.world.reached = reached(49, 1_000);
-    assert_eq!(shares(story.after(5)), noted(0, None), "not yet");
+    assert_eq!(shares(story.after(5)), noted(0, 0, None), "not yet");
     let mut story = ramp().analysed();
     story.verdict = Some(Verdict::Hold {
         reasons: vec!["40 of 100 requests".to_owned()],
     });
     story.world.reached = reached(49, 1_000);
-    assert_eq!(shares(story.after(25)), noted(49, Some(4.9)));
+    assert_eq!(shares(story.after(25)), noted(49, 1_000, Some(4.9)));
     story.world.reached = reached(104, 2_000);
-    assert_eq!(shares(story.after(40)), noted(104, Some(5.2)));
+    assert_eq!(shares(story.after(40)), noted(104, 2_000, Some(5.2)));
     story.verdict = Some(Verdict::Pass);
     story.world.reached = None;
     story.after(40);

@@ -43,12 +43,13 @@ fn relabelings(of: &Value) -> Vec<Value> {
 }
 
 /// A job over targets, each of them an address and its labels.
-fn job(name: &str, endpoint: &Value, found: &[Value], relabelings: &[Value]) -> Value {
+fn job(name: &str, endpoint: &Value, found: &[Value], of_targets: &[Value]) -> Value {
     json!({
         "job_name": name, "metrics_path": endpoint["path"],
         "scrape_interval": "1s", "scrape_timeout": "1s",
         "honor_labels": endpoint["honorLabels"], "static_configs": found,
-        "relabel_configs": relabelings,
+        "relabel_configs": of_targets,
+        "metric_relabel_configs": relabelings(&endpoint["metricRelabelings"]),
     })
 }
 
