@@ -2,6 +2,7 @@
 //! behind it, Deployments and Rollouts go to standard output; the weights, as the commands that set
 //! them, and everything that was not carried over go to standard error.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -111,15 +112,18 @@ fn items(mut input: Input) -> Vec<Input> {
 
 /// The splits of both readers; where both have one of a name, that of the Rollout stays.
 fn merge(imported: &mut Imported, carried: &Carried) {
+    let mut replaced = BTreeSet::new();
     for (name, definition) in &carried.splits {
         let former = imported.splits.insert(name.clone(), definition.clone());
         if former.is_some() {
             imported.notes.push(format!(
                 "split {name}: not carried over: that of a VirtualService or Ingress; a Rollout has one of this name"
             ));
-            imported.weights.retain(|weight| weight.key.split != *name);
+            replaced.insert(name);
         }
     }
+    let weights = &mut imported.weights;
+    weights.retain(|weight| !replaced.contains(&weight.key.split));
 }
 
 #[cfg(test)]

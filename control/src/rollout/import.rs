@@ -7,6 +7,7 @@
 mod analysis;
 mod argo;
 mod condition;
+mod documents;
 mod fields;
 mod flagger;
 mod found;
@@ -16,12 +17,13 @@ mod query;
 mod split;
 mod written;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::manifest;
 use crate::model::input::Input;
+use documents::Documents;
 use found::Found;
 pub use found::Known;
 pub use notes::MAX_IMPORT_NOTES;
@@ -47,12 +49,16 @@ pub struct Carried {
 pub fn carried(inputs: &[Input], known: &Known) -> Carried {
     let mut carried = Carried::default();
     let mut notes = Notes::default();
+    let mut names = Names::default();
+    let documents = Documents::of(inputs);
     for (index, input) in inputs.iter().enumerate() {
         let found = match (input.group(), input.kind()) {
             (Some(flagger::GROUP), Some("Canary")) => {
-                flagger::canary(inputs, input, known, &mut notes)
+                flagger::canary(&documents, input, known, &mut notes)
             }
-            (Some(argo::GROUP), Some("Rollout")) => argo::rollout(inputs, input, known, &mut notes),
+            (Some(argo::GROUP), Some("Rollout")) => {
+                argo::rollout(&documents, input, known, &mut notes)
+            }
             // They are read where a Canary or a Rollout names them.
             (Some(flagger::GROUP), Some("MetricTemplate" | "AlertProvider"))
             | (Some(argo::GROUP), Some("AnalysisTemplate" | "ClusterAnalysisTemplate")) => {
@@ -63,7 +69,7 @@ pub fn carried(inputs: &[Input], known: &Known) -> Carried {
         };
         carried.used.insert(index);
         if let Some(found) = found {
-            carried.take(found, input, &mut notes);
+            carried.take(found, input, &mut names, &mut notes);
         }
     }
     unused(inputs, &carried.used.clone(), &mut notes, &mut carried);
@@ -72,7 +78,7 @@ pub fn carried(inputs: &[Input], known: &Known) -> Carried {
 }
 
 impl Carried {
-    fn take(&mut self, found: Found, input: &Input, notes: &mut Notes) {
+    fn take(&mut self, found: Found, input: &Input, names: &mut Names, notes: &mut Notes) {
         let Found {
             split: (name, definition),
             deployment,
@@ -81,14 +87,16 @@ impl Carried {
         } = found;
         notes.about(input);
         self.used.extend(used);
-        let is_there = |other: &Value| {
-            other["kind"] == rollout["kind"] && other["metadata"] == rollout["metadata"]
-        };
-        if self.documents.iter().any(is_there) {
+        let metadata = &rollout["metadata"];
+        let of_rollout = ["namespace", "name"].map(|field| metadata[field].as_str());
+        if !names
+            .rollouts
+            .insert(of_rollout.map(|text| text.map(str::to_owned)))
+        {
             notes.lost("metadata.name", "a Rollout of this name is there already");
             return;
         }
-        let free = self.free_name(&name, input);
+        let free = self.free_name(&name, input, names);
         if free != name {
             notes.said(
                 "metadata.name",
@@ -112,14 +120,32 @@ impl Carried {
     }
 
     /// The name of a split, with the namespace where another one has it.
-    fn free_name(&self, name: &str, input: &Input) -> String {
+    fn free_name(&self, name: &str, input: &Input, names: &mut Names) -> String {
         let beside = format!("{name}-{}", input.namespace().unwrap_or("default"));
-        let names = [name.to_owned(), beside];
-        let numbered = (2..).map(|number: u32| format!("{name}-{number}"));
-        let mut free = names.into_iter().chain(numbered);
-        let free = free.find(|name| !self.splits.contains_key(name));
-        free.unwrap_or_else(|| name.to_owned())
+        let firsts = [name.to_owned(), beside].into_iter();
+        if let Some(free) = firsts.into_iter().find(|name| self.is_free(name)) {
+            return free;
+        }
+        // Numbers below the last one were tried for another of the name.
+        let last = names.numbers.entry(name.to_owned()).or_insert(2);
+        let mut numbers = *last..;
+        let free = numbers.find(|number| self.is_free(&format!("{name}-{number}")));
+        *last = free.unwrap_or(u32::MAX);
+        format!("{name}-{last}")
     }
+
+    fn is_free(&self, name: &str) -> bool {
+        !self.splits.contains_key(name)
+    }
+}
+
+/// Which names are taken, so that nobody looks through everything that is written.
+#[derive(Default)]
+struct Names {
+    /// Namespace and name of each Rollout.
+    rollouts: BTreeSet<[Option<String>; 2]>,
+    /// Split → the number behind which its next namesake's is looked for.
+    numbers: BTreeMap<String, u32>,
 }
 
 /// Templates that nobody names were read for nothing: that is said.

@@ -11,6 +11,7 @@ mod workload;
 
 use serde_json::{Map, Value, json};
 
+use super::documents::Documents;
 use super::fields::Fields;
 use super::found::{Found, Known};
 use super::notes::Notes;
@@ -22,7 +23,7 @@ use resource::{Read, Source};
 
 /// What becomes of a Rollout.
 pub(super) fn rollout(
-    inputs: &[Input],
+    documents: &Documents<'_>,
     input: &Input,
     known: &Known,
     notes: &mut Notes,
@@ -30,7 +31,7 @@ pub(super) fn rollout(
     notes.about(input);
     written::metadata(input, notes);
     let mut spec = Fields::of("spec", input.value.get("spec").cloned(), notes);
-    let source = Source { inputs, input };
+    let source = Source { documents, input };
     let mut read = Read::new(known.prometheus.as_deref());
     let mut strategy = spec.map("strategy", notes).unwrap_or_default();
     let blue_green = strategy.map("blueGreen", notes);
@@ -57,7 +58,7 @@ pub(super) fn rollout(
     fields.insert(
         "steps".to_owned(),
         written::steps(
-            &kept(read.steps, &split.1),
+            &kept(read.steps, &split.1, notes),
             "spec.strategy.canary.steps",
             notes,
         ),
@@ -70,6 +71,7 @@ pub(super) fn rollout(
                  spec.analysis.prometheus.address",
             );
         }
+        notes.said("the analysis", UNMEASURED);
         let mut others =
             json!({"interval": read.timing.interval(), "window": read.timing.window()});
         if let Some(on_no_data) = read.no_data.agreed(notes) {
@@ -94,14 +96,40 @@ const NEXT: &str = "before the Rollout is applied: the label sluice.dev/variant:
                     split in a plugin, and the subsets and routes that `sluice render SPLIT --workload DEPLOYMENT` \
                     writes; Argo's Rollout goes last, because its pods go with it";
 
-/// The steps but those of rules that the split has not.
-fn kept(mut steps: Vec<Step>, split: &Value) -> Vec<Step> {
-    steps.retain(|step| {
-        step.audience
-            .as_deref()
-            .is_none_or(|rule| has_rule(split, rule))
-    });
-    steps
+/// What happens where a metric has no value. Argo's limit: consecutiveErrorLimit, by default 4
+/// (utils/defaults, DefaultConsecutiveErrorLimit).
+const UNMEASURED: &str = "where a check has no value (no answer, NaN, an empty result of which no condition says what it means) \
+                          the step is held for as long as that is so; Argo ends a run at the fifth error in a row of a metric \
+                          (consecutiveErrorLimit), and takes NaN for a failure where there is a successCondition alone. \
+                          spec.analysis.onError: fail and onNoData: fail count each as a failed measurement; then let \
+                          failureLimit forgive as many as may be";
+
+/// The steps but those of rules that the split has not; what one of these waits for, the step
+/// before waits for.
+fn kept(steps: Vec<Step>, split: &Value, notes: &mut Notes) -> Vec<Step> {
+    let mut kept: Vec<Step> = Vec::with_capacity(steps.len());
+    for step in steps {
+        let lost = step.audience.clone().filter(|rule| !has_rule(split, rule));
+        let Some(rule) = lost else {
+            kept.push(step);
+            continue;
+        };
+        if step.hold.is_zero() && !step.approval {
+            continue;
+        }
+        notes.said(
+            "spec.strategy.canary.steps",
+            format!(
+                "there is no step of the rule {rule:.80}, which the split has not; what came after it, a pause, an analysis \
+                 or an approval, is part of the step before"
+            ),
+        );
+        let mut before = kept.pop().unwrap_or_default();
+        before.hold = before.hold.saturating_add(step.hold);
+        before.approval |= step.approval;
+        kept.push(before);
+    }
+    kept
 }
 
 /// What is left of a Rollout's spec.

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Map;
 
+use super::documents::Documents;
 use super::fields::Fields;
 use super::found::{Found, Known};
 use super::notes::Notes;
@@ -21,10 +22,11 @@ use super::written;
 use crate::model::input::Input;
 pub(super) use canary::GROUP;
 use canary::{AB_TEST, Canary};
+use steps::Tried;
 
 /// What becomes of a Canary.
 pub(super) fn canary(
-    inputs: &[Input],
+    documents: &Documents<'_>,
     input: &Input,
     known: &Known,
     notes: &mut Notes,
@@ -32,7 +34,7 @@ pub(super) fn canary(
     notes.about(input);
     written::metadata(input, notes);
     let mut spec = Fields::of("spec", input.value.get("spec").cloned(), notes);
-    let mut canary = Canary::new(inputs, input, known, &mut spec, notes);
+    let mut canary = Canary::new(documents, input, known, &mut spec, notes);
     let analysis_field = match spec.has("analysis") {
         true => "analysis",
         false => "canaryAnalysis",
@@ -58,7 +60,8 @@ pub(super) fn canary(
     let split = routes.split(notes)?;
     let mut rollout = Map::new();
     canary.workload(&mut spec, &mut rollout, notes);
-    let plan = steps::read(&mut analysis, &split.1, is_skipped, notes);
+    let tried = Tried::of(&routes, &split.1);
+    let plan = steps::read(&mut analysis, tried, is_skipped, notes);
     rollout.insert(
         "steps".to_owned(),
         written::steps(&plan.steps, &analysis.at("stepWeights"), notes),

@@ -48,6 +48,26 @@ spec:
 }
 
 #[test]
+fn namesakes_are_numbered() {
+    let canary = |name: &str| {
+        format!(
+            "apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: {{name: {name}, namespace: a}}
+spec:
+  targetRef: {{kind: Deployment, name: web}}
+  service: {{name: web}}
+  analysis: {{stepWeights: [50]}}
+"
+        )
+    };
+    let carried = carried_from(&["a", "b", "c", "d"].map(canary).join("---\n"));
+    let splits = carried.documents.iter();
+    let splits: Vec<&Value> = splits.map(|rollout| &rollout["spec"]["split"]).collect();
+    assert_eq!(splits, ["web", "web-a", "web-2", "web-3"]);
+}
+
+#[test]
 fn what_our_reader_refuses_is_a_problem() {
     let carried = carried_from(
         "apiVersion: flagger.app/v1beta1

@@ -1,11 +1,14 @@
 //! The strategy `canary` of Argo's Rollout as steps.
 
+use serde_json::{Value, json};
+
+use super::super::documents::DESTINATION_RULE;
 use super::super::fields::Fields;
 use super::super::length;
 use super::super::notes::Notes;
 use super::super::split::Rule;
 use super::super::written::Step;
-use super::resource::{Read, Source};
+use super::resource::{Read, Source, VirtualServiceNamed};
 use super::templates;
 use crate::operations::import::name_of;
 
@@ -94,13 +97,20 @@ fn routing(source: &Source<'_>, canary: &mut Fields, read: &mut Read, notes: &mu
         return;
     };
     // Their names stand in the steps too.
-    routing.take("managedRoutes");
+    for mut managed in routing.maps("managedRoutes", notes) {
+        read.managed.extend(managed.text("name", notes));
+        managed.end(notes);
+    }
     if let Some(mut istio) = routing.map("istio", notes) {
         let one = istio.map("virtualService", notes);
         let several = istio.maps("virtualServices", notes);
         for mut named in one.into_iter().chain(several) {
-            read.virtual_services.extend(named.text("name", notes));
-            named.take("routes");
+            let routes = named.list("routes", notes).into_iter();
+            let routes = routes.filter_map(|route| route.as_str().map(str::to_owned));
+            let routes = routes.collect();
+            let name = named.text("name", notes);
+            read.virtual_services
+                .extend(name.map(|name| VirtualServiceNamed { name, routes }));
             let why = "only HTTP is split; leave its routes as they are";
             named.all_lost(&[("tlsRoutes", why), ("tcpRoutes", why)], notes);
             named.end(notes);
@@ -114,7 +124,7 @@ fn routing(source: &Source<'_>, canary: &mut Fields, read: &mut Read, notes: &mu
                 "a split has two variants here",
                 notes,
             );
-            if let Some((index, _)) = source.beside("DestinationRule", &name) {
+            if let Some((index, _)) = source.beside(DESTINATION_RULE, &name) {
                 read.used.insert(index);
             }
             let path = istio.at("destinationRule");
@@ -243,20 +253,36 @@ fn header_route(step: &mut Fields, read: &mut Read, notes: &mut Notes) {
             format!("the rule {name} is there already; write both matches in it"),
         );
     }
-    let matches = matches.into_iter().map(|mut one| {
-        let header = one.text("headerName", notes).unwrap_or_default();
-        let value = one.take("headerValue").unwrap_or_default();
-        one.end(notes);
-        serde_json::json!({"headers": {header: value}})
-    });
-    let matches = matches.collect();
+    let matches = matches.into_iter();
+    let matches: Vec<Value> = matches.filter_map(|one| header(one, notes)).collect();
+    // The step is there without a rule too: what is read behind it belongs to it.
     read.steps.push(Step {
         audience: Some(name.clone()),
         ..Step::of(100.0)
     });
-    read.rules.push(Rule {
-        name,
-        matches,
-        path,
-    });
+    if !matches.is_empty() {
+        read.rules.push(Rule {
+            name,
+            matches,
+            path,
+        });
+    }
+}
+
+/// The match of one header, where its value is a map of texts.
+fn header(mut one: Fields, notes: &mut Notes) -> Option<Value> {
+    let header = one.text("headerName", notes);
+    let path = one.at("headerValue");
+    let value = one.take("headerValue").unwrap_or_default();
+    one.end(notes);
+    let texts = value.as_object().filter(|value| !value.is_empty());
+    if header.is_none() || !texts.is_some_and(|value| value.values().all(Value::is_string)) {
+        let found = format!("{value}");
+        notes.lost(
+            &path,
+            format!("{found:.80}; accepted: a headerName, and exact, prefix or regex with a text"),
+        );
+        return None;
+    }
+    Some(json!({"headers": {header.unwrap_or_default(): value}}))
 }

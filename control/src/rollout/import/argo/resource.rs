@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::analysis::{Analysis, within};
+use super::super::documents::{Documents, Sort};
 use super::super::notes::Notes;
 use super::super::split::Rule;
 use super::super::written::Step;
@@ -14,7 +15,7 @@ pub(crate) const GROUP: &str = "argoproj.io";
 
 /// The Rollout, and the documents beside it.
 pub(super) struct Source<'i> {
-    pub(super) inputs: &'i [Input],
+    pub(super) documents: &'i Documents<'i>,
     pub(super) input: &'i Input,
 }
 
@@ -25,17 +26,17 @@ impl<'i> Source<'i> {
     }
 
     /// A document of a kind and name in the Rollout's namespace, and which of the inputs it is.
-    pub(super) fn beside(&self, kind: &str, name: &str) -> Option<(usize, &'i Input)> {
-        let namespace = self.input.namespace();
-        let mut inputs = self.inputs.iter().enumerate();
-        inputs.find(|(_, input)| {
-            let is_near = match (input.namespace(), namespace) {
-                (Some(one), Some(other)) => one == other,
-                _ => true,
-            };
-            input.kind() == Some(kind) && input.name() == Some(name) && is_near
-        })
+    pub(super) fn beside(&self, sort: Sort<'_>, name: &str) -> Option<(usize, &'i Input)> {
+        self.documents.find(sort, name, self.input.namespace())
     }
+}
+
+/// A VirtualService that a Rollout names.
+pub(super) struct VirtualServiceNamed {
+    /// NAME or NAME.NAMESPACE.
+    pub(super) name: String,
+    /// Which of its HTTP routes are Argo's; none: the only one.
+    pub(super) routes: Vec<String>,
 }
 
 /// What is known so far.
@@ -46,7 +47,9 @@ pub(super) struct Read {
     pub(super) timing: Timing,
     pub(super) no_data: NoData,
     /// The VirtualServices that it names.
-    pub(super) virtual_services: Vec<String>,
+    pub(super) virtual_services: Vec<VirtualServiceNamed>,
+    /// Routes that Argo writes into them and takes out again.
+    pub(super) managed: Vec<String>,
     /// The Service that is routed, where no VirtualService says it.
     pub(super) service: Option<String>,
     /// Services that it sets the selectors of: the active one and the one for previews.
@@ -68,6 +71,7 @@ impl Read {
             timing: Timing::default(),
             no_data: NoData::default(),
             virtual_services: Vec::new(),
+            managed: Vec::new(),
             service: None,
             services: [None, None],
             drain: None,

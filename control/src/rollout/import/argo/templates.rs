@@ -90,8 +90,7 @@ impl Templates<'_, '_> {
                 notes.lost(&path, format!("more than {MAX_TEMPLATES} templates"));
                 return;
             }
-            let found = self.source.beside(kind, &name);
-            let Some((_, input)) = found.filter(|(_, input)| input.group() == Some(GROUP)) else {
+            let Some((_, input)) = self.source.beside((GROUP, kind), &name) else {
                 notes.lost(
                     &path,
                     format!("{kind} {name:.80} is not among the documents"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::super::documents::DEPLOYMENT;
 use super::super::fields::Fields;
 use super::super::length;
 use super::super::notes::Notes;
@@ -109,7 +110,7 @@ fn referred(source: &Source<'_>, mut reference: Fields, notes: &mut Notes) -> Op
         );
         return None;
     }
-    let given = source.beside("Deployment", &name);
+    let given = source.beside(DEPLOYMENT, &name);
     if given.is_some_and(|(_, input)| input.value.pointer("/spec/replicas") == Some(&json!(0))) {
         notes.said(
             "spec.workloadRef",

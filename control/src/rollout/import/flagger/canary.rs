@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::documents::Documents;
 use super::super::fields::Fields;
 use super::super::found::Known;
 use super::super::length;
@@ -16,7 +17,7 @@ pub(super) const AB_TEST: &str = "ab-test";
 
 /// What is known of a Canary where its parts are read.
 pub(super) struct Canary<'i> {
-    pub(super) inputs: &'i [Input],
+    pub(super) documents: &'i Documents<'i>,
     pub(super) known: &'i Known,
     pub(super) name: String,
     pub(super) namespace: String,
@@ -32,7 +33,7 @@ pub(super) struct Canary<'i> {
 
 impl<'i> Canary<'i> {
     pub(super) fn new(
-        inputs: &'i [Input],
+        documents: &'i Documents<'i>,
         input: &Input,
         known: &'i Known,
         spec: &mut Fields,
@@ -56,7 +57,7 @@ impl<'i> Canary<'i> {
             }
         }
         Self {
-            inputs,
+            documents,
             known,
             namespace: input.namespace().unwrap_or("default").to_owned(),
             target: String::new(),
@@ -147,14 +148,8 @@ impl<'i> Canary<'i> {
         notes: &mut Notes,
     ) -> Result<(String, Fields), String> {
         let wanted = namespace.unwrap_or(&self.namespace);
-        let is_it = |input: &&Input| {
-            input.group() == Some(GROUP)
-                && input.kind() == Some(kind)
-                && input.name() == Some(name)
-                // A file may leave the namespace to `kubectl -n`.
-                && input.namespace().is_none_or(|namespace| namespace == wanted)
-        };
-        let Some(input) = self.inputs.iter().find(is_it) else {
+        let found = self.documents.find((GROUP, kind), name, Some(wanted));
+        let Some((_, input)) = found else {
             return Err(format!(
                 "{kind} {wanted:.80}/{name:.80} is not among the documents"
             ));

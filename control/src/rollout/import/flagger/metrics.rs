@@ -127,16 +127,24 @@ impl Metric {
         let path = self.fields.at("name");
         let name = self.name.clone();
         let range = self.range(notes);
-        let made = match (
-            self.name.as_str(),
-            self.fields.has("templateRef") || self.fields.has("query"),
-        ) {
+        let has_query = self.fields.has("templateRef") || self.fields.has("query");
+        let made = match (self.name.as_str(), has_query) {
             ("request-success-rate", false) => self.success(&range, checks),
             ("request-duration", false) => self.duration(&range, checks),
             _ => self.query(canary, &range, window, server, checks, notes),
         };
         if let Err(why) = made {
             notes.lost(&path, format!("{name:.80}: {why}"));
+        } else if !has_query && self.window != window {
+            notes.said(
+                &self.fields.at("interval"),
+                format!(
+                    "{name:.80} is measured over {}, not {}: metrics of Istio have one window, the longest interval of \
+                     the Canary; a check with a query has its own",
+                    shown(window),
+                    shown(self.window)
+                ),
+            );
         }
         self.fields.end(notes);
     }
@@ -241,6 +249,10 @@ impl Metric {
         }
         Ok(())
     }
+}
+
+fn shown(length: Duration) -> String {
+    length::written(length).unwrap_or_else(|| format!("{} s", length.as_secs()))
 }
 
 /// What values a metric may have.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::fields::Fields;
 use super::super::length;
 use super::super::notes::Notes;
-use super::super::split::has_rule;
+use super::super::split::{Routes, has_rule};
 use super::super::written::Step;
 use super::canary::AB_TEST;
 use crate::rollout::resource::MAX_STEPS;
@@ -21,13 +21,35 @@ pub(super) struct Plan {
     pub(super) is_watched: bool,
 }
 
+/// Whom Flagger gives the new version while it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// Any request, by the weights.
+    Any,
+    /// Those of the rule alone, by the weights.
+    Matching,
+    /// Those that match alone, and no rule says which.
+    Unknown,
+}
+
+impl Tried {
+    /// By the routes of a Canary, and what became of them in the split.
+    pub(super) fn of(routes: &Routes, split: &Value) -> Self {
+        match (routes.rules.is_empty(), has_rule(split, AB_TEST)) {
+            (true, _) => Self::Any,
+            (false, true) => Self::Matching,
+            (false, false) => Self::Unknown,
+        }
+    }
+}
+
 /// Flagger's own default, and the shortest that it takes (canary.go, GetAnalysisInterval).
 const INTERVAL: Duration = Duration::from_secs(60);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) fn read(
     analysis: &mut Fields,
-    split: &Value,
+    tried: Tried,
     is_skipped: bool,
     notes: &mut Notes,
 ) -> Plan {
@@ -49,18 +71,27 @@ pub(super) fn read(
         notes,
     );
     let held = interval.saturating_mul(u32::try_from(iterations).unwrap_or_default());
-    let is_ab_test = has_rule(split, AB_TEST);
-    let steps = match (is_skipped, iterations > 0) {
-        (true, _) => {
+    let path = analysis.at("stepWeights");
+    let steps = match (is_skipped, tried, iterations > 0) {
+        (true, _, _) => {
             notes.said(
                 "spec.skipAnalysis",
                 "everyone at once, without an analysis; add steps, or preset: emergency",
             );
             vec![Step::of(100.0)]
         }
-        (_, true) if is_ab_test => ab_test(held),
-        (_, true) => blue_green(&analysis.at("iterations"), iterations, held, notes),
-        (_, false) => progressive(&analysis.at("stepWeights"), weights, interval, notes),
+        (_, Tried::Any, true) => blue_green(&analysis.at("iterations"), iterations, held, notes),
+        (_, Tried::Any, false) => progressive(&path, weights, interval, notes),
+        (_, Tried::Matching, true) => ab_test(vec![(100.0, held)]),
+        (_, Tried::Matching, false) => {
+            notes.said(
+                &path,
+                "the weights are of the requests that match alone, as Flagger routes them; all others keep the former \
+                 version until the last step",
+            );
+            ab_test(held_each(&path, weights, interval, MAX_STEPS - 2, notes))
+        }
+        (_, Tried::Unknown, _) => asked(&analysis.at("match"), notes),
     };
     Plan {
         steps,
@@ -114,10 +145,16 @@ fn weights(analysis: &mut Fields, notes: &mut Notes) -> Vec<f64> {
     weights
 }
 
-fn progressive(path: &str, weights: Vec<f64>, interval: Duration, notes: &mut Notes) -> Vec<Step> {
+/// So many weights at most, each with how long it is held.
+fn held_each(
+    path: &str,
+    weights: Vec<f64>,
+    interval: Duration,
+    most: usize,
+    notes: &mut Notes,
+) -> Vec<(f64, Duration)> {
     let all = weights.len();
-    // One for everyone at the end.
-    let every = all.div_ceil(MAX_STEPS - 1).max(1);
+    let every = all.div_ceil(most).max(1);
     if every > 1 {
         notes.said(path, format!("{all} steps are more than {MAX_STEPS}: every {every} of them became one, as long as they"));
     }
@@ -125,8 +162,15 @@ fn progressive(path: &str, weights: Vec<f64>, interval: Duration, notes: &mut No
     let last = all.saturating_sub(1);
     let kept = weights.into_iter().enumerate();
     let kept = kept.filter(|(index, _)| (last - index).is_multiple_of(every));
-    let mut steps: Vec<Step> = kept
-        .map(|(_, weight)| Step {
+    kept.map(|(_, weight)| (weight, hold)).collect()
+}
+
+fn progressive(path: &str, weights: Vec<f64>, interval: Duration, notes: &mut Notes) -> Vec<Step> {
+    // One for everyone at the end.
+    let held = held_each(path, weights, interval, MAX_STEPS - 1, notes);
+    let mut steps: Vec<Step> = held
+        .into_iter()
+        .map(|(weight, hold)| Step {
             hold,
             ..Step::of(weight)
         })
@@ -146,13 +190,32 @@ fn progressive(path: &str, weights: Vec<f64>, interval: Duration, notes: &mut No
     steps
 }
 
-fn ab_test(held: Duration) -> Vec<Step> {
-    let tested = Step {
+/// The weights of those of the rule, then everyone: they themselves too, whose weight goes before
+/// everyone's.
+fn ab_test(mut held: Vec<(f64, Duration)>) -> Vec<Step> {
+    if held.last().is_none_or(|(weight, _)| *weight < 100.0) {
+        held.push((100.0, Duration::ZERO));
+    }
+    let tested = held.into_iter().map(|(weight, hold)| Step {
         audience: Some(AB_TEST.to_owned()),
-        hold: held,
-        ..Step::of(100.0)
+        hold,
+        ..Step::of(weight)
+    });
+    tested.chain([Step::of(100.0)]).collect()
+}
+
+/// Nobody until a person has seen that the version was to be tried on some alone.
+fn asked(path: &str, notes: &mut Notes) -> Vec<Step> {
+    notes.lost(
+        path,
+        "only requests that match were to reach the new version, and no rule could be made of them, as said above: \
+         nobody has it until somebody approves, then everyone; better write the rule, and steps with its audience",
+    );
+    let approved = Step {
+        approval: true,
+        ..Step::of(0.0)
     };
-    vec![tested, Step::of(100.0)]
+    vec![approved, Step::of(100.0)]
 }
 
 fn blue_green(path: &str, iterations: i64, held: Duration, notes: &mut Notes) -> Vec<Step> {

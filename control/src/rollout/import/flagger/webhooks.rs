@@ -33,9 +33,7 @@ fn one(mut webhook: Fields, gates: &mut Vec<Value>, receivers: &mut Vec<Value>, 
     let url = webhook.text("url", notes).unwrap_or_default();
     let has_metadata = webhook.take("metadata").is_some();
     let timeout = webhook.text("timeout", notes);
-    // Gates are asked again until they open, and who is silent is told so.
-    webhook.take("retries");
-    webhook.take("muteAlert");
+    let [retries, mute] = ["retries", "muteAlert"].map(|field| webhook.take(field).is_some());
     let skips_tls = webhook.flag("disableTLS", notes) == Some(true);
     webhook.end(notes);
     let mut lost = |why: &str| {
@@ -57,6 +55,18 @@ fn one(mut webhook: Fields, gates: &mut Vec<Value>, receivers: &mut Vec<Value>, 
                 receiver["on"] = json!(["succeeded", "rolledBack", "aborted"]);
             }
             receivers.push(receiver);
+            if timeout.is_some() {
+                lost("its timeout: a receiver has 15 s");
+            }
+            if retries {
+                lost("its retries: a message that is not received is sent again, up to 16 times");
+            }
+            if mute {
+                lost("muteAlert: `on` says which events a receiver of spec.notify is told");
+            }
+            if skips_tls {
+                lost("disableTLS: its certificate is looked at");
+            }
             return notes.said(
                 &path,
                 format!("webhook {name:.80} of type {kind:.80}: a receiver in spec.notify, which gets other JSON (Standard Webhooks)"),
@@ -101,6 +111,12 @@ fn one(mut webhook: Fields, gates: &mut Vec<Value>, receivers: &mut Vec<Value>, 
         lost(
             "its metadata: a gate is asked a question of its own; where the server needs them, put them into the URL",
         );
+    }
+    if retries {
+        lost("its retries: a gate that gives no answer is closed, and asked again until it opens");
+    }
+    if mute {
+        lost("muteAlert: that a gate is closed stands in the status alone");
     }
     if skips_tls {
         lost("disableTLS: its certificate is looked at");

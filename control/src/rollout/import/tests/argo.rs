@@ -1,3 +1,5 @@
+mod canary;
+
 use super::{carried_from, says, spec};
 use serde_json::json;
 

@@ -149,20 +149,23 @@ fn what_a_canary_loses_is_listed_with_its_path() {
     assert!(!says(&carried, &["s3cret"]));
 }
 
-#[test]
-fn an_ab_test_becomes_a_rule_and_blue_green_two_steps() {
-    let canary = |analysis: &str| {
-        format!(
-            "apiVersion: flagger.app/v1beta1
+/// A Canary with an analysis.
+fn canary(analysis: &str) -> String {
+    format!(
+        "apiVersion: flagger.app/v1beta1
 kind: Canary
 metadata: {{name: web, namespace: shop}}
 spec:
   targetRef: {{kind: Deployment, name: web}}
   service: {{port: 80}}
+  metricsServer: http://prometheus:9090
   analysis: {analysis}
 "
-        )
-    };
+    )
+}
+
+#[test]
+fn an_ab_test_becomes_a_rule_and_blue_green_two_steps() {
     let tested = carried_from(&canary(
         r#"{interval: 1m, iterations: 10, match: [{headers: {x-beta: {exact: "yes"}}}]}"#,
     ));
@@ -185,6 +188,93 @@ spec:
         (steps.len(), &steps[33]),
         (34, &json!({"weight": 100, "hold": "3m"}))
     );
+}
+
+#[test]
+fn weights_of_requests_that_match_are_never_those_of_everyone() {
+    let of =
+        |weight: u32, hold: &str| json!({"audience": "ab-test", "weight": weight, "hold": hold});
+    let everyone = json!({"weight": 100});
+    let matching = r#"match: [{headers: {x-insider: {exact: "yes"}}}]"#;
+    let cases = [
+        (
+            "up to a greatest weight, then all who match, then everyone",
+            "interval: 1m, stepWeight: 20, maxWeight: 40",
+            vec![
+                of(20, "1m"),
+                of(40, "1m"),
+                json!({"audience": "ab-test", "weight": 100}),
+                everyone.clone(),
+            ],
+        ),
+        (
+            "up to all who match, then everyone",
+            "interval: 1m, stepWeights: [50, 100]",
+            vec![of(50, "1m"), of(100, "1m"), everyone.clone()],
+        ),
+    ];
+    for (label, weights, steps) in cases {
+        let carried = carried_from(&canary(&format!("{{{weights}, {matching}}}")));
+        assert_eq!(spec(&carried)["steps"], json!(steps), "{label}");
+        assert!(says(
+            &carried,
+            &["spec.analysis.stepWeights: the weights are of the requests that match alone"]
+        ));
+    }
+    let fine = carried_from(&canary(&format!("{{stepWeight: 1, {matching}}}")));
+    let steps = spec(&fine)["steps"].as_array().unwrap().clone();
+    assert_eq!(steps.len(), 35);
+    assert_eq!(steps[33], of(100, "3m"));
+    // What no rule can say must not reach those whom nobody wanted to try it on.
+    for analysis in ["stepWeight: 20", "iterations: 10"] {
+        let unknown = carried_from(&canary(&format!(
+            "{{{analysis}, match: [{{uri: {{prefix: /insiders}}}}]}}"
+        )));
+        let steps = json!([{"weight": 0, "approval": true}, {"weight": 100}]);
+        assert_eq!(spec(&unknown)["steps"], steps, "{analysis}");
+        assert!(says(
+            &unknown,
+            &[
+                "not carried over: spec.analysis.match: ",
+                "nobody has it until somebody approves"
+            ]
+        ));
+    }
+}
+
+#[test]
+fn another_window_and_every_field_of_a_webhook_is_said() {
+    let carried = carried_from(&canary(
+        r#"
+    interval: 1m
+    stepWeights: [50]
+    metrics:
+    - {name: request-success-rate, thresholdRange: {min: 99}, interval: 30s}
+    - {name: request-duration, thresholdRange: {max: 500}, interval: 10m}
+    webhooks:
+    - {name: gate, type: confirm-promotion, url: "http://g/", retries: 3, muteAlert: true}
+    - {name: tell, type: event, url: "http://t/", retries: 3, muteAlert: true, timeout: 5s, disableTLS: true}
+"#,
+    ));
+    let rate = "request-success-rate is measured over 10m, not 30s";
+    assert!(says(
+        &carried,
+        &["spec.analysis.metrics[0].interval: ", rate]
+    ));
+    assert!(!says(&carried, &["spec.analysis.metrics[1].interval"]));
+    let gate = "not carried over: spec.analysis.webhooks[0].type: webhook gate";
+    let receiver = "not carried over: spec.analysis.webhooks[1].type: webhook tell";
+    let lost = [
+        (gate, "its retries"),
+        (gate, "muteAlert"),
+        (receiver, "its retries"),
+        (receiver, "muteAlert"),
+        (receiver, "its timeout"),
+        (receiver, "disableTLS"),
+    ];
+    for (webhook, field) in lost {
+        assert!(says(&carried, &[webhook, field]), "{webhook} {field}");
+    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl<'a> Metric<'a> {
         if dry.iter().any(|name| name == ".*" || *name == self.name) {
             others.insert("dryRun".to_owned(), json!(true));
         }
-        self.said(&[success, failure], read, notes);
+        self.said([success.as_ref(), failure.as_ref()], read, notes);
         for threshold in thresholds {
             let mut check = others.clone();
             check.extend(threshold);
@@ -120,24 +120,36 @@ impl<'a> Metric<'a> {
     }
 
     /// What conditions say of no result and of NaN.
-    fn said(&self, conditions: &[Option<Condition>; 2], read: &mut Read, notes: &mut Notes) {
+    fn said(&self, conditions: [Option<&Condition>; 2], read: &mut Read, notes: &mut Notes) {
         let [success, failure] = conditions;
-        let passes = success
-            .as_ref()
-            .and_then(|condition| condition.without_data);
-        let fails = failure
-            .as_ref()
-            .and_then(|condition| condition.without_data);
+        let passes = success.and_then(|condition| condition.without_data);
+        let fails = failure.and_then(|condition| condition.without_data);
         read.no_data
             .add(&self.name, passes.or(fails.map(|fails| !fails)));
-        let mut for_nan = conditions
-            .iter()
-            .flatten()
-            .filter_map(|condition| condition.for_nan);
-        if for_nan.next() == Some(true) {
+        let of_nan = [
+            ("successCondition", success, true),
+            ("failureCondition", failure, false),
+        ];
+        for (field, condition, is_good) in of_nan {
+            let Some(holds) = condition.and_then(|condition| condition.for_nan) else {
+                continue;
+            };
+            let what = match (holds == is_good, is_good) {
+                (true, true) => "NaN passes",
+                (true, false) => "NaN does not fail",
+                (false, _) => "NaN fails",
+            };
+            let instead = match holds == is_good {
+                true => {
+                    "let the query say what counts where there was nothing, or write onError: pass"
+                }
+                false => "write onError: fail, by which it counts as a failed measurement",
+            };
             notes.lost(
-                &self.fields.at("successCondition"),
-                "isNaN: NaN is an error; let the query say what counts where there was nothing, or write onError: pass",
+                &self.fields.at(field),
+                format!(
+                    "isNaN: {what} there; here it is an error, which holds the step: {instead}"
+                ),
             );
         }
     }
