@@ -98,10 +98,17 @@ fn module(folder: &Path) {
 
 /// Pushes to a registry with ann's login; the exit code and what was said.
 fn push(registry: &str) -> (i32, String) {
+    let (_, login) = LOGIN.split_once(' ').unwrap();
+    push_with(
+        registry,
+        &format!(r#"{{"auths":{{"{registry}":{{"auth":"{login}"}}}}}}"#),
+    )
+}
+
+/// The same with what `docker login` left.
+fn push_with(registry: &str, config: &str) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     module(folder.path());
-    let (_, login) = LOGIN.split_once(' ').unwrap();
-    let config = format!(r#"{{"auths":{{"{registry}":{{"auth":"{login}"}}}}}}"#);
     std::fs::write(folder.path().join("config.json"), config).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .args(["push", "a.wasm", &format!("oci://{registry}/sluice:1")])
@@ -182,6 +189,21 @@ fn a_realm_by_plain_http_elsewhere_gets_nothing() {
     );
     assert!(text.contains(&said) && !text.contains("secret"), "{text}");
     assert_eq!((realm.got(), registry.logins()), (0, Vec::new()));
+}
+
+#[test]
+fn a_realm_elsewhere_is_not_asked_without_a_login_either() {
+    let inside = realm("127.0.0.2");
+    let url = format!("http://{}/internal/token", inside.address);
+    let registry = registry({
+        let url = url.clone();
+        move || url.clone()
+    });
+    let (code, text) = push_with(&registry.address, "{}");
+    assert_eq!(code, 2, "{text}");
+    let said = format!("a token to be asked of {url}, which is not by TLS; nobody was asked");
+    assert!(text.contains(&said), "{text}");
+    assert_eq!((inside.got(), registry.logins()), (0, Vec::new()));
 }
 
 #[test]

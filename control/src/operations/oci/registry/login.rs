@@ -3,10 +3,13 @@
 //! A registry that wants a login answers with the realm (RFC 6750, 9110) where a token is to be
 //! had, and could name any. So the realm is asked here and not by the client of the registry,
 //! which then gets the token alone: by TLS, or by plain HTTP on the registry's own host where that
-//! speaks plain HTTP itself; by no redirect; and nowhere else than on its own host if what named it
-//! came by plain HTTP from another machine. Where there is no login, the realm is asked without one,
-//! as registries want it even for what everybody may read.
+//! speaks plain HTTP itself; by no redirect; nowhere else than on its own host if what named it
+//! came by plain HTTP from another machine; and at no private address unless the registry has one,
+//! because what answers there may hand out a token to whoever asks from inside. Where there is no
+//! login, the realm is asked without one, as registries want it even for what everybody may read,
+//! and the same is asked of it. What a name resolves to is not looked at.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -91,11 +94,7 @@ impl Authorization {
             (None, _) | (Some(Challenge::Basic), None) => Ok(Self::None),
             (Some(Challenge::Basic), Some(login)) => Ok(Self::Basic(login)),
             (Some(Challenge::Bearer { realm, service }), login) => {
-                let realm = match login {
-                    Some(_) => checked(&realm, &registry)?,
-                    None => Url::parse(&realm)
-                        .with_context(|| format!("{registry}: names a realm that is no URL"))?,
-                };
+                let realm = checked(&realm, &registry, login.as_ref())?;
                 let scope = format!("repository:{}:{}", reference.repository(), access.scope());
                 let mut query = vec![("scope", scope)];
                 query.extend(service.map(|service| ("service", service)));
@@ -223,11 +222,15 @@ fn read(headers: &[&str]) -> Option<Challenge> {
     basic
 }
 
-/// The realm, if it may be shown a login.
-fn checked(realm: &str, registry: &Url) -> anyhow::Result<Url> {
+/// The realm, if it may be shown a login, or asked without one.
+fn checked(realm: &str, registry: &Url, login: Option<&Login>) -> anyhow::Result<Url> {
+    let (wanted, nobody) = match login {
+        Some(_) => ("docker's login to be sent to", "it was sent to nobody"),
+        None => ("a token to be asked of", "nobody was asked"),
+    };
     let refused = |why: &str| {
         anyhow::anyhow!(
-            "the registry {} wants docker's login to be sent to {}, {why}; it was sent to nobody",
+            "the registry {} wants {wanted} {}, {why}; {nobody}",
             registry.host_str().unwrap_or_default(),
             redacted::url(realm)
         )
@@ -236,6 +239,9 @@ fn checked(realm: &str, registry: &Url) -> anyhow::Result<Url> {
     let is_same_host = url.host_str() == registry.host_str();
     let is_vouched_for = registry.scheme() == "https" || is_loopback(registry.authority());
     match url.scheme() {
+        "https" if is_private(&url) && !is_same_host && !is_private(registry) => {
+            Err(refused("a private address that the registry is not at"))
+        }
         "https" if is_same_host || is_vouched_for => Ok(url),
         "https" => Err(refused(
             "a host that it names by plain HTTP, where anybody could",
@@ -245,12 +251,34 @@ fn checked(realm: &str, registry: &Url) -> anyhow::Result<Url> {
     }
 }
 
+/// Whether a host is an address of this machine or of a network of one's own, or this machine's
+/// name (RFC 1918, 3927, 4193, 6761).
+fn is_private(url: &Url) -> bool {
+    // In brackets where it is IPv6.
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+    let Ok(address) = host.parse::<IpAddr>() else {
+        return host == "localhost" || host.ends_with(".localhost");
+    };
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.is_unspecified()
+        }
+    }
+}
+
 /// Registries on this machine speak plain HTTP, as docker has it.
 pub(super) fn is_loopback(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
     host == "localhost"
         || host
-            .parse::<std::net::IpAddr>()
+            .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
 }
 
@@ -258,8 +286,15 @@ pub(super) fn is_loopback(registry: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn ann() -> Login {
+        Login {
+            user: "ann".to_owned(),
+            password: "secret".to_owned(),
+        }
+    }
+
     #[test]
-    fn a_login_is_shown_by_tls_or_to_the_host_that_has_none() {
+    fn a_realm_is_asked_by_tls_or_where_the_registry_is_also_without_a_login() {
         let cases = [
             (
                 "https://r.example.com/v2/",
@@ -314,18 +349,52 @@ mod tests {
                 "https://r.example.com/token",
                 true,
             ),
+            // Private addresses.
+            ("https://r.example.com/v2/", "https://10.0.0.1/token", false),
+            (
+                "https://r.example.com/v2/",
+                "https://169.254.169.254/token",
+                false,
+            ),
+            (
+                "https://r.example.com/v2/",
+                "https://[::ffff:127.0.0.1]/token",
+                false,
+            ),
+            (
+                "https://r.example.com/v2/",
+                "https://[fd00::1]/token",
+                false,
+            ),
+            (
+                "https://r.example.com/v2/",
+                "https://localhost./token",
+                false,
+            ),
+            ("https://r.example.com/v2/", "https://192.0.2.1/token", true),
+            ("https://10.0.0.2/v2/", "https://10.0.0.1/token", true),
         ];
         for (registry, realm, expected) in cases {
-            let checked = checked(realm, &Url::parse(registry).unwrap());
-            assert_eq!(checked.is_ok(), expected, "{registry} {realm}: {checked:?}");
+            let registry = Url::parse(registry).unwrap();
+            for login in [None, Some(&ann())] {
+                let checked = checked(realm, &registry, login);
+                assert_eq!(checked.is_ok(), expected, "{registry} {realm}: {checked:?}");
+            }
         }
         let registry = Url::parse("https://r.example.com/v2/").unwrap();
+        let said = |realm: &str, login: Option<&Login>| {
+            let refused = checked(realm, &registry, login);
+            refused.unwrap_err().to_string()
+        };
         assert_eq!(
-            checked("http://u:pw@elsewhere/token", &registry)
-                .unwrap_err()
-                .to_string(),
+            said("http://u:pw@elsewhere/token", Some(&ann())),
             "the registry r.example.com wants docker's login to be sent to http://***@elsewhere/token, which is not by \
              TLS; it was sent to nobody"
+        );
+        assert_eq!(
+            said("https://10.0.0.1/token", None),
+            "the registry r.example.com wants a token to be asked of https://10.0.0.1/token, a private address that the \
+             registry is not at; nobody was asked"
         );
     }
 
