@@ -44,15 +44,43 @@ pub(super) async fn run(arguments: &Verify) -> anyhow::Result<Outcome> {
 
 fn text(verdict: &Verdict) -> String {
     let (image, digest) = (&verdict.image, &verdict.digest);
-    if verdict.refused.is_empty() {
-        let (blobs, bytes) = (verdict.blobs, verdict.bytes);
-        return format!(
-            "{image}: signed with this key, and every byte is as signed\n{digest}\n\
-             {blobs} manifests, configs and layers, {bytes} bytes"
-        );
+    if !verdict.refused.is_empty() {
+        let mut lines = vec![format!("{image}: REFUSED"), digest.clone()];
+        let reasons = verdict.refused.iter();
+        lines.extend(reasons.map(|reason| output::quoted(format!("  {reason}"))));
+        return lines.join("\n");
     }
-    let mut lines = vec![format!("{image}: REFUSED"), digest.clone()];
-    let reasons = verdict.refused.iter();
-    lines.extend(reasons.map(|reason| output::quoted(format!("  {reason}"))));
+    let mut lines = vec![
+        format!("{image}: signed with this key, and every byte is as signed"),
+        digest.clone(),
+        output::quoted(described(verdict)),
+        format!(
+            "{} manifests, configs and layers, {} bytes",
+            verdict.blobs, verdict.bytes
+        ),
+    ];
+    if let Some(pin) = &verdict.pin {
+        lines.push(format!(
+            "only this digest is vouched for, and the registry says what the tag names: pin {pin}"
+        ));
+    }
     lines.join("\n")
+}
+
+/// What the image is by what its owner signed.
+fn described(verdict: &Verdict) -> String {
+    let all = |names: &std::collections::BTreeSet<String>| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.join(", ")
+    };
+    let label = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
+    let mut facts = vec![
+        format!("title {}", label(&verdict.title)),
+        format!("version {}", label(&verdict.version)),
+    ];
+    if !verdict.platforms.is_empty() {
+        facts.push(format!("for {}", all(&verdict.platforms)));
+    }
+    facts.push(format!("signed as {}", all(&verdict.signed_as)));
+    facts.join("; ")
 }

@@ -106,4 +106,4 @@ impl PublicKey {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in super::super) mod tests;

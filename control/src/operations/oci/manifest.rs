@@ -21,6 +21,9 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// An image's config.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
+/// The same, as docker calls it.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
 /// A layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 

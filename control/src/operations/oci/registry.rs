@@ -4,6 +4,8 @@
 //! wrong by its digest. Who is shown a login is `login`'s.
 
 mod answer;
+#[cfg(test)]
+pub(in super::super) mod fake;
 mod login;
 
 use std::time::Duration;
@@ -153,7 +155,8 @@ impl Registry {
         Ok(Some(Manifest { media_type, bytes }))
     }
 
-    /// The bytes of a blob that is to be looked into.
+    /// The bytes of a blob that is to be looked into. It is small, and may take as long as a
+    /// manifest.
     ///
     /// # Errors
     /// When the registry does not answer or refuses, or the blob is said to have more bytes than are
@@ -168,7 +171,8 @@ impl Registry {
             bail!("{name}: {size} bytes; accepted: at most {max_bytes}");
         }
         let mut bytes = Vec::new();
-        let read = self.read(descriptor, |piece| bytes.extend_from_slice(piece));
+        let take = |piece: &[u8]| bytes.extend_from_slice(piece);
+        let read = self.read(descriptor, PATIENCE, take);
         Ok(match read.await? {
             Blob::Whole(()) => Blob::Whole(bytes),
             Blob::Missing => Blob::Missing,
@@ -181,16 +185,17 @@ impl Registry {
     /// # Errors
     /// When the registry does not answer, or refuses.
     pub async fn check(&self, descriptor: &Descriptor) -> anyhow::Result<Blob<()>> {
-        self.read(descriptor, |_| ()).await
+        self.read(descriptor, BLOB_PATIENCE, |_| ()).await
     }
 
     async fn read(
         &self,
         descriptor: &Descriptor,
+        patience: Duration,
         mut take: impl FnMut(&[u8]),
     ) -> anyhow::Result<Blob<()>> {
         let url = format!("{}/blobs/{}", self.base, descriptor.digest);
-        let request = self.http.get(&url).timeout(BLOB_PATIENCE);
+        let request = self.http.get(&url).timeout(patience);
         let sent = self.authorization.on(request).send().await;
         let Some(answer) = found(&url, sent)? else {
             return Ok(Blob::Missing);

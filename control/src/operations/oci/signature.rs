@@ -6,17 +6,18 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::digest::hex;
 use super::key::{PrivateKey, PublicKey};
-use super::manifest::{CONFIG, Descriptor, IMAGE, Manifest, Named};
+use super::manifest::{CONFIG, Descriptor, IMAGE, Manifest};
 
-/// How many signatures of one image are looked at. Chosen: one for each that vouches for it.
+/// How many signatures of one image are looked at, from its first. Chosen: one for each that
+/// vouches for it.
 pub const MAX_SIGNATURES: usize = 64;
 
 /// How long a payload may be. Chosen: ours has 300 bytes; others may add annotations.
@@ -77,6 +78,15 @@ pub enum Flaw {
     /// A layer without an annotation, or of another kind.
     #[error("has no signature in {ANNOTATION}")]
     Absent,
+    /// A layer whose digest is of another kind.
+    #[error("has a payload that is not named by its SHA-256")]
+    NoDigest,
+    /// Its payload has too many bytes to be looked at.
+    #[error("has a payload of {size} bytes; accepted: at most {MAX_SIGNED_BYTES}")]
+    TooLong {
+        /// How many they are said to be.
+        size: u64,
+    },
     /// Its payload is gone.
     #[error("has no payload in the registry")]
     NoPayload,
@@ -122,11 +132,12 @@ impl Signature {
         Ok(Self { payload, signature })
     }
 
-    /// Whether it says, by this key, that an image is meant.
+    /// What it calls the image, as `HOST/REPOSITORY`, if it says by this key that this one is
+    /// meant.
     ///
     /// # Errors
-    /// Why not.
-    pub fn check(&self, digest: &str, key: &PublicKey) -> Result<(), Flaw> {
+    /// Why it does not.
+    pub fn check(&self, digest: &str, key: &PublicKey) -> Result<String, Flaw> {
         let signature = STANDARD.decode(&self.signature);
         let signature = signature.map_err(|_| Flaw::Unreadable)?;
         if !key.has_signed(&self.payload, &signature) {
@@ -137,7 +148,7 @@ impl Signature {
             Ok(Payload { critical, .. }) if critical.kind == TYPE => {
                 let signed = critical.image.docker_manifest_digest;
                 if signed == digest {
-                    return Ok(());
+                    return Ok(critical.identity.docker_reference);
                 }
                 match hex(&signed) {
                     Some(_) => Err(Flaw::AnotherImage { digest: signed }),
@@ -164,43 +175,85 @@ pub fn carried(layer: &Descriptor) -> Option<&str> {
     (layer.media_type == PAYLOAD).then_some(signature)
 }
 
-/// What is in a manifest of signatures.
-///
-/// # Errors
-/// When it is none, or has too many.
-pub fn layers(manifest: &Manifest) -> anyhow::Result<Vec<Descriptor>> {
-    let named = manifest.named()?;
-    if named.manifests.is_some() {
-        bail!("an index; accepted: a manifest of signatures");
-    }
-    let count = named.layers.len();
-    if count > MAX_SIGNATURES {
-        bail!("{count} signatures; accepted: at most {MAX_SIGNATURES}");
-    }
-    Ok(named.layers)
+/// What a registry has at the tag of an image's signatures. What others wrote there is kept as it
+/// is, and what is no signature among it spoils none that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signatures {
+    manifest: Map<String, Value>,
+    layers: Vec<Value>,
 }
 
-/// The manifest of these signatures and one more, and its config. What the former layers carry
-/// besides is kept.
-///
-/// # Errors
-/// When there are too many.
-pub fn with(mut layers: Vec<Descriptor>, new: &Signature) -> anyhow::Result<(Manifest, Vec<u8>)> {
-    if layers.len() >= MAX_SIGNATURES {
-        bail!("the image has {MAX_SIGNATURES} signatures already; accepted: at most that");
+impl Signatures {
+    /// Of an image that nobody signed.
+    pub fn none() -> Self {
+        let (manifest, layers) = (Map::new(), Vec::new());
+        Self { manifest, layers }
     }
-    layers.push(new.layer());
-    let digests: Vec<&String> = layers.iter().map(|layer| &layer.digest).collect();
-    let config = serde_json::to_vec(&json!({
-        "architecture": "", "os": "", "config": {},
-        "rootfs": {"type": "layers", "diff_ids": digests},
-    }))?;
-    let named = Named {
-        config: Some(Descriptor::of(CONFIG, &config)),
-        layers,
-        ..Named::default()
-    };
-    Ok((named.manifest(IMAGE)?, config))
+
+    /// What is in a manifest of signatures.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(manifest: &Manifest) -> anyhow::Result<Self> {
+        let mut manifest: Map<String, Value> = serde_json::from_slice(&manifest.bytes)
+            .context("no manifest; accepted: a manifest of signatures")?;
+        match manifest.remove("layers") {
+            Some(Value::Array(layers)) if !manifest.contains_key("manifests") => {
+                Ok(Self { manifest, layers })
+            }
+            _ => bail!("an index, or no layers; accepted: a manifest of signatures"),
+        }
+    }
+
+    /// How many there are, what is no signature among them.
+    pub fn count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The layers of the first [`MAX_SIGNATURES`]; why it is no signature for one that is none.
+    pub fn layers(&self) -> impl Iterator<Item = Result<Descriptor, Flaw>> {
+        self.layers.iter().take(MAX_SIGNATURES).map(|layer| {
+            let layer = Descriptor::deserialize(layer).map_err(|_| Flaw::Absent)?;
+            if hex(&layer.digest).is_none() {
+                return Err(Flaw::NoDigest);
+            }
+            let size = layer.size;
+            if size > MAX_SIGNED_BYTES as u64 {
+                return Err(Flaw::TooLong { size });
+            }
+            Ok(layer)
+        })
+    }
+
+    /// The manifest of these signatures and one more, and its config.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn with(mut self, new: &Signature) -> anyhow::Result<(Manifest, Vec<u8>)> {
+        let count = self.layers.len();
+        if count >= MAX_SIGNATURES {
+            bail!("the image has {count} signatures already; accepted: at most {MAX_SIGNATURES}");
+        }
+        self.layers.push(serde_json::to_value(new.layer())?);
+        let digests = self.layers.iter().filter_map(|layer| layer.get("digest"));
+        let config = serde_json::to_vec(&json!({
+            "architecture": "", "os": "", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": digests.collect::<Vec<_>>()},
+        }))?;
+        let fields = [
+            ("schemaVersion", json!(2)),
+            ("mediaType", json!(IMAGE)),
+            ("config", json!(Descriptor::of(CONFIG, &config))),
+            ("layers", json!(self.layers)),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value));
+        self.manifest.extend(fields);
+        let manifest = Manifest {
+            media_type: IMAGE.to_owned(),
+            bytes: serde_json::to_vec(&self.manifest)?,
+        };
+        Ok((manifest, config))
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use ring::signature::Ed25519KeyPair;
 use super::*;
 
 /// A key that nobody else has.
-pub(in super::super) fn generated() -> PrivateKey {
+pub(in super::super::super) fn generated() -> PrivateKey {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
     let pem = pem::Pem::new("PRIVATE KEY", pkcs8.as_ref());

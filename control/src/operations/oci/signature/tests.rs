@@ -9,7 +9,8 @@ fn a_signature_is_of_one_image_by_one_key() {
     let (key, other) = (generated(), generated());
     let image = digest(b"an image");
     let signature = Signature::of("r.example.com/sluice", &image, &key).unwrap();
-    assert_eq!(signature.check(&image, &key.public()), Ok(()));
+    let name = "r.example.com/sluice".to_owned();
+    assert_eq!(signature.check(&image, &key.public()), Ok(name));
     let another = digest(b"another");
     let flaw = Flaw::AnotherImage {
         digest: image.clone(),
@@ -76,7 +77,8 @@ fn what_cosign_signed_is_read() {
         media_type: IMAGE.to_owned(),
         bytes: include_bytes!("tests/cosign.json").to_vec(),
     };
-    let layers = layers(&manifest).unwrap();
+    let signatures = Signatures::read(&manifest).unwrap();
+    let layers: Vec<_> = signatures.layers().map(Result::unwrap).collect();
     let signature = Signature {
         payload: include_bytes!("tests/cosign-payload.json").to_vec(),
         signature: carried(&layers[0]).unwrap().to_owned(),
@@ -84,33 +86,87 @@ fn what_cosign_signed_is_read() {
     assert_eq!(layers, [signature.layer()]);
     let image = "sha256:d5559d8f68f069e28fdaeba9f31550956decb28ad804d83b83172a91ad22959f";
     let key = PublicKey::read(include_bytes!("../key/tests/cosign.pub")).unwrap();
-    assert_eq!(signature.check(image, &key), Ok(()));
+    assert!(signature.check(image, &key).is_ok());
 }
 
 #[test]
-fn so_many_signatures_are_kept_and_no_more() {
+fn so_many_signatures_are_kept_and_looked_at_and_no_more() {
     let image = digest(b"an image");
     let one = Signature::of("r.example.com/sluice", &image, &generated()).unwrap();
-    let mut all = Vec::new();
+    let mut all = Signatures::none();
     for count in 1..=MAX_SIGNATURES {
-        let (manifest, _) = with(all, &one).unwrap();
-        all = layers(&manifest).unwrap();
-        assert_eq!(all.len(), count);
-        assert_eq!(carried(&all[0]), Some(one.signature.as_str()));
+        let (manifest, _) = all.with(&one).unwrap();
+        all = Signatures::read(&manifest).unwrap();
+        assert_eq!((all.count(), all.layers().count()), (count, count));
+        let first = all.layers().next().unwrap().unwrap();
+        assert_eq!(carried(&first), Some(one.signature.as_str()));
     }
-    let error = with(all.clone(), &one).unwrap_err().to_string();
-    assert!(
-        error.starts_with("the image has 64 signatures already"),
-        "{error}"
+    let error = all.clone().with(&one).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the image has 64 signatures already; accepted: at most 64"
     );
-    all.push(one.layer());
-    let named = Named {
-        config: Some(Descriptor::of(CONFIG, b"{}")),
-        layers: all,
-        ..Named::default()
+    all.layers.push(json!({}));
+    assert_eq!((all.count(), all.layers().count()), (65, 64));
+}
+
+#[test]
+fn what_others_wrote_is_kept_as_it_is_and_spoils_nothing() {
+    let digest = digest(b"a payload");
+    let layer = |digest: &str, size: usize| {
+        let annotations = json!({ANNOTATION: "AAAA"});
+        json!({"mediaType": PAYLOAD, "digest": digest, "size": size, "annotations": annotations})
     };
-    let error = layers(&named.manifest(IMAGE).unwrap())
-        .unwrap_err()
-        .to_string();
-    assert_eq!(error, "65 signatures; accepted: at most 64");
+    let mut with_data = layer(&digest, 3);
+    with_data["data"] = json!("e30=");
+    with_data["urls"] = json!(["https://example.com/a"]);
+    let layers = [
+        with_data,
+        layer(&digest, MAX_SIGNED_BYTES),
+        layer(&digest, MAX_SIGNED_BYTES + 1),
+        layer("sha512:0", 3),
+        json!({"digest": digest, "size": -1}),
+        json!("a letter"),
+    ];
+    let manifest = Manifest {
+        media_type: IMAGE.to_owned(),
+        bytes: json!({"annotations": {"a": "b"}, "layers": layers})
+            .to_string()
+            .into_bytes(),
+    };
+    let signatures = Signatures::read(&manifest).unwrap();
+    let flaws: Vec<_> = signatures.layers().map(Result::err).collect();
+    let too_long = Some(Flaw::TooLong { size: 65537 });
+    assert_eq!(
+        flaws,
+        [
+            None,
+            None,
+            too_long,
+            Some(Flaw::NoDigest),
+            Some(Flaw::Absent),
+            Some(Flaw::Absent)
+        ]
+    );
+    let new = Signature::of("r.example.com/sluice", &digest, &generated()).unwrap();
+    let (written, _) = signatures.with(&new).unwrap();
+    let written: Value = serde_json::from_slice(&written.bytes).unwrap();
+    assert_eq!(written["annotations"], json!({"a": "b"}));
+    assert_eq!(written["layers"].as_array().unwrap()[..6], layers);
+    assert_eq!(written["layers"][6], json!(new.layer()));
+}
+
+#[test]
+fn what_is_no_manifest_of_signatures_is_an_error() {
+    for bytes in ["[]", "{}", r#"{"layers":[],"manifests":[]}"#] {
+        let manifest = Manifest {
+            media_type: IMAGE.to_owned(),
+            bytes: bytes.as_bytes().to_vec(),
+        };
+        let error = Signatures::read(&manifest).unwrap_err().to_string();
+        assert!(
+            error.ends_with("accepted: a manifest of signatures"),
+            "{error}"
+        );
+    }
 }
