@@ -188,6 +188,17 @@ pub async fn a_network_policy_names_the_ports_of_pods_and_alerts_link_to_pages(w
         let page = format!("https://example.com/pages/{name}.md");
         assert_eq!(alert["annotations"]["runbook_url"], page);
     }
+    let values = "--set alerts.enabled=true --set namespaces={shop,pay}";
+    let all = rendered(world, values).await;
+    let rules = all.iter().find(|it| it["kind"] == "PrometheusRule");
+    let rules = rules.unwrap()["spec"]["groups"][0]["rules"].clone();
+    let mut rules = rules.as_array().unwrap().iter();
+    let absent = rules.find(|rule| rule["alert"] == "SluiceControllerAbsent");
+    let expression = absent.unwrap()["expr"].as_str().unwrap();
+    for namespace in ["shop", "pay"] {
+        let missed = format!("absent(sluice_controller_leads{{sluice_namespace=\"{namespace}\"}})");
+        assert!(expression.contains(&missed), "{expression}");
+    }
 }
 
 pub async fn everything_that_may_be_installed_is_accepted_by_the_api_server(world: &mut World) {
