@@ -45,7 +45,8 @@ pub(in super::super::super) struct Fake {
 
 impl Fake {
     pub(crate) fn start() -> Self {
-        crate::tls::set_up();
+        // Refused only where a test has chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let kept = Arc::new(Mutex::new(Kept::default()));
