@@ -275,13 +275,14 @@ async fn assert_joined(prometheus: &Prometheus, proxies: usize) {
         named.next().unwrap().expression.clone()
     };
     let converged = expression("SluiceProxiesNotConverged").replace("!=", "==");
-    let converged = prometheus.query(&converged).await.unwrap();
-    let count: f64 = converged
-        .iter()
-        .filter_map(Series::last)
-        .map(|(_, value)| value)
-        .sum();
-    assert_eq!(count, proxies as f64, "{converged:?}");
+    until("every proxy to be at its plugin's revision", async || {
+        let converged = prometheus.query(&converged).await.unwrap();
+        let last = converged.iter().filter_map(Series::last);
+        let count: f64 = last.map(|(_, value)| value).sum();
+        let is_every = count == proxies as f64;
+        is_every.then_some(()).ok_or(format!("{converged:?}"))
+    })
+    .await;
     // An hour is longer than a test.
     let near = expression("SluiceShareOffWeight")
         .replace("1h", "8s")
