@@ -4,11 +4,12 @@
 //! weights were 0, as it does with what its guard took out. [`question`] and [`answer`] are what the two
 //! say to each other: one declaration for the filter and for the service. What is in force, and until
 //! when, is `standing`'s; it lies in the proxy's [`shared`] data, where one VM asks by [`lease`], when
-//! [`asking`] says so, and has the others [`wake`]. docs/brake.md says the whole.
+//! [`asking`] says so, and has the others [`wake`]; [`poll`] does that. docs/brake.md says the whole.
 
 pub mod answer;
 pub mod asking;
 pub mod lease;
+pub mod poll;
 pub mod question;
 pub mod shared;
 mod standing;

@@ -7,6 +7,66 @@
 /// Labels of a metric, by name, without the prefix `sluice_`.
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
+/// The kinds of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Is set.
+    Gauge,
+    /// Takes values.
+    Histogram,
+}
+
+/// A metric: for an adapter that must define all of them before the first one is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, without the prefix `sluice_`.
+    pub name: &'static str,
+    /// The names of its labels, in order, without the prefix.
+    pub labels: &'static [&'static str],
+}
+
+/// Every metric of the filter.
+pub const METRICS: [Metric; 18] = [
+    counter("decisions_total", &["split", "audience", "variant"]),
+    counter("assignments_total", &["split", "audience", "variant"]),
+    counter("identity_total", &["split", "source"]),
+    counter("responses_total", &["split", "variant", "class"]),
+    counter("cut_total", &["split"]),
+    counter("ticks_total", &["plugin"]),
+    counter("problems_total", &["plugin"]),
+    gauge("config_revision", &["plugin"]),
+    gauge("config_valid", &["plugin"]),
+    gauge("module_version", &["plugin"]),
+    gauge("tripped", &["plugin", "split", "variant"]),
+    gauge("braked", &["plugin", "split", "variant"]),
+    gauge("brake_connected", &["plugin"]),
+    gauge("users_word", WORD),
+    gauge("failed_users_word", WORD),
+    gauge("users_generation", &["plugin", "split", "word"]),
+    gauge("users_left_out", &["plugin", "split", "audience"]),
+    Metric {
+        kind: Kind::Histogram,
+        name: "response_time_milliseconds",
+        labels: &["split", "variant", "class"],
+    },
+];
+
+const WORD: &[&str] = &["plugin", "split", "audience", "variant", "word"];
+
+const fn counter(name: &'static str, labels: &'static [&'static str]) -> Metric {
+    let kind = Kind::Counter;
+    Metric { kind, name, labels }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str]) -> Metric {
+    let kind = Kind::Gauge;
+    Metric { kind, name, labels }
+}
+
 /// A proxy, as far as the filter needs it. No call can fail: a host that cannot do something leaves
 /// it.
 pub trait Host {
@@ -70,7 +130,15 @@ impl MemoryHost {
         self.metrics.borrow().get(key).copied()
     }
 
-    fn change(&self, name: &str, labels: Labels<'_>, change: impl FnOnce(&mut u64)) {
+    fn change(&self, kind: Kind, name: &str, labels: Labels<'_>, change: impl FnOnce(&mut u64)) {
+        let is_it = |metric: &&Metric| (metric.kind, metric.name) == (kind, name);
+        let metric = METRICS.iter().find(is_it);
+        let names: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
+        assert_eq!(
+            metric.map(|metric| metric.labels),
+            Some(&*names),
+            "{kind:?} {name}"
+        );
         let values = labels.iter().map(|(_, value)| format!(" {value}"));
         let key = name.to_owned() + &values.collect::<String>();
         change(self.metrics.borrow_mut().entry(key).or_default());
@@ -112,14 +180,14 @@ impl Host for MemoryHost {
     }
 
     fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
-        self.change(name, labels, |counter| *counter += number);
+        self.change(Kind::Counter, name, labels, |counter| *counter += number);
     }
 
     fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
-        self.change(name, labels, |gauge| *gauge = value);
+        self.change(Kind::Gauge, name, labels, |gauge| *gauge = value);
     }
 
     fn add_to_histogram(&self, name: &str, labels: Labels<'_>, value: u64) {
-        self.change(name, labels, |sum| *sum += value);
+        self.change(Kind::Histogram, name, labels, |sum| *sum += value);
     }
 }

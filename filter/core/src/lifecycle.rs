@@ -20,6 +20,21 @@ use crate::turn::{self, Turn};
 /// pattern.
 const MAX_LOGGED_PROBLEMS: usize = 20;
 
+/// How often counters are flushed. Chosen: well below the scrape intervals in use.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The same where a split is guarded: what one instance sees is judged at its next tick, and the others
+/// follow at theirs. Chosen: both together well below a second, and some microseconds each.
+const GUARDED_TICK: Duration = Duration::from_millis(250);
+
+/// How often a configuration ticks without a reason to tick sooner.
+pub fn period(plan: Option<&Plan>) -> Duration {
+    match plan.is_some_and(Plan::is_guarded) {
+        true => GUARDED_TICK,
+        false => TICK,
+    }
+}
+
 /// This module's version as a gauge has it: major times a million, minor times a thousand, patch.
 const MODULE_VERSION: u64 = number(env!("CARGO_PKG_VERSION_MAJOR")) * 1_000_000
     + number(env!("CARGO_PKG_VERSION_MINOR")) * 1_000

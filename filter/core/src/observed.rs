@@ -2,13 +2,72 @@
 //! and handed to the host at each tick and when a configuration ends.
 
 use crate::brake;
-use crate::guard::watch::Watch;
+use crate::bucket::Point;
+use crate::decide::Audience;
+use crate::guard::watch::{Seen, Watch};
 use crate::guard::{self, trips};
-use crate::host::Host;
+use crate::host::{Host, Labels};
+use crate::index::{SplitIndex, VariantIndex};
 use crate::plan::{Plan, Split};
-use crate::tally::Tally;
+use crate::tally::{Count, Tally};
 use crate::turn::Traffic;
 use crate::users::shared::{self, SeenUsers};
+use crate::users::{Outcome, Users};
+
+/// What takes down what is seen of a response, in the way of an adapter.
+pub trait Recorder {
+    /// Adds one.
+    fn count(&mut self, count: Count);
+    /// Notes how long a response took, with the labels of its count.
+    fn time(&mut self, labels: Labels<'_>, milliseconds: u64);
+    /// Counts a user's response.
+    fn user(
+        &mut self,
+        split: SplitIndex,
+        audience: Audience,
+        variant: VariantIndex,
+        user: Point,
+        outcome: Outcome,
+    );
+    /// Counts a response of a guarded split.
+    fn guarded(&mut self, seen: &Seen);
+}
+
+/// Takes down in [`Observed`], and times at once in the host: for an adapter whose threads share
+/// nothing.
+pub struct Recording<'a, H> {
+    /// The host.
+    pub host: &'a H,
+    /// What was seen so far.
+    pub observed: &'a mut Observed,
+}
+
+impl<H: Host> Recorder for Recording<'_, H> {
+    fn count(&mut self, count: Count) {
+        self.observed.tally.increment(count);
+    }
+
+    fn time(&mut self, labels: Labels<'_>, milliseconds: u64) {
+        self.host
+            .add_to_histogram("response_time_milliseconds", labels, milliseconds);
+    }
+
+    fn user(
+        &mut self,
+        split: SplitIndex,
+        audience: Audience,
+        variant: VariantIndex,
+        user: Point,
+        outcome: Outcome,
+    ) {
+        let users = &mut self.observed.users;
+        users.add(split, audience, variant, user, outcome);
+    }
+
+    fn guarded(&mut self, seen: &Seen) {
+        self.observed.watch.add(seen);
+    }
+}
 
 /// What one VM saw under one configuration since it was last handed to the host.
 #[derive(Default)]
@@ -31,6 +90,30 @@ impl Observed {
         });
         self.users.flush(host, plugin, plan);
         self.watch.flush(host, plugin, plan)
+    }
+}
+
+/// What an adapter adds whose threads saw it apart.
+impl Observed {
+    /// Joins the users of one audience and variant; the same users count once.
+    pub fn join_users(
+        &mut self,
+        split: SplitIndex,
+        audience: Audience,
+        variant: VariantIndex,
+        users: &Users,
+    ) {
+        self.users.join(split, audience, variant, users);
+    }
+
+    /// Notes that a user of an audience found no sketch.
+    pub fn leave_out(&mut self, split: SplitIndex, audience: Audience) {
+        self.users.leave_out(split, audience);
+    }
+
+    /// Counts a response of a guarded split, as [`Seen::words`] has it.
+    pub fn add_guarded(&mut self, words: [u64; 2]) {
+        self.watch.add_words(words);
     }
 }
 

@@ -195,6 +195,8 @@ pub struct Plan {
     number_of_problems: usize,
     compiled: HashMap<Box<str>, (String, Arc<Definition>), FnvBuildHasher>,
     patterns: Patterns,
+    /// How often it was changed since it was built.
+    changes: u64,
 }
 
 impl Plan {
@@ -273,6 +275,7 @@ impl Plan {
             number_of_problems: problems.number,
             compiled,
             patterns,
+            changes: 0,
         }
     }
 
@@ -348,6 +351,7 @@ impl Plan {
         if is_new {
             split.tripped = split.tripped.and(Variants::of(challenger));
             split.take_out();
+            self.changes += 1;
         }
         is_new
     }
@@ -362,8 +366,15 @@ impl Plan {
         if is_new {
             split.braked = challengers;
             split.take_out();
+            self.changes += 1;
         }
         is_new
+    }
+
+    /// How often challengers were taken out or let in since it was built: an adapter whose threads
+    /// serve a copy takes another one where this has grown.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The document's fingerprint.

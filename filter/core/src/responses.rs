@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::bucket::Point;
 use crate::caching;
 use crate::decide::{Decision, Decisions, Reason};
-use crate::host::Host;
+use crate::guard::watch::Seen;
 use crate::identity::NewIdentity;
 use crate::index::VariantIndex;
-use crate::observed::Observed;
+use crate::observed::Recorder;
 use crate::plan::cookie::Cookie;
 use crate::plan::{Plan, Split};
 use crate::tally::Count;
@@ -114,31 +114,24 @@ impl Measured {
     }
 
     /// Counts and times the response, and whose it was.
-    pub fn end<H: Host>(
-        &self,
-        host: &H,
-        plan: &Plan,
-        observed: &mut Observed,
-        response: &Response<'_>,
-    ) {
+    pub fn end<R: Recorder>(&self, plan: &Plan, recorder: &mut R, response: &Response<'_>) {
         for decision in self.decisions.iter() {
             let Some(variant) = decision.variant else {
                 continue;
             };
             if plan.response_metrics() {
-                self.measure(host, plan, observed, response, decision, variant);
+                self.measure(plan, recorder, response, decision, variant);
             }
             if plan.split(decision.split).is_some_and(Split::is_guarded) {
-                guard(observed, response, decision, variant);
+                guard(recorder, response, decision, variant);
             }
         }
     }
 
-    fn measure<H: Host>(
+    fn measure<R: Recorder>(
         &self,
-        host: &H,
         plan: &Plan,
-        observed: &mut Observed,
+        recorder: &mut R,
         response: &Response<'_>,
         decision: &Decision,
         variant: VariantIndex,
@@ -148,18 +141,17 @@ impl Measured {
             variant,
             class: response.class(),
         };
-        observed.tally.increment(count);
+        recorder.count(count);
         if let Some((_, labels)) = count.labels(plan) {
             let took = response.at.saturating_sub(self.began);
             let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            host.add_to_histogram("response_time_milliseconds", &labels, milliseconds);
+            recorder.time(&labels, milliseconds);
         }
         if let Some(user) = user(decision) {
             let Decision {
                 split, audience, ..
             } = *decision;
-            let users = &mut observed.users;
-            users.add(split, audience, variant, user, response.outcome());
+            recorder.user(split, audience, variant, user, response.outcome());
         }
     }
 }
@@ -167,8 +159,8 @@ impl Measured {
 /// Only those whose user was drawn can be compared: who names a variant outright says nothing of it, who
 /// inherited one is the affair of the proxy that drew it, and who has no identity would be on the
 /// fallback's side alone. Where everybody gets a challenger there is nothing to draw.
-fn guard(
-    observed: &mut Observed,
+fn guard<R: Recorder>(
+    recorder: &mut R,
     response: &Response<'_>,
     decision: &Decision,
     variant: VariantIndex,
@@ -179,9 +171,15 @@ fn guard(
         _ => false,
     };
     if is_drawn {
-        let (user, outcome) = (user(decision), response.outcome());
-        let watch = &mut observed.watch;
-        watch.add(decision, variant, user, outcome, response.at);
+        let seen = Seen {
+            split: decision.split,
+            audience: decision.audience,
+            variant,
+            user: user(decision),
+            outcome: response.outcome(),
+            at: response.at,
+        };
+        recorder.guarded(&seen);
     }
 }
 

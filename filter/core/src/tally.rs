@@ -3,6 +3,8 @@
 //! A count per request would be a host call per request; here it is one addition. What a flush does
 //! with the numbers is the caller's.
 
+pub mod slots;
+
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
@@ -107,6 +109,18 @@ impl Hash for Count {
 }
 
 impl Count {
+    /// The split.
+    #[inline]
+    pub const fn split(&self) -> SplitIndex {
+        match *self {
+            Self::Decisions { split, .. }
+            | Self::Assignments { split, .. }
+            | Self::Identity { split, .. }
+            | Self::Responses { split, .. }
+            | Self::Cut { split } => split,
+        }
+    }
+
     /// The metric's name and its labels, in order, without the prefix `sluice_`.
     pub fn labels<'p>(
         &self,
@@ -180,6 +194,50 @@ impl Count {
     }
 }
 
+/// Names what grows by one with what was decided for one request.
+#[inline]
+pub fn each_count(decisions: &Decisions, mut count: impl FnMut(Count)) {
+    for decision in decisions.iter() {
+        counts_of(decision, &mut count);
+    }
+}
+
+#[inline]
+fn counts_of(decision: &Decision, count: &mut impl FnMut(Count)) {
+    let Decision {
+        split, audience, ..
+    } = *decision;
+    if decision.is_cut {
+        count(Count::Cut { split });
+    }
+    let Some(variant) = decision.variant else {
+        return;
+    };
+    count(Count::Decisions {
+        split,
+        audience,
+        variant,
+    });
+    let is_issued = decision.reason == Reason::Issued;
+    if is_issued {
+        count(Count::Assignments {
+            split,
+            audience,
+            variant,
+        });
+    }
+    if !matches!(
+        decision.reason,
+        Reason::Forced | Reason::Inherited | Reason::Broken
+    ) {
+        count(Count::Identity {
+            split,
+            source: decision.identity,
+            is_issued,
+        });
+    }
+}
+
 /// Numbers since the last flush.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(HashMap<Count, u64, FnvBuildHasher>);
@@ -187,50 +245,18 @@ pub struct Tally(HashMap<Count, u64, FnvBuildHasher>);
 impl Tally {
     /// Counts what was decided for one request.
     pub fn add(&mut self, decisions: &Decisions) {
-        for decision in decisions.iter() {
-            self.add_one(decision);
-        }
-    }
-
-    fn add_one(&mut self, decision: &Decision) {
-        let Decision {
-            split, audience, ..
-        } = *decision;
-        if decision.is_cut {
-            self.increment(Count::Cut { split });
-        }
-        let Some(variant) = decision.variant else {
-            return;
-        };
-        self.increment(Count::Decisions {
-            split,
-            audience,
-            variant,
-        });
-        let is_issued = decision.reason == Reason::Issued;
-        if is_issued {
-            self.increment(Count::Assignments {
-                split,
-                audience,
-                variant,
-            });
-        }
-        if !matches!(
-            decision.reason,
-            Reason::Forced | Reason::Inherited | Reason::Broken
-        ) {
-            self.increment(Count::Identity {
-                split,
-                source: decision.identity,
-                is_issued,
-            });
-        }
+        each_count(decisions, |count| self.increment(count));
     }
 
     /// Adds one.
     pub fn increment(&mut self, count: Count) {
+        self.increase(count, 1);
+    }
+
+    /// Adds so many.
+    pub fn increase(&mut self, count: Count, by: u64) {
         let number = self.0.entry(count).or_default();
-        *number = number.saturating_add(1);
+        *number = number.saturating_add(by);
     }
 
     /// Whether nothing was counted since the last flush.

@@ -49,6 +49,29 @@ pub struct Users {
     registers: [u8; REGISTERS],
 }
 
+/// What a user leaves in the sketches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which register: 0 to 63.
+    pub register: usize,
+    /// The rank that it has at least: 1 to 49.
+    pub rank: u8,
+    /// Which bit is set if the response failed: 0 to 1,023.
+    pub bit: usize,
+}
+
+impl Mark {
+    /// The mark of a user.
+    pub fn of(user: Point) -> Self {
+        let hash = user.spread();
+        Self {
+            register: (hash >> 10) as usize % REGISTERS,
+            rank: ((hash >> 16).leading_zeros() - (u64::BITS - RANKED_BITS) + 1) as u8,
+            bit: hash as usize % FAILED_BITS,
+        }
+    }
+}
+
 impl Default for Users {
     fn default() -> Self {
         Self {
@@ -61,14 +84,21 @@ impl Default for Users {
 impl Users {
     /// Counts a user's response. Whether that changed anything.
     pub fn add(&mut self, user: Point, outcome: Outcome) -> bool {
-        let hash = user.spread();
-        let rank = ((hash >> 16).leading_zeros() - (u64::BITS - RANKED_BITS) + 1) as u8;
-        let is_seen = raise(
-            self.registers.get_mut((hash >> 10) as usize % REGISTERS),
+        let Mark {
+            register,
             rank,
-        );
-        let is_failed = outcome == Outcome::Failed && self.fail(hash as usize % FAILED_BITS);
+            bit,
+        } = Mark::of(user);
+        let is_seen = raise(self.registers.get_mut(register), rank);
+        let is_failed = outcome == Outcome::Failed && self.fail(bit);
         is_seen | is_failed
+    }
+
+    /// The users of failed bits, eight a byte beginning with the lowest, and registers as
+    /// [`Mark`] names them.
+    pub fn of_parts(failed: [u8; FAILED_BITS / 8], registers: [u8; REGISTERS]) -> Self {
+        let registers = registers.map(|rank| rank.min(GREATEST_RANK));
+        Self { failed, registers }
     }
 
     fn fail(&mut self, bit: usize) -> bool {

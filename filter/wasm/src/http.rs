@@ -10,6 +10,7 @@ use crate::host::{self, CurrentRequest, Envoy};
 use crate::shared::Shared;
 use sluice_core::decide::{Decisions, decide};
 use sluice_core::identity::NewIdentity;
+use sluice_core::observed::Recording;
 use sluice_core::plan::Plan;
 use sluice_core::removal::removed_headers;
 use sluice_core::responses::{Issued, Measured, Response};
@@ -65,12 +66,9 @@ impl HttpContext for Http {
                 grpc_status: grpc_status.as_deref(),
                 at: host::now(),
             };
-            measured.end(
-                &Envoy,
-                plan,
-                &mut self.shared.observed.borrow_mut(),
-                &response,
-            );
+            let observed = &mut self.shared.observed.borrow_mut();
+            let host = &Envoy;
+            measured.end(plan, &mut Recording { host, observed }, &response);
         }
         Action::Continue
     }

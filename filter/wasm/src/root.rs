@@ -13,20 +13,13 @@ use fnv::FnvBuildHasher;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
-use crate::brake::{FIRST_TICK, Poll};
+use crate::brake::Poll;
 use crate::host::{self, Envoy};
 use crate::http::Http;
 use crate::shared::Shared;
-use sluice_core::brake;
-use sluice_core::lifecycle::{Ticking, configure};
+use sluice_core::brake::{self, poll::FIRST_TICK};
+use sluice_core::lifecycle::{self, Ticking, configure};
 use sluice_core::plan::Plan;
-
-/// How often counters are flushed. Chosen: well below the scrape intervals in use.
-const TICK: Duration = Duration::from_secs(1);
-
-/// The same where a split is guarded: what one VM sees is judged at its next tick, and the others
-/// follow at theirs. Chosen: both together well below a second, and some microseconds each.
-const GUARDED_TICK: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// What the requests of the last configuration in this VM share, by plugin name; several
@@ -116,10 +109,7 @@ impl RootContext for Root {
             let previous = previous.as_ref().and_then(|plan| plan.as_ref());
             configure(&Envoy, &plugin, received, &host::node(), previous)
         };
-        self.usual = match plan.as_ref().is_some_and(Plan::is_guarded) {
-            true => GUARDED_TICK,
-            false => TICK,
-        };
+        self.usual = lifecycle::period(plan.as_ref());
         self.period = match plan.as_ref().and_then(Plan::brake) {
             Some(_) => FIRST_TICK,
             None => self.usual,

@@ -10,11 +10,40 @@ use super::seconds::Seconds;
 use super::shared;
 use super::trips::{self, Trip};
 use crate::bucket::Point;
-use crate::decide::Decision;
+use crate::decide::Audience;
 use crate::host::Host;
 use crate::index::{SplitIndex, VariantIndex};
 use crate::plan::Plan;
 use crate::users::Outcome;
+
+/// One response of a guarded split.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// The split.
+    pub split: SplitIndex,
+    /// The group of users.
+    pub audience: Audience,
+    /// Who answered.
+    pub variant: VariantIndex,
+    /// Who was answered, where that is known.
+    pub user: Option<Point>,
+    /// How.
+    pub outcome: Outcome,
+    /// When, since the epoch.
+    pub at: Duration,
+}
+
+impl Seen {
+    /// What of it is kept, of a user who is known, in two words: what an adapter can hand from one
+    /// thread to another.
+    pub fn words(&self, user: Point) -> [u64; 2] {
+        let place = u64::from(self.split.number()) << 16
+            | u64::from(self.audience.number()) << 4
+            | u64::from(self.variant.number());
+        let mark = u64::from(mark(user, self.outcome));
+        [place, self.at.as_secs() << 32 | mark]
+    }
+}
 
 /// The responses of guarded splits since the last flush.
 #[derive(Default)]
@@ -25,25 +54,30 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Counts a response that came at `now`, a time since the epoch.
-    pub(crate) fn add(
-        &mut self,
-        decision: &Decision,
-        variant: VariantIndex,
-        identity: Option<Point>,
-        outcome: Outcome,
-        now: Duration,
-    ) {
-        let identity = identity.unwrap_or_else(|| self.nobody(now));
-        let seconds = self.fresh.entry(decision.split).or_default();
-        let mark = mark(identity, outcome);
-        seconds.add(now.as_secs(), decision.audience, variant, mark);
+    /// Counts a response.
+    pub(crate) fn add(&mut self, seen: &Seen) {
+        let user = seen.user.unwrap_or_else(|| {
+            self.nameless = self.nameless.wrapping_add(1);
+            nobody(self.nameless, seen.at)
+        });
+        let mark = mark(user, seen.outcome);
+        let seconds = self.fresh.entry(seen.split).or_default();
+        seconds.add(seen.at.as_secs(), seen.audience, seen.variant, mark);
     }
 
-    /// An identity that nobody else has, also not in another VM, which sees another nanosecond.
-    fn nobody(&mut self, now: Duration) -> Point {
-        self.nameless = self.nameless.wrapping_add(0x9e37_79b9);
-        Point::of_random(self.nameless ^ now.subsec_nanos())
+    /// Counts what [`Seen::words`] says.
+    pub(crate) fn add_words(&mut self, [place, seen]: [u64; 2]) {
+        let Some(audience) = Audience::of_number((place >> 4) as u32 & 0xfff) else {
+            return;
+        };
+        let (split, variant) = ((place >> 16) as u16, place as u8 & 0xf);
+        let seconds = self.fresh.entry(SplitIndex::new(split)).or_default();
+        seconds.add(
+            seen >> 32,
+            audience,
+            VariantIndex::new(variant),
+            seen as u32,
+        );
     }
 
     /// Joins what is new with what the proxy's other VMs saw, and takes challengers out that fail.
@@ -68,5 +102,47 @@ impl Watch {
             }
         }
         has_tripped
+    }
+}
+
+/// An identity that nobody else has: neither another response, by its number among those without one,
+/// nor one of another thread, which sees another nanosecond.
+pub fn nobody(number: u32, at: Duration) -> Point {
+    Point::of_random(number.wrapping_mul(0x9e37_79b9) ^ at.subsec_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_response_is_the_same_when_it_comes_in_words() {
+        let audiences = [
+            Audience::Everyone,
+            Audience::Rule(63),
+            Audience::Forced,
+            Audience::Inherited,
+        ];
+        for (number, audience) in (0..).zip(audiences) {
+            for outcome in [Outcome::Answered, Outcome::Failed] {
+                let user = Point::of_random(0x1234_5678 + number);
+                let seen = Seen {
+                    split: SplitIndex::new(999),
+                    audience,
+                    variant: VariantIndex::new(7),
+                    user: Some(user),
+                    outcome,
+                    at: Duration::from_secs(1_764_000_000),
+                };
+                let (mut direct, mut handed) = (Watch::default(), Watch::default());
+                direct.add(&seen);
+                handed.add_words(seen.words(user));
+                assert_eq!(direct.fresh, handed.fresh, "{audience:?} {outcome:?}");
+                assert_eq!(direct.fresh.len(), 1);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::brake::{Answer, Question};
 use crate::decide::decide;
 use crate::host::{Level, MemoryHost};
 use crate::lifecycle::{Ticking, configure, tick};
-use crate::observed::Observed;
+use crate::observed::{Observed, Recording};
 use crate::plan::{Node, NodeKind, Plan};
 use crate::request::{Bytes, Request};
 
@@ -140,7 +140,8 @@ impl Proxy {
             grpc_status: grpc,
             at,
         };
-        measured.end(&self.host, plan, observed, &response);
+        let host = &self.host;
+        measured.end(plan, &mut Recording { host, observed }, &response);
     }
 
     /// A request whose response is to come later.
@@ -163,7 +164,8 @@ impl Proxy {
             at: BEGAN + self.now,
         };
         for measured in late.into_iter().flatten() {
-            measured.end(&self.host, &plan, &mut observed, &response);
+            let (host, observed) = (&self.host, &mut observed);
+            measured.end(&plan, &mut Recording { host, observed }, &response);
         }
         observed.flush(&self.host, "a", &plan);
     }

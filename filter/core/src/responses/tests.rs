@@ -7,6 +7,7 @@ use super::*;
 use crate::config::Document;
 use crate::decide::decide;
 use crate::host::MemoryHost;
+use crate::observed::{Observed, Recording};
 use crate::plan::Node;
 use crate::request::Request;
 
@@ -60,7 +61,8 @@ fn a_response_is_counted_by_class_and_timed() {
             grpc_status: None,
             at: at(came),
         };
-        measured.end(&host, &plan, &mut observed, &response);
+        let (host, observed) = (&host, &mut observed);
+        measured.end(&plan, &mut Recording { host, observed }, &response);
     }
     observed.flush(&host, "a", &plan);
     let metric = |name: &str| host.metric(name);

@@ -57,23 +57,53 @@ impl SeenUsers {
         user: Point,
         outcome: Outcome,
     ) {
+        self.change(split, audience, variant, |users| users.add(user, outcome));
+    }
+
+    /// Joins the users whom another saw.
+    pub(crate) fn join(
+        &mut self,
+        split: SplitIndex,
+        audience: Audience,
+        variant: VariantIndex,
+        others: &Users,
+    ) {
+        self.change(split, audience, variant, |users| users.join(others));
+    }
+
+    /// Notes that a user of an audience found no sketch.
+    pub(crate) fn leave_out(&mut self, split: SplitIndex, audience: Audience) {
+        let seen = self.splits.entry(split).or_default();
+        if !seen.left_out.contains(&audience) {
+            seen.left_out.push(audience);
+            if !seen.is_changed {
+                seen.is_changed = true;
+                self.changed.push(split);
+            }
+        }
+    }
+
+    /// Changes a sketch, which begins with nobody; `change` says whether it did.
+    fn change(
+        &mut self,
+        split: SplitIndex,
+        audience: Audience,
+        variant: VariantIndex,
+        change: impl FnOnce(&mut Users) -> bool,
+    ) {
         let seen = self.splits.entry(split).or_default();
         let mut own = seen.sketches.iter_mut();
         let own = own.find(|(own, of, _)| *own == audience && *of == variant);
         let is_changed = match own {
-            Some((_, _, users)) => users.add(user, outcome),
+            Some((_, _, users)) => change(users),
             None if self.sketches < MAX_SKETCHES || audience == Audience::Everyone => {
                 let mut users = Users::default();
-                users.add(user, outcome);
+                change(&mut users);
                 seen.sketches.push((audience, variant, users));
                 self.sketches += 1;
                 true
             }
-            None if !seen.left_out.contains(&audience) => {
-                seen.left_out.push(audience);
-                true
-            }
-            None => false,
+            None => return self.leave_out(split, audience),
         };
         if is_changed && !seen.is_changed {
             seen.is_changed = true;
