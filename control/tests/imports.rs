@@ -87,7 +87,7 @@ const BELOW_COMMAND: &[&str] = &[
     "doctor",
 ];
 
-const TREE: [Package; 5] = [
+const TREE: [Package; 6] = [
     Package {
         sources: "filter/core/src",
         may_use: &[],
@@ -113,6 +113,11 @@ const TREE: [Package; 5] = [
     Package {
         sources: "e2e/istio/src",
         may_use: &["sluice", "sluice_e2e"],
+        layers: &[],
+    },
+    Package {
+        sources: "filter/native/src",
+        may_use: &["sluice_core"],
         layers: &[],
     },
 ];

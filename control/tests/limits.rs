@@ -19,7 +19,8 @@ fn documented() -> BTreeMap<String, String> {
 /// with.
 fn declared() -> BTreeMap<String, Vec<String>> {
     let mut constants: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for folder in ["../filter/core/src", "../filter/wasm/src", "src"] {
+    let folders = ["core", "native", "wasm"].map(|package| format!("../filter/{package}/src"));
+    for folder in folders.iter().map(String::as_str).chain(["src"]) {
         for file in sources(Path::new(folder)) {
             for line in std::fs::read_to_string(&file).unwrap().lines() {
                 if let Some((name, value)) = constant(line) {

@@ -1,0 +1,199 @@
+//! One object of Envoy's for one configuration, on the main thread: taking it, its ticks, its questions.
+//!
+//! Envoy makes one for each listener, and lets streams under way end on the old one. What they share is
+//! [`State`]'s; the first of them that lives ticks for all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use sluice_core::brake::poll::{FIRST_TICK, Poll, Reply};
+use sluice_core::lifecycle::{Ticking, period};
+use sluice_core::plan::Plan;
+
+use crate::abi::{Answer, Config, Scheduler, concurrency};
+use crate::brake::instance;
+use crate::clock;
+use crate::envoy::{Envoy, now};
+use crate::node::Name;
+use crate::process::{self, Plugin};
+use crate::series::Metrics;
+use crate::state::State;
+
+/// In how many configurations of one state all series are used from the beginning: with a thousand
+/// series and fifty listeners, all of them would keep the main thread for long. One is not enough, since
+/// it may be the first to go.
+const KEEPERS: usize = 2;
+
+/// One configuration.
+pub(crate) struct Configuration {
+    number: u64,
+    /// Its metrics.
+    pub(crate) metrics: Metrics,
+    /// What it shares; `None`: it passes everything, since it could not even be taken.
+    shared: Option<Shared>,
+    poll: Mutex<Poll>,
+    /// Whether all series are used in it.
+    is_keeper: AtomicBool,
+}
+
+struct Shared {
+    plugin: Arc<Plugin>,
+    state: Arc<State>,
+}
+
+impl Configuration {
+    /// Takes a configuration as it was received for the filter of this name.
+    pub(crate) fn new(config: &Config<'_>, name: &[u8], received: &[u8]) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let Name { plugin: name, node } = Name::read(name);
+        let plugin = process::plugin(&name);
+        let metrics = Metrics::define(config);
+        let host = Envoy {
+            config,
+            metrics: &metrics,
+            plugin: &plugin,
+        };
+        let newest = plugin.newest();
+        let (same, previous) = match newest {
+            Some(state) if state.is_of(received, &node) => (Some(state), None),
+            previous => (None, previous),
+        };
+        let is_keeper = same
+            .as_ref()
+            .is_none_or(|state| Arc::strong_count(state) <= KEEPERS);
+        if is_keeper {
+            plugin.series.lock().revive(config, &metrics);
+        }
+        let state = same.unwrap_or_else(|| {
+            let workers = concurrency();
+            let previous = previous.as_deref();
+            let state = Arc::new(State::new(&host, &name, received, &node, previous, workers));
+            plugin.add(&state);
+            state
+        });
+        let scheduler: Scheduler = config.scheduler();
+        clock::add(&state, number, scheduler);
+        let first = state.with_plan(|plan| {
+            let plan = plan.as_deref();
+            match plan.and_then(Plan::brake) {
+                Some(_) => FIRST_TICK,
+                None => period(plan),
+            }
+        });
+        clock::tick_after(&state, first);
+        Self {
+            number,
+            metrics,
+            shared: Some(Shared { plugin, state }),
+            poll: Mutex::default(),
+            is_keeper: is_keeper.into(),
+        }
+    }
+
+    /// One that lets everything pass.
+    pub(crate) fn passing() -> Self {
+        Self {
+            number: u64::MAX,
+            metrics: Metrics::NONE,
+            shared: None,
+            poll: Mutex::default(),
+            is_keeper: true.into(),
+        }
+    }
+
+    /// What requests are decided by.
+    #[inline]
+    pub(crate) fn state(&self) -> Option<&State> {
+        self.shared.as_ref().map(|shared| &*shared.state)
+    }
+
+    /// The main thread, when the clock asked for it.
+    pub(crate) fn tick(&self, config: &Config<'_>) {
+        let Some(Shared { plugin, state }) = &self.shared else {
+            return;
+        };
+        if !clock::is_first(state, self.number) {
+            return;
+        }
+        if !self.is_keeper.swap(true, Ordering::Relaxed) {
+            plugin.series.lock().revive(config, &self.metrics);
+        }
+        let host = Envoy {
+            config,
+            metrics: &self.metrics,
+            plugin,
+        };
+        for ended in plugin.ended() {
+            ended.flush(&host);
+        }
+        let now = now();
+        let ticking = plugin.ticking(state);
+        let has_tripped = state.tick(&host, ticking, now);
+        if has_tripped {
+            let mut poll = self.poll.lock();
+            let newest = plugin.newest();
+            let newest = newest.as_ref().unwrap_or(state);
+            newest.with_plan(|plan| {
+                poll.tell_of_trip(&host, &newest.plugin, plan.as_deref(), now);
+            });
+        }
+        self.ask(&host, state, ticking);
+    }
+
+    /// The answer to one of its questions, on the main thread.
+    pub(crate) fn answered(&self, config: &Config<'_>, token: u64, answer: Option<Answer>) {
+        let Some(Shared { plugin, state }) = &self.shared else {
+            return;
+        };
+        let host = Envoy {
+            config,
+            metrics: &self.metrics,
+            plugin,
+        };
+        let newest = plugin.newest();
+        let newest = newest.as_ref().unwrap_or(state);
+        let reply = answer.as_ref().map(|answer| Reply {
+            status: &answer.status,
+            body: &answer.body,
+            body_size: answer.body_size,
+        });
+        newest.with_plan(|plan| {
+            let of = (&*newest.plugin, instance());
+            let mut poll = self.poll.lock();
+            poll.answered(&host, of, plan, token, reply, now());
+        });
+        if clock::is_first(state, self.number) {
+            self.ask(&host, state, plugin.ticking(state));
+        }
+    }
+
+    /// Asks for brakes where it is time for it, and says when the next tick is.
+    fn ask(&self, host: &Envoy<'_>, state: &Arc<State>, ticking: Ticking) {
+        let delay = state.with_plan(|plan| {
+            let plan = plan.as_deref();
+            let usual = period(plan);
+            match ticking {
+                Ticking::Newest => {
+                    let of = (&*state.plugin, instance());
+                    let mut poll = self.poll.lock();
+                    poll.tick(host, of, plan, now(), usual)
+                }
+                Ticking::Former => usual,
+            }
+        });
+        clock::tick_after(state, delay);
+    }
+}
+
+/// On any thread. What was counted last is flushed at the next tick of whoever is the newest then.
+impl Drop for Configuration {
+    fn drop(&mut self) {
+        if let Some(Shared { plugin, state }) = self.shared.take()
+            && clock::remove(&state, self.number)
+        {
+            plugin.end(state);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What outlives configurations in this process, by plugin: shared data, series of metrics, and which
+//! states there are.
+//!
+//! Behind locks that no request takes: the main thread uses them, and for a moment whoever ends the last
+//! stream of a configuration.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Weak};
+
+use fnv::FnvBuildHasher;
+use parking_lot::Mutex;
+use sluice_core::lifecycle::Ticking;
+
+use crate::series::Series;
+use crate::state::State;
+
+/// Everything of one plugin.
+#[derive(Default)]
+pub(crate) struct Plugin {
+    /// Its series.
+    pub(crate) series: Mutex<Series>,
+    /// What the core keeps between configurations, by key.
+    pub(crate) data: Mutex<HashMap<String, Vec<u8>, FnvBuildHasher>>,
+    states: Mutex<States>,
+}
+
+/// The states of one plugin.
+#[derive(Default)]
+struct States {
+    /// In the order in which they were given.
+    living: Vec<Weak<State>>,
+    /// Those that ended since the last tick: what they counted is still to be flushed.
+    ended: Vec<Arc<State>>,
+}
+
+impl Plugin {
+    /// The newest that lives.
+    pub(crate) fn newest(&self) -> Option<Arc<State>> {
+        let mut states = self.states.lock();
+        states.living.retain(|state| state.strong_count() > 0);
+        states.living.iter().rev().find_map(Weak::upgrade)
+    }
+
+    /// Adds the newest.
+    pub(crate) fn add(&self, state: &Arc<State>) {
+        self.states.lock().living.push(Arc::downgrade(state));
+    }
+
+    /// Which a state is.
+    pub(crate) fn ticking(&self, state: &Arc<State>) -> Ticking {
+        match self.newest() {
+            Some(newest) if Arc::ptr_eq(&newest, state) => Ticking::Newest,
+            _ => Ticking::Former,
+        }
+    }
+
+    /// Takes leave of a state that no configuration has any more.
+    pub(crate) fn end(&self, state: Arc<State>) {
+        let mut states = self.states.lock();
+        let is_it = |other: &Weak<State>| std::ptr::eq(other.as_ptr(), Arc::as_ptr(&state));
+        states.living.retain(|other| !is_it(other));
+        states.ended.push(state);
+    }
+
+    /// Those that ended since this was asked last.
+    pub(crate) fn ended(&self) -> Vec<Arc<State>> {
+        std::mem::take(&mut self.states.lock().ended)
+    }
+}
+
+type Plugins = HashMap<String, Arc<Plugin>, FnvBuildHasher>;
+
+static PLUGINS: LazyLock<Mutex<Plugins>> = LazyLock::new(Mutex::default);
+
+/// The plugin of this name, which is kept as long as the process: a configuration that comes back finds
+/// what there was.
+pub(crate) fn plugin(name: &str) -> Arc<Plugin> {
+    let mut plugins = PLUGINS.lock();
+    Arc::clone(plugins.entry(name.to_owned()).or_default())
+}

@@ -1,0 +1,145 @@
+//! What one configuration is to all threads: the plan that workers serve, what they saw, and what the
+//! main thread makes of it.
+//!
+//! Listeners that get the same configuration share one state: Envoy makes an object for each of them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use sluice_core::host::Host;
+use sluice_core::lifecycle::{self, Ticking};
+use sluice_core::observed::Observed;
+use sluice_core::plan::{Node, Plan};
+
+use crate::counted::{Counted, Read};
+use crate::ring::Ring;
+use crate::seen::SeenUsers;
+
+/// What one worker saw.
+pub(crate) struct Worker {
+    /// Its numbers.
+    pub(crate) counted: Counted,
+    /// Responses of guarded splits; made with the first one.
+    pub(crate) guarded: OnceLock<Ring>,
+    /// How many of those had no identity.
+    pub(crate) nameless: std::sync::atomic::AtomicU32,
+}
+
+/// One configuration.
+pub(crate) struct State {
+    /// The plugin's name.
+    pub(crate) plugin: String,
+    /// The bytes that were received, and where: whoever gets the same shares the state.
+    received: Vec<u8>,
+    node: Node,
+    /// What is served. `None`: there never was a readable configuration, and traffic passes untouched.
+    pub(crate) plan: ArcSwapOption<Plan>,
+    /// By their number.
+    pub(crate) workers: Box<[Worker]>,
+    /// The users of all workers.
+    pub(crate) users: SeenUsers,
+    main: Mutex<Main>,
+}
+
+/// The main thread's part.
+struct Main {
+    /// What is changed by guards and brakes; workers serve a copy.
+    plan: Option<Plan>,
+    observed: Observed,
+    read: Vec<Read>,
+}
+
+impl State {
+    /// Takes a configuration, as [`lifecycle::configure`] says.
+    pub(crate) fn new<H: Host>(
+        host: &H,
+        plugin: &str,
+        received: &[u8],
+        node: &Node,
+        previous: Option<&Self>,
+        workers: usize,
+    ) -> Self {
+        let previous = previous.map(|state| state.main.lock());
+        let previous = previous.as_ref().and_then(|main| main.plan.as_ref());
+        let plan = lifecycle::configure(host, plugin, received.to_vec(), node, previous);
+        let splits = plan.as_ref().map_or(0, |plan| plan.splits().len());
+        let worker = || Worker {
+            counted: Counted::new(splits),
+            guarded: OnceLock::new(),
+            nameless: 0.into(),
+        };
+        Self {
+            plugin: plugin.to_owned(),
+            received: received.to_vec(),
+            node: node.clone(),
+            plan: ArcSwapOption::from(plan.clone().map(Arc::new)),
+            workers: std::iter::repeat_with(worker).take(workers).collect(),
+            users: SeenUsers::new(splits),
+            main: Mutex::new(Main {
+                plan,
+                observed: Observed::default(),
+                read: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether it is what this configuration would be.
+    pub(crate) fn is_of(&self, received: &[u8], node: &Node) -> bool {
+        self.received == received && self.node == *node
+    }
+
+    /// Joins what the workers saw, hands it over, and serves what changes by it. Whether the guard took
+    /// a challenger out that others do not know of yet.
+    pub(crate) fn tick<H: Host>(&self, host: &H, ticking: Ticking, now: Duration) -> bool {
+        let mut main = self.main.lock();
+        main.collect(self);
+        let Main { plan, observed, .. } = &mut *main;
+        let plan = plan.as_mut();
+        let has_tripped = lifecycle::tick(host, &self.plugin, plan, observed, ticking, now);
+        self.serve(&main);
+        has_tripped
+    }
+
+    /// Hands over what was seen last, when it has ended.
+    pub(crate) fn flush<H: Host>(&self, host: &H) {
+        let mut main = self.main.lock();
+        main.collect(self);
+        let Main { plan, observed, .. } = &mut *main;
+        if let Some(plan) = plan {
+            observed.flush(host, &self.plugin, plan);
+        }
+    }
+
+    /// Looks at its plan, and may change it.
+    pub(crate) fn with_plan<T>(&self, change: impl FnOnce(Option<&mut Plan>) -> T) -> T {
+        let mut main = self.main.lock();
+        let changed = change(main.plan.as_mut());
+        self.serve(&main);
+        changed
+    }
+
+    /// Has the workers serve the plan as it is now, where it has changed.
+    fn serve(&self, main: &Main) {
+        let served = self.plan.load();
+        let served = served.as_ref().map(|plan| plan.changes());
+        if main.plan.as_ref().map(Plan::changes) != served {
+            self.plan.store(main.plan.clone().map(Arc::new));
+        }
+    }
+}
+
+impl Main {
+    fn collect(&mut self, state: &State) {
+        let Self { observed, read, .. } = self;
+        read.resize_with(state.workers.len(), Read::default);
+        for (worker, read) in state.workers.iter().zip(read) {
+            worker.counted.read(read, &mut observed.tally);
+            if let Some(ring) = worker.guarded.get() {
+                ring.drain(|words| observed.add_guarded(words));
+            }
+        }
+        state.users.read(observed);
+    }
+}
