@@ -11,7 +11,7 @@ use sluice_core::brake::poll::{FIRST_TICK, Poll, Reply};
 use sluice_core::lifecycle::{Ticking, period};
 use sluice_core::plan::Plan;
 
-use crate::abi::{Answer, Config, Scheduler, concurrency};
+use crate::abi::{Answer, Config, concurrency};
 use crate::brake::instance;
 use crate::clock;
 use crate::envoy::{Envoy, now};
@@ -45,21 +45,11 @@ struct Shared {
 impl Configuration {
     /// Takes a configuration as it was received for the filter of this name.
     pub(crate) fn new(config: &Config<'_>, name: &[u8], received: &[u8]) -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let Name { plugin: name, node } = Name::read(name);
-        let plugin = process::plugin(&name);
+        let name = Name::read(name);
+        let plugin = process::plugin(&name.plugin);
         let metrics = Metrics::define(config);
-        let host = Envoy {
-            config,
-            metrics: &metrics,
-            plugin: &plugin,
-        };
         let newest = plugin.newest();
-        let (same, previous) = match newest {
-            Some(state) if state.is_of(received, &node) => (Some(state), None),
-            previous => (None, previous),
-        };
+        let same = newest.filter(|state| state.is_of(received, &name.node));
         let is_keeper = same
             .as_ref()
             .is_none_or(|state| Arc::strong_count(state) <= KEEPERS);
@@ -67,29 +57,29 @@ impl Configuration {
             plugin.series.lock().revive(config, &metrics);
         }
         let state = same.unwrap_or_else(|| {
-            let workers = concurrency();
+            let host = Envoy {
+                config,
+                metrics: &metrics,
+                plugin: &plugin,
+            };
+            let (previous, workers) = (plugin.newest(), concurrency());
             let previous = previous.as_deref();
-            let state = Arc::new(State::new(&host, &name, received, &node, previous, workers));
+            let Name { plugin: own, node } = &name;
+            let state = State::new(&host, own, received, node, previous, workers);
+            let state = Arc::new(state);
             plugin.add(&state);
             state
         });
-        let scheduler: Scheduler = config.scheduler();
-        clock::add(&state, number, scheduler);
-        let first = state.with_plan(|plan| {
-            let plan = plan.as_deref();
-            match plan.and_then(Plan::brake) {
-                Some(_) => FIRST_TICK,
-                None => period(plan),
-            }
-        });
-        clock::tick_after(&state, first);
-        Self {
-            number,
-            metrics,
-            shared: Some(Shared { plugin, state }),
-            poll: Mutex::default(),
-            is_keeper: is_keeper.into(),
-        }
+        Self::of(config, metrics, Some(Shared { plugin, state }), is_keeper)
+    }
+
+    /// One that serves what the newest of this name does, or lets everything pass: where a
+    /// configuration could not even be taken.
+    pub(crate) fn last_good(config: &Config<'_>, name: &[u8]) -> Self {
+        let plugin = process::plugin(&Name::read(name).plugin);
+        let newest = plugin.newest();
+        let shared = newest.map(|state| Shared { plugin, state });
+        Self::of(config, Metrics::define(config), shared, false)
     }
 
     /// One that lets everything pass.
@@ -103,19 +93,46 @@ impl Configuration {
         }
     }
 
+    fn of(config: &Config<'_>, metrics: Metrics, shared: Option<Shared>, is_keeper: bool) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        if let Some(Shared { state, .. }) = &shared {
+            let first = state.with_plan(|plan| {
+                let plan = plan.as_deref();
+                match plan.and_then(Plan::brake) {
+                    Some(_) => FIRST_TICK,
+                    None => period(plan),
+                }
+            });
+            clock::add(state, number, config.scheduler());
+            clock::tick_after(state, first);
+        }
+        Self {
+            number,
+            metrics,
+            shared,
+            poll: Mutex::default(),
+            is_keeper: is_keeper.into(),
+        }
+    }
+
     /// What requests are decided by.
     #[inline]
     pub(crate) fn state(&self) -> Option<&State> {
         self.shared.as_ref().map(|shared| &*shared.state)
     }
 
-    /// The main thread, when the clock asked for it.
+    /// The main thread, when the clock asked for it. The newest state's configuration ticks for former
+    /// ones too: what it uses of metrics outlives theirs.
     pub(crate) fn tick(&self, config: &Config<'_>) {
         let Some(Shared { plugin, state }) = &self.shared else {
             return;
         };
         if !clock::is_first(state, self.number) {
             return;
+        }
+        if !plugin.is_newest(state) {
+            return clock::tick_after(state, state.with_plan(|plan| period(plan.as_deref())));
         }
         if !self.is_keeper.swap(true, Ordering::Relaxed) {
             plugin.series.lock().revive(config, &self.metrics);
@@ -125,21 +142,22 @@ impl Configuration {
             metrics: &self.metrics,
             plugin,
         };
-        for ended in plugin.ended() {
-            ended.flush(&host);
-        }
         let now = now();
-        let ticking = plugin.ticking(state);
-        let has_tripped = state.tick(&host, ticking, now);
+        let mut has_tripped = false;
+        for ended in plugin.ended() {
+            has_tripped |= ended.flush(&host);
+        }
+        for former in plugin.former(state) {
+            has_tripped |= former.tick(&host, Ticking::Former, now);
+        }
+        has_tripped |= state.tick(&host, Ticking::Newest, now);
         if has_tripped {
             let mut poll = self.poll.lock();
-            let newest = plugin.newest();
-            let newest = newest.as_ref().unwrap_or(state);
-            newest.with_plan(|plan| {
-                poll.tell_of_trip(&host, &newest.plugin, plan.as_deref(), now);
+            state.with_plan(|plan| {
+                poll.tell_of_trip(&host, &state.plugin, plan.as_deref(), now);
             });
         }
-        self.ask(&host, state, ticking);
+        self.ask(&host, state);
     }
 
     /// The answer to one of its questions, on the main thread.
@@ -164,24 +182,16 @@ impl Configuration {
             let mut poll = self.poll.lock();
             poll.answered(&host, of, plan, token, reply, now());
         });
-        if clock::is_first(state, self.number) {
-            self.ask(&host, state, plugin.ticking(state));
+        if clock::is_first(state, self.number) && plugin.is_newest(state) {
+            self.ask(&host, state);
         }
     }
 
     /// Asks for brakes where it is time for it, and says when the next tick is.
-    fn ask(&self, host: &Envoy<'_>, state: &Arc<State>, ticking: Ticking) {
+    fn ask(&self, host: &Envoy<'_>, state: &Arc<State>) {
         let delay = state.with_plan(|plan| {
-            let plan = plan.as_deref();
-            let usual = period(plan);
-            match ticking {
-                Ticking::Newest => {
-                    let of = (&*state.plugin, instance());
-                    let mut poll = self.poll.lock();
-                    poll.tick(host, of, plan, now(), usual)
-                }
-                Ticking::Former => usual,
-            }
+            let (plan, of) = (plan.as_deref(), (&*state.plugin, instance()));
+            self.poll.lock().tick(host, of, plan, now(), period(plan))
         });
         clock::tick_after(state, delay);
     }

@@ -9,7 +9,6 @@ use std::sync::{Arc, LazyLock, Weak};
 
 use fnv::FnvBuildHasher;
 use parking_lot::Mutex;
-use sluice_core::lifecycle::Ticking;
 
 use crate::series::Series;
 use crate::state::State;
@@ -41,17 +40,22 @@ impl Plugin {
         states.living.iter().rev().find_map(Weak::upgrade)
     }
 
+    /// Those that some requests have not ended on, and not the newest.
+    pub(crate) fn former(&self, newest: &Arc<State>) -> Vec<Arc<State>> {
+        let states = self.states.lock();
+        let living = states.living.iter().filter_map(Weak::upgrade);
+        living.filter(|state| !Arc::ptr_eq(state, newest)).collect()
+    }
+
     /// Adds the newest.
     pub(crate) fn add(&self, state: &Arc<State>) {
         self.states.lock().living.push(Arc::downgrade(state));
     }
 
-    /// Which a state is.
-    pub(crate) fn ticking(&self, state: &Arc<State>) -> Ticking {
-        match self.newest() {
-            Some(newest) if Arc::ptr_eq(&newest, state) => Ticking::Newest,
-            _ => Ticking::Former,
-        }
+    /// Whether a state is the newest.
+    pub(crate) fn is_newest(&self, state: &Arc<State>) -> bool {
+        self.newest()
+            .is_some_and(|newest| Arc::ptr_eq(&newest, state))
     }
 
     /// Takes leave of a state that no configuration has any more.

@@ -102,14 +102,13 @@ impl State {
         has_tripped
     }
 
-    /// Hands over what was seen last, when it has ended.
-    pub(crate) fn flush<H: Host>(&self, host: &H) {
+    /// Hands over what was seen last, when it has ended. Whether the guard took a challenger out.
+    pub(crate) fn flush<H: Host>(&self, host: &H) -> bool {
         let mut main = self.main.lock();
         main.collect(self);
         let Main { plan, observed, .. } = &mut *main;
-        if let Some(plan) = plan {
-            observed.flush(host, &self.plugin, plan);
-        }
+        plan.as_ref()
+            .is_some_and(|plan| observed.flush(host, &self.plugin, plan))
     }
 
     /// Looks at its plan, and may change it.

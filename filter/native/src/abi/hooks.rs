@@ -57,13 +57,13 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     name: Buffer,
     received: Buffer,
 ) -> *const c_void {
-    let made = guarded(None, || {
-        // SAFETY: Envoy gives its object and both texts for the time of the call.
-        let (config, name, received) =
-            unsafe { (Config::new(config), name.bytes(), received.bytes()) };
-        Some(Configuration::new(&config, name, received))
-    });
-    let made = made.unwrap_or_else(Configuration::passing);
+    // SAFETY: Envoy gives its object and both texts for the time of the call.
+    let (config, name, received) = unsafe { (Config::new(config), name.bytes(), received.bytes()) };
+    let made = guarded(None, || Some(Configuration::new(&config, name, received)));
+    let last_good = || guarded(None, || Some(Configuration::last_good(&config, name)));
+    let made = made
+        .or_else(last_good)
+        .unwrap_or_else(Configuration::passing);
     Box::into_raw(Box::new(made)).cast()
 }
 

@@ -114,6 +114,22 @@ fn what_a_configuration_counted_last_is_added_by_the_next_one() {
 }
 
 #[test]
+fn what_a_former_configuration_counts_is_added_in_the_newest() {
+    let (first, second) = <(FakeConfig, FakeConfig)>::default();
+    let one = new(&first, "hooks.six", HALF);
+    let changed = String::from_utf8_lossy(HALF).replace("50", "51");
+    let two = new(&second, "hooks.six", changed.as_bytes());
+    decided(one, &stream_of("alice")).unwrap();
+    config_scheduled(first.raw(), one, 0);
+    config_scheduled(second.raw(), two, 0);
+    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
+    assert_eq!(first.written.borrow().iter().filter(added).count(), 0);
+    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    config_destroy(one);
+    config_destroy(two);
+}
+
+#[test]
 fn listeners_with_the_same_configuration_count_once() {
     let (first, second) = <(FakeConfig, FakeConfig)>::default();
     let one = new(&first, "hooks.five", HALF);
