@@ -12,6 +12,7 @@ include tools/versions.mk
 include tools/tools.mk
 include tools/istio.mk
 include tools/image.mk
+include tools/native.mk
 include tools/krew.mk
 
 .PHONY: help
