@@ -134,10 +134,10 @@ test-module: wasm ## the module is the same bytes wherever and whenever it is bu
 BASELINE := $(TARGET)/wasm/baseline.wasm
 
 .PHONY: bench
-bench: wasm envoy $(WRK) ## the figures of BENCHMARKS.md, measured now (ONLY=--brake, --observed, --guard, --worst, --rollouts for some)
+bench: wasm native empty-native envoy $(WRK) ## the figures of BENCHMARKS.md, measured now (ONLY=--native, --brake, --observed, --guard, --worst, --rollouts for some)
 	$(call link,baseline,$(BASELINE),$(EXPORTS))
 	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin bench
-	BASELINE_MODULE=$(BASELINE) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-core --bench decide \
+	BASELINE_MODULE=$(BASELINE) EMPTY_LIBRARY=$(EMPTY_LIBRARY) WRK=$(WRK) DECIDE_BENCH="$$(cargo bench -q --locked -p sluice-core --bench decide \
 	  --no-run --message-format json | grep -o '"executable":"[^"]*decide-[^"]*"' | cut -d'"' -f4)" $(TARGET)/release/bench $(ONLY)
 
 .PHONY: bench-rollouts

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod history;
 pub mod image;
 pub mod import;
+pub mod libraries;
 pub mod meanwhile;
 pub mod oci;
 pub mod plugins;

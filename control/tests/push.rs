@@ -1,12 +1,16 @@
-//! Where `sluice push` sends docker's login, asked of servers that write down what they got.
+//! Where `sluice push` sends docker's login, and in which order it publishes what, asked of servers
+//! that write down what they got.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+
+#[path = "../src/operations/libraries/fixture.rs"]
+mod fixture;
 
 /// `Basic` and base64 of ann:secret.
 const LOGIN: &str = "Basic YW5uOnNlY3JldA==";
@@ -107,11 +111,21 @@ fn push(registry: &str) -> (i32, String) {
 
 /// The same with what `docker login` left.
 fn push_with(registry: &str, config: &str) -> (i32, String) {
+    push_these(registry, config, &[])
+}
+
+/// The same with further arguments; `x86_64.so` and `aarch64.so` are native libraries.
+fn push_these(registry: &str, config: &str, arguments: &[&str]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     module(folder.path());
+    for (name, machine) in [("x86_64.so", 62), ("aarch64.so", 183)] {
+        let library = fixture::library(machine, "envoy_dynamic_module_on_program_init");
+        std::fs::write(folder.path().join(name), library).unwrap();
+    }
     std::fs::write(folder.path().join("config.json"), config).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .args(["push", "a.wasm", &format!("oci://{registry}/sluice:1")])
+        .args(arguments)
         .current_dir(folder.path())
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
@@ -266,4 +280,73 @@ fn a_registry_that_changes_its_mind_is_not_followed() {
     let (code, text) = push(&registry.address);
     assert_eq!(code, 2, "{text}");
     assert_eq!(elsewhere.logins(), Vec::<String>::new());
+}
+
+/// A registry that wants no login.
+fn open_registry() -> Server {
+    Server::start("127.0.0.1", |first, _| {
+        let uploads = "location: /v2/sluice/blobs/uploads/1\r\n";
+        match first.split_once(' ').unwrap().0 {
+            "HEAD" => answer("404 Not Found", "", ""),
+            "POST" => answer("202 Accepted", uploads, ""),
+            "PATCH" => answer("202 Accepted", &format!("{uploads}range: 0-0\r\n"), ""),
+            _ => answer("201 Created", "location: /v2/sluice/manifests/1\r\n", ""),
+        }
+    })
+}
+
+#[test]
+fn native_libraries_are_there_before_the_modules_tag() {
+    let registry = open_registry();
+    let both = ["--native", "aarch64.so", "--native", "x86_64.so"];
+    let (code, text) = push_these(&registry.address, "{}", &both);
+    assert_eq!(code, 0, "{text}");
+    let got = registry.got.lock().unwrap();
+    let manifests: Vec<&str> = got
+        .iter()
+        .filter_map(|(first, _)| first.strip_prefix("PUT /v2/sluice/manifests/"))
+        .map(|rest| rest.split_once(' ').unwrap().0)
+        .collect();
+    let [one, other, libraries, module] = manifests.as_slice() else {
+        panic!("four manifests: {manifests:?}");
+    };
+    assert!(one.starts_with("sha256:") && other.starts_with("sha256:"));
+    assert_eq!((*libraries, *module), ("1-native", "1"));
+    let lines: Vec<&str> = text.lines().collect();
+    let [image, digest, beside, its_digest, file] = lines.as_slice() else {
+        panic!("five lines: {text}");
+    };
+    let name = format!("oci://{}/sluice:1", registry.address);
+    assert_eq!((*image, *beside), (&*name, &*format!("{name}-native")));
+    assert!(digest.starts_with("sha256:") && its_digest.starts_with("sha256:"));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        *file,
+        format!("libsluice-{version}.so for linux/amd64, linux/arm64")
+    );
+}
+
+#[test]
+fn what_is_no_native_library_is_refused_before_anything_is_published() {
+    let registry = open_registry();
+    let cases = [
+        (
+            vec!["--native", "a.wasm"],
+            "a.wasm: a WebAssembly module, which is no native library; accepted: a shared library",
+        ),
+        (
+            vec!["--native", "x86_64.so", "--native", "x86_64.so"],
+            "--native: two libraries for linux/amd64; accepted: one for each processor",
+        ),
+        (
+            vec!["--native", "x86_64.so", "--image-version", "1/2"],
+            "--native: the version \"1/2\" cannot be part of a file's name",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let (code, text) = push_these(&registry.address, "{}", &arguments);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+    assert_eq!(registry.got(), 0);
 }

@@ -1,5 +1,5 @@
-//! `sluice push`: publishes the module, or an image that was built, to a registry, and prints the
-//! digest to pin.
+//! `sluice push`: publishes the module, or an image that was built, to a registry, with the native
+//! libraries beside it, and prints the digests to pin.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,14 @@ use super::arguments::OutputArgs;
 use super::outcome::Outcome;
 use super::output;
 use crate::files;
-use crate::files::bounded::MAX_MODULE_BYTES;
+use crate::files::bounded::{MAX_LIBRARY_BYTES, MAX_MODULE_BYTES};
 use crate::operations::image::image;
+use crate::operations::libraries::{Libraries, Library};
 use crate::operations::oci::key::{MAX_PEM_BYTES, PrivateKey};
 use crate::operations::oci::layout::Layout;
 use crate::operations::oci::registry::Transport;
-use crate::operations::push::{Pushed, labels, push};
+use crate::operations::push::{Pushed, labels, push, push_with_libraries};
+use crate::operations::sign::Signed;
 
 /// `sluice push`.
 #[derive(clap::Args, Debug)]
@@ -31,6 +33,10 @@ pub(super) struct Push {
     /// Where the source is, for a module's label
     #[arg(long, value_name = "URL")]
     source: Option<String>,
+    /// The native module too, as `make native` writes it, under IMAGE-native; once for each processor,
+    /// x86_64 and aarch64, which the file itself says
+    #[arg(long, value_name = "FILE")]
+    native: Vec<PathBuf>,
     /// Sign it, as cosign does, with this private key; the password of an encrypted one is in
     /// COSIGN_PASSWORD
     #[arg(long, value_name = "KEY")]
@@ -47,7 +53,11 @@ pub(super) async fn run(arguments: &Push) -> anyhow::Result<Outcome> {
     let layout = arguments.layout()?;
     let key = arguments.sign.as_deref().map(private_key).transpose()?;
     let transport = transport(arguments.insecure);
-    let pushed = push(&layout, &arguments.image, transport, key.as_ref()).await?;
+    let (image, key) = (&arguments.image, key.as_ref());
+    let pushed = match arguments.libraries(&layout)? {
+        Some(libraries) => push_with_libraries(&layout, &libraries, image, transport, key).await?,
+        None => push(&layout, image, transport, key).await?,
+    };
     output::print(arguments.output.output, &pushed, text)?;
     Ok(Outcome::Good)
 }
@@ -76,6 +86,21 @@ impl Push {
         let labels = labels(version, self.source.as_deref());
         image(&module, &labels).with_context(|| path.to_string())
     }
+
+    /// The native libraries, with the labels that the image has.
+    fn libraries(&self, layout: &Layout) -> anyhow::Result<Option<Libraries>> {
+        if self.native.is_empty() {
+            return Ok(None);
+        }
+        let library = |path: &PathBuf| {
+            let bytes = files::bytes(path, MAX_LIBRARY_BYTES)?;
+            Library::read(bytes).with_context(|| path.display().to_string())
+        };
+        let libraries: anyhow::Result<Vec<Library>> = self.native.iter().map(library).collect();
+        let labels = layout.image.named()?.annotations;
+        let packed = Libraries::pack(libraries?, &labels, env!("CARGO_PKG_VERSION"));
+        Ok(Some(packed.context("--native")?))
+    }
 }
 
 fn private_key(path: &Path) -> anyhow::Result<PrivateKey> {
@@ -89,14 +114,25 @@ fn text(pushed: &Pushed) -> String {
     for referrer in &pushed.referrers {
         lines.push(format!("{referrer} refers to it"));
     }
-    if let Some(signed) = &pushed.signed {
-        let done = if signed.was_signed {
-            "was signed with this key before"
-        } else {
-            "signed"
-        };
-        let (count, tag) = (signed.signatures, &signed.tag);
-        lines.push(format!("{done}; signatures: {count}, at {tag}"));
+    lines.extend(pushed.signed.as_ref().map(signature));
+    if let Some(native) = &pushed.native {
+        let platforms = native.platforms.join(", ");
+        lines.extend([
+            native.image.clone(),
+            native.digest.clone(),
+            format!("{} for {platforms}", native.file),
+        ]);
+        lines.extend(native.signed.as_ref().map(signature));
     }
     lines.join("\n")
+}
+
+fn signature(signed: &Signed) -> String {
+    let done = if signed.was_signed {
+        "was signed with this key before"
+    } else {
+        "signed"
+    };
+    let (count, tag) = (signed.signatures, &signed.tag);
+    format!("{done}; signatures: {count}, at {tag}")
 }

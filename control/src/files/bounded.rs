@@ -15,6 +15,9 @@ pub const MAX_INPUT_BYTES: usize = 16 * 1024 * 1024;
 /// How long a module may be that is published. Chosen: ours has half a megabyte.
 pub const MAX_MODULE_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long a native library may be that is published. Chosen: ours has two megabytes.
+pub const MAX_LIBRARY_BYTES: usize = 32 * 1024 * 1024;
+
 /// What a reader gives, if it ends within so many bytes.
 pub(super) fn bytes(
     path: &str,

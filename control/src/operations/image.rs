@@ -34,7 +34,7 @@ const ALLOCATORS: [&str; 2] = ["proxy_on_memory_allocate", "malloc"];
 /// When the bytes are no proxy-wasm module.
 pub fn image(module: &[u8], labels: &BTreeMap<String, String>) -> anyhow::Result<Layout> {
     check(module)?;
-    let tar = tar(module)?;
+    let tar = tar(FILE, module)?;
     let layer = gzip(&tar)?;
     let config = serde_json::to_vec(&json!({
         "architecture": "wasm", "os": "wasip1", "config": {"Labels": labels},
@@ -96,17 +96,21 @@ fn check(module: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tar(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// A tar of one file that everyone may read.
+///
+/// # Errors
+/// When the name is too long for a tar: 100 bytes.
+pub(super) fn tar(name: &str, content: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
-    header.set_path(FILE)?;
-    header.set_size(module.len() as u64);
+    header.set_path(name)?;
+    header.set_size(content.len() as u64);
     header.set_mode(0o644);
     header.set_mtime(0);
     header.set_uid(0);
     header.set_gid(0);
     header.set_cksum();
     let mut archive = tar::Builder::new(Vec::new());
-    archive.append(&header, module)?;
+    archive.append(&header, content)?;
     archive.into_inner().context("the layer cannot be written")
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::libraries::{Libraries, beside};
 use super::oci::key::PrivateKey;
 use super::oci::layout::Layout;
 use super::oci::registry::{Access, Registry, Transport};
@@ -28,6 +29,51 @@ pub struct Pushed {
     /// Its signature, where one was wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
+    /// The native libraries beside it, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
+}
+
+/// The native libraries that were published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Native {
+    /// Their image, as `oci://HOST/REPOSITORY:TAG-native`.
+    pub image: String,
+    /// The digest to pin: `sha256:…` of the index.
+    pub digest: String,
+    /// What the file is called in it.
+    pub file: String,
+    /// The systems it is for.
+    pub platforms: Vec<String>,
+    /// Its signature, where one was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// Publishes a module as [`push`] does, and its native libraries before it, under the same name with
+/// `-native` behind the tag: whoever finds the module's tag finds the libraries.
+///
+/// # Errors
+/// As [`push`].
+pub async fn push_with_libraries(
+    layout: &Layout,
+    libraries: &Libraries,
+    name: &str,
+    transport: Transport,
+    key: Option<&PrivateKey>,
+) -> anyhow::Result<Pushed> {
+    let beside = push(&libraries.layout, &beside(name)?, transport, key).await?;
+    let pushed = push(layout, name, transport, key).await?;
+    Ok(Pushed {
+        native: Some(Native {
+            image: beside.image,
+            digest: beside.digest,
+            file: libraries.file.clone(),
+            platforms: libraries.platforms.clone(),
+            signed: beside.signed,
+        }),
+        ..pushed
+    })
 }
 
 /// Publishes an image under a name such as `oci://registry.example.com/sluice:1.0`, signed if there
@@ -69,6 +115,7 @@ pub async fn push(
         digest,
         referrers: referrers.map(|referrer| referrer.digest()).collect(),
         signed,
+        native: None,
     })
 }
 

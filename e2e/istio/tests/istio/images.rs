@@ -15,6 +15,9 @@ use sluice_e2e_istio::registry::ADDRESS;
 
 use crate::world::World;
 
+#[path = "../../../../control/src/operations/libraries/fixture.rs"]
+mod fixture;
+
 /// Writes a new key, NAME.key and NAME.pub.
 fn key(folder: &Path, name: &str) {
     let pair = rcgen::KeyPair::generate().unwrap();
@@ -324,4 +327,67 @@ pub async fn an_image_brings_what_refers_to_it_also_where_nobody_lists_it(world:
         .ended_with(2)
         .err;
     assert!(said.contains("14 bytes with the digest sha256:"), "{said}");
+}
+
+pub async fn native_libraries_are_signed_and_verified_as_the_module_is(world: &mut World) {
+    let folder = world.chain.folder().join("native");
+    std::fs::create_dir_all(&folder).unwrap();
+    key(&folder, "ours");
+    let libraries = [("x86_64", 62), ("aarch64", 183)].map(|(name, machine)| {
+        let library = fixture::library(machine, "envoy_dynamic_module_on_program_init");
+        let path = folder.join(format!("{name}.so"));
+        std::fs::write(&path, &library).unwrap();
+        (path.display().to_string(), library)
+    });
+    let (keys, module) = (folder.display(), world.chain.tools.module.display());
+    let image = format!("oci://{ADDRESS}/both:1");
+    let native: Vec<String> = libraries
+        .iter()
+        .map(|(path, _)| format!("--native {path}"))
+        .collect();
+    let native = native.join(" ");
+    let sign = format!("{native} --image-version 7 --sign {keys}/ours.key");
+    let said = pushed(world, &format!("{module} {image} {sign}")).await;
+    let beside = &said["native"];
+    assert_eq!(beside["image"], format!("{image}-native"));
+    assert_eq!(beside["file"], "libsluice-7.so");
+    assert_eq!(beside["platforms"], json!(["linux/amd64", "linux/arm64"]));
+    assert_eq!(
+        (
+            &said["signed"]["signatures"],
+            &beside["signed"]["signatures"]
+        ),
+        (&json!(1), &json!(1))
+    );
+
+    // The module's image is what it is without libraries.
+    let alone = format!("{module} oci://{ADDRESS}/both:2 --image-version 7");
+    assert_eq!(pushed(world, &alone).await["digest"], said["digest"]);
+
+    let verify = format!("verify {image}-native --key {keys}/ours.pub");
+    let verdict = world.sluice(&verify).await.good().out;
+    let facts = "title sluice-native; version 7; for linux/amd64, linux/arm64; signed as";
+    assert!(verdict.contains(facts), "{verdict}");
+
+    // What a node unpacks is the library of its own processor.
+    let digest = beside["digest"].as_str().unwrap();
+    let repository = repository("both").await;
+    let index = repository.manifest(digest).await.unwrap().unwrap();
+    for (child, (_, library)) in index.named().unwrap().children().iter().zip(&libraries) {
+        let manifest = repository.manifest(&child.digest).await.unwrap().unwrap();
+        let layer = manifest.named().unwrap().layers[0].digest.clone();
+        let packed = std::fs::read(stored(world, &layer)).unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice()));
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!(entry.path().unwrap().to_str(), Some("libsluice-7.so"));
+        let mut unpacked = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut unpacked).unwrap();
+        assert_eq!(&unpacked, library);
+
+        let flip = |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1;
+        let (code, said) = verified_with(world, &verify, &layer, flip).await;
+        let expected = format!("{layer}: it was changed");
+        assert!(code == 1 && said.contains(&expected), "{said}");
+    }
+    world.sluice(&verify).await.good();
 }

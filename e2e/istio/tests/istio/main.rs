@@ -99,6 +99,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         plugins::a_namespace_does_not_notice_another_ones_changes,
         images::what_a_key_signed_is_verified_and_anything_else_refused,
         images::an_image_brings_what_refers_to_it_also_where_nobody_lists_it,
+        images::native_libraries_are_signed_and_verified_as_the_module_is,
         commands::every_command_knows_the_cluster,
         commands::a_split_that_moves_nobody_is_said_by_every_command,
         commands::a_match_that_is_null_is_refused_or_taken_away_and_said,

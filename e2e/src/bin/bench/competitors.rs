@@ -1,6 +1,6 @@
 //! The Envoys that are compared: the same answer and the same rule, decided by different means.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -57,6 +57,7 @@ pub(crate) struct Competitor {
     pub(crate) rounds: Vec<f64>,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) enum Routes {
     /// By the header that a filter sets.
     Header,
@@ -71,48 +72,101 @@ impl Competitor {
     }
 }
 
-/// Starts them all, in the order of the table.
-pub(crate) async fn start_all(folder: &Path, module: &Path, baseline: &Path) -> Vec<Competitor> {
+/// What Envoy loads: the product by both ways, and by each the least that can be loaded.
+pub(crate) struct Modules {
+    pub(crate) wasm: PathBuf,
+    pub(crate) baseline: PathBuf,
+    pub(crate) native: PathBuf,
+    pub(crate) empty: PathBuf,
+}
+
+/// A competitor that is not started yet.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    filters: Vec<Value>,
+    /// How many hosts its requests are for.
+    pub(crate) hosts: usize,
+    routes: Routes,
+}
+
+impl Row {
+    /// Starts it in a folder.
+    pub(crate) async fn start(&self, folder: &Path) -> Competitor {
+        let filters = self.filters.clone();
+        start(folder, self.name, filters, self.hosts, self.routes).await
+    }
+}
+
+/// All of them, in the order of the table.
+pub(crate) fn rows(modules: &Modules) -> Vec<Row> {
     let lua = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
         "default_source_code": {"inline_string": LUA},
     });
     let lua = json!({"name": "lua", "typed_config": lua});
-    let sluice = |config: &Value| vec![wasm(module, &canonical(config))];
-    let mut competitors = Vec::new();
-    for (name, filters, hosts, routes) in [
-        ("no filter", vec![], 1, Routes::Header),
+    let sluice = |config: &Value| vec![wasm(&modules.wasm, &canonical(config))];
+    let native = |config: &Value| vec![native(&modules.native, &canonical(config))];
+    let baseline = vec![wasm(&modules.baseline, "")];
+    let empty = vec![self::native(&modules.empty, "")];
+    let by_header = |name, filters, hosts| Row {
+        name,
+        filters,
+        hosts,
+        routes: Routes::Header,
+    };
+    let mut rows = vec![
+        by_header("no filter", Vec::new(), 1),
+        by_header("empty dynamic module", empty, 1),
+        by_header("baseline filter", baseline, 1),
+        by_header("Lua", vec![lua], 1),
+        Row {
+            routes: Routes::CookieRegex,
+            ..by_header("native regex route", Vec::new(), 1)
+        },
+    ];
+    for (names, config, hosts) in [
+        (["sluice, 1 split", "native module, 1 split"], hostless(), 1),
         (
-            "baseline filter",
-            vec![wasm(baseline, "")],
+            [
+                "sluice, 1 split with a host",
+                "native module, 1 split with a host",
+            ],
+            config(1),
             1,
-            Routes::Header,
-        ),
-        ("Lua", vec![lua], 1, Routes::Header),
-        ("native regex route", vec![], 1, Routes::CookieRegex),
-        ("sluice, 1 split", sluice(&hostless()), 1, Routes::Header),
-        (
-            "sluice, 1 split with a host",
-            sluice(&config(1)),
-            1,
-            Routes::Header,
         ),
         (
-            "sluice, 100 splits",
-            sluice(&config(100)),
+            ["sluice, 100 splits", "native module, 100 splits"],
+            config(100),
             100,
-            Routes::Header,
         ),
         (
-            "sluice, 1000 splits",
-            sluice(&config(1_000)),
+            ["sluice, 1000 splits", "native module, 1000 splits"],
+            config(1_000),
             1_000,
-            Routes::Header,
         ),
     ] {
-        competitors.push(start(folder, name, filters, hosts, routes).await);
+        let [of_wasm, of_native] = names;
+        rows.push(by_header(of_wasm, sluice(&config), hosts));
+        rows.push(by_header(of_native, native(&config), hosts));
     }
-    competitors
+    rows
+}
+
+/// A dynamic module as a filter; its name says what Envoy does not tell it of the node.
+pub(crate) fn native(library: &Path, configuration: &str) -> Value {
+    json!({
+        "name": "native",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": library}},
+                "do_not_close": true,
+                "metrics_namespace": "wasmsluice",
+            },
+            "filter_name": "bench.sluice~sidecar~bench",
+            "filter_config": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
+        },
+    })
 }
 
 pub(crate) fn wasm(module: &Path, configuration: &str) -> Value {

@@ -18,6 +18,7 @@ mod competitors;
 mod configurations;
 mod guard;
 mod instructions;
+mod native;
 mod observed;
 mod processes;
 mod rollouts;
@@ -28,7 +29,7 @@ mod worst_documents;
 
 use std::path::{Path, PathBuf};
 
-use competitors::Competitor;
+use competitors::{Competitor, Modules};
 use observed::Rows;
 use sluice::local::process::find_module;
 
@@ -49,11 +50,22 @@ async fn main() {
         .tempdir()
         .unwrap();
     let module = find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new)).unwrap();
-    let baseline = PathBuf::from(
-        std::env::var_os("BASELINE_MODULE").expect("BASELINE_MODULE: run by `make bench`"),
-    );
+    let path = |name: &str| {
+        let path = std::env::var_os(name);
+        PathBuf::from(path.unwrap_or_else(|| panic!("{name}: run by `make bench`")))
+    };
+    let modules = Modules {
+        wasm: module.clone(),
+        baseline: path("BASELINE_MODULE"),
+        native: path("SLUICE_NATIVE"),
+        empty: path("EMPTY_LIBRARY"),
+    };
     let wrk = std::env::var_os("WRK").map_or_else(|| PathBuf::from("wrk"), PathBuf::from);
 
+    if std::env::args().any(|argument| argument == "--native") {
+        native::configurations(folder.path(), &modules, changes).await;
+        return native::requests(folder.path(), &modules, rounds * 10).await;
+    }
     if std::env::args().any(|argument| argument == "--guard") {
         guard::memory().await;
         return guard::trips(changes).await;
@@ -78,10 +90,15 @@ async fn main() {
     changes::effect_of_changes(folder.path(), changes).await;
     guard::memory().await;
     guard::trips(changes).await;
-    let mut competitors = competitors::start_all(folder.path(), &module, &baseline).await;
+    let mut competitors = Vec::new();
+    for row in competitors::rows(&modules) {
+        competitors.push(row.start(folder.path()).await);
+    }
     take_turns(&mut competitors, rounds, &wrk, folder.path());
     table::print_cpu(&competitors);
     drop(competitors);
+    native::configurations(folder.path(), &modules, changes).await;
+    native::requests(folder.path(), &modules, rounds * 10).await;
     observed::requests(folder.path(), &module, rounds * 10, Rows::All).await;
     observed::many(folder.path(), &module, changes.min(10)).await;
     worst::worst_requests(folder.path(), &module, &wrk, rounds.min(11)).await;

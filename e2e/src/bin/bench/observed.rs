@@ -24,13 +24,13 @@ use crate::processes::cpu_seconds;
 use crate::statistics::{difference, quantile, ratio};
 
 const USERS: usize = 1_000;
-const REQUESTS: usize = 2_000;
+pub(crate) const REQUESTS: usize = 2_000;
 /// So many requests are written before their answers are read: Envoy closes a connection that owes more.
 const BATCH: usize = 2;
 const SPLITS: usize = 1_000;
 /// How often all Envoys are started anew: one differs from another that does the same by more than
 /// its rounds among themselves.
-const STARTS: usize = 10;
+pub(crate) const STARTS: usize = 10;
 
 /// The same as without anything, so that a difference between two processes which do the same is
 /// seen beside those that mean something.
@@ -100,7 +100,7 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize, shown:
             Some("former module, responseMetrics"),
         ),
     ];
-    let batches: Vec<Vec<u8>> = (0..USERS / BATCH).map(batch).collect();
+    let batches = batches(1);
     let mut competitors: Vec<(Competitor, Option<&str>)> = Vec::new();
     for _ in 0..STARTS {
         let former = std::mem::take(&mut competitors).into_iter();
@@ -148,17 +148,28 @@ pub(crate) async fn requests(folder: &Path, module: &Path, rounds: usize, shown:
 fn take_turns(competitors: &mut [(Competitor, Option<&str>)], batches: &[Vec<u8>], rounds: usize) {
     for round in 0..=rounds {
         for (competitor, _) in &mut *competitors {
-            let before = cpu_seconds(competitor.id());
-            let mut stream = TcpStream::connect(competitor.address).unwrap();
-            for batch in batches.iter().cycle().take(REQUESTS / BATCH) {
-                answered(&mut stream, batch, BATCH);
-            }
-            let took = (cpu_seconds(competitor.id()) - before) * 1e6 / REQUESTS as f64;
+            let took = short_round(competitor, batches);
             if round > 0 {
                 competitor.rounds.push(took);
             }
         }
     }
+}
+
+/// One competitor's turn: microseconds of Envoy's CPU a request.
+pub(crate) fn short_round(competitor: &Competitor, batches: &[Vec<u8>]) -> f64 {
+    let before = cpu_seconds(competitor.id());
+    let mut stream = TcpStream::connect(competitor.address).unwrap();
+    for batch in batches.iter().cycle().take(REQUESTS / BATCH) {
+        answered(&mut stream, batch, BATCH);
+    }
+    (cpu_seconds(competitor.id()) - before) * 1e6 / REQUESTS as f64
+}
+
+/// The requests of a round, of a thousand users to so many hosts.
+pub(crate) fn batches(hosts: usize) -> Vec<Vec<u8>> {
+    let batch = |number| batch(number, hosts);
+    (0..USERS / BATCH).map(batch).collect()
 }
 
 /// A configuration with other fields, and a guard in each split.
@@ -176,11 +187,12 @@ fn with(mut config: Value, fields: &Value) -> Value {
     config
 }
 
-fn batch(number: usize) -> Vec<u8> {
+fn batch(number: usize, hosts: usize) -> Vec<u8> {
     let users = (0..BATCH).map(|at| number * BATCH + at);
     let request = |user| {
+        let host = user % hosts;
         format!(
-            "GET / HTTP/1.1\r\nhost: a\r\ncookie: _ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; visitor=AAAAAAAAAAAAAAAAA{user:04}A; lang=en\r\n\r\n"
+            "GET / HTTP/1.1\r\nhost: host{host}.example.com\r\ncookie: _ga=GA1.2.1234; theme=dark; email=joe@some-company-name.com; visitor=AAAAAAAAAAAAAAAAA{user:04}A; lang=en\r\n\r\n"
         )
     };
     users.flat_map(|user| request(user).into_bytes()).collect()

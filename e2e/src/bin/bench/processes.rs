@@ -35,3 +35,12 @@ pub(crate) fn linear_memories(pid: u32) -> Vec<u64> {
         .map(|pair| pair[0].1 - pair[0].0)
         .collect()
 }
+
+/// A process' resident memory, in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes = line.split_whitespace().next().unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1024
+}

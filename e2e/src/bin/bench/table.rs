@@ -1,7 +1,45 @@
 //! The table of CPU times, as Markdown.
 
 use crate::competitors::Competitor;
-use crate::statistics::{quantile, ratio_of_added};
+use crate::statistics::{difference, quantile, ratio_of_added};
+
+/// What the native module is to reach: a claim, and how it is found.
+pub(crate) fn print_native(competitors: &[Competitor]) {
+    let rounds = |name: &str| {
+        let mut named = competitors.iter().filter(|own| own.name == name);
+        &named.next().unwrap().rounds
+    };
+    let (none, native) = (rounds("no filter"), rounds("native module, 1 split"));
+    let thousand = rounds("native module, 1000 splits");
+    let shown = |(at, low, high): (f64, f64, f64)| format!("{at:.2} ({low:.2} to {high:.2})");
+    println!("\n| the native module | wanted | measured |\n|---|---|---|");
+    for (what, wanted, own, other) in [
+        ("CPU added, of Lua", "at most 0.30", native, "Lua"),
+        (
+            "CPU added, of the wasm module",
+            "",
+            native,
+            "sluice, 1 split",
+        ),
+        (
+            "CPU added by 1,000 splits, of 1 split",
+            "at most 1.20",
+            thousand,
+            "native module, 1 split",
+        ),
+        (
+            "the same, of 1 split with a host",
+            "at most 1.20",
+            thousand,
+            "native module, 1 split with a host",
+        ),
+    ] {
+        let measured = shown(ratio_of_added(own, rounds(other), none));
+        println!("| {what} | {wanted} | {measured} |");
+    }
+    let more = shown(difference(native, rounds("empty dynamic module")));
+    println!("| CPU added, more than by the empty module | at most 0.50 us | {more} us |");
+}
 
 pub(crate) fn print_cpu(competitors: &[Competitor]) {
     let rounds = |name: &str| {
@@ -18,8 +56,9 @@ pub(crate) fn print_cpu(competitors: &[Competitor]) {
         rounds("sluice, 1 split"),
     );
     let native = rounds("native regex route");
+    let native_one = rounds("native module, 1 split");
     println!(
-        "\n| Envoy with | CPU a request | of no filter, whole | of native, whole | added to no filter | added, of the baseline filter | added, of Lua | added, of 1 split |\n|---|---|---|---|---|---|---|---|"
+        "\n| Envoy with | CPU a request | of no filter, whole | of the regex route, whole | added to no filter | added, of the baseline filter | added, of Lua | added, of 1 split |\n|---|---|---|---|---|---|---|---|"
     );
     for competitor in competitors {
         let ratio = |other: &[f64]| {
@@ -58,10 +97,10 @@ pub(crate) fn print_cpu(competitors: &[Competitor]) {
             quantile(&added, 0.5),
             cell(base),
             cell(lua),
-            if competitor.name.starts_with("sluice") {
-                cell(one)
-            } else {
-                "-".to_owned()
+            match competitor.name {
+                name if name.starts_with("sluice") => cell(one),
+                name if name.starts_with("native module") => cell(native_one),
+                _ => "-".to_owned(),
             },
         );
     }
