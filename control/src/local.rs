@@ -2,6 +2,7 @@
 //!
 //! For `sluice dev` and the tests in e2e/. In a cluster istiod does all of this.
 
+pub mod adapter;
 pub mod admin;
 pub mod files;
 pub mod metrics;

@@ -7,6 +7,7 @@ pub mod document;
 pub mod in_force;
 pub mod input;
 pub mod manifest;
+pub mod native;
 pub mod object_names;
 pub mod plugin;
 pub mod reach;

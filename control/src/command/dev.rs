@@ -18,8 +18,9 @@ use anyhow::Context as _;
 use super::interruption::Interruption;
 use super::outcome::Outcome;
 use crate::local::Upstream;
+use crate::local::adapter::Adapter;
 use crate::local::files::{Files, Settings};
-use crate::local::process::{Envoy, find_envoy, find_module};
+use crate::local::process::{Envoy, find_envoy, find_module, find_native};
 use crate::local::running::Running;
 use crate::store::directory::Directory;
 use delivery::Delivery;
@@ -51,6 +52,13 @@ pub(super) struct Dev {
     /// the checkout]
     #[arg(long, env = "SLUICE_MODULE", value_name = "PATH")]
     module: Option<PathBuf>,
+    /// Let the native module decide, in place of the WebAssembly module
+    #[arg(long)]
+    native: bool,
+    /// The native module [default: libsluice.so beside this program, or target/native/libsluice.so
+    /// of the checkout]
+    #[arg(long, env = "SLUICE_NATIVE", value_name = "PATH")]
+    library: Option<PathBuf>,
     /// How many workers Envoy has
     #[arg(long, default_value_t = 1, value_name = "N")]
     workers: u32,
@@ -68,10 +76,7 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
         demo::write_plugin(&arguments.dir)?;
     }
     let directory = Directory::open(&arguments.dir)?;
-    let (envoy, module) = (
-        find_envoy(arguments.envoy.as_deref())?,
-        find_module(arguments.module.as_deref())?,
-    );
+    let (envoy, adapter) = (find_envoy(arguments.envoy.as_deref())?, adapter(arguments)?);
     // Looked at before it is read: a change in between is then seen as one.
     let stamps = stamps(&directory);
     let first = Delivery::read(&directory).await?;
@@ -89,8 +94,9 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
         filters_before: Vec::new(),
         clusters: Vec::new(),
         trusted_hops: 0,
-        module,
+        adapter,
     };
+    let title = settings.adapter.title();
     let files = Files::new(folder.path(), settings)?;
     first.deliver(&files)?;
     let leash = std::env::current_exe()?;
@@ -105,7 +111,7 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     };
     let runtime = directory.made_runtime()?;
     running.write(&runtime)?;
-    let mut view = View::new(envoy.admin().listener().await?, &arguments.dir);
+    let mut view = View::new(envoy.admin().listener().await?, &arguments.dir, title);
     view.delivered(&first);
     let outcome = tokio::select! {
         outcome = watch(&directory, stamps, &files, &mut envoy, &mut view) => outcome,
@@ -114,6 +120,14 @@ pub(super) async fn run(arguments: &Dev) -> anyhow::Result<Outcome> {
     Running::remove(&runtime);
     view.end();
     outcome
+}
+
+/// What is to decide.
+fn adapter(arguments: &Dev) -> anyhow::Result<Adapter> {
+    Ok(match arguments.native {
+        true => Adapter::Native(find_native(arguments.library.as_deref())?),
+        false => Adapter::Wasm(find_module(arguments.module.as_deref())?),
+    })
 }
 
 /// Delivers every change of the directory, until Envoy's end.

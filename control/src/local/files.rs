@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use sluice_core::plan::Plan;
+use sluice_core::config::Document;
+use sluice_core::plan::{Node, Plan};
 
+use super::adapter::Adapter;
 use super::upstream::Upstream;
 use crate::files::replace;
+use crate::model::native;
 
 /// The labels of the filter's metrics, as Istio's extraStatTags would name them.
 const LABELS: [&str; 7] = [
@@ -27,6 +30,9 @@ const LABELS: [&str; 7] = [
 
 /// The plugin's name in a local Envoy: what `plugin_name` and the label `sluice_plugin` show.
 pub const PLUGIN: &str = "dev.sluice";
+
+/// The filter before a native module.
+const STATE: &str = "sluice-state";
 
 /// What a local Envoy is to be.
 #[derive(Clone, Debug)]
@@ -45,8 +51,8 @@ pub struct Settings {
     pub clusters: Vec<Value>,
     /// How many proxies before this one are trusted to name the client in X-Forwarded-For.
     pub trusted_hops: u32,
-    /// The filter's module.
-    pub module: PathBuf,
+    /// What decides.
+    pub adapter: Adapter,
 }
 
 /// The folder with Envoy's files.
@@ -95,12 +101,42 @@ impl Files {
     /// Delivers a plugin configuration: any bytes, as istiod would.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a file cannot be written.
     pub fn deliver_plugin(&self, configuration: &str) -> anyhow::Result<()> {
-        write(
-            &self.folder.join("ecds.json"),
-            &json!({"resources": [self.plugin(configuration)]}),
-        )
+        self.deliver_plugin_to(&self.settings.adapter, configuration)
+    }
+
+    /// The same to another file of the adapter, as an upgrade does.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn deliver_plugin_to(&self, adapter: &Adapter, configuration: &str) -> anyhow::Result<()> {
+        // First, so that nobody is decided without a claim that the new configuration names.
+        if adapter.needs_state() {
+            self.deliver_state(configuration)?;
+        }
+        let filter = adapter.filter(PLUGIN, configuration);
+        write(&self.folder.join("ecds.json"), &resource("sluice", filter))
+    }
+
+    /// Delivers the filter before a native module. Of a configuration that cannot be read, the last
+    /// good one stays, and so does this filter.
+    fn deliver_state(&self, configuration: &str) -> anyhow::Result<()> {
+        let path = self.folder.join("ecds-state.json");
+        let former = std::fs::read_to_string(&path).ok();
+        let filter = match Document::read(configuration.as_bytes()) {
+            Ok(document) => {
+                let plan = Plan::build(&document, &Node::default(), None);
+                native::state_filter(&plan).unwrap_or_else(native::no_filter)
+            }
+            Err(_) if former.is_some() => return Ok(()),
+            Err(_) => native::no_filter(),
+        };
+        let resource = resource(STATE, filter);
+        match former == Some(resource.to_string()) {
+            true => Ok(()),
+            false => write(&path, &resource),
+        }
     }
 
     /// The challengers' routes by their header, each split's fallback, and the default.
@@ -133,25 +169,6 @@ impl Files {
         routes
     }
 
-    fn plugin(&self, configuration: &str) -> Value {
-        json!({
-            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-            "name": "sluice",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-                "config": {
-                    "name": PLUGIN,
-                    "failure_policy": "FAIL_OPEN",
-                    "vm_config": {
-                        "runtime": "envoy.wasm.runtime.v8",
-                        "code": {"local": {"filename": self.settings.module}},
-                    },
-                    "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
-                },
-            },
-        })
-    }
-
     fn bootstrap(&self) -> Value {
         let settings = &self.settings;
         let namespace = settings
@@ -166,6 +183,8 @@ impl Files {
         json!({
             "node": {"id": settings.node_id, "cluster": "sluice", "metadata": namespace},
             "admin": {"address": socket(([127, 0, 0, 1], 0).into())},
+            // The native module's metrics then have the names of the WebAssembly module's.
+            "layered_runtime": {"layers": [{"name": "sluice", "static_layer": {native::STRIPS_PREFIX: true}}]},
             "stats_config": {"stats_tags": LABELS.iter().map(tag).collect::<Vec<_>>()},
             "static_resources": {
                 "listeners": [self.listener()],
@@ -178,13 +197,13 @@ impl Files {
         let settings = &self.settings;
         let from_file = |name: &str| json!({"path_config_source": {"path": self.folder.join(name)}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
         let mut filters = settings.filters_before.clone();
-        filters.push(json!({
-            "name": "sluice",
-            "config_discovery": {
-                "config_source": from_file("ecds.json"),
-                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
-            },
-        }));
+        let adapter = &settings.adapter;
+        if adapter.needs_state() {
+            let discovery = native::discovery(from_file("ecds-state.json"));
+            filters.push(json!({"name": STATE, "config_discovery": discovery}));
+        }
+        let discovery = adapter.discovery(from_file("ecds.json"));
+        filters.push(json!({"name": "sluice", "config_discovery": discovery}));
         filters.push(json!({
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -207,6 +226,12 @@ impl Files {
             "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
         })
     }
+}
+
+/// A file with one filter, as Envoy reads it by ECDS.
+fn resource(name: &str, filter: Value) -> Value {
+    let kind = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+    json!({"resources": [{"@type": kind, "name": name, "typed_config": filter}]})
 }
 
 fn socket(address: SocketAddr) -> Value {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::native::METRICS_PREFIX;
+
 /// One sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -23,7 +25,8 @@ impl Sample {
     }
 }
 
-/// Every sample of a text; lines that are none are left out.
+/// Every sample of a text; lines that are none are left out. The native module's metrics are named
+/// as the WebAssembly module's are, whether Envoy put a prefix before them or not.
 ///
 /// ```
 /// use sluice::local::metrics::parse;
@@ -31,6 +34,8 @@ impl Sample {
 /// assert_eq!(samples[0].name, "a");
 /// assert_eq!((samples[0].label("b"), samples[0].value), ("c\"d", 5.0));
 /// assert_eq!((samples[1].name.as_str(), samples[1].value), ("plain", 2.5));
+/// let native = parse("envoy_wasmsluice_sluice_ticks_total{} 5\n");
+/// assert_eq!(native[0].name, "sluice_ticks_total");
 /// ```
 pub fn parse(text: &str) -> Vec<Sample> {
     text.lines()
@@ -56,6 +61,7 @@ pub fn sum(samples: &[Sample], name: &str, wanted: &[(&str, &str)]) -> f64 {
 
 fn sample(line: &str) -> Option<Sample> {
     let (series, value) = line.trim().rsplit_once(' ')?;
+    let series = series.strip_prefix(METRICS_PREFIX).unwrap_or(series);
     let value = value.parse().ok()?;
     let Some((name, rest)) = series.split_once('{') else {
         return Some(Sample {

@@ -1,4 +1,4 @@
-//! Envoy as a child process that never outlives its parent, and where its binary and the module
+//! Envoy as a child process that never outlives its parent, and where its binary and the modules
 //! are.
 //!
 //! What Envoy reads is [`super::files`]'s, what it answers [`super::admin`]'s.
@@ -61,7 +61,7 @@ impl Envoy {
             "--log-level".into(),
             "warning".into(),
             "--component-log-level".into(),
-            "wasm:info".into(),
+            "wasm:info,dynamic_modules:info".into(),
         ];
         let child = Command::new(leash)
             .args(arguments)
@@ -188,6 +188,24 @@ pub fn find_module(named: Option<&Path>) -> anyhow::Result<PathBuf> {
         )?,
     };
     Ok(std::path::absolute(module)?)
+}
+
+/// The native module: as named, or beside this program, or the checkout's.
+///
+/// # Errors
+/// When there is none.
+pub fn find_native(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let library = match named {
+        Some(library) if library.is_file() => library.to_owned(),
+        Some(library) => bail!(
+            "{}: no library there; accepted: the path of libsluice.so",
+            library.display()
+        ),
+        None => beside("native/libsluice.so").context(
+            "no native module found: run `make native`, or name one with --library or SLUICE_NATIVE",
+        )?,
+    };
+    Ok(std::path::absolute(library)?)
 }
 
 /// A file beside this program by its last name, or at `relative` in the target directory that it

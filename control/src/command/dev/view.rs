@@ -29,9 +29,9 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(listen: SocketAddr, directory: &Path) -> Self {
+    pub(super) fn new(listen: SocketAddr, directory: &Path, adapter: &str) -> Self {
         let title = format!(
-            "http://{listen}  serving {}; plain HTTP, so the cookie must be `secure: false`; Ctrl-C ends it",
+            "http://{listen}  serving {} with {adapter}; plain HTTP, so the cookie must be `secure: false`; Ctrl-C ends it",
             directory.display()
         );
         output::line(&title);

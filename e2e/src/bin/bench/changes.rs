@@ -27,7 +27,7 @@ pub(crate) async fn memory_and_changes(folder: &Path, module: &Path) {
             filters_before: Vec::new(),
             clusters: Vec::new(),
             trusted_hops: 0,
-            module: module.to_owned(),
+            adapter: sluice::local::adapter::Adapter::Wasm(module.to_owned()),
         };
         let files = sluice::local::files::Files::new(&files, settings).unwrap();
         let mut config = config(number);

@@ -265,7 +265,7 @@ async fn start_many(folder: &Path, module: &Path, config: &Value) -> (Envoy, Fil
         filters_before: Vec::new(),
         clusters: Vec::new(),
         trusted_hops: 0,
-        module: module.to_owned(),
+        adapter: sluice::local::adapter::Adapter::Wasm(module.to_owned()),
     };
     let files = Files::new(folder, settings).unwrap();
     files.deliver_routes(&plan(&json!({}))).unwrap();
