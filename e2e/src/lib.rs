@@ -1,7 +1,7 @@
 //! The harness: upstreams that say what they saw, a raw client that can send anything, an Envoy
-//! with the module.
+//! with one of the modules.
 //!
-//! The module is a black box here. What a behaviour is, is in tests/.
+//! The modules are black boxes here. What a behaviour is, is in tests/.
 
 // An absent tool or a broken answer ends the test that met it.
 #![allow(
@@ -11,6 +11,7 @@
     reason = "a harness fails loudly"
 )]
 
+pub mod adapter;
 pub mod brakes;
 pub mod cases;
 pub mod client;

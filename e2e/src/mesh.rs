@@ -1,4 +1,4 @@
-//! One Envoy with the module, its upstreams, and what its metrics say.
+//! One Envoy with one of the modules, its upstreams, and what its metrics say.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,23 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::local::Upstream as Target;
+use sluice::local::adapter::Adapter as Found;
 use sluice::local::files::{Files, Settings};
 use sluice::local::metrics::{Sample, sum};
-use sluice::local::process::{Envoy, find_envoy, find_module};
+use sluice::local::process::{Envoy, find_envoy};
 use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 use sluice_core::revision::{Revision, canonical};
 
+use crate::adapter::Adapter;
 use crate::client::{Answer, Connection, get};
 use crate::upstream::Upstream;
 
 /// How an Envoy is to be; the defaults are those of `sluice dev`.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Which adapter decides.
+    pub adapter: Adapter,
     /// Its node id.
     pub node_id: String,
     /// Its namespace.
@@ -38,7 +42,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Self::on(Adapter::Wasm)
+    }
+}
+
+impl Options {
+    /// The defaults, with an adapter.
+    pub fn on(adapter: Adapter) -> Self {
         Self {
+            adapter,
             node_id: "test".to_owned(),
             namespace: None,
             workers: 1,
@@ -73,6 +85,7 @@ pub fn claims_from_header() -> Value {
 pub struct Mesh {
     envoy: Envoy,
     files: Files,
+    adapter: Adapter,
     address: SocketAddr,
     upstreams: Vec<(String, Upstream)>,
     _folder: tempfile::TempDir,
@@ -115,8 +128,7 @@ impl Mesh {
             filters_before: options.filters_before,
             clusters: options.clusters,
             trusted_hops: options.trusted_hops,
-            module: find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new))
-                .unwrap(),
+            adapter: options.adapter.found(),
         };
         let files = Files::new(folder.path(), settings).unwrap();
         files.deliver_routes(&plan).unwrap();
@@ -140,6 +152,7 @@ impl Mesh {
         Self {
             envoy,
             files,
+            adapter: options.adapter,
             address,
             upstreams,
             _folder: folder,
@@ -224,28 +237,33 @@ impl Mesh {
         self.files.deliver_plugin(document).unwrap();
     }
 
-    /// Delivers a document to new VMs, as another module does: `what` differs from the former VMs'.
-    pub fn replace_vms(&self, document: &str, what: &str) {
-        self.files.deliver_plugin(document).unwrap();
+    /// Delivers a document to another module, as an upgrade does: new VMs, or a library under another
+    /// name. `what` differs from the former ones'.
+    pub fn replace_module(&self, document: &str, what: &str) {
         let path = self.files.bootstrap_path().with_file_name("ecds.json");
-        let mut delivered: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let kind = "type.googleapis.com/google.protobuf.StringValue";
-        delivered["resources"][0]["typed_config"]["config"]["vm_config"]["configuration"] =
-            json!({"@type": kind, "value": what});
-        sluice::files::replace(&path, delivered.to_string().as_bytes()).unwrap();
+        match self.adapter.found() {
+            Found::Wasm(_) => {
+                self.files.deliver_plugin(document).unwrap();
+                let delivered = std::fs::read(&path).unwrap();
+                let mut delivered: Value = serde_json::from_slice(&delivered).unwrap();
+                let kind = "type.googleapis.com/google.protobuf.StringValue";
+                delivered["resources"][0]["typed_config"]["config"]["vm_config"]["configuration"] =
+                    json!({"@type": kind, "value": what});
+                sluice::files::replace(&path, delivered.to_string().as_bytes()).unwrap();
+            }
+            Found::Native(library) => {
+                let copy = path.with_file_name(format!("libsluice-{what}.so"));
+                std::fs::copy(library, &copy).unwrap();
+                let adapter = Found::Native(copy);
+                self.files.deliver_plugin_to(&adapter, document).unwrap();
+            }
+        }
     }
 
     /// An HTTP filter with the module, for [`Options::filters_before`].
-    pub fn plugin(name: &str, config: &Value) -> Value {
-        let module = find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new));
-        json!({"name": name, "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": name,
-                "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module.unwrap()}}},
-                "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": canonical(config)},
-            },
-        }})
+    pub fn plugin(adapter: Adapter, name: &str, config: &Value) -> Value {
+        let filter = adapter.found().filter(name, &canonical(config));
+        json!({"name": name, "typed_config": filter})
     }
 
     /// How many plugin configurations Envoy has taken; it counts one when every worker has it.
@@ -253,7 +271,7 @@ impl Mesh {
         let text = self
             .envoy
             .admin()
-            .get("/stats?filter=extension_config_discovery.*config_reload$")
+            .get(r"/stats?filter=extension_config_discovery.*\.sluice\.config_reload$")
             .await
             .unwrap();
         text.lines()

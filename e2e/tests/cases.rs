@@ -8,6 +8,7 @@
 )]
 
 use serde_json::Value;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::cases::{self, Case};
 use sluice_e2e::mesh::{Mesh, Options, claims_from_header, sluice};
 
@@ -127,15 +128,14 @@ fn lines(explained: &Value) -> Vec<String> {
     lines
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_real_envoy_answers_as_the_case_files_say() {
+async fn a_real_envoy_answers_as_the_case_files_say(adapter: Adapter) {
     for case in cases::all() {
         let options = Options {
             node_id: case.node.id.clone(),
             namespace: case.node.namespace.clone(),
             filters_before: vec![claims_from_header()],
             trusted_hops: 1,
-            ..Options::default()
+            ..Options::on(adapter)
         };
         // Everything goes to the default upstream, which answers with the headers it received.
         let mesh = Mesh::start_with(
@@ -195,3 +195,5 @@ async fn a_real_envoy_answers_as_the_case_files_say() {
         }
     }
 }
+
+sluice_e2e::over_both_adapters![a_real_envoy_answers_as_the_case_files_say,];

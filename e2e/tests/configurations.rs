@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use sluice_core::revision::{Revision, canonical};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::mesh::{Mesh, Options, plan};
 
@@ -26,10 +27,9 @@ fn config(percent: f64) -> Value {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force() {
+async fn an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force(adapter: Adapter) {
     let good = config(50.0);
-    let mesh = Mesh::start(&good, Options::default()).await;
+    let mesh = Mesh::start(&good, Options::on(adapter)).await;
     for (document, reason) in [
         ("{\"splits\":", "document: EOF while parsing"),
         ("[]", "document: a list of 0; accepted: an object"),
@@ -70,8 +70,7 @@ async fn an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force()
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn weights_that_cannot_be_read_cost_no_other_split() {
+async fn weights_that_cannot_be_read_cost_no_other_split(adapter: Adapter) {
     let splits = json!({"api": {"identity": [{"header": "x-user-id"}]}, "web": {"identity": [{"header": "x-user-id"}]}});
     let of = |api: &str, web: u32| {
         format!(
@@ -79,7 +78,7 @@ async fn weights_that_cannot_be_read_cost_no_other_split() {
         )
     };
     let routes = serde_json::from_str(&of("", 100)).unwrap();
-    let mesh = Mesh::start(&routes, Options::default()).await;
+    let mesh = Mesh::start(&routes, Options::on(adapter)).await;
     let unreadable = [
         ["[".repeat(1_000), "]".repeat(1_000)].concat(),
         r#"{"everyone": {"canary": 1e400}}"#.to_owned(),
@@ -109,9 +108,8 @@ async fn weights_that_cannot_be_read_cost_no_other_split() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unreadable_document_on_a_fresh_envoy_lets_traffic_pass_untouched() {
-    let mesh = Mesh::start_with("{\"splits\":", &config(50.0), Options::default()).await;
+async fn an_unreadable_document_on_a_fresh_envoy_lets_traffic_pass_untouched(adapter: Adapter) {
+    let mesh = Mesh::start_with("{\"splits\":", &config(50.0), Options::on(adapter)).await;
     let answer = mesh
         .get("/", HOST, &[b"x-user-id: bob", b"x-other: kept"])
         .await;
@@ -137,9 +135,8 @@ async fn an_unreadable_document_on_a_fresh_envoy_lets_traffic_pass_untouched() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_document_beyond_the_limit_is_unreadable_and_one_within_it_is_not() {
-    let mesh = Mesh::start(&config(50.0), Options::default()).await;
+async fn a_document_beyond_the_limit_is_unreadable_and_one_within_it_is_not(adapter: Adapter) {
+    let mesh = Mesh::start(&config(50.0), Options::on(adapter)).await;
     let mut within = config(50.0);
     within["splits"]["web"]["salt"] = json!("x".repeat(500_000));
     mesh.configure(&within).await;
@@ -156,20 +153,18 @@ async fn a_document_beyond_the_limit_is_unreadable_and_one_within_it_is_not() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_configuration_at_all_passes_traffic_untouched_and_is_valid() {
-    let mesh = Mesh::start_with("", &json!({}), Options::default()).await;
+async fn no_configuration_at_all_passes_traffic_untouched_and_is_valid(adapter: Adapter) {
+    let mesh = Mesh::start_with("", &json!({}), Options::on(adapter)).await;
     assert_eq!(mesh.get("/", HOST, &[]).await.status, 200);
     assert_eq!(mesh.metric("sluice_config_valid", &[PLUGIN]).await, 1.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_broken_split_and_orphaned_weights_leave_the_others_alone() {
+async fn one_broken_split_and_orphaned_weights_leave_the_others_alone(adapter: Adapter) {
     let mut config = config(50.0);
     config["splits"]["broken"] = json!({"colour": "red", "variants": ["old", "new"]});
     config["weights"]["broken"] = json!({"everyone": {"new": 100}});
     config["weights"]["gone"] = json!({"everyone": {"canary": 100}});
-    let mesh = Mesh::start(&config, Options::default()).await;
+    let mesh = Mesh::start(&config, Options::on(adapter)).await;
     let answer = mesh
         .get("/", HOST, &[b"x-user-id: bob", b"x-sluice-broken: new"])
         .await;
@@ -192,9 +187,10 @@ async fn one_broken_split_and_orphaned_weights_leave_the_others_alone() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_keep_memory_flat() {
-    let mesh = Arc::new(Mesh::start(&config(0.0), Options::default()).await);
+async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_keep_memory_flat(
+    adapter: Adapter,
+) {
+    let mesh = Arc::new(Mesh::start(&config(0.0), Options::on(adapter)).await);
     let split = plan(&config(0.0));
     let buckets: Vec<u32> = (0..500)
         .map(|user| {
@@ -273,3 +269,13 @@ async fn a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_k
     mesh.wait_for_metric("sluice_decisions_total", &[], requests as f64)
         .await;
 }
+
+sluice_e2e::over_both_adapters![
+    an_unreadable_document_on_a_running_envoy_leaves_the_old_one_in_force,
+    weights_that_cannot_be_read_cost_no_other_split,
+    an_unreadable_document_on_a_fresh_envoy_lets_traffic_pass_untouched,
+    a_document_beyond_the_limit_is_unreadable_and_one_within_it_is_not,
+    no_configuration_at_all_passes_traffic_untouched_and_is_valid,
+    one_broken_split_and_orphaned_weights_leave_the_others_alone,
+    a_thousand_changes_under_load_fail_no_request_move_nobody_wrongly_and_keep_memory_flat,
+];

@@ -14,6 +14,7 @@ use sluice::operations::status::observed::{Gauge, UsersSeen};
 use sluice_core::bucket::Seed;
 use sluice_core::revision::canonical;
 use sluice_core::users::{Outcome, Users};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::get;
 use sluice_e2e::mesh::{Mesh, Options};
 
@@ -31,13 +32,12 @@ fn config(percent: u32) -> Value {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_workers_agree_on_every_user() {
+async fn two_workers_agree_on_every_user(adapter: Adapter) {
     let mesh = Mesh::start(
         &config(50),
         Options {
             workers: 2,
-            ..Options::default()
+            ..Options::on(adapter)
         },
     )
     .await;
@@ -54,13 +54,12 @@ async fn two_workers_agree_on_every_user() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn counters_equal_what_was_sent_over_configuration_changes_too() {
+async fn counters_equal_what_was_sent_over_configuration_changes_too(adapter: Adapter) {
     let mesh = Mesh::start(
         &config(50),
         Options {
             workers: 2,
-            ..Options::default()
+            ..Options::on(adapter)
         },
     )
     .await;
@@ -129,9 +128,10 @@ async fn counters_equal_what_was_sent_over_configuration_changes_too() {
     assert_eq!(mesh.answered("web/canary"), u64::from(canary));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_former_configuration_counted_does_not_wait_for_its_longest_request() {
-    let mesh = Mesh::start(&config(50), Options::default()).await;
+async fn what_a_former_configuration_counted_does_not_wait_for_its_longest_request(
+    adapter: Adapter,
+) {
+    let mesh = Mesh::start(&config(50), Options::on(adapter)).await;
     let mut connection = mesh.connect().await;
     let lines: [&[u8]; 4] = [
         b"connection: Upgrade",
@@ -157,11 +157,10 @@ async fn what_a_former_configuration_counted_does_not_wait_for_its_longest_reque
     assert_eq!(connection.read_exact(10).await, b"still open");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn response_metrics_equal_what_the_upstreams_answered() {
+async fn response_metrics_equal_what_the_upstreams_answered(adapter: Adapter) {
     let mut config = config(50);
     config["responseMetrics"] = json!(true);
-    let mesh = Mesh::start(&config, Options::default()).await;
+    let mesh = Mesh::start(&config, Options::on(adapter)).await;
     let mut connection = mesh.connect().await;
     for user in 0..90 {
         let path = ["/", "/status/404", "/status/503"][user % 3];
@@ -195,9 +194,10 @@ async fn response_metrics_equal_what_the_upstreams_answered() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_filter_that_lives_ticks_and_without_response_metrics_counts_no_responses() {
-    let mesh = Mesh::start(&config(50), Options::default()).await;
+async fn a_filter_that_lives_ticks_and_without_response_metrics_counts_no_responses(
+    adapter: Adapter,
+) {
+    let mesh = Mesh::start(&config(50), Options::on(adapter)).await;
     mesh.get("/", HOST, &[]).await;
     mesh.wait_for("two ticks", async || {
         mesh.metric("sluice_ticks_total", &[("sluice_plugin", "dev.sluice")])
@@ -237,17 +237,16 @@ async fn change_under_traffic(mesh: &Mesh, changes: u32, pause: Duration) {
     }
 }
 
-async fn two_workers() -> Mesh {
+async fn two_workers(adapter: Adapter) -> Mesh {
     let options = Options {
         workers: 2,
-        ..Options::default()
+        ..Options::on(adapter)
     };
     Mesh::start(&changed(0), options).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_configurations_lose_no_request_and_no_response() {
-    let mesh = two_workers().await;
+async fn a_thousand_configurations_lose_no_request_and_no_response(adapter: Adapter) {
+    let mesh = two_workers(adapter).await;
     change_under_traffic(&mesh, 1_000, Duration::ZERO).await;
     let web = [("sluice_split", "web")];
     for metric in ["sluice_decisions_total", "sluice_responses_total"] {
@@ -257,10 +256,9 @@ async fn a_thousand_configurations_lose_no_request_and_no_response() {
 
 /// Users are the numbers of one configuration at a time, which the workers hand on to each other; so
 /// they are promised where no worker is two behind. Istiod leaves 100 ms between two pushes.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_configurations_as_istiod_pushes_them_lose_no_user() {
+async fn a_hundred_configurations_as_istiod_pushes_them_lose_no_user(adapter: Adapter) {
     const CHANGES: u32 = 100;
-    let mesh = two_workers().await;
+    let mesh = two_workers(adapter).await;
     change_under_traffic(&mesh, CHANGES, Duration::from_millis(100)).await;
     let users = async || {
         let samples = mesh.samples().await;
@@ -281,3 +279,13 @@ async fn a_hundred_configurations_as_istiod_pushes_them_lose_no_user() {
     })
     .await;
 }
+
+sluice_e2e::over_both_adapters![
+    two_workers_agree_on_every_user,
+    counters_equal_what_was_sent_over_configuration_changes_too,
+    what_a_former_configuration_counted_does_not_wait_for_its_longest_request,
+    response_metrics_equal_what_the_upstreams_answered,
+    a_filter_that_lives_ticks_and_without_response_metrics_counts_no_responses,
+    a_thousand_configurations_lose_no_request_and_no_response,
+    a_hundred_configurations_as_istiod_pushes_them_lose_no_user,
+];

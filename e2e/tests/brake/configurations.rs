@@ -3,10 +3,10 @@
 use super::*;
 
 /// A mesh in which everybody would get the canary, which is braked.
-async fn braked(workers: u32) -> (Brakes, Mesh, Vec<Connection>) {
+async fn braked(adapter: Adapter, workers: u32) -> (Brakes, Mesh, Vec<Connection>) {
     let brakes = Brakes::start().await;
     brakes.list("1", &[("1", "web", Some("canary"))], &[]);
-    let mesh = start(workers, &config(100), &brakes).await;
+    let mesh = start(adapter, workers, &config(100), &brakes).await;
     let mut all = connections(&mesh, 16).await;
     until_all_give(&mut all, "stable").await;
     (brakes, mesh, all)
@@ -20,9 +20,8 @@ fn with_another(number: u32) -> Value {
     config
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_configurations_end_no_brake_and_leave_nothing_behind() {
-    let (brakes, mesh, mut all) = braked(4).await;
+async fn two_hundred_configurations_end_no_brake_and_leave_nothing_behind(adapter: Adapter) {
+    let (brakes, mesh, mut all) = braked(adapter, 4).await;
     let traffic = Traffic::of(&mesh, "stable").await;
     let before = mesh.resident_bytes();
     for number in 0..200 {
@@ -39,9 +38,8 @@ async fn two_hundred_configurations_end_no_brake_and_leave_nothing_behind() {
     until_all_give(&mut all, "canary").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_brake_that_was_written_ends_when_its_weights_come() {
-    let (brakes, mesh, mut all) = braked(2).await;
+async fn a_brake_that_was_written_ends_when_its_weights_come(adapter: Adapter) {
+    let (brakes, mesh, mut all) = braked(adapter, 2).await;
     mesh.configure(&config(99)).await;
     until_all_give(&mut all, "stable").await;
     brakes.list("2", &[], &[]);
@@ -64,9 +62,8 @@ async fn a_brake_that_was_written_ends_when_its_weights_come() {
     until_all_give(&mut all, "canary").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_without_brake_ends_every_brake() {
-    let (_brakes, mesh, mut all) = braked(2).await;
+async fn a_configuration_without_brake_ends_every_brake(adapter: Adapter) {
+    let (_brakes, mesh, mut all) = braked(adapter, 2).await;
     let mut without = config(100);
     without.as_object_mut().unwrap().remove("brake");
     mesh.configure(&without).await;
@@ -79,13 +76,12 @@ async fn a_configuration_without_brake_ends_every_brake() {
 }
 
 /// As another module is: the former VMs drain and end, and what they held is taken over.
-#[tokio::test(flavor = "multi_thread")]
-async fn new_vms_keep_a_brake_and_ask_on() {
-    let (brakes, mesh, mut all) = braked(2).await;
+async fn new_vms_keep_a_brake_and_ask_on(adapter: Adapter) {
+    let (brakes, mesh, mut all) = braked(adapter, 2).await;
     let traffic = Traffic::of(&mesh, "stable").await;
     for number in 1..=3 {
         let (before, replaced) = (mesh.updates().await, Instant::now());
-        mesh.replace_vms(&config(100).to_string(), &number.to_string());
+        mesh.replace_module(&config(100).to_string(), &number.to_string());
         mesh.wait_for("new VMs", async || mesh.updates().await > before)
             .await;
         mesh.wait_for("their question", async || {
@@ -105,8 +101,7 @@ async fn new_vms_keep_a_brake_and_ask_on() {
 }
 
 /// Istio's root namespace has a plugin, and the proxy's own another one.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_plugins_of_a_proxy_have_each_their_own_brakes() {
+async fn two_plugins_of_a_proxy_have_each_their_own_brakes(adapter: Adapter) {
     let brakes = Brakes::start().await;
     let other = json!({
         "splits": {"shop": {"identity": [{"header": "x-user-id"}]}},
@@ -116,8 +111,8 @@ async fn two_plugins_of_a_proxy_have_each_their_own_brakes() {
     let options = Options {
         workers: 2,
         clusters: vec![brakes.cluster()],
-        filters_before: vec![Mesh::plugin("istio-system.sluice", &other)],
-        ..Options::default()
+        filters_before: vec![Mesh::plugin(adapter, "istio-system.sluice", &other)],
+        ..Options::on(adapter)
     };
     let began = Instant::now();
     let mesh = Mesh::start(&config(100), options).await;
@@ -153,3 +148,11 @@ async fn two_plugins_of_a_proxy_have_each_their_own_brakes() {
     gives("stable", "canary").await;
     shows("dev.sluice", "web", 1.0).await;
 }
+
+sluice_e2e::over_both_adapters![
+    two_hundred_configurations_end_no_brake_and_leave_nothing_behind,
+    a_brake_that_was_written_ends_when_its_weights_come,
+    a_configuration_without_brake_ends_every_brake,
+    new_vms_keep_a_brake_and_ask_on,
+    two_plugins_of_a_proxy_have_each_their_own_brakes,
+];

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::brakes::Brakes;
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::mesh::{Mesh, Options};
@@ -31,11 +32,11 @@ fn config(canary: u32) -> Value {
     })
 }
 
-async fn start(workers: u32, config: &Value, brakes: &Brakes) -> Mesh {
+async fn start(adapter: Adapter, workers: u32, config: &Value, brakes: &Brakes) -> Mesh {
     let options = Options {
         workers,
         clusters: vec![brakes.cluster()],
-        ..Options::default()
+        ..Options::on(adapter)
     };
     Mesh::start(config, options).await
 }

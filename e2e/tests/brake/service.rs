@@ -18,11 +18,10 @@ async fn asked_since(brakes: &Brakes, since: Instant, mesh: &Mesh, label: &str) 
     connected(mesh, 1.0).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_service_does_traffic_goes_on_as_it_did() {
+async fn whatever_a_service_does_traffic_goes_on_as_it_did(adapter: Adapter) {
     let mut brakes = Brakes::start().await;
     brakes.list("1", &[("1", "web", Some("canary"))], &[]);
-    let mesh = start(2, &config(100), &brakes).await;
+    let mesh = start(adapter, 2, &config(100), &brakes).await;
     let mut all = connections(&mesh, 8).await;
     until_all_give(&mut all, "stable").await;
     let traffic = Traffic::of(&mesh, "stable").await;
@@ -64,11 +63,10 @@ async fn whatever_a_service_does_traffic_goes_on_as_it_did() {
 }
 
 /// As one that was restarted without its memory: what it says differs, and what it does not say stays.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_comes_back_with_another_version_is_followed() {
+async fn a_service_that_comes_back_with_another_version_is_followed(adapter: Adapter) {
     let mut brakes = Brakes::start().await;
     brakes.list("9", &[("1", "web", Some("canary"))], &[]);
-    let mesh = start(2, &config(100), &brakes).await;
+    let mesh = start(adapter, 2, &config(100), &brakes).await;
     let mut all = connections(&mesh, 8).await;
     until_all_give(&mut all, "stable").await;
     let traffic = Traffic::of(&mesh, "stable").await;
@@ -90,11 +88,10 @@ async fn a_service_that_comes_back_with_another_version_is_followed() {
     until_all_give(&mut all, "canary").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_does_not_know_the_service_serves_by_its_weights() {
+async fn a_proxy_that_does_not_know_the_service_serves_by_its_weights(adapter: Adapter) {
     let options = Options {
         workers: 2,
-        ..Options::default()
+        ..Options::on(adapter)
     };
     let mesh = Mesh::start(&config(100), options).await;
     let traffic = Traffic::of(&mesh, "canary").await;
@@ -106,3 +103,9 @@ async fn a_proxy_that_does_not_know_the_service_serves_by_its_weights() {
     assert_eq!(mesh.log().matches(unknown).count(), 1, "said once");
     traffic.end().await;
 }
+
+sluice_e2e::over_both_adapters![
+    whatever_a_service_does_traffic_goes_on_as_it_did,
+    a_service_that_comes_back_with_another_version_is_followed,
+    a_proxy_that_does_not_know_the_service_serves_by_its_weights,
+];

@@ -4,11 +4,10 @@ use super::*;
 use sluice_core::brake::Tripped;
 
 /// By their ticks it would take half a second on average.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_brake_is_in_force_in_all_workers_before_their_next_tick() {
+async fn a_brake_is_in_force_in_all_workers_before_their_next_tick(adapter: Adapter) {
     for workers in [2, 4] {
         let brakes = Brakes::start().await;
-        let mesh = start(workers, &config(100), &brakes).await;
+        let mesh = start(adapter, workers, &config(100), &brakes).await;
         connected(&mesh, 1.0).await;
         let mut all = connections(&mesh, 16).await;
         until_all_give(&mut all, "canary").await;
@@ -29,10 +28,9 @@ async fn a_brake_is_in_force_in_all_workers_before_their_next_tick() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_braked_is_shown_and_logged_once() {
+async fn what_is_braked_is_shown_and_logged_once(adapter: Adapter) {
     let brakes = Brakes::start().await;
-    let mesh = start(4, &config(100), &brakes).await;
+    let mesh = start(adapter, 4, &config(100), &brakes).await;
     connected(&mesh, 1.0).await;
     brakes.list("1", &[("b7", "web", None)], &[]);
     let labels = [("sluice_split", "web"), ("sluice_variant", "canary")];
@@ -47,11 +45,12 @@ async fn what_is_braked_is_shown_and_logged_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_vm_asks_and_is_answered_in_time_for_nobody_to_hold_a_question_too_long() {
+async fn one_vm_asks_and_is_answered_in_time_for_nobody_to_hold_a_question_too_long(
+    adapter: Adapter,
+) {
     let brakes = Brakes::start().await;
     let began = Instant::now();
-    let mesh = start(4, &config(100), &brakes).await;
+    let mesh = start(adapter, 4, &config(100), &brakes).await;
     connected(&mesh, 1.0).await;
     tokio::time::sleep(Duration::from_secs(27)).await;
     let questions = brakes.questions_since(began);
@@ -66,12 +65,11 @@ async fn one_vm_asks_and_is_answered_in_time_for_nobody_to_hold_a_question_too_l
     assert_eq!(questions[1].1.version.as_deref(), Some("0"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_trip_is_told_before_the_next_question_is_due() {
+async fn a_trip_is_told_before_the_next_question_is_due(adapter: Adapter) {
     let brakes = Brakes::start().await;
     let mut guarded = config(50);
     guarded["splits"]["web"]["guard"] = json!({});
-    let mesh = start(2, &guarded, &brakes).await;
+    let mesh = start(adapter, 2, &guarded, &brakes).await;
     connected(&mesh, 1.0).await;
     mesh.fail("web/canary", 500);
     let began = Instant::now();
@@ -96,3 +94,10 @@ async fn a_trip_is_told_before_the_next_question_is_due() {
         began.elapsed()
     );
 }
+
+sluice_e2e::over_both_adapters![
+    a_brake_is_in_force_in_all_workers_before_their_next_tick,
+    what_is_braked_is_shown_and_logged_once,
+    one_vm_asks_and_is_answered_in_time_for_nobody_to_hold_a_question_too_long,
+    a_trip_is_told_before_the_next_question_is_due,
+];

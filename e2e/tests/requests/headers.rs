@@ -1,15 +1,15 @@
 //! The split's header: a client's own, and one that names a variant outright or is kept.
 
 use serde_json::{Map, Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::mesh::{Mesh, Options};
 
 use crate::{ALICE, BOB, HOST, config};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_s_own_header_never_survives() {
+async fn a_client_s_own_header_never_survives(adapter: Adapter) {
     let mut config = config();
     config["splits"]["web"]["paths"] = json!([{"prefix": "/shop"}]);
-    let mesh = Mesh::start(&config, Options::default()).await;
+    let mesh = Mesh::start(&config, Options::on(adapter)).await;
     let spoofs: [&[&[u8]]; 3] = [
         &[b"x-sluice-web: canary"],
         &[b"x-sluice-web: stable", b"x-sluice-web: canary"],
@@ -32,8 +32,7 @@ async fn a_client_s_own_header_never_survives() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn override_and_inherit_depend_on_where_the_filter_runs() {
+async fn override_and_inherit_depend_on_where_the_filter_runs(adapter: Adapter) {
     let mut config = config();
     config["splits"]["web"]["inherit"] = json!(true);
     config["splits"]["web"]["override"] = json!({"header": "x-force", "cookie": "force"});
@@ -46,7 +45,7 @@ async fn override_and_inherit_depend_on_where_the_filter_runs() {
             &config,
             Options {
                 node_id: node.to_owned(),
-                ..Options::default()
+                ..Options::on(adapter)
             },
         )
         .await;
@@ -79,8 +78,7 @@ async fn override_and_inherit_depend_on_where_the_filter_runs() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_split_that_finds_no_place_leaves_no_header_of_a_client() {
+async fn a_split_that_finds_no_place_leaves_no_header_of_a_client(adapter: Adapter) {
     let healthy = (10..26).map(|number| (format!("s{number}"), json!({"hosts": [HOST]})));
     let broken = json!({"hosts": [HOST], "colour": "red"});
     let crowded = json!({"hosts": [HOST]});
@@ -89,7 +87,7 @@ async fn a_split_that_finds_no_place_leaves_no_header_of_a_client() {
         ("z-late".to_owned(), crowded),
     ];
     let splits: Map<String, Value> = healthy.chain(others).collect();
-    let mesh = Mesh::start(&json!({"splits": splits}), Options::default()).await;
+    let mesh = Mesh::start(&json!({"splits": splits}), Options::on(adapter)).await;
     let lines: [&[u8]; 4] = [
         b"x-sluice-a-broken: canary",
         b"x-sluice-z-late: canary",
@@ -112,8 +110,7 @@ async fn a_split_that_finds_no_place_leaves_no_header_of_a_client() {
     assert_eq!(mesh.metric("sluice_problems_total", &[]).await, 3.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broken_split_takes_no_header_from_a_healthy_one() {
+async fn a_broken_split_takes_no_header_from_a_healthy_one(adapter: Adapter) {
     let config = json!({
         "splits": {
             "a": {"header": "x-v", "hosts": ["no host"]},
@@ -123,7 +120,7 @@ async fn a_broken_split_takes_no_header_from_a_healthy_one() {
         },
         "weights": {"c": {"everyone": {"new": 100}}},
     });
-    let mesh = Mesh::start(&config, Options::default()).await;
+    let mesh = Mesh::start(&config, Options::on(adapter)).await;
     let value = async |host: &str| mesh.get("/", host, &[b"x-v: own"]).await.received("x-v");
     assert_eq!(value(HOST).await, ["new"]);
     assert_eq!(
@@ -133,8 +130,7 @@ async fn a_broken_split_takes_no_header_from_a_healthy_one() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_others_give_a_meaning_is_neither_set_nor_removed() {
+async fn a_header_that_others_give_a_meaning_is_neither_set_nor_removed(adapter: Adapter) {
     let headers = [
         "host",
         "range",
@@ -153,7 +149,7 @@ async fn a_header_that_others_give_a_meaning_is_neither_set_nor_removed() {
         )
     };
     let splits: Map<String, Value> = headers.iter().map(split).collect();
-    let mesh = Mesh::start(&json!({"splits": splits}), Options::default()).await;
+    let mesh = Mesh::start(&json!({"splits": splits}), Options::on(adapter)).await;
     let sent = [
         ("range", "bytes=0-4"),
         ("cookie", "uid=bob"),
@@ -174,3 +170,11 @@ async fn a_header_that_others_give_a_meaning_is_neither_set_nor_removed() {
     }
     assert_eq!(mesh.metric("sluice_problems_total", &[]).await, 16.0);
 }
+
+sluice_e2e::over_both_adapters![
+    a_client_s_own_header_never_survives,
+    override_and_inherit_depend_on_where_the_filter_runs,
+    a_split_that_finds_no_place_leaves_no_header_of_a_client,
+    a_broken_split_takes_no_header_from_a_healthy_one,
+    a_header_that_others_give_a_meaning_is_neither_set_nor_removed,
+];

@@ -1,13 +1,13 @@
 //! On which hosts a split applies.
 
 use serde_json::{Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::Answer;
 use sluice_e2e::mesh::{Mesh, Options};
 
 use crate::BOB;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_namespace_is_envoy_s_and_names_services_by_their_bare_name() {
+async fn the_namespace_is_envoy_s_and_names_services_by_their_bare_name(adapter: Adapter) {
     let config = json!({
         "splits": {"web": {"services": ["web.shop"], "identity": [{"cookie": "uid"}]}},
         "weights": {"web": {"everyone": {"canary": 50}}},
@@ -15,7 +15,7 @@ async fn the_namespace_is_envoy_s_and_names_services_by_their_bare_name() {
     for (namespace, expected) in [("shop", "canary"), ("other", "")] {
         let options = Options {
             namespace: Some(namespace.to_owned()),
-            ..Options::default()
+            ..Options::on(adapter)
         };
         let mesh = Mesh::start(&config, options).await;
         assert_eq!(
@@ -45,7 +45,7 @@ fn virtual_host(name: &str, domains: &[&str]) -> Value {
 
 /// Splits for an exact host, a wildcard and an address, and an Envoy that has a virtual host for
 /// each.
-async fn mesh_of_hosts(shop: &[&str], ports: &str) -> Mesh {
+async fn mesh_of_hosts(adapter: Adapter, shop: &[&str], ports: &str) -> Mesh {
     let split = |host: &str| json!({"hosts": [host], "identity": [{"header": "x-user-id"}]});
     let config = json!({"splits": {
         "shop": split("shop.example.com"), "wild": split("*.example.com"), "six": split("[::1]"),
@@ -60,7 +60,7 @@ async fn mesh_of_hosts(shop: &[&str], ports: &str) -> Mesh {
         json!({"virtual_hosts": hosts, "ignore_port_in_host_matching": ports == "ignored"});
     let options = Options {
         routes: Some(routes),
-        ..Options::default()
+        ..Options::on(adapter)
     };
     Mesh::start(&config, options).await
 }
@@ -77,9 +77,8 @@ async fn chosen(mesh: &Mesh, authority: &str) -> (String, Answer) {
     (answer.received("x-virtual-host").join(","), answer)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_authority_is_read_as_envoy_reads_it_for_istio_s_routes() {
-    let mesh = mesh_of_hosts(&["shop.example.com"], "ignored").await;
+async fn an_authority_is_read_as_envoy_reads_it_for_istio_s_routes(adapter: Adapter) {
+    let mesh = mesh_of_hosts(adapter, &["shop.example.com"], "ignored").await;
     let long = format!("{}.example.com", "a".repeat(300));
     let cases = [
         ("shop.example.com", "shop"),
@@ -115,8 +114,9 @@ async fn an_authority_is_read_as_envoy_reads_it_for_istio_s_routes() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_envoy_may_read_an_authority_otherwise_no_header_of_a_client_survives() {
+async fn where_envoy_may_read_an_authority_otherwise_no_header_of_a_client_survives(
+    adapter: Adapter,
+) {
     let names = [
         "shop.example.com",
         "a.example.com",
@@ -142,7 +142,7 @@ async fn where_envoy_may_read_an_authority_otherwise_no_header_of_a_client_survi
             "ignored" => &["shop.example.com"],
             _ => &["shop.example.com", "shop.example.com:*"],
         };
-        let mesh = mesh_of_hosts(shop, ports).await;
+        let mesh = mesh_of_hosts(adapter, shop, ports).await;
         for start in ["", "user@", "user:pw@", "[", "[x]", "[::1]", "a:", "a."] {
             for (name, end) in names.iter().flat_map(|name| ends.map(|end| (name, end))) {
                 let authority = format!("{start}{name}{end}");
@@ -167,8 +167,7 @@ async fn where_envoy_may_read_an_authority_otherwise_no_header_of_a_client_survi
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_is_known_by_its_virtual_host_whatever_it_is_called() {
+async fn a_service_is_known_by_its_virtual_host_whatever_it_is_called(adapter: Adapter) {
     let config = json!({"splits": {
         "web": {"services": ["web.shop"], "identity": [{"header": "x-user-id"}]},
         "wild": {"hosts": ["*.example.com"], "identity": [{"header": "x-user-id"}]},
@@ -187,7 +186,7 @@ async fn a_service_is_known_by_its_virtual_host_whatever_it_is_called() {
     let routes = json!({"virtual_hosts": [web, api, virtual_host("allow_any", &["*"])], "ignore_port_in_host_matching": true});
     let options = Options {
         routes: Some(routes),
-        ..Options::default()
+        ..Options::on(adapter)
     };
     let mesh = Mesh::start(&config, options).await;
     let cases: [(&str, &[&str], &[&str]); 8] = [
@@ -211,3 +210,10 @@ async fn a_service_is_known_by_its_virtual_host_whatever_it_is_called() {
         assert_eq!(answer.received("x-sluice-wild"), wild, "{authority}");
     }
 }
+
+sluice_e2e::over_both_adapters![
+    the_namespace_is_envoy_s_and_names_services_by_their_bare_name,
+    an_authority_is_read_as_envoy_reads_it_for_istio_s_routes,
+    where_envoy_may_read_an_authority_otherwise_no_header_of_a_client_survives,
+    a_service_is_known_by_its_virtual_host_whatever_it_is_called,
+];

@@ -1,6 +1,7 @@
 //! Identities that Envoy vouches for: claims of a verified token, the address that it trusts.
 
 use serde_json::{Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::mesh::{Mesh, Options};
 
 use crate::HOST;
@@ -22,8 +23,7 @@ fn jwt_filter() -> Value {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn claims_are_those_that_the_jwt_filter_verified_and_only_strings() {
+async fn claims_are_those_that_the_jwt_filter_verified_and_only_strings(adapter: Adapter) {
     let config = json!({
         "splits": {
             "list": {"identity": [{"claim": "roles"}]},
@@ -39,7 +39,7 @@ async fn claims_are_those_that_the_jwt_filter_verified_and_only_strings() {
         &config,
         Options {
             filters_before: vec![jwt_filter()],
-            ..Options::default()
+            ..Options::on(adapter)
         },
     )
     .await;
@@ -79,8 +79,7 @@ async fn claims_are_those_that_the_jwt_filter_verified_and_only_strings() {
     assert_eq!(without.received("x-sluice-web"), ["stable"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_address_is_the_one_envoy_trusts_without_the_port() {
+async fn the_address_is_the_one_envoy_trusts_without_the_port(adapter: Adapter) {
     let config = json!({
         "splits": {"web": {"identity": [{"source": "address"}]}},
         "weights": {"web": {"everyone": {"canary": 50}}},
@@ -90,7 +89,7 @@ async fn the_address_is_the_one_envoy_trusts_without_the_port() {
         &config,
         Options {
             trusted_hops: 1,
-            ..Options::default()
+            ..Options::on(adapter)
         },
     )
     .await;
@@ -113,3 +112,8 @@ async fn the_address_is_the_one_envoy_trusts_without_the_port() {
         assert_eq!(answer.set_cookie(), None, "{address}");
     }
 }
+
+sluice_e2e::over_both_adapters![
+    claims_are_those_that_the_jwt_filter_verified_and_only_strings,
+    the_address_is_the_one_envoy_trusts_without_the_port,
+];

@@ -1,13 +1,13 @@
 //! The anonymous cookie: who gets it, who must not, and what becomes of the response.
 
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{get, request};
 use sluice_e2e::mesh::{Mesh, Options};
 
 use crate::{ALICE, HOST, config, mesh};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_keeps_on_the_second_page_what_the_first_page_drew() {
-    let mesh = mesh().await;
+async fn a_newcomer_keeps_on_the_second_page_what_the_first_page_drew(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..40 {
         let first = mesh.get("/", HOST, &[]).await;
@@ -33,9 +33,8 @@ async fn a_newcomer_keeps_on_the_second_page_what_the_first_page_drew() {
     assert_eq!(seen.len(), 40, "every newcomer is another user");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_issued_cookie_makes_the_response_private() {
-    let mesh = mesh().await;
+async fn an_issued_cookie_makes_the_response_private(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let control = async |path: &str, lines: &[&[u8]]| {
         mesh.get(path, HOST, lines).await.headers("cache-control")
     };
@@ -49,9 +48,8 @@ async fn an_issued_cookie_makes_the_response_private() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_shared_cache_may_keep_a_page_that_sets_a_cookie() {
-    let mesh = mesh().await;
+async fn no_shared_cache_may_keep_a_page_that_sets_a_cookie(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let cases: [(&[&str], &str, &[&str]); 9] = [
         (
             &["cache-control: public, s-maxage = 5, max-age=6"],
@@ -129,9 +127,8 @@ async fn no_shared_cache_may_keep_a_page_that_sets_a_cookie() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cookie_is_not_issued_where_it_would_do_harm() {
-    let mesh = mesh().await;
+async fn a_cookie_is_not_issued_where_it_would_do_harm(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let quiet: [(&str, Vec<u8>); 4] = [
         (
             "preflight",
@@ -191,7 +188,7 @@ async fn a_cookie_is_not_issued_where_it_would_do_harm() {
             &config(),
             Options {
                 node_id: node.to_owned(),
-                ..Options::default()
+                ..Options::on(adapter)
             },
         )
         .await;
@@ -203,3 +200,10 @@ async fn a_cookie_is_not_issued_where_it_would_do_harm() {
         );
     }
 }
+
+sluice_e2e::over_both_adapters![
+    a_newcomer_keeps_on_the_second_page_what_the_first_page_drew,
+    an_issued_cookie_makes_the_response_private,
+    no_shared_cache_may_keep_a_page_that_sets_a_cookie,
+    a_cookie_is_not_issued_where_it_would_do_harm,
+];

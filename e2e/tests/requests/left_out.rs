@@ -1,6 +1,7 @@
 //! Splits that find no place on a host: their headers do not reach the upstream.
 
 use serde_json::{Map, Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::mesh::{Mesh, Options};
 
 /// So many splits, each with the hosts that `hosts` gives for its number.
@@ -9,13 +10,12 @@ fn splits(number: usize, hosts: impl Fn(usize) -> Vec<String>) -> Map<String, Va
     (0..number).map(split).collect()
 }
 
-async fn mesh(splits: Map<String, Value>) -> Mesh {
-    Mesh::start(&json!({ "splits": splits }), Options::default()).await
+async fn mesh(adapter: Adapter, splits: Map<String, Value>) -> Mesh {
+    Mesh::start(&json!({ "splits": splits }), Options::on(adapter)).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_a_thousand_splits_of_a_host_no_header_of_a_client_survives() {
-    let mesh = mesh(splits(1_000, |_| vec!["a.org".to_owned()])).await;
+async fn of_a_thousand_splits_of_a_host_no_header_of_a_client_survives(adapter: Adapter) {
+    let mesh = mesh(adapter, splits(1_000, |_| vec!["a.org".to_owned()])).await;
     let lines: [&[u8]; 6] = [
         b"x-sluice-s015: spoofed",
         b"x-sluice-s016: spoofed",
@@ -39,9 +39,8 @@ async fn of_a_thousand_splits_of_a_host_no_header_of_a_client_survives() {
     assert_eq!(elsewhere.received("x-sluice-s016"), ["spoofed"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_header_name_that_is_no_text_is_refused_before_the_filter_reads_names() {
-    let mesh = mesh(splits(1_000, |_| vec!["a.org".to_owned()])).await;
+async fn a_header_name_that_is_no_text_is_refused_before_the_filter_reads_names(adapter: Adapter) {
+    let mesh = mesh(adapter, splits(1_000, |_| vec!["a.org".to_owned()])).await;
     let answer = mesh.get("/", "a.org", &[b"x-\xff: a"]).await;
     assert_eq!(answer.status, 400);
     let answer = mesh.get("/", "a.org", &[b"x-sluice-s016: \xff"]).await;
@@ -49,8 +48,7 @@ async fn a_header_name_that_is_no_text_is_refused_before_the_filter_reads_names(
     assert_eq!(answer.received("x-sluice-s016"), [""; 0]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_split_without_room_for_its_hosts_leaves_no_header_of_a_client() {
+async fn a_split_without_room_for_its_hosts_leaves_no_header_of_a_client(adapter: Adapter) {
     let hosts = |split: usize| {
         (0..64)
             .map(move |host| format!("h{host}.s{split}.org"))
@@ -58,7 +56,7 @@ async fn a_split_without_room_for_its_hosts_leaves_no_header_of_a_client() {
     };
     let mut splits = splits(126, hosts);
     splits.insert("web".into(), json!({"hosts": ["a.org", "b.org"]}));
-    let mesh = mesh(splits).await;
+    let mesh = mesh(adapter, splits).await;
     let lines: [&[u8]; 2] = [b"x-sluice-s125: spoofed", b"x-sluice-web: spoofed"];
     for host in ["h7.s125.org", "a.org"] {
         let answer = mesh.get("/", host, &lines).await;
@@ -67,3 +65,9 @@ async fn a_split_without_room_for_its_hosts_leaves_no_header_of_a_client() {
         assert_eq!(answer.received("x-sluice-web"), [web], "{host}");
     }
 }
+
+sluice_e2e::over_both_adapters![
+    of_a_thousand_splits_of_a_host_no_header_of_a_client_survives,
+    a_header_name_that_is_no_text_is_refused_before_the_filter_reads_names,
+    a_split_without_room_for_its_hosts_leaves_no_header_of_a_client,
+];

@@ -16,6 +16,7 @@ mod protocols;
 mod values;
 
 use serde_json::{Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::mesh::{Mesh, Options};
 
 const HOST: &str = "shop.example.com";
@@ -34,8 +35,8 @@ fn config() -> Value {
     })
 }
 
-async fn mesh() -> Mesh {
-    Mesh::start(&config(), Options::default()).await
+async fn mesh(adapter: Adapter) -> Mesh {
+    Mesh::start(&config(), Options::on(adapter)).await
 }
 
 // bucket("web", …): alice 56066, bob 45061; at 50 %, bob is on the canary and alice is not.

@@ -2,13 +2,13 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{get, http2, request};
 
 use crate::{BOB, HOST, mesh};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn grpc_requests_are_split_and_keep_their_body() {
-    let mesh = mesh().await;
+async fn grpc_requests_are_split_and_keep_their_body(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let body = Bytes::from_static(b"\0\0\0\0\x05hello");
     let call = hyper::Request::post(format!("http://{HOST}/count"))
         .header("content-type", "application/grpc");
@@ -21,9 +21,8 @@ async fn grpc_requests_are_split_and_keep_their_body() {
     assert!(answer.body().starts_with(b"10 "), "{:?}", answer.body());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn websockets_are_split_and_pass_bytes() {
-    let mesh = mesh().await;
+async fn websockets_are_split_and_pass_bytes(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let mut connection = mesh.connect().await;
     let lines: [&[u8]; 4] = [
         b"connection: Upgrade",
@@ -37,9 +36,8 @@ async fn websockets_are_split_and_pass_bytes() {
     assert_eq!(connection.read_exact(9).await, b"\x81\x05hello\xff\x00");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_streamed_megabyte_passes_untouched() {
-    let mesh = mesh().await;
+async fn a_streamed_megabyte_passes_untouched(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let mut connection = mesh.connect().await;
     let body: Vec<u8> = (0..1_000_000_u32)
         .map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -68,3 +66,9 @@ async fn a_streamed_megabyte_passes_untouched() {
         ("canary".to_owned(), expected)
     );
 }
+
+sluice_e2e::over_both_adapters![
+    grpc_requests_are_split_and_keep_their_body,
+    websockets_are_split_and_pass_bytes,
+    a_streamed_megabyte_passes_untouched,
+];

@@ -1,13 +1,13 @@
 //! What bytes a request may hold: no text, without measure, cookies as clients join them.
 
 use http_body_util::Full;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::http2;
 
 use crate::{ALICE, BOB, HOST, mesh};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_no_text_are_values_like_any_other() {
-    let mesh = mesh().await;
+async fn bytes_that_are_no_text_are_values_like_any_other(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let lines: [&[u8]; 6] = [
         b"cookie: uid=\xff\xfe\x80",
         b"cookie: \xff=\xfe; uid=\xc3\x28",
@@ -38,9 +38,8 @@ async fn bytes_that_are_no_text_are_values_like_any_other() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cookies_without_measure_are_survived_and_cut_at_the_limits() {
-    let mesh = mesh().await;
+async fn cookies_without_measure_are_survived_and_cut_at_the_limits(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     let long = |before: usize| {
         [
             b"cookie: a=".to_vec(),
@@ -82,9 +81,8 @@ async fn cookies_without_measure_are_survived_and_cut_at_the_limits() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_several_cookie_lines_the_first_is_read_and_crumbs_arrive_joined() {
-    let mesh = mesh().await;
+async fn of_several_cookie_lines_the_first_is_read_and_crumbs_arrive_joined(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     assert_eq!(mesh.get("/", HOST, &[BOB, ALICE]).await.variant(), "canary");
     assert_eq!(mesh.get("/", HOST, &[ALICE, BOB]).await.variant(), "stable");
     let crumbs = hyper::Request::get(format!("http://{HOST}/"))
@@ -95,9 +93,8 @@ async fn of_several_cookie_lines_the_first_is_read_and_crumbs_arrive_joined() {
     assert!(answer.headers().get("set-cookie").is_none());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_email_rule_works_for_cookies_as_browsers_join_them() {
-    let mesh = mesh().await;
+async fn the_email_rule_works_for_cookies_as_browsers_join_them(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
     for line in [
         "cookie: email=joe@some-company-name.com",
         "cookie: _ga=GA1.2.3; email=joe@some-company-name.com; theme=dark",
@@ -118,3 +115,10 @@ async fn the_email_rule_works_for_cookies_as_browsers_join_them() {
         .await;
     assert_eq!(answer.variant(), "stable");
 }
+
+sluice_e2e::over_both_adapters![
+    bytes_that_are_no_text_are_values_like_any_other,
+    cookies_without_measure_are_survived_and_cut_at_the_limits,
+    of_several_cookie_lines_the_first_is_read_and_crumbs_arrive_joined,
+    the_email_rule_works_for_cookies_as_browsers_join_them,
+];

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::get;
 use sluice_e2e::mesh::{Mesh, Options};
 
@@ -50,9 +51,8 @@ async fn nobody_on_canary(mesh: &Mesh) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_canary_that_fails_is_taken_out_of_every_worker_and_stays_out() {
-    let mesh = start(4, &config(25)).await;
+async fn a_canary_that_fails_is_taken_out_of_every_worker_and_stays_out(adapter: Adapter) {
+    let mesh = start(adapter, 4, &config(25)).await;
     mesh.fail("web/canary", 503);
     trip(&mesh).await;
     nobody_on_canary(&mesh).await;
@@ -69,9 +69,10 @@ async fn a_canary_that_fails_is_taken_out_of_every_worker_and_stays_out() {
     assert_eq!(taken_out.count(), 1, "{lines:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_trip_outlives_configurations_with_the_same_weights_and_ends_with_others() {
-    let mesh = start(2, &config(25)).await;
+async fn a_trip_outlives_configurations_with_the_same_weights_and_ends_with_others(
+    adapter: Adapter,
+) {
+    let mesh = start(adapter, 2, &config(25)).await;
     mesh.fail("web/canary", 500);
     trip(&mesh).await;
     mesh.fail("web/canary", 0);
@@ -94,8 +95,7 @@ async fn a_trip_outlives_configurations_with_the_same_weights_and_ends_with_othe
     assert_eq!(mesh.log().matches(ends).count(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_local_reply_counts_and_a_client_that_goes_away_does_not() {
+async fn a_local_reply_counts_and_a_client_that_goes_away_does_not(adapter: Adapter) {
     let mut config = config(100);
     config["splits"]["web"]["guard"]["within"] = json!("60s");
     let nowhere = json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
@@ -104,7 +104,7 @@ async fn a_local_reply_counts_and_a_client_that_goes_away_does_not() {
     ]}]});
     let options = Options {
         routes: Some(nowhere),
-        ..Options::default()
+        ..Options::on(adapter)
     };
     let mesh = Mesh::start(&config, options).await;
     for user in 0..30 {
@@ -126,14 +126,13 @@ async fn a_local_reply_counts_and_a_client_that_goes_away_does_not() {
 }
 
 /// Envoy answers a gRPC request 200 with `grpc-status: 14` where it would answer another one 503.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_status_of_a_grpc_answer_counts() {
+async fn the_status_of_a_grpc_answer_counts(adapter: Adapter) {
     let routes = json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
         {"match": {"prefix": "/"}, "direct_response": {"status": 503}},
     ]}]});
     let options = Options {
         routes: Some(routes),
-        ..Options::default()
+        ..Options::on(adapter)
     };
     let mesh = Mesh::start(&config(100), options).await;
     for user in 0..30 {
@@ -149,9 +148,8 @@ async fn the_status_of_a_grpc_answer_counts() {
 }
 
 /// Slow is not failing.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_canary_that_is_slow_but_right_does_not_trip() {
-    let mesh = start(2, &config(50)).await;
+async fn a_canary_that_is_slow_but_right_does_not_trip(adapter: Adapter) {
+    let mesh = start(adapter, 2, &config(50)).await;
     mesh.delay("web/canary", Duration::from_millis(1_500));
     let answers = (0..60).map(|user| variant(&mesh, user));
     let answers = futures::future::join_all(answers).await;
@@ -162,9 +160,8 @@ async fn a_canary_that_is_slow_but_right_does_not_trip() {
     mesh.delay("web/canary", Duration::ZERO);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_the_fallback_fails_as_much_nothing_trips() {
-    let mesh = start(1, &config(50)).await;
+async fn where_the_fallback_fails_as_much_nothing_trips(adapter: Adapter) {
+    let mesh = start(adapter, 1, &config(50)).await;
     mesh.fail("web/canary", 500);
     mesh.fail("web/stable", 500);
     for user in 0..200 {
@@ -175,9 +172,8 @@ async fn where_the_fallback_fails_as_much_nothing_trips() {
     assert_eq!(mesh.metric(TRIPPED.0, TRIPPED.1).await, 0.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_client_that_always_fails_trips_nothing() {
-    let mesh = start(4, &config(100)).await;
+async fn one_client_that_always_fails_trips_nothing(adapter: Adapter) {
+    let mesh = start(adapter, 4, &config(100)).await;
     mesh.fail("web/canary", 500);
     let began = Instant::now();
     let mut sent = 0.0;
@@ -190,11 +186,21 @@ async fn one_client_that_always_fails_trips_nothing() {
     assert_eq!(mesh.metric(TRIPPED.0, TRIPPED.1).await, 0.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_proxy_begins_untripped() {
-    let mesh = start(1, &config(25)).await;
+async fn a_new_proxy_begins_untripped(adapter: Adapter) {
+    let mesh = start(adapter, 1, &config(25)).await;
     mesh.fail("web/canary", 500);
     trip(&mesh).await;
-    let another = start(1, &config(25)).await;
+    let another = start(adapter, 1, &config(25)).await;
     assert_eq!(another.metric(TRIPPED.0, TRIPPED.1).await, 0.0);
 }
+
+sluice_e2e::over_both_adapters![
+    a_canary_that_fails_is_taken_out_of_every_worker_and_stays_out,
+    a_trip_outlives_configurations_with_the_same_weights_and_ends_with_others,
+    a_local_reply_counts_and_a_client_that_goes_away_does_not,
+    the_status_of_a_grpc_answer_counts,
+    a_canary_that_is_slow_but_right_does_not_trip,
+    where_the_fallback_fails_as_much_nothing_trips,
+    one_client_that_always_fails_trips_nothing,
+    a_new_proxy_begins_untripped,
+];

@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice::files::replace;
 use sluice::local::metrics::{Sample, sum};
-use sluice::local::process::{Envoy, find_module};
-use sluice_core::revision::{Revision, canonical};
+use sluice::local::process::Envoy;
+use sluice::model::native::STRIPS_PREFIX;
+use sluice_core::revision::Revision;
 use sluice_core::users::Users;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{Connection, get};
-use sluice_e2e::mesh::{envoy_binary, sluice};
+use sluice_e2e::mesh::{Mesh, envoy_binary, sluice};
 use sluice_e2e::wait;
 
 use crate::HOST;
@@ -27,6 +29,7 @@ fn config(percent: u32) -> Value {
 
 /// An Envoy with a listener in a file, which answers 500 for the canary.
 struct Proxy {
+    adapter: Adapter,
     envoy: Envoy,
     folder: tempfile::TempDir,
 }
@@ -39,9 +42,9 @@ enum Listener {
 }
 
 impl Proxy {
-    async fn start(config: &Value) -> Self {
+    async fn start(adapter: Adapter, config: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        write_listener(folder.path(), config, &Listener::Good);
+        write_listener(folder.path(), adapter, config, &Listener::Good);
         let tags = ["split", "audience", "variant", "plugin", "word"].map(|label| {
             json!({"tag_name": format!("sluice_{label}"), "regex": format!(r"(sluice_{label}=\.=(.*?);\.;)")})
         });
@@ -49,6 +52,7 @@ impl Proxy {
             "node": {"id": "listeners", "cluster": "listeners"},
             "admin": {"address": socket()},
             "stats_config": {"stats_tags": tags},
+            "layered_runtime": {"layers": [{"name": "names", "static_layer": {STRIPS_PREFIX: true}}]},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": folder.path().join("lds.json")}}},
         });
         let path = folder.path().join("bootstrap.json");
@@ -56,7 +60,11 @@ impl Proxy {
         let envoy = Envoy::start(&sluice(), &envoy_binary(), &path, 2)
             .await
             .unwrap();
-        Self { envoy, folder }
+        Self {
+            adapter,
+            envoy,
+            folder,
+        }
     }
 
     /// Delivers a listener, and waits until Envoy has taken or rejected it.
@@ -66,7 +74,7 @@ impl Proxy {
             Listener::Bad => "listener_manager.lds.update_rejected",
         };
         let before = self.stat(outcome).await;
-        write_listener(self.folder.path(), config, &listener);
+        write_listener(self.folder.path(), self.adapter, config, &listener);
         wait::until(outcome, async || match self.stat(outcome).await {
             now if now > before => Ok(()),
             now => Err(now.to_string()),
@@ -143,16 +151,8 @@ fn socket() -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}})
 }
 
-fn write_listener(folder: &Path, config: &Value, listener: &Listener) {
-    let module = find_module(std::env::var_os("SLUICE_MODULE").as_deref().map(Path::new));
-    let mut filters = vec![json!({"name": "sluice", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-        "config": {
-            "name": "listeners",
-            "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module.unwrap()}}},
-            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": canonical(config)},
-        },
-    }})];
+fn write_listener(folder: &Path, adapter: Adapter, config: &Value, listener: &Listener) {
+    let mut filters = vec![Mesh::plugin(adapter, "listeners", config)];
     if *listener == Listener::Bad {
         filters.push(json!({"name": "bad", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
@@ -183,9 +183,8 @@ fn write_listener(folder: &Path, config: &Value, listener: &Listener) {
     replace(&folder.join("lds.json"), resources.as_bytes()).unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_envoy_rejects_with_its_configuration_disturbs_nothing() {
-    let proxy = Proxy::start(&config(30)).await;
+async fn a_listener_that_envoy_rejects_with_its_configuration_disturbs_nothing(adapter: Adapter) {
+    let proxy = Proxy::start(adapter, &config(30)).await;
     proxy.serve(0..100).await;
     proxy.wait_for(&config(30), &expected(0..100, 30)).await;
     for percent in 40..50 {
@@ -202,9 +201,8 @@ async fn a_listener_that_envoy_rejects_with_its_configuration_disturbs_nothing()
 /// drains lasts in seconds (600) for each second that has passed.
 const FORMER: usize = 10;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_that_a_former_listener_still_serves_take_nothing_back() {
-    let proxy = Proxy::start(&config(30)).await;
+async fn connections_that_a_former_listener_still_serves_take_nothing_back(adapter: Adapter) {
+    let proxy = Proxy::start(adapter, &config(30)).await;
     let mut former = Vec::new();
     for _ in 0..FORMER {
         let mut connection = proxy.connect().await;
@@ -223,3 +221,8 @@ async fn connections_that_a_former_listener_still_serves_take_nothing_back() {
     proxy.serve(50..60).await;
     proxy.wait_for(&config(31), &expected(0..60, 31)).await;
 }
+
+sluice_e2e::over_both_adapters![
+    a_listener_that_envoy_rejects_with_its_configuration_disturbs_nothing,
+    connections_that_a_former_listener_still_serves_take_nothing_back,
+];

@@ -13,15 +13,16 @@ mod traffic;
 mod users;
 
 use serde_json::Value;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{Answer, get};
 use sluice_e2e::mesh::{Mesh, Options};
 
 const HOST: &str = "shop.example.com";
 
-async fn start(workers: u32, config: &Value) -> Mesh {
+async fn start(adapter: Adapter, workers: u32, config: &Value) -> Mesh {
     let options = Options {
         workers,
-        ..Options::default()
+        ..Options::on(adapter)
     };
     Mesh::start(config, options).await
 }

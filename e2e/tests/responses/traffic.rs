@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::get;
 use sluice_e2e::mesh::Mesh;
 use sluice_e2e::traffic::{self, Step, Traffic, seen};
@@ -36,11 +37,10 @@ fn the_core_sees_what_the_traffic_files_say() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_real_envoy_sees_what_the_traffic_files_say() {
+async fn a_real_envoy_sees_what_the_traffic_files_say(adapter: Adapter) {
     for traffic in traffic::all() {
         let mut config = traffic.config.clone();
-        let mesh = start(2, &config).await;
+        let mesh = start(adapter, 2, &config).await;
         let mut served = 0;
         for step in &traffic.steps {
             tokio::time::sleep(Duration::from_secs(step.after)).await;
@@ -85,3 +85,5 @@ async fn serve(mesh: &Mesh, step: &Step) {
         mesh.send(&get("/", "localhost", &lines)).await;
     }
 }
+
+sluice_e2e::over_both_adapters![a_real_envoy_sees_what_the_traffic_files_say,];

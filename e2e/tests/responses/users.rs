@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sluice::local::metrics::Sample;
 use sluice_core::bucket::Seed;
 use sluice_core::users::{FAILED_WORDS, Outcome, USERS_WORDS, Users};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::mesh::Mesh;
 
 use crate::{start, visit};
@@ -76,10 +77,9 @@ async fn wait_for(mesh: &Mesh, what: &str, expected: &[Users; 2]) {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn users_are_counted_once_over_the_workers_of_a_proxy() {
+async fn users_are_counted_once_over_the_workers_of_a_proxy(adapter: Adapter) {
     for workers in [1, 4] {
-        let mesh = start(workers, &config(30)).await;
+        let mesh = start(adapter, workers, &config(30)).await;
         for _ in 0..3 {
             serve(&mesh, 0..200).await;
         }
@@ -87,9 +87,11 @@ async fn users_are_counted_once_over_the_workers_of_a_proxy() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_proxies_joined_count_each_user_once() {
-    let proxies = [start(2, &config(30)).await, start(2, &config(30)).await];
+async fn two_proxies_joined_count_each_user_once(adapter: Adapter) {
+    let proxies = [
+        start(adapter, 2, &config(30)).await,
+        start(adapter, 2, &config(30)).await,
+    ];
     serve(&proxies[0], 0..150).await;
     serve(&proxies[1], 100..250).await;
     wait_for(&proxies[0], "the users of one", &expected(0..150, 30)).await;
@@ -106,9 +108,8 @@ async fn two_proxies_joined_count_each_user_once() {
     assert_eq!(joined, expected(0..250, 30));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn users_begin_anew_with_the_splits_weights_and_not_with_anothers() {
-    let mesh = start(4, &config(30)).await;
+async fn users_begin_anew_with_the_splits_weights_and_not_with_anothers(adapter: Adapter) {
+    let mesh = start(adapter, 4, &config(30)).await;
     serve(&mesh, 0..100).await;
     wait_for(&mesh, "the users", &expected(0..100, 30)).await;
     let generation = mesh
@@ -130,10 +131,9 @@ async fn users_begin_anew_with_the_splits_weights_and_not_with_anothers() {
     wait_for(&mesh, "users anew", &expected(0..50, 31)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_series_is_there_without_response_metrics_or_before_the_first_user() {
+async fn no_series_is_there_without_response_metrics_or_before_the_first_user(adapter: Adapter) {
     let is_word = |name: &str| name.ends_with("users_word");
-    let mesh = start(1, &config(30)).await;
+    let mesh = start(adapter, 1, &config(30)).await;
     mesh.wait_for_metric("sluice_config_valid", &[], 1.0).await;
     assert!(
         !mesh
@@ -144,7 +144,7 @@ async fn no_series_is_there_without_response_metrics_or_before_the_first_user() 
     );
     let mut off = config(30);
     off["responseMetrics"] = json!(false);
-    let mesh = start(1, &off).await;
+    let mesh = start(adapter, 1, &off).await;
     serve(&mesh, 0..20).await;
     mesh.wait_for_metric("sluice_decisions_total", &[], 20.0)
         .await;
@@ -156,3 +156,10 @@ async fn no_series_is_there_without_response_metrics_or_before_the_first_user() 
         "series a variant and audience, at most"
     );
 }
+
+sluice_e2e::over_both_adapters![
+    users_are_counted_once_over_the_workers_of_a_proxy,
+    two_proxies_joined_count_each_user_once,
+    users_begin_anew_with_the_splits_weights_and_not_with_anothers,
+    no_series_is_there_without_response_metrics_or_before_the_first_user,
+];
