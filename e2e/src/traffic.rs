@@ -20,7 +20,7 @@ use sluice_core::config::Document;
 use sluice_core::decide::decide;
 use sluice_core::host::{Host, Labels, Level, Update};
 use sluice_core::lifecycle::{Ticking, configure, tick};
-use sluice_core::observed::Observed;
+use sluice_core::observed::{Observed, Recording};
 use sluice_core::plan::{Node, Plan};
 use sluice_core::responses::{Measured, Response};
 
@@ -188,7 +188,7 @@ fn serve(
             grpc_status: None,
             at: now,
         };
-        measured.end(host, plan, observed, &response);
+        measured.end(plan, &mut Recording { host, observed }, &response);
     }
 }
 
