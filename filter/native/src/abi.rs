@@ -12,6 +12,7 @@ mod config;
 mod fake;
 mod hooks;
 mod log;
+pub(crate) mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use sluice_core::brake::lease;
 use sluice_core::brake::poll::{FIRST_TICK, Poll, Reply};
 use sluice_core::lifecycle::{Ticking, period};
 use sluice_core::plan::Plan;
@@ -14,7 +15,7 @@ use sluice_core::plan::Plan;
 use crate::abi::{Answer, Config, concurrency};
 use crate::brake::instance;
 use crate::clock;
-use crate::envoy::{Envoy, now};
+use crate::envoy::{Envoy, Leaving, now};
 use crate::node::Name;
 use crate::process::{self, Plugin};
 use crate::series::Metrics;
@@ -54,13 +55,14 @@ impl Configuration {
             .as_ref()
             .is_none_or(|state| Arc::strong_count(state) <= KEEPERS);
         if is_keeper {
-            plugin.series.lock().revive(config, &metrics);
+            plugin.revive(&name.plugin, config, &metrics);
         }
         let state = same.unwrap_or_else(|| {
             let host = Envoy {
                 config,
                 metrics: &metrics,
                 plugin: &plugin,
+                name: &name.plugin,
             };
             let (previous, workers) = (plugin.newest(), concurrency());
             let previous = previous.as_deref();
@@ -135,12 +137,13 @@ impl Configuration {
             return clock::tick_after(state, state.with_plan(|plan| period(plan.as_deref())));
         }
         if !self.is_keeper.swap(true, Ordering::Relaxed) {
-            plugin.series.lock().revive(config, &self.metrics);
+            plugin.revive(&state.plugin, config, &self.metrics);
         }
         let host = Envoy {
             config,
             metrics: &self.metrics,
             plugin,
+            name: &state.plugin,
         };
         let now = now();
         let mut has_tripped = false;
@@ -169,6 +172,7 @@ impl Configuration {
             config,
             metrics: &self.metrics,
             plugin,
+            name: &state.plugin,
         };
         let newest = plugin.newest();
         let newest = newest.as_ref().unwrap_or(state);
@@ -197,13 +201,17 @@ impl Configuration {
     }
 }
 
-/// On any thread. What was counted last is flushed at the next tick of whoever is the newest then.
+/// On any thread. What was counted last is flushed at the next tick of whoever is the newest then; where
+/// nobody is left in this library, one of another version may ask for brakes at once.
 impl Drop for Configuration {
     fn drop(&mut self) {
         if let Some(Shared { plugin, state }) = self.shared.take()
             && clock::remove(&state, self.number)
         {
-            plugin.end(state);
+            let name = state.plugin.clone();
+            if plugin.end(state) {
+                lease::release(&Leaving, &name, instance());
+            }
         }
     }
 }

@@ -8,10 +8,14 @@ use sluice_core::brake::poll::{self, Caller};
 use sluice_core::host::{Host, Labels, Level, Update};
 use sluice_core::plan::brake::Service;
 
-use crate::abi::{self, Config, Refusal};
+use crate::abi::{self, Config, Refusal, shared};
 use crate::node;
 use crate::process::Plugin;
 use crate::series::Metrics;
+
+/// How often a change of shared data is tried again where another version of the module, or a thread that
+/// ends a configuration, came first.
+const MAX_EXCHANGES: usize = 16;
 
 /// The main thread, in a hook of one configuration.
 pub(crate) struct Envoy<'a> {
@@ -19,34 +23,33 @@ pub(crate) struct Envoy<'a> {
     pub(crate) config: &'a Config<'a>,
     /// Its metrics.
     pub(crate) metrics: &'a Metrics,
-    /// What outlives it.
+    /// What outlives it, and the plugin's name.
     pub(crate) plugin: &'a Plugin,
+    pub(crate) name: &'a str,
+}
+
+impl Envoy<'_> {
+    fn remember(&self, place: usize, values: &[&str], gauge: u64) {
+        let mut series = self.plugin.series.lock();
+        series.remember(self.name, place, values, gauge);
+    }
 }
 
 impl Host for Envoy<'_> {
     fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
-        self.plugin.data.lock().get(key).cloned()
+        shared::read(key)
     }
 
     fn set_shared_data(&self, key: &str, value: &[u8]) {
-        let mut data = self.plugin.data.lock();
-        data.insert(key.to_owned(), value.to_vec());
+        shared::write(key, value);
     }
 
-    /// Only the main thread changes anything, so nobody ever comes first.
     fn update_shared_data(
         &self,
         key: &str,
         change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
     ) -> Update {
-        let bytes = self.shared_data(key).unwrap_or_default();
-        match change(&bytes) {
-            Some(changed) => {
-                self.set_shared_data(key, &changed);
-                Update::Written(changed)
-            }
-            None => Update::Left,
-        }
+        update(key, change)
     }
 
     fn log(&self, level: Level, line: &str) {
@@ -57,7 +60,7 @@ impl Host for Envoy<'_> {
         if let Some((place, id)) = self.metrics.named(name) {
             let values = values(labels);
             self.config.add(id, &values, number);
-            self.plugin.series.lock().remember(place, &values, 0);
+            self.remember(place, &values, 0);
         }
     }
 
@@ -65,7 +68,7 @@ impl Host for Envoy<'_> {
         if let Some((place, id)) = self.metrics.named(name) {
             let values = values(labels);
             self.config.set(id, &values, value);
-            self.plugin.series.lock().remember(place, &values, value);
+            self.remember(place, &values, value);
         }
     }
 
@@ -100,6 +103,48 @@ impl Caller for Envoy<'_> {
 
     /// The process has one instance.
     fn wake_others(&self, _plugin: &str, _vm: Vm) {}
+}
+
+/// Of who ends on a thread that must not touch metrics: what is shared, and nothing else.
+pub(crate) struct Leaving;
+
+impl Host for Leaving {
+    fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
+        shared::read(key)
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8]) {
+        shared::write(key, value);
+    }
+
+    fn update_shared_data(
+        &self,
+        key: &str,
+        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Update {
+        update(key, change)
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        abi::log(level, line);
+    }
+
+    fn add_to_counter(&self, _name: &str, _labels: Labels<'_>, _number: u64) {}
+    fn set_gauge(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
+    fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
+}
+
+fn update(key: &str, change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> Update {
+    for _ in 0..MAX_EXCHANGES {
+        let bytes = shared::read(key).unwrap_or_default();
+        let Some(changed) = change(&bytes) else {
+            return Update::Left;
+        };
+        if shared::exchange(key, &bytes, &changed) {
+            return Update::Written(changed);
+        }
+    }
+    Update::Lost
 }
 
 /// The values of labels.

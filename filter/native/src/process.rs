@@ -1,5 +1,5 @@
-//! What outlives configurations in this process, by plugin: shared data, series of metrics, and which
-//! states there are.
+//! What outlives configurations in this process, by plugin: series of metrics, and which states there
+//! are. What the core shares outlives the library too: [`crate::abi::shared`].
 //!
 //! Behind locks that no request takes: the main thread uses them, and for a moment whoever ends the last
 //! stream of a configuration.
@@ -10,7 +10,8 @@ use std::sync::{Arc, LazyLock, Weak};
 use fnv::FnvBuildHasher;
 use parking_lot::Mutex;
 
-use crate::series::Series;
+use crate::abi::Config;
+use crate::series::{Metrics, Series};
 use crate::state::State;
 
 /// Everything of one plugin.
@@ -18,8 +19,6 @@ use crate::state::State;
 pub(crate) struct Plugin {
     /// Its series.
     pub(crate) series: Mutex<Series>,
-    /// What the core keeps between configurations, by key.
-    pub(crate) data: Mutex<HashMap<String, Vec<u8>, FnvBuildHasher>>,
     states: Mutex<States>,
 }
 
@@ -33,6 +32,13 @@ struct States {
 }
 
 impl Plugin {
+    /// Uses all series of the plugin of this name in a configuration.
+    pub(crate) fn revive(&self, name: &str, config: &Config<'_>, metrics: &Metrics) {
+        let mut series = self.series.lock();
+        series.learn(name);
+        series.revive(config, metrics);
+    }
+
     /// The newest that lives.
     pub(crate) fn newest(&self) -> Option<Arc<State>> {
         let mut states = self.states.lock();
@@ -58,12 +64,13 @@ impl Plugin {
             .is_some_and(|newest| Arc::ptr_eq(&newest, state))
     }
 
-    /// Takes leave of a state that no configuration has any more.
-    pub(crate) fn end(&self, state: Arc<State>) {
+    /// Takes leave of a state that no configuration has any more. Whether it was the last one.
+    pub(crate) fn end(&self, state: Arc<State>) -> bool {
         let mut states = self.states.lock();
         let is_it = |other: &Weak<State>| std::ptr::eq(other.as_ptr(), Arc::as_ptr(&state));
         states.living.retain(|other| !is_it(other));
         states.ended.push(state);
+        states.living.is_empty()
     }
 
     /// Those that ended since this was asked last.

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use fnv::FnvBuildHasher;
-use sluice_core::host::{Kind, METRICS};
+use sluice_core::host::{Kind, METRICS, Metric};
 
-use crate::abi::{Config, MetricId};
+use crate::abi::{Config, MetricId, shared};
 
 /// How many series of a plugin are remembered; see docs/limits.md. Chosen: more than the most users'
 /// words (30,000) and the numbers of a thousand splits; those beyond begin anew with a configuration.
@@ -45,26 +45,56 @@ fn prefixed(name: &str) -> String {
 
 /// The series of one plugin.
 #[derive(Debug, Default)]
-pub(crate) struct Series(HashMap<(usize, Box<[Box<str>]>), u64, FnvBuildHasher>);
+pub(crate) struct Series {
+    values: HashMap<(usize, Box<[Box<str>]>), u64, FnvBuildHasher>,
+    /// How many bytes of what all versions of the module share were read.
+    read: usize,
+}
 
 impl Series {
     /// Remembers a series by its metric's place and the values of its labels, and for a gauge what it
     /// has.
-    pub(crate) fn remember(&mut self, place: usize, values: &[&str], gauge: u64) {
-        let is_full = self.0.len() >= MAX_REMEMBERED_SERIES;
+    pub(crate) fn remember(&mut self, plugin: &str, place: usize, values: &[&str], gauge: u64) {
+        let is_full = self.values.len() >= MAX_REMEMBERED_SERIES;
         let key = (place, values.iter().map(|&value| value.into()).collect());
-        match self.0.get_mut(&key) {
+        match self.values.get_mut(&key) {
             Some(last) => *last = gauge,
             None if is_full => {}
             None => {
-                self.0.insert(key, gauge);
+                self.values.insert(key, gauge);
+                if let Some(counter) = METRICS.get(place).filter(is_counter) {
+                    let line = [&[counter.name], values, &["\n"]].concat().join("\t");
+                    shared::append(&key_of(plugin), line.as_bytes());
+                }
+            }
+        }
+    }
+
+    /// Learns of counters that another version of the module counted: they end with it, unless this one
+    /// uses them too. Gauges are set by whoever takes over.
+    pub(crate) fn learn(&mut self, plugin: &str) {
+        let bytes = shared::read(&key_of(plugin)).unwrap_or_default();
+        let fresh = bytes.get(self.read..).unwrap_or_default();
+        self.read = bytes.len();
+        for line in String::from_utf8_lossy(fresh).split_terminator("\t\n") {
+            let mut parts = line.split('\t');
+            let name = parts.next().unwrap_or_default();
+            let is_it = |metric: &Metric| metric.name == name && is_counter(&metric);
+            let place = METRICS.iter().position(is_it);
+            let values: Box<[Box<str>]> = parts.map(Into::into).collect();
+            if let Some(place) = place.filter(|&place| {
+                let metric = METRICS.get(place);
+                metric.is_some_and(|metric| metric.labels.len() == values.len())
+            }) && self.values.len() < MAX_REMEMBERED_SERIES
+            {
+                self.values.entry((place, values)).or_default();
             }
         }
     }
 
     /// Uses all of them in a configuration.
     pub(crate) fn revive(&self, config: &Config<'_>, metrics: &Metrics) {
-        for ((place, values), gauge) in &self.0 {
+        for ((place, values), gauge) in &self.values {
             let id = metrics.0.get(*place).copied().flatten();
             let (Some(id), Some(metric)) = (id, METRICS.get(*place)) else {
                 continue;
@@ -81,8 +111,17 @@ impl Series {
     /// How many there are.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
+}
+
+fn is_counter(metric: &&Metric) -> bool {
+    metric.kind == Kind::Counter
+}
+
+/// Where all versions of the module keep the counters of a plugin; it ends in the number of the format.
+fn key_of(plugin: &str) -> String {
+    ["sluice/", plugin, "/counters.1"].concat()
 }
 
 #[cfg(test)]
@@ -93,11 +132,29 @@ mod tests {
     fn a_full_list_remembers_what_it_has_and_nothing_new() {
         let mut series = Series::default();
         for number in 0..MAX_REMEMBERED_SERIES + 5 {
-            series.remember(0, &[&number.to_string()], 1);
+            series.remember("full", 0, &[&number.to_string()], 1);
         }
         assert_eq!(series.len(), MAX_REMEMBERED_SERIES);
-        series.remember(0, &["7"], 2);
+        series.remember("full", 0, &["7"], 2);
         let seven = (0, Box::from([Box::from("7")]));
-        assert_eq!(series.0.get(&seven), Some(&2));
+        assert_eq!(series.values.get(&seven), Some(&2));
+    }
+    #[test]
+    fn another_version_learns_of_counters_and_not_of_gauges() {
+        let (mut one, mut other) = <(Series, Series)>::default();
+        one.remember("learnt", 0, &["web", "everyone", "canary"], 0);
+        one.remember("learnt", 10, &["a.b", "web", "canary"], 1);
+        other.learn("learnt");
+        one.remember("learnt", 4, &["web"], 0);
+        other.learn("learnt");
+        let counters = [(0, vec!["web", "everyone", "canary"]), (4, vec!["web"])];
+        let counters = counters.map(|(place, values)| {
+            let values: Box<[Box<str>]> = values.into_iter().map(Into::into).collect();
+            ((place, values), 0)
+        });
+        assert_eq!(other.values, HashMap::from_iter(counters));
+        shared::append(&key_of("learnt"), b"decisions_total\tweb\t\nnothing\tx\t\n");
+        other.learn("learnt");
+        assert_eq!(other.len(), 2, "what is of another form is left");
     }
 }

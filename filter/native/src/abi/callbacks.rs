@@ -11,6 +11,14 @@ use super::{Buffer, Header, Raw};
 unsafe extern "C" {
     pub(super) fn envoy_dynamic_module_callback_log(level: u32, line: Buffer);
     pub(super) fn envoy_dynamic_module_callback_get_concurrency() -> u32;
+    pub(super) fn envoy_dynamic_module_callback_get_function(
+        name: Buffer,
+        function: *mut *mut c_void,
+    ) -> bool;
+    pub(super) fn envoy_dynamic_module_callback_register_function(
+        name: Buffer,
+        function: *mut c_void,
+    ) -> bool;
     pub(super) fn envoy_dynamic_module_callback_http_filter_config_define_counter(
         config: Raw,
         name: Buffer,

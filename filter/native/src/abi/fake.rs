@@ -93,6 +93,12 @@ callbacks! {
     envoy_dynamic_module_callback_get_concurrency() -> u32 {
         2
     }
+    envoy_dynamic_module_callback_get_function(_name: Buffer, _function: *mut Raw) -> bool {
+        false
+    }
+    envoy_dynamic_module_callback_register_function(_name: Buffer, _function: Raw) -> bool {
+        true
+    }
     envoy_dynamic_module_callback_http_filter_config_define_counter(
         raw: Raw, name: Buffer, _labels: *const Buffer, _number: usize, id: *mut usize
     ) -> u32 {
