@@ -12,6 +12,7 @@ mod config;
 mod fake;
 mod hooks;
 mod log;
+mod panics;
 pub(crate) mod shared;
 mod stream;
 #[cfg(test)]

@@ -2,39 +2,16 @@
 //! then goes on as if the filter were not there.
 
 use std::ffi::{c_char, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::callbacks::dlsym;
-use super::{Answer, Buffer, Config, Header, Raw, Stream, log};
+use super::panics::{guarded, log_panics};
+use super::{Answer, Buffer, Config, Header, Raw, Stream};
 use crate::configuration::Configuration;
 use crate::stream::Filter;
 use sluice_core::brake::answer::MAX_BRAKES_BYTES;
-use sluice_core::host::Level;
-
-/// How many panics of one process are logged.
-const MAX_LOGGED_PANICS: u32 = 10;
 
 /// Every status that lets Envoy go on: continue.
 const CONTINUE: u32 = 0;
-
-/// Runs a hook; a panic in it is logged, and gives `otherwise`.
-pub(super) fn guarded<T>(otherwise: T, hook: impl FnOnce() -> T) -> T {
-    // What a panic may leave half done is one request's, or behind locks that are released; the
-    // counters are atomics.
-    catch_unwind(AssertUnwindSafe(hook)).unwrap_or(otherwise)
-}
-
-/// The standard hook writes to stderr, and without a bound.
-fn log_panics() {
-    static LOGGED: AtomicU32 = AtomicU32::new(0);
-    std::panic::set_hook(Box::new(|panic| {
-        if LOGGED.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED_PANICS {
-            let line = format!("sluice: a bug, which no request fails by: {panic}");
-            log(Level::Error, &line);
-        }
-    }));
-}
 
 /// Once for each time that the library is loaded. The interface's version: Envoy warns of another one
 /// than its own, so that of 1.40 where something is there that came with it.

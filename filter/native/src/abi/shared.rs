@@ -53,7 +53,7 @@ extern "C" fn own(
     take: Take,
     context: *mut c_void,
 ) -> u32 {
-    super::hooks::guarded(0, || {
+    super::panics::guarded(0, || {
         // SAFETY: the caller's, for the time of the call.
         let (key, value, expected) = unsafe { (key.bytes(), value.bytes(), expected.bytes()) };
         let mut values = VALUES.lock();

@@ -10,8 +10,9 @@ use super::hooks::{
     envoy_dynamic_module_on_http_filter_new as filter_new,
     envoy_dynamic_module_on_http_filter_request_headers as request_headers,
     envoy_dynamic_module_on_http_filter_response_headers as response_headers,
-    envoy_dynamic_module_on_program_init as program_init, guarded,
+    envoy_dynamic_module_on_program_init as program_init,
 };
+use super::panics::guarded;
 
 /// Half of all users, by header x-user.
 const HALF: &[u8] = br#"{
