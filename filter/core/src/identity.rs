@@ -30,7 +30,7 @@ impl Source {
     pub fn value<'a, 'r, R: Request>(
         &'r self,
         seen: &'a Seen<'r, R>,
-        anonymous_cookie: &str,
+        anonymous_cookie: &'r str,
     ) -> Option<Bytes<'a>> {
         let value = match self {
             Self::Cookie(name) => seen.cookie(name.as_bytes()),

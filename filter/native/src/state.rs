@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use sluice_core::host::Host;
 use sluice_core::lifecycle::{self, Ticking};
@@ -34,13 +34,34 @@ pub(crate) struct State {
     /// The bytes that were received, and where: whoever gets the same shares the state.
     received: Vec<u8>,
     node: Node,
-    /// What is served. `None`: there never was a readable configuration, and traffic passes untouched.
-    pub(crate) plan: ArcSwapOption<Plan>,
+    served: Served,
     /// By their number.
     pub(crate) workers: Box<[Worker]>,
     /// The users of all workers.
     pub(crate) users: SeenUsers,
     main: Mutex<Main>,
+}
+
+/// What workers serve.
+enum Served {
+    /// There never was a readable configuration: traffic passes untouched.
+    Nothing,
+    /// No guard and no brake changes it.
+    Fixed(Box<Plan>),
+    /// What guards and brakes leave of it.
+    Changing(ArcSwap<Plan>),
+}
+
+impl Served {
+    fn of(plan: Option<&Plan>) -> Self {
+        match plan {
+            None => Self::Nothing,
+            Some(plan) if plan.is_guarded() || plan.has_brake() => {
+                Self::Changing(ArcSwap::from_pointee(plan.clone()))
+            }
+            Some(plan) => Self::Fixed(Box::new(plan.clone())),
+        }
+    }
 }
 
 /// The main thread's part.
@@ -74,7 +95,7 @@ impl State {
             plugin: plugin.to_owned(),
             received: received.to_vec(),
             node: node.clone(),
-            plan: ArcSwapOption::from(plan.clone().map(Arc::new)),
+            served: Served::of(plan.as_ref()),
             workers: std::iter::repeat_with(worker).take(workers).collect(),
             users: SeenUsers::new(splits),
             main: Mutex::new(Main {
@@ -82,6 +103,16 @@ impl State {
                 observed: Observed::default(),
                 read: Vec::new(),
             }),
+        }
+    }
+
+    /// Serves a request by the plan, if there is one. By any thread, without a lock.
+    #[inline]
+    pub(crate) fn serve<T>(&self, serve: impl FnOnce(&Plan) -> T) -> Option<T> {
+        match &self.served {
+            Served::Nothing => None,
+            Served::Fixed(plan) => Some(serve(plan)),
+            Served::Changing(plan) => Some(serve(&plan.load())),
         }
     }
 
@@ -98,7 +129,7 @@ impl State {
         let Main { plan, observed, .. } = &mut *main;
         let plan = plan.as_mut();
         let has_tripped = lifecycle::tick(host, &self.plugin, plan, observed, ticking, now);
-        self.serve(&main);
+        self.publish(&main);
         has_tripped
     }
 
@@ -115,16 +146,16 @@ impl State {
     pub(crate) fn with_plan<T>(&self, change: impl FnOnce(Option<&mut Plan>) -> T) -> T {
         let mut main = self.main.lock();
         let changed = change(main.plan.as_mut());
-        self.serve(&main);
+        self.publish(&main);
         changed
     }
 
     /// Has the workers serve the plan as it is now, where it has changed.
-    fn serve(&self, main: &Main) {
-        let served = self.plan.load();
-        let served = served.as_ref().map(|plan| plan.changes());
-        if main.plan.as_ref().map(Plan::changes) != served {
-            self.plan.store(main.plan.clone().map(Arc::new));
+    fn publish(&self, main: &Main) {
+        if let (Served::Changing(served), Some(plan)) = (&self.served, &main.plan)
+            && served.load().changes() != plan.changes()
+        {
+            served.store(Arc::new(plan.clone()));
         }
     }
 }

@@ -90,17 +90,15 @@ impl Filter {
         let Some(state) = self.configuration.state() else {
             return;
         };
-        let plan = state.plan.load();
-        let Some(plan) = plan.as_deref() else {
-            return;
-        };
-        let decisions = decide(plan, &Current(stream));
-        set_headers(plan, &decisions, stream);
-        if let Some(worker) = state.workers.get(stream.worker()) {
-            each_count(&decisions, |count| worker.counted.increment(plan, count));
-        }
-        self.issued = decisions.issued;
-        self.measured = Measured::begin(plan, decisions, now).map(Box::new);
+        state.serve(|plan| {
+            let decisions = decide(plan, &Current(stream));
+            set_headers(plan, &decisions, stream);
+            if let Some(worker) = state.workers.get(stream.worker()) {
+                each_count(&decisions, |count| worker.counted.increment(plan, count));
+            }
+            self.issued = decisions.issued;
+            self.measured = Measured::begin(plan, decisions, now).map(Box::new);
+        });
     }
 
     pub(crate) fn on_response_headers(&mut self, stream: &mut Stream<'_>, is_end: bool) {
@@ -110,32 +108,36 @@ impl Filter {
         let Some(state) = self.configuration.state() else {
             return;
         };
-        let plan = state.plan.load();
-        let Some(plan) = plan.as_deref() else {
-            return;
-        };
-        if let Some(identity) = self.issued.take() {
-            issue(plan, &identity, stream);
-        }
-        let worker = state.workers.get(stream.worker());
-        if let (Some(measured), Some(worker)) = (self.measured.take(), worker) {
-            let status = stream.header(Headers::Response, ":status");
-            let grpc_status = is_end.then(|| stream.header(Headers::Response, "grpc-status"));
-            let response = Response {
-                status: status.unwrap_or_default(),
-                grpc_status: grpc_status.flatten(),
-                at: now(),
-            };
-            let mut recorder = Recording {
-                configuration: self.configuration,
-                state,
-                plan,
-                worker,
-                stream,
-            };
-            measured.end(plan, &mut recorder, &response);
-        }
+        state.serve(|plan| {
+            if let Some(identity) = self.issued.take() {
+                issue(plan, &identity, stream);
+            }
+            let worker = state.workers.get(stream.worker());
+            if let (Some(measured), Some(worker)) = (self.measured.take(), worker) {
+                let configuration = self.configuration;
+                let recorder = Recording {
+                    configuration,
+                    state,
+                    plan,
+                    worker,
+                    stream,
+                };
+                end(&measured, recorder, is_end);
+            }
+        });
     }
+}
+
+/// Takes down what a response says.
+fn end(measured: &Measured, mut recorder: Recording<'_, '_>, is_end: bool) {
+    let (stream, plan) = (recorder.stream, recorder.plan);
+    let header = |name| stream.header(Headers::Response, name);
+    let response = Response {
+        status: header(":status").unwrap_or_default(),
+        grpc_status: is_end.then(|| header("grpc-status")).flatten(),
+        at: now(),
+    };
+    measured.end(plan, &mut recorder, &response);
 }
 
 /// Sets, never adds: a client's own values, however many, do not survive. Removes first: a split
