@@ -226,6 +226,7 @@ pub(crate) async fn start_with(
     });
     let socket = json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}});
     let bootstrap = json!({
+        "node": {"id": "bench", "cluster": "bench"},
         "admin": {"address": socket},
         "static_resources": {"clusters": clusters, "listeners": [{
             "name": "bench",
