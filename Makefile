@@ -35,7 +35,7 @@ demo: wasm envoy ## two minutes of real traffic: 2,000 users, a ramp, an abort, 
 	$(TARGET)/release/demo
 
 .PHONY: test
-test: test-core test-e2e test-module ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
+test: test-core test-e2e test-module test-native ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
 	@echo "every test passed"
 
 .PHONY: test-core
@@ -45,7 +45,7 @@ test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 	  cargo test --locked -p sluice-core --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
-test-e2e: wasm envoy prometheus ## tests in a real Envoy and with a real Prometheus
+test-e2e: wasm native envoy prometheus ## tests in a real Envoy and with a real Prometheus
 	cargo build -q --locked -p sluice
 	cargo test --locked --no-fail-fast -p sluice-e2e
 
@@ -59,7 +59,7 @@ e2e-istio: e2e-istio-build ## tests in a real Istio: API server, istiod, agents,
 	$(ISTIO_ENVIRONMENT) cargo test -q --locked $(HARNESS) -p sluice-e2e-istio --test istio -- $(ONLY)
 
 .PHONY: e2e-istio-build
-e2e-istio-build: wasm envoy istio
+e2e-istio-build: wasm native envoy istio
 	cargo build -q --locked -p sluice $(if $(filter release,$(ISTIO_PROFILE)),--release)
 
 RUNS ?= 10

@@ -105,9 +105,10 @@ pub(crate) fn rows(modules: &Modules) -> Vec<Row> {
     });
     let lua = json!({"name": "lua", "typed_config": lua});
     let sluice = |config: &Value| vec![wasm(&modules.wasm, &canonical(config))];
-    let native = |config: &Value| vec![native(&modules.native, &canonical(config))];
+    let native = |config: &Value| vec![dynamic(&modules.native, PLUGIN, &canonical(config))];
     let baseline = vec![wasm(&modules.baseline, "")];
-    let empty = vec![self::native(&modules.empty, "")];
+    let empty = vec![dynamic(&modules.empty, "", "")];
+    let least = vec![dynamic(&modules.empty, "least", "")];
     let by_header = |name, filters, hosts| Row {
         name,
         filters,
@@ -117,6 +118,7 @@ pub(crate) fn rows(modules: &Modules) -> Vec<Row> {
     let mut rows = vec![
         by_header("no filter", Vec::new(), 1),
         by_header("empty dynamic module", empty, 1),
+        by_header("least dynamic module", least, 1),
         by_header("baseline filter", baseline, 1),
         by_header("Lua", vec![lua], 1),
         Row {
@@ -152,8 +154,11 @@ pub(crate) fn rows(modules: &Modules) -> Vec<Row> {
     rows
 }
 
-/// A dynamic module as a filter; its name says what Envoy does not tell it of the node.
-pub(crate) fn native(library: &Path, configuration: &str) -> Value {
+/// What the native module is called: the plugin's name, and what Envoy does not tell it of the node.
+pub(crate) const PLUGIN: &str = "bench.sluice~sidecar~bench";
+
+/// A dynamic module as a filter.
+pub(crate) fn dynamic(library: &Path, name: &str, configuration: &str) -> Value {
     json!({
         "name": "native",
         "typed_config": {
@@ -163,7 +168,7 @@ pub(crate) fn native(library: &Path, configuration: &str) -> Value {
                 "do_not_close": true,
                 "metrics_namespace": "wasmsluice",
             },
-            "filter_name": "bench.sluice~sidecar~bench",
+            "filter_name": name,
             "filter_config": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
         },
     })

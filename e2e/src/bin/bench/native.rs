@@ -12,7 +12,7 @@ use sluice::files::replace;
 use sluice_core::revision::canonical;
 use sluice_e2e::client::{Connection, get};
 
-use crate::competitors::{Competitor, Modules, Routes, native, rows, start, wasm};
+use crate::competitors::{Competitor, Modules, PLUGIN, Routes, dynamic, rows, start, wasm};
 use crate::configurations::config;
 use crate::observed::{REQUESTS, STARTS, batches, short_round};
 use crate::processes::{cpu_seconds, resident_bytes};
@@ -71,7 +71,7 @@ pub(crate) async fn configurations(folder: &Path, modules: &Modules, changes: u3
             filter["typed_config"].take()
         };
         let of_native = |configuration: &str| {
-            let mut filter = native(&modules.native, configuration);
+            let mut filter = dynamic(&modules.native, PLUGIN, configuration);
             filter["typed_config"].take()
         };
         let ways: [(_, &dyn Fn(&str) -> Value); 2] = [("wasm", &of_wasm), ("native", &of_native)];
