@@ -332,15 +332,15 @@ fn what_is_no_native_library_is_refused_before_anything_is_published() {
     let cases = [
         (
             vec!["--native", "a.wasm"],
-            "a.wasm: a WebAssembly module, which is no native library; accepted: a shared library",
+            "a.wasm\n  a WebAssembly module, which is no native library; accepted: a shared library",
         ),
         (
             vec!["--native", "x86_64.so", "--native", "x86_64.so"],
-            "--native: two libraries for linux/amd64; accepted: one for each processor",
+            "--native\n  two libraries for linux/amd64; accepted: one for each processor",
         ),
         (
             vec!["--native", "x86_64.so", "--image-version", "1/2"],
-            "--native: the version \"1/2\" cannot be part of a file's name",
+            "--native\n  the version \"1/2\" cannot be part of a file's name",
         ),
     ];
     for (arguments, expected) in cases {
