@@ -1,6 +1,6 @@
 //! Which of the two adapters a behaviour is tested with, and the tests of one behaviour with both.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sluice::local::adapter::Adapter as Found;
 use sluice::local::process::{find_module, find_native};
@@ -29,6 +29,15 @@ impl Adapter {
                 let named = std::env::var_os("SLUICE_NATIVE");
                 Found::Native(find_native(named.as_deref().map(Path::new)).unwrap())
             }
+        }
+    }
+
+    /// It in a file, or in the one that is tested.
+    pub fn at(self, file: Option<PathBuf>) -> Found {
+        match (self, file) {
+            (Self::Wasm, Some(file)) => Found::Wasm(file),
+            (Self::Native, Some(file)) => Found::Native(file),
+            (_, None) => self.found(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Clients: raw HTTP/1.1 that may send any bytes, and HTTP/2.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::HeaderMap;
+use hyper::body::{Body, Bytes};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -138,10 +140,21 @@ pub async fn fetch(address: SocketAddr, path: &str) -> Option<Answer> {
 }
 
 /// One HTTP/2 request with prior knowledge on a connection of its own.
-pub async fn http2(
+pub async fn http2<B>(address: SocketAddr, request: hyper::Request<B>) -> hyper::Response<Bytes>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    http2_with_trailers(address, request).await.0
+}
+
+/// The same, and the trailers of the answer.
+pub async fn http2_with_trailers<B>(
     address: SocketAddr,
-    request: hyper::Request<Full<Bytes>>,
-) -> hyper::Response<Bytes> {
+    request: hyper::Request<B>,
+) -> (hyper::Response<Bytes>, HeaderMap)
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -149,7 +162,11 @@ pub async fn http2(
             .unwrap();
     let driver = tokio::spawn(connection);
     let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let body = body.collect().await.unwrap();
+    let trailers = body.trailers().cloned().unwrap_or_default();
     driver.abort();
-    hyper::Response::from_parts(parts, body)
+    (
+        hyper::Response::from_parts(parts, body.to_bytes()),
+        trailers,
+    )
 }

@@ -19,11 +19,16 @@ use crate::adapter::Adapter;
 use crate::client::{Answer, Connection, get};
 use crate::upstream::Upstream;
 
+/// The plugin of [`Mesh::configure`].
+const PLUGIN: (&str, &str) = ("sluice_plugin", sluice::local::files::PLUGIN);
+
 /// How an Envoy is to be; the defaults are those of `sluice dev`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which adapter decides.
     pub adapter: Adapter,
+    /// Its file, in place of the one that is tested.
+    pub file: Option<PathBuf>,
     /// Its node id.
     pub node_id: String,
     /// Its namespace.
@@ -51,6 +56,7 @@ impl Options {
     pub fn on(adapter: Adapter) -> Self {
         Self {
             adapter,
+            file: None,
             node_id: "test".to_owned(),
             namespace: None,
             workers: 1,
@@ -128,7 +134,7 @@ impl Mesh {
             filters_before: options.filters_before,
             clusters: options.clusters,
             trusted_hops: options.trusted_hops,
-            adapter: options.adapter.found(),
+            adapter: options.adapter.at(options.file),
         };
         let files = Files::new(folder.path(), settings).unwrap();
         files.deliver_routes(&plan).unwrap();
@@ -227,7 +233,7 @@ impl Mesh {
         self.wait_for("the configuration to be in force", async || {
             let samples = self.samples().await;
             self.updates().await > before
-                && sum(&samples, "sluice_config_revision", &[]) == revision.as_gauge() as f64
+                && sum(&samples, "sluice_config_revision", &[PLUGIN]) == revision.as_gauge() as f64
         })
         .await;
     }
@@ -254,10 +260,15 @@ impl Mesh {
             Found::Native(library) => {
                 let copy = path.with_file_name(format!("libsluice-{what}.so"));
                 std::fs::copy(library, &copy).unwrap();
-                let adapter = Found::Native(copy);
-                self.files.deliver_plugin_to(&adapter, document).unwrap();
+                self.deliver_to(copy, document);
             }
         }
+    }
+
+    /// Delivers a document to the adapter in another file, and waits for nothing.
+    pub fn deliver_to(&self, file: PathBuf, document: &str) {
+        let adapter = self.adapter.at(Some(file));
+        self.files.deliver_plugin_to(&adapter, document).unwrap();
     }
 
     /// An HTTP filter with the module, for [`Options::filters_before`].
@@ -268,12 +279,18 @@ impl Mesh {
 
     /// How many plugin configurations Envoy has taken; it counts one when every worker has it.
     pub async fn updates(&self) -> u64 {
-        let text = self
-            .envoy
-            .admin()
-            .get(r"/stats?filter=extension_config_discovery.*\.sluice\.config_reload$")
-            .await
-            .unwrap();
+        self.discovered("config_reload").await
+    }
+
+    /// How many plugin configurations Envoy has refused.
+    pub async fn refusals(&self) -> u64 {
+        self.discovered("(config_fail|update_rejected)").await
+    }
+
+    async fn discovered(&self, counters: &str) -> u64 {
+        let filter = format!(r"extension_config_discovery.*\.sluice\.{counters}$");
+        let path = format!("/stats?filter={filter}");
+        let text = self.envoy.admin().get(&path).await.unwrap();
         text.lines()
             .filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok())
             .sum()
@@ -300,10 +317,9 @@ impl Mesh {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!(
-            "{name} {labels:?} is {seen}, expected {expected}; all: {:#?}",
-            self.samples().await
-        );
+        let mut samples = self.samples().await;
+        samples.retain(|sample| sample.name.starts_with("sluice_"));
+        panic!("{name} {labels:?} is {seen}, expected {expected}; all: {samples:#?}");
     }
 
     /// Waits until something holds, at most 20 s.

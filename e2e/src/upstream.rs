@@ -5,13 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http_body_util::combinators::WithTrailers;
 use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+/// The body of an answer in HTTP/2.
+type Answered = WithTrailers<
+    Full<Bytes>,
+    std::future::Ready<Option<Result<HeaderMap, std::convert::Infallible>>>,
+>;
 
 /// A running upstream; it ends with the runtime, or with the future that serves.
 #[derive(Clone, Debug)]
@@ -150,22 +158,46 @@ fn response(variant: &str, status: Option<u16>, path: &[u8], head: &[u8], body: 
     response
 }
 
-/// HTTP/2 with prior knowledge: answers `x-variant` and, to `/count`, the body's length.
+/// HTTP/2 with prior knowledge: answers as HTTP/1.1 is answered, and to `/count` with the trailers of
+/// the request.
 async fn http2(stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         requests.fetch_add(1, Ordering::Relaxed);
-        let response = hyper::Response::builder().header("x-variant", &variant);
+        let variant = variant.clone();
         async move {
-            let length = request.into_body().collect().await?.to_bytes().len();
-            Ok::<_, hyper::Error>(
-                response
-                    .body(Full::new(Bytes::from(format!("{length} bytes"))))
-                    .expect("a response"),
-            )
+            let (parts, body) = request.into_parts();
+            let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+            let mut head = format!("{} {path} HTTP/2\r\n", parts.method).into_bytes();
+            for (name, value) in &parts.headers {
+                head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+            }
+            head.extend(b"\r\n");
+            let body = body.collect().await?;
+            let trailers = body.trailers().cloned().unwrap_or_default();
+            let answer = response(&variant, None, path.as_bytes(), &head, &body.to_bytes());
+            Ok::<_, hyper::Error>(of_http1(&answer, trailers))
         }
     });
     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+}
+
+/// A response of HTTP/1.1 as one of HTTP/2, with trailers.
+fn of_http1(answer: &[u8], trailers: HeaderMap) -> hyper::Response<Answered> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let (head, body) = answer.split_at(end.expect("a head") + 4);
+    let status = std::str::from_utf8(&head[9..12]).expect("a status");
+    let mut response = hyper::Response::builder().status(status);
+    for line in head.split(|&byte| byte == b'\n').skip(1) {
+        if let Some(colon) = line.iter().position(|&byte| byte == b':') {
+            response = response.header(&line[..colon], line[colon + 1..].trim_ascii());
+        }
+    }
+    let body = Full::new(Bytes::copy_from_slice(body));
+    let trailers = std::future::ready((!trailers.is_empty()).then_some(Ok(trailers)));
+    response
+        .body(body.with_trailers(trailers))
+        .expect("a response")
 }
 
 /// Switches protocols and sends back every byte.

@@ -7,11 +7,13 @@
     reason = "Clippy sees the tests, but not the functions they share"
 )]
 
+mod early;
 mod headers;
 mod hosts;
 mod identity;
 mod issuing;
 mod left_out;
+mod many;
 mod protocols;
 mod values;
 

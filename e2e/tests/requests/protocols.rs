@@ -1,9 +1,11 @@
 //! gRPC, WebSockets and streamed bodies: they are split and pass untouched.
 
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use sluice_e2e::adapter::Adapter;
-use sluice_e2e::client::{get, http2, request};
+use sluice_e2e::client::{get, http2, http2_with_trailers, request};
 
 use crate::{BOB, HOST, mesh};
 
@@ -19,6 +21,21 @@ async fn grpc_requests_are_split_and_keep_their_body(adapter: Adapter) {
     let answer = http2(mesh.address(), call).await;
     assert_eq!(answer.headers()["x-variant"], "canary");
     assert!(answer.body().starts_with(b"10 "), "{:?}", answer.body());
+}
+
+async fn the_trailers_of_a_request_and_of_its_answer_pass(adapter: Adapter) {
+    let mesh = mesh(adapter).await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let body = Full::new(Bytes::from_static(b"hello"));
+    let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
+    let call = hyper::Request::post(format!("http://{HOST}/count"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("x-user-id", "bob");
+    let answer = http2_with_trailers(mesh.address(), call.body(body).unwrap()).await;
+    assert_eq!(answer.0.headers()["x-variant"], "canary");
+    assert_eq!(answer.1["grpc-status"], "0");
 }
 
 async fn websockets_are_split_and_pass_bytes(adapter: Adapter) {
@@ -69,6 +86,7 @@ async fn a_streamed_megabyte_passes_untouched(adapter: Adapter) {
 
 sluice_e2e::over_both_adapters![
     grpc_requests_are_split_and_keep_their_body,
+    the_trailers_of_a_request_and_of_its_answer_pass,
     websockets_are_split_and_pass_bytes,
     a_streamed_megabyte_passes_untouched,
 ];

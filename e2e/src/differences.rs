@@ -1,0 +1,439 @@
+//! The same requests with the same configurations through the core and through both adapters, each in
+//! an Envoy of its own, and what differs.
+//!
+//! Compared are every header that arrives upstream, every header of the response, and what was
+//! counted. Where chance decides, it is checked that the same user gets the same again, as the core
+//! decides by the cookie that was issued. What is sent is [`crate::random`]'s.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use serde_json::Value;
+use sluice_core::config::Document;
+use sluice_core::decide::{Decisions, Reason, decide};
+use sluice_core::plan::{Node, NodeKind, Plan};
+use sluice_core::removal::removed_headers;
+
+use crate::adapter::Adapter;
+use crate::client::{Answer, Connection, http2};
+use crate::mesh::{Mesh, Options};
+use crate::random::{self, Protocol, Random, Sent};
+
+/// Headers that differ by themselves: in the request, and in the response.
+const OWN: [&str; 3] = ["x-request-id", "date", "x-envoy-upstream-service-time"];
+
+/// Configurations of one pair of Envoys, each of which then begins anew.
+const CONFIGURATIONS: usize = 12;
+
+/// Requests with one configuration.
+const REQUESTS: usize = 25;
+
+/// Node ids: the three kinds of proxies.
+const NODES: [&str; 3] = [
+    "router~10.0.0.1~gw.shop~shop.svc.cluster.local",
+    "sidecar~10.0.0.1~a.shop~shop.svc.cluster.local",
+    "waypoint~10.0.0.1~w.shop~shop.svc.cluster.local",
+];
+
+/// Sends random requests while `goes_on`, which is asked before each configuration. How many requests
+/// were sent; the first difference, described with all that it takes to see it again.
+///
+/// # Errors
+/// When something differs.
+pub async fn search(seed: u64, mut goes_on: impl FnMut(usize) -> bool) -> Result<usize, String> {
+    let mut random = Random::new(seed);
+    let mut configurations = 0;
+    let mut requests = 0;
+    while goes_on(configurations) {
+        let node = NODES[(configurations / CONFIGURATIONS) % NODES.len()];
+        let mut pair = Pair::start(node).await;
+        for _ in 0..CONFIGURATIONS {
+            if !goes_on(configurations) {
+                break;
+            }
+            configurations += 1;
+            let config = random::configuration(&mut random, configurations);
+            pair.configure(config).await;
+            for _ in 0..REQUESTS {
+                let sent = random::request(&mut random);
+                pair.compare(&sent).await?;
+                requests += 1;
+            }
+        }
+        pair.compare_counters().await?;
+    }
+    Ok(requests)
+}
+
+/// What both adapters are asked, and the core beside them.
+struct Pair {
+    sides: Vec<Side>,
+    node: Node,
+    config: Value,
+    plan: Plan,
+    /// How often the core gave a variant, by split and audience.
+    decided: BTreeMap<(String, String), u64>,
+}
+
+struct Side {
+    adapter: Adapter,
+    mesh: Mesh,
+    connection: Connection,
+}
+
+/// What one adapter made of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Outcome {
+    status: u16,
+    /// What the upstream received, by name.
+    received: BTreeMap<String, Vec<String>>,
+    /// What the client received, by name; of an issued cookie, without its value.
+    answered: BTreeMap<String, Vec<String>>,
+    /// The value of the issued cookie.
+    issued: Option<String>,
+}
+
+/// What is expected of a header that some split sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Expected {
+    These(Vec<String>),
+    /// One of these, by the identity that is issued.
+    Issued(Vec<String>),
+    /// One of these, by chance.
+    OneOf(Vec<String>),
+}
+
+impl Pair {
+    async fn start(node_id: &str) -> Self {
+        let namespace = "shop".to_owned();
+        let mut sides = Vec::new();
+        for adapter in Adapter::ALL {
+            let options = Options {
+                node_id: node_id.to_owned(),
+                namespace: Some(namespace.clone()),
+                workers: 2,
+                filters_before: vec![random::claims_filter()],
+                trusted_hops: 1,
+                routes: Some(random::routes()),
+                ..Options::on(adapter)
+            };
+            let mesh = Mesh::start_with("", &Value::Null, options).await;
+            let connection = mesh.connect().await;
+            sides.push(Side {
+                adapter,
+                mesh,
+                connection,
+            });
+        }
+        let node = Node {
+            kind: NodeKind::of_node_id(node_id.as_bytes()),
+            namespace: Some(namespace),
+        };
+        Self {
+            sides,
+            plan: Plan::build(&Document::default(), &node, None),
+            node,
+            config: Value::Null,
+            decided: BTreeMap::new(),
+        }
+    }
+
+    async fn configure(&mut self, config: Value) {
+        let document = Document::from_value(config.clone()).unwrap();
+        self.plan = Plan::build(&document, &self.node, None);
+        for side in &self.sides {
+            side.mesh.configure(&config).await;
+        }
+        self.config = config;
+    }
+
+    async fn compare(&mut self, sent: &Sent) -> Result<(), String> {
+        let decisions = decide(&self.plan, sent);
+        for decision in decisions
+            .iter()
+            .filter(|decision| decision.variant.is_some())
+        {
+            let definition = &self.plan.split(decision.split).unwrap().definition;
+            let audience = decision.audience.name(definition).to_owned();
+            let of = (definition.name.to_string(), audience);
+            *self.decided.entry(of).or_default() += 1;
+        }
+        let mut outcomes = Vec::new();
+        for side in &mut self.sides {
+            let answer = side.send(sent).await;
+            outcomes.push(Outcome::of(answer, self.plan.cookie().name.as_ref()));
+        }
+        for (side, outcome) in self.sides.iter().zip(&outcomes) {
+            self.plan_agrees(sent, &decisions, outcome)
+                .map_err(|why| self.described(sent, &format!("{:?}: {why}", side.adapter)))?;
+        }
+        let open = expected(&self.plan, sent, &decisions);
+        let [wasm, native] = [0, 1].map(|place| outcomes[place].without_chance(&open));
+        match wasm == native {
+            true => Ok(()),
+            false => Err(self.described(sent, &format!("wasm: {wasm:#?}\nnative: {native:#?}"))),
+        }
+    }
+
+    /// Whether an adapter did what the core decides.
+    fn plan_agrees(
+        &self,
+        sent: &Sent,
+        decisions: &Decisions,
+        outcome: &Outcome,
+    ) -> Result<(), String> {
+        if decisions.issued.is_some() != outcome.issued.is_some() {
+            let is = outcome.issued.is_some();
+            return Err(format!("the core issues {:?}, here {is}", decisions.issued));
+        }
+        let first = expected(&self.plan, sent, decisions);
+        check(&first, outcome)?;
+        // A rule that looks at the whole header sees the new cookie, too.
+        let (Some(value), false) = (
+            &outcome.issued,
+            self.config.to_string().contains(r#""headers":{"cookie""#),
+        ) else {
+            return Ok(());
+        };
+        let again = sent.with_cookie(self.plan.cookie().name.as_ref(), value);
+        let mut again = expected(&self.plan, &again, &decide(&self.plan, &again));
+        // Of the others, the cookie may be an earlier source of identity than theirs was.
+        again.retain(|name, _| matches!(first.get(name), Some(Expected::Issued(_))));
+        check(&again, outcome).map_err(|why| format!("by the cookie that it issued: {why}"))
+    }
+
+    /// Compares what was counted since the Envoys began.
+    async fn compare_counters(&self) -> Result<(), String> {
+        let name = |(split, audience): &(String, String)| {
+            format!("sluice_decisions_total audience={audience} split={split}")
+        };
+        let decided = self
+            .decided
+            .iter()
+            .map(|(of, &number)| (name(of), number as f64));
+        let decided: BTreeMap<String, f64> = decided.collect();
+        let mut counted = Vec::new();
+        for side in &self.sides {
+            let began = Instant::now();
+            let mut counters = counters_of(&side.mesh).await;
+            // They are flushed each second.
+            while decisions_of(&counters) != decided {
+                if began.elapsed() > Duration::from_secs(5) {
+                    let seen = decisions_of(&counters);
+                    let adapter = side.adapter;
+                    return Err(format!("the core: {decided:#?}\n{adapter:?}: {seen:#?}"));
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                counters = counters_of(&side.mesh).await;
+            }
+            counted.push(counters);
+        }
+        match counted[0] == counted[1] {
+            true => Ok(()),
+            false => Err(format!(
+                "wasm: {:#?}\nnative: {:#?}",
+                counted[0], counted[1]
+            )),
+        }
+    }
+
+    fn described(&self, sent: &Sent, what: &str) -> String {
+        let mut text = format!(
+            "{what}\n{:?} {}\nconfiguration: {}\n",
+            self.node.kind, sent.authority, self.config
+        );
+        let _ = writeln!(
+            text,
+            "request: {:?} {} {}",
+            sent.protocol, sent.method, sent.path
+        );
+        for (name, value) in sent.all_lines() {
+            let _ = writeln!(text, "  {name}: {}", value.escape_ascii());
+        }
+        text
+    }
+}
+
+impl Side {
+    async fn send(&mut self, sent: &Sent) -> Answer {
+        if sent.protocol == Protocol::Http2 {
+            let uri = format!("http://{}{}", sent.authority, sent.path);
+            let mut request = hyper::Request::builder().method(sent.method).uri(uri);
+            for (name, value) in sent.all_lines() {
+                request = request.header(name, value.trim_ascii());
+            }
+            let request = request.body(Full::<Bytes>::default()).unwrap();
+            return answer(http2(self.mesh.address(), request).await);
+        }
+        let lines: Vec<Vec<u8>> = sent
+            .all_lines()
+            .into_iter()
+            .map(|(name, value)| [name.as_bytes(), b": ", &value].concat())
+            .collect();
+        let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+        let bytes = crate::client::request(sent.method, &sent.path, sent.authority, &lines);
+        if let Some(answer) = self.connection.send(&bytes).await {
+            return answer;
+        }
+        self.connection = self.mesh.connect().await;
+        self.connection.send(&bytes).await.expect("an answer")
+    }
+}
+
+/// An answer of HTTP/2 as one of HTTP/1.1.
+fn answer(response: hyper::Response<Bytes>) -> Answer {
+    let mut head = b"HTTP/2\r\n".to_vec();
+    for (name, value) in response.headers() {
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    Answer {
+        status: response.status().as_u16(),
+        head,
+        body: response.body().to_vec(),
+    }
+}
+
+impl Outcome {
+    fn of(answer: Answer, cookie: &str) -> Self {
+        let mut answered = by_name(&answer.head);
+        let mut issued = None;
+        for set in answered.get_mut("set-cookie").into_iter().flatten() {
+            let own = set
+                .strip_prefix(cookie)
+                .and_then(|rest| rest.strip_prefix('='));
+            if let Some(rest) = own {
+                let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
+                assert_eq!(issued.replace(value.to_owned()), None, "issued twice");
+                *set = format!("{cookie}=?;{attributes}");
+            }
+        }
+        Self {
+            status: answer.status,
+            received: by_name(&answer.body),
+            answered,
+            issued,
+        }
+    }
+
+    /// The same, without the values that chance gave.
+    fn without_chance(&self, expected: &BTreeMap<String, Expected>) -> Self {
+        let mut known = self.clone();
+        known.issued = None;
+        let open = expected
+            .iter()
+            .filter(|(_, expected)| !matches!(expected, Expected::These(_)));
+        for (name, _) in open {
+            known.received.remove(name);
+        }
+        known
+    }
+}
+
+/// The lines of a head by their names, in their order; without those that differ by themselves.
+fn by_name(head: &[u8]) -> BTreeMap<String, Vec<String>> {
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in head.split(|&byte| byte == b'\n') {
+        let Some(colon) = line
+            .iter()
+            .position(|&byte| byte == b':')
+            .filter(|&at| at > 0)
+        else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+        let value = line[colon + 1..].trim_ascii().escape_ascii().to_string();
+        if !OWN.contains(&&*name) {
+            lines.entry(name).or_default().push(value);
+        }
+    }
+    // How long the body is depends on what chance gave.
+    lines.remove("content-length");
+    lines
+}
+
+/// What must arrive in the headers that splits set or remove.
+fn expected(plan: &Plan, sent: &Sent, decisions: &Decisions) -> BTreeMap<String, Expected> {
+    let headers = plan.splits().iter().map(|split| &*split.definition.header);
+    let own = |header: &str| {
+        let values = sent
+            .values(header)
+            .map(|value| value.escape_ascii().to_string());
+        Expected::These(values.collect())
+    };
+    let mut expected: BTreeMap<String, Expected> = headers
+        .filter(|header| !header.is_empty())
+        .map(|header| (header.to_owned(), own(header)))
+        .collect();
+    let present = || {
+        let lines = sent.all_lines().into_iter();
+        lines
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    };
+    for header in removed_headers(plan, decisions.places, present) {
+        expected.insert(header.to_owned(), Expected::These(Vec::new()));
+    }
+    for decision in decisions.iter() {
+        let definition = &plan.split(decision.split).unwrap().definition;
+        let name = |variant| definition.variant_name(variant).to_owned();
+        let variants = || definition.variants.iter().map(ToString::to_string);
+        let value = match (decision.variant, decision.reason) {
+            (Some(_), Reason::Issued) => Expected::Issued(variants().collect()),
+            (Some(_), Reason::PerRequest) => Expected::OneOf(variants().collect()),
+            (variant, _) => Expected::These(variant.map(name).into_iter().collect()),
+        };
+        expected.insert(definition.header.to_string(), value);
+    }
+    expected
+}
+
+fn check(expected: &BTreeMap<String, Expected>, outcome: &Outcome) -> Result<(), String> {
+    for (name, expected) in expected {
+        let received = outcome.received.get(name).cloned().unwrap_or_default();
+        let is_right = match expected {
+            Expected::These(values) => received == *values,
+            Expected::Issued(values) | Expected::OneOf(values) => {
+                received.len() == 1 && values.contains(&received[0])
+            }
+        };
+        if !is_right {
+            return Err(format!(
+                "{name} arrived as {received:?}, the core decides {expected:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The filter's counters, without the label whose value chance gives.
+async fn counters_of(mesh: &Mesh) -> BTreeMap<String, f64> {
+    let mut counters = BTreeMap::new();
+    for sample in mesh.samples().await {
+        let is_of_time = ["sluice_ticks_total", "sluice_responses_total"].contains(&&*sample.name);
+        let is_ours = sample.name.starts_with("sluice_") && sample.name.ends_with("_total");
+        if is_of_time || !is_ours || sample.value == 0.0 {
+            continue;
+        }
+        let labels: String = sample
+            .labels
+            .iter()
+            .filter_map(|(label, value)| Some((label.strip_prefix("sluice_")?, value)))
+            .filter(|(label, _)| *label != "variant")
+            .map(|(label, value)| format!(" {label}={value}"))
+            .collect();
+        *counters.entry(sample.name + &labels).or_insert(0.0) += sample.value;
+    }
+    counters
+}
+
+/// Of counters, those of decisions.
+fn decisions_of(counters: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let is_decision = |name: &str| name.starts_with("sluice_decisions_total");
+    let decisions = counters.iter().filter(|(name, _)| is_decision(name));
+    decisions
+        .map(|(name, &value)| (name.clone(), value))
+        .collect()
+}

@@ -1,0 +1,334 @@
+//! Requests as clients may send them, and how the core sees each of them behind Envoy.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use sluice_core::request::{Bytes, Request};
+
+use super::Random;
+
+/// The claims that configurations name.
+pub const CLAIMS: [&str; 4] = ["sub", "tier", "https://a.org/id", "it's %)"];
+
+/// A claim's value, of any kind that JSON has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A string.
+    Text(&'static str),
+    /// A number.
+    Number(&'static str),
+    /// True or false.
+    Boolean(&'static str),
+    /// A list of one string.
+    List(&'static str),
+    /// A map with one string.
+    Map(&'static str),
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// What it is sent with.
+    pub protocol: Protocol,
+    /// The method.
+    pub method: &'static str,
+    /// The Host header, or `:authority`.
+    pub authority: &'static str,
+    /// The path with its query.
+    pub path: String,
+    /// Header lines: name and value.
+    pub lines: Vec<(&'static str, Vec<u8>)>,
+    /// Verified claims: their place in [`CLAIMS`].
+    pub claims: Vec<(usize, Claim)>,
+    /// The client's address.
+    pub source: &'static str,
+}
+
+/// Authorities, and the virtual hosts of [`routes`] that Envoy gives them.
+const AUTHORITIES: [(&str, &str); 11] = [
+    ("shop.example.com", "all"),
+    ("shop.example.com", "all"),
+    ("SHOP.example.com:8443", "all"),
+    ("a.example.com", "all"),
+    ("example.com", "all"),
+    ("a.org", "all"),
+    ("[::1]:80", "all"),
+    ("web.shop", "all"),
+    ("10.0.0.7:8080", "web.shop.svc.cluster.local:80"),
+    ("old.alias", "web.shop.svc.cluster.local:80"),
+    ("10.0.0.8", "api.shop.svc.cluster.local:80"),
+];
+
+/// Envoy's routes: virtual hosts named as istiod names them; everything goes to `default`.
+pub fn routes() -> Value {
+    let host = |name: &str, domains: &[&str]| {
+        let route = json!({"match": {"prefix": "/"}, "route": {"cluster": "default"}});
+        json!({"name": name, "domains": domains, "routes": [route]})
+    };
+    let hosts = [
+        host("web.shop.svc.cluster.local:80", &["10.0.0.7", "old.alias"]),
+        host("api.shop.svc.cluster.local:80", &["10.0.0.8"]),
+        host("all", &["*"]),
+    ];
+    json!({"virtual_hosts": hosts, "ignore_port_in_host_matching": true})
+}
+
+/// A request.
+pub fn request(random: &mut Random) -> Sent {
+    let paths = [
+        "/",
+        "/a",
+        "/a/b.js",
+        "/xy",
+        "/public",
+        "/no-store",
+        "/status/404",
+        "/status/302",
+    ];
+    let queries = [
+        "",
+        "",
+        "?",
+        "?uid=u1",
+        "?uid=&beta=1",
+        "?beta=ios&uid=%41",
+        "?uid=u2&uid=u3",
+    ];
+    let values = values();
+    let mut lines: Vec<(&'static str, Vec<u8>)> = Vec::new();
+    for (name, values) in &values {
+        // The second line of a header, too.
+        while random.one_in(4) {
+            lines.push((name, random.pick(values).to_vec()));
+        }
+    }
+    let kinds = [
+        Claim::Text,
+        Claim::Text,
+        Claim::Text,
+        Claim::Number,
+        Claim::Boolean,
+        Claim::List,
+        Claim::Map,
+    ];
+    let mut claims = Vec::new();
+    for place in 0..CLAIMS.len() {
+        if random.one_in(3) {
+            let kind = random.pick(&kinds);
+            let texts = ["ios", "gold", "5", "1.1", "true", "", "a\tb", "u1@b.com"];
+            let value = match kind("") {
+                Claim::Number(_) => random.pick(&texts[2..4]),
+                _ => random.pick(&texts),
+            };
+            claims.push((place, kind(value)));
+        }
+    }
+    Sent {
+        protocol: random.pick(&[Protocol::Http1, Protocol::Http1, Protocol::Http2]),
+        method: random.pick(&["GET", "GET", "GET", "POST", "OPTIONS", "DELETE"]),
+        authority: random.pick(&AUTHORITIES).0,
+        path: format!("{}{}", random.pick(&paths), random.pick(&queries)),
+        lines,
+        claims,
+        source: random.pick(&["203.0.113.9", "203.0.113.10", "2001:db8::1"]),
+    }
+}
+
+/// What headers have as values.
+fn values() -> Vec<(&'static str, Vec<&'static [u8]>)> {
+    vec![
+        (
+            "cookie",
+            vec![
+                b"uid=u1",
+                b"uid=u2",
+                b"uid=u1; force=canary",
+                b"force=blue; uid=u4",
+                b"uid=",
+                b"uid=\"u7\"",
+                b"email=joe@b.com; theme=dark",
+                b"uid=\xff\xfe",
+                b"",
+                b";;=;",
+                b"force=nonsense",
+                b"visitor=known; uid2=other",
+                b"__Host-v=known",
+            ],
+        ),
+        (
+            "x-user-id",
+            vec![b"u1", b"u2", b"u3", b"", b"\xff\xfe", b"ios", b" u9 "],
+        ),
+        (
+            "x-force",
+            vec![b"canary", b"stable", b"v3", b"new", b"", b"nonsense"],
+        ),
+        (
+            "x-sluice-web",
+            vec![b"canary", b"stable", b"", b"spoofed", b"v1", b"\xff"],
+        ),
+        ("x-sluice-api", vec![b"canary", b"spoofed"]),
+        ("x-sluice-many-03", vec![b"spoofed"]),
+        ("x-sluice-many-17", vec![b"spoofed"]),
+        ("x-v", vec![b"canary", b"spoofed", b"new"]),
+        ("x-app", vec![b"ios", b"", b"gold", b"joe@b.com"]),
+        ("user-agent", vec![b"a Bot", b"curl/8", b""]),
+        ("sec-fetch-mode", vec![b"navigate", b"no-cors", b"cors"]),
+        ("sec-fetch-dest", vec![b"document", b"image", b"empty"]),
+        ("purpose", vec![b"prefetch"]),
+        ("sec-purpose", vec![b"prefetch"]),
+        (
+            "content-type",
+            vec![b"application/json", b"application/grpc", b"ios"],
+        ),
+        ("accept", vec![b"text/html", b"image/png"]),
+        ("access-control-request-method", vec![b"PUT"]),
+        (
+            "x-answer-with",
+            vec![
+                b"cache-control: public, s-maxage=600",
+                b"cache-control: max-age=6",
+                b"Cache-Control: private=\"x, y\"",
+                b"cache-control:",
+                b"cdn-cache-control: max-age=600",
+                b"surrogate-control: max-age=6, content=\"ESI/1.0\"",
+                b"x-accel-expires: 3600",
+                b"set-cookie: theirs=1; Path=/",
+                b"expires: 0",
+                b"vary: cookie",
+                b"edge-control: !no-store",
+            ],
+        ),
+    ]
+}
+
+/// A Lua filter that puts claims of any kind where Istio's JWT filter would put verified ones, from
+/// the header that [`Sent::all_lines`] adds.
+pub fn claims_filter() -> Value {
+    let names = CLAIMS.map(|name| format!("{name:?}")).join(", ");
+    let code = format!(
+        r#"
+        local names = {{ {names} }}
+        function envoy_on_request(handle)
+          local claims = handle:headers():get("x-test-claims")
+          if claims == nil then return end
+          local payload = {{}}
+          for place, kind, value in string.gmatch(claims, "(%d+)(%a)([^;]*);") do
+            local claim = value
+            if kind == "n" then claim = tonumber(value)
+            elseif kind == "b" then claim = value == "true"
+            elseif kind == "l" then claim = {{ value }}
+            elseif kind == "m" then claim = {{ a = value }} end
+            payload[names[tonumber(place) + 1]] = claim
+          end
+          handle:streamInfo():dynamicMetadata():set("envoy.filters.http.jwt_authn", "payload", payload)
+          handle:headers():remove("x-test-claims")
+        end"#
+    );
+    json!({
+        "name": "claims",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": code}},
+    })
+}
+
+impl Sent {
+    /// Every header line, with those that Envoy takes claims and address from.
+    pub fn all_lines(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut lines = self.lines.clone();
+        if !self.claims.is_empty() {
+            let claim = |(place, claim): &(usize, Claim)| match claim {
+                Claim::Text(value) => format!("{place}s{value};"),
+                Claim::Number(value) => format!("{place}n{value};"),
+                Claim::Boolean(value) => format!("{place}b{value};"),
+                Claim::List(value) => format!("{place}l{value};"),
+                Claim::Map(value) => format!("{place}m{value};"),
+            };
+            let claims: String = self.claims.iter().map(claim).collect();
+            lines.push(("x-test-claims", claims.into_bytes()));
+        }
+        lines.push(("x-forwarded-for", self.source.into()));
+        lines
+    }
+
+    /// The same request with another cookie before its own ones.
+    pub fn with_cookie(&self, name: &str, value: &str) -> Self {
+        let mut sent = self.clone();
+        let cookie = format!("{name}={value}").into_bytes();
+        match sent.lines.iter_mut().find(|(name, _)| *name == "cookie") {
+            Some((_, own)) => *own = [cookie, b"; ".to_vec(), own.clone()].concat(),
+            None => sent.lines.push(("cookie", cookie)),
+        }
+        sent
+    }
+
+    /// The values of a header as a client sent them, without the blanks around them.
+    pub fn values<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s [u8]> + use<'s, 'n> {
+        let own = self.lines.iter().filter(move |(own, _)| *own == name);
+        own.map(|(_, value)| value.trim_ascii())
+    }
+}
+
+/// As Envoy shows it to a filter.
+impl Request for Sent {
+    fn authority(&self) -> Option<Bytes<'_>> {
+        Some(Cow::Borrowed(self.authority.as_bytes()))
+    }
+
+    fn virtual_host(&self) -> Option<Bytes<'_>> {
+        let host = AUTHORITIES.iter().find(|(name, _)| *name == self.authority);
+        host.map(|(_, host)| Cow::Borrowed(host.as_bytes()))
+    }
+
+    fn path(&self) -> Option<Bytes<'_>> {
+        Some(Cow::Borrowed(self.path.as_bytes()))
+    }
+
+    fn header(&self, name: &str) -> Option<Bytes<'_>> {
+        if name == ":method" {
+            return Some(Cow::Borrowed(self.method.as_bytes()));
+        }
+        // The lines of a cookie are one in HTTP/2 (RFC 9113, section 8.2.3), which Envoy has only where
+        // something stands in it.
+        if name == "cookie" && self.protocol == Protocol::Http2 {
+            let mut joined = Vec::new();
+            for crumb in self.values(name) {
+                if !joined.is_empty() {
+                    joined.extend(b"; ");
+                }
+                joined.extend(crumb);
+            }
+            return (!joined.is_empty()).then_some(Cow::Owned(joined));
+        }
+        self.values(name).next().map(Cow::Borrowed)
+    }
+
+    fn claim(&self, name: &str) -> Option<Bytes<'_>> {
+        let mut own = self
+            .claims
+            .iter()
+            .filter(|(place, _)| CLAIMS[*place] == name);
+        match own.next()?.1 {
+            Claim::Text(text) if !text.is_empty() && !text.contains(char::is_control) => {
+                Some(Cow::Borrowed(text.as_bytes()))
+            }
+            _ => None,
+        }
+    }
+
+    fn source_address(&self) -> Option<Bytes<'_>> {
+        Some(Cow::Borrowed(self.source.as_bytes()))
+    }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        Some([0; 16])
+    }
+}
