@@ -29,10 +29,10 @@ toolchain:
 	@rustup -q component add clippy rustfmt
 
 .PHONY: demo
-demo: wasm envoy ## two minutes of real traffic: 2,000 users, a ramp, an abort, three rollouts, and what was measured
+demo: $(if $(NATIVE),native,wasm) envoy ## two minutes of real traffic: 2,000 users, a ramp, an abort, three rollouts, and what was measured (NATIVE=1 for the native module)
 	-@$(MAKE) -s prometheus || echo "no Prometheus: rollouts are watched through Envoy's own figures"
 	cargo build -q --locked --release -p sluice -p sluice-e2e --bin sluice --bin demo
-	$(TARGET)/release/demo
+	$(TARGET)/release/demo $(if $(NATIVE),--native)
 
 .PHONY: test
 test: test-core test-e2e test-module test-native ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
@@ -45,7 +45,7 @@ test-core: toolchain $(WASM_BINDGEN_RUNNER) ## tests that need no Envoy
 	  cargo test --locked -p sluice-core --lib --target wasm32-unknown-unknown
 
 .PHONY: test-e2e
-test-e2e: wasm native envoy prometheus ## tests in a real Envoy and with a real Prometheus
+test-e2e: wasm native envoy prometheus ## tests in a real Envoy, with both modules, and with a real Prometheus
 	cargo build -q --locked -p sluice
 	cargo test --locked --no-fail-fast -p sluice-e2e
 
@@ -171,3 +171,10 @@ fuzz: $(CARGO_FUZZ) ## fuzz the config reader, the value parsers and decide(), F
 	  (cd filter/core && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none --target-dir $(TARGET)/fuzz $$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1 \
 	    -rss_limit_mb=$(FUZZ_MEGABYTES) -malloc_limit_mb=48); done
+
+SECONDS ?= 600
+
+.PHONY: fuzz-adapters
+fuzz-adapters: wasm native envoy ## random requests through the core and through both modules in a real Envoy, for SECONDS
+	cargo build -q --locked -p sluice -p sluice-e2e --bin sluice --bin fuzz-adapters
+	$(TARGET)/debug/fuzz-adapters $(SECONDS)

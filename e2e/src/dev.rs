@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use crate::adapter::Adapter;
 use crate::mesh::{envoy_binary, sluice};
 
 /// How long `sluice dev` may take to say something.
@@ -17,39 +18,42 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Dev {
     /// The process.
     pub child: Child,
+    /// The first line that it said.
+    pub title: String,
     /// Where its Envoy listens.
     pub address: SocketAddr,
     lines: Receiver<String>,
 }
 
 impl Dev {
-    /// Starts it on a directory and waits until it serves. The calling thread must live as long as
-    /// it should.
-    pub fn start(folder: &Path) -> Self {
-        Self::start_with(folder, &[])
+    /// Starts it with an adapter on a directory and waits until it serves. The calling thread must live
+    /// as long as it should.
+    pub fn start(adapter: Adapter, folder: &Path) -> Self {
+        Self::start_with(adapter, folder, &[])
     }
 
     /// The same with further arguments.
-    pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+    pub fn start_with(adapter: Adapter, folder: &Path, arguments: &[&str]) -> Self {
         let demo = ["--demo"].into_iter().chain(arguments.iter().copied());
-        Self::run(folder, demo.map(str::to_owned))
+        Self::run(adapter, folder, demo.map(str::to_owned))
     }
 
     /// Without servers of its own: each variant, as `split/variant`, is served at an address.
-    pub fn start_on(folder: &Path, upstreams: &[(&str, SocketAddr)]) -> Self {
+    pub fn start_on(adapter: Adapter, folder: &Path, upstreams: &[(&str, SocketAddr)]) -> Self {
         let upstreams = upstreams.iter().flat_map(|(variant, address)| {
             ["--upstream".to_owned(), format!("{variant}={address}")]
         });
-        Self::run(folder, upstreams)
+        Self::run(adapter, folder, upstreams)
     }
 
-    fn run(folder: &Path, arguments: impl Iterator<Item = String>) -> Self {
+    fn run(adapter: Adapter, folder: &Path, arguments: impl Iterator<Item = String>) -> Self {
         let mut child = Command::new(sluice())
             .args(["leash", "--parent", &std::process::id().to_string(), "--"])
             .arg(sluice())
             .arg("dev")
             .arg(folder)
             .args(["--listen", "127.0.0.1:0"])
+            .args(adapter.arguments())
             .args(arguments)
             .env("ENVOY", envoy_binary())
             .stdin(Stdio::null())
@@ -76,6 +80,7 @@ impl Dev {
             .unwrap();
         Self {
             child,
+            title: first,
             address,
             lines,
         }

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::{envoy_binary, sluice};
@@ -76,10 +77,9 @@ fn wait_for_end(pid: i32) {
 // bucket("web", "bob") is 45061.
 const BOB: &str = "cookie: sluice=bob";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn status_says_how_many_users_failed_and_what_the_guard_took_out() {
+async fn status_says_how_many_users_failed_and_what_the_guard_took_out(adapter: Adapter) {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start_with(folder.path(), &["--fail", "canary=100"]);
+    let dev = Dev::start_with(adapter, folder.path(), &["--fail", "canary=100"]);
     assert!(
         run(folder.path(), &["set", "web", "canary=50"])
             .status
@@ -117,10 +117,9 @@ async fn status_says_how_many_users_failed_and_what_the_guard_took_out() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones() {
+async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones(adapter: Adapter) {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path());
+    let dev = Dev::start(adapter, folder.path());
     assert_eq!(variant(&dev, BOB).await, "stable");
     assert!(
         run(folder.path(), &["set", "web", "canary=50"])
@@ -152,10 +151,38 @@ async fn changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones(
     wait_for_variant(&dev, BOB, "stable").await;
 }
 
+sluice_e2e::over_both_adapters![
+    status_says_how_many_users_failed_and_what_the_guard_took_out,
+    changes_of_the_directory_reach_envoy_and_a_mistake_leaves_the_old_ones,
+];
+
+#[test]
+fn it_says_which_module_decides_and_which_it_did_not_find() {
+    for (adapter, said) in [
+        (Adapter::Wasm, "with the WebAssembly module;"),
+        (Adapter::Native, "with the native module;"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let dev = Dev::start(adapter, folder.path());
+        assert!(dev.title.contains(said), "{}", dev.title);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(sluice())
+        .arg("dev")
+        .arg(folder.path())
+        .args(["--demo", "--native", "--library", "/nowhere/libsluice.so"])
+        .env("ENVOY", envoy_binary())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = "/nowhere/libsluice.so: no library there; accepted: the path of libsluice.so";
+    assert!(text.contains(said), "{text}");
+}
+
 #[test]
 fn ctrl_c_ends_envoy_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let mut dev = Dev::start(folder.path());
+    let mut dev = Dev::start(Adapter::Wasm, folder.path());
     let envoy = envoy_of(&dev);
     assert!(is_alive(envoy));
     assert!(dev.interrupt());
@@ -167,7 +194,7 @@ fn ctrl_c_ends_envoy_and_says_so() {
 #[test]
 fn the_death_of_sluice_ends_envoy_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut dev = Dev::start(folder.path());
+    let mut dev = Dev::start(Adapter::Wasm, folder.path());
     let envoy = envoy_of(&dev);
     assert!(is_alive(envoy));
     dev.child.kill().unwrap();

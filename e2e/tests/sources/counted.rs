@@ -7,6 +7,7 @@ use sluice::rollout::observation::Reading;
 use sluice::rollout::sources::Source;
 use sluice_core::bucket::Seed;
 use sluice_core::users::{Outcome, Users};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::get;
 use sluice_e2e::mesh::{Mesh, Options as MeshOptions, plan};
 use sluice_e2e::prometheus::{Options, Prometheus, Target};
@@ -187,15 +188,14 @@ async fn of_istios_metrics_the_callers_word_is_taken_once() {
     assert_eq!(buckets, [12, 24, 24]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_response_and_user_of_a_real_envoy_is_seen() {
+async fn every_response_and_user_of_a_real_envoy_is_seen(adapter: Adapter) {
     sluice::tls::set_up();
     let config = json!({
         "splits": {"web": {"identity": [{"header": "x-user-id"}]}},
         "weights": {"web": {"everyone": {"canary": 30}}},
         "responseMetrics": true,
     });
-    let mesh = Mesh::start(&config, MeshOptions::default()).await;
+    let mesh = Mesh::start(&config, MeshOptions::on(adapter)).await;
     let options = Options {
         targets: vec![Target {
             address: mesh.admin(),
@@ -255,3 +255,5 @@ async fn every_response_and_user_of_a_real_envoy_is_seen() {
     assert_eq!(stable.failed_bits(), 0);
     assert!(stable.users() > 0.0);
 }
+
+sluice_e2e::over_both_adapters![every_response_and_user_of_a_real_envoy_is_seen];

@@ -7,6 +7,7 @@ use sluice::rollout::proxies::{Mesh, Seen, Watched, proxies};
 use sluice::rollout::sources::Source;
 use sluice::store::directory::Directory;
 use sluice::store::{AnyStore, Store as _};
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::client::{Connection, get};
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::sluice;
@@ -21,10 +22,9 @@ const WATCHED: Watched<'_> = Watched {
     challenger: "canary",
 };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_local_envoy_says_what_both_variants_answered_since_the_last_round() {
+async fn a_local_envoy_says_what_both_variants_answered_since_the_last_round(adapter: Adapter) {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start_with(folder.path(), &["--fail", "canary=100"]);
+    let dev = Dev::start_with(adapter, folder.path(), &["--fail", "canary=100"]);
     set(folder.path(), "canary=50");
     let directory = Directory::open(folder.path()).unwrap();
     let plan = directory
@@ -113,3 +113,7 @@ async fn serve(dev: &Dev, users: std::ops::Range<u32>) -> u64 {
 fn drop_dev(mut dev: Dev) {
     assert!(dev.interrupt());
 }
+
+sluice_e2e::over_both_adapters![
+    a_local_envoy_says_what_both_variants_answered_since_the_last_round
+];

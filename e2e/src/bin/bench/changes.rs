@@ -62,7 +62,7 @@ pub(crate) async fn memory_and_changes(folder: &Path, module: &Path) {
 /// From typing `sluice set` to the first request that shows it, through a running `sluice dev`.
 pub(crate) async fn effect_of_changes(folder: &Path, changes: u32) {
     let folder = folder.join("effect");
-    let mut dev = Dev::start(&folder);
+    let mut dev = Dev::start(sluice_e2e::adapter::Adapter::Wasm, &folder);
     let mut connection = sluice_e2e::client::Connection::open(dev.address)
         .await
         .unwrap();

@@ -2,7 +2,7 @@
 //! measured.
 //!
 //! 2,000 users with cookie jars, a fifth of them staff with an email cookie. Exit code 1 if a
-//! promise was broken.
+//! promise was broken. With `--native`, the native module decides.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +20,7 @@ mod world;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::dev::Dev;
 
 use report::{Ramp, report};
@@ -27,18 +28,24 @@ use world::{STAFF, World};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ramp = ramp().await;
-    let rollouts = rollouts::all().await;
+    let adapter = match std::env::args().nth(1).as_deref() {
+        None => Adapter::Wasm,
+        Some("--native") => Adapter::Native,
+        Some(other) => panic!("{other}: not an argument; accepted: --native"),
+    };
+    println!("with {}:", adapter.found().title());
+    let ramp = ramp(adapter).await;
+    let rollouts = rollouts::all(adapter).await;
     report(&ramp, &rollouts)
 }
 
 /// The weights moved by hand, under load.
-async fn ramp() -> Ramp {
+async fn ramp(adapter: Adapter) -> Ramp {
     let folder = tempfile::Builder::new()
         .prefix("sluice-demo-")
         .tempdir()
         .unwrap();
-    let mut dev = Dev::start(folder.path());
+    let mut dev = Dev::start(adapter, folder.path());
     let address = dev.address;
     println!(
         "2,000 users with cookie jars, {STAFF} of them staff, at http://{address} (open it in a browser)"

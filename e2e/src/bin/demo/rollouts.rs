@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use sluice_core::bucket::bucket;
+use sluice_e2e::adapter::Adapter;
 use sluice_e2e::dev::Dev;
 use sluice_e2e::mesh::sluice;
 use sluice_e2e::prometheus::{self, Options, Prometheus, Target};
@@ -55,21 +56,41 @@ pub(super) struct Rollout {
 }
 
 /// All three, one after another.
-pub(super) async fn all() -> Vec<Rollout> {
+pub(super) async fn all(adapter: Adapter) -> Vec<Rollout> {
     let observed = if prometheus::is_there() {
         "a Prometheus that scrapes Envoy each 200 ms"
     } else {
         "Envoy's own figures, since there is no Prometheus here"
     };
     println!("\nthree rollouts, 5, 25, 50, 100 %, watched through {observed}:");
-    let good = rollout("a good version", NOBODY, NOBODY, "Succeeded").await;
-    let bad = rollout("fails a tenth at 25 %", NOBODY, A_TENTH, "RolledBack").await;
-    let broken = rollout("fails everybody", EVERYBODY, EVERYBODY, "RolledBack").await;
+    let good = rollout(adapter, "a good version", NOBODY, NOBODY, "Succeeded").await;
+    let bad = rollout(
+        adapter,
+        "fails a tenth at 25 %",
+        NOBODY,
+        A_TENTH,
+        "RolledBack",
+    )
+    .await;
+    let broken = rollout(
+        adapter,
+        "fails everybody",
+        EVERYBODY,
+        EVERYBODY,
+        "RolledBack",
+    )
+    .await;
     vec![good, bad, broken]
 }
 
 /// One rollout of a canary that fails from the beginning for some, and from 25 % on for others.
-async fn rollout(name: &'static str, first: u8, then: u8, expected: &str) -> Rollout {
+async fn rollout(
+    adapter: Adapter,
+    name: &'static str,
+    first: u8,
+    then: u8,
+    expected: &str,
+) -> Rollout {
     let folder = tempfile::Builder::new()
         .prefix("sluice-demo-")
         .tempdir()
@@ -81,6 +102,7 @@ async fn rollout(name: &'static str, first: u8, then: u8, expected: &str) -> Rol
         server("canary", Arc::clone(&failing)).await,
     ];
     let mut dev = Dev::start_on(
+        adapter,
         folder.path(),
         &[("web/stable", stable), ("web/canary", canary)],
     );
