@@ -68,6 +68,9 @@ const AUTHORITIES: [(&str, &str); 11] = [
     ("10.0.0.8", "api.shop.svc.cluster.local:80"),
 ];
 
+/// Headers of which Envoy joins the lines itself.
+const ONE_LINE: [&str; 3] = ["accept", "content-type", "user-agent"];
+
 /// Envoy's routes: virtual hosts named as istiod names them; everything goes to `default`.
 pub fn routes() -> Value {
     let host = |name: &str, domains: &[&str]| {
@@ -307,6 +310,14 @@ impl Request for Sent {
                 joined.extend(crumb);
             }
             return (!joined.is_empty()).then_some(Cow::Owned(joined));
+        }
+        if ONE_LINE.contains(&name) {
+            let has_any = self.values(name).next().is_some();
+            let values: Vec<&[u8]> = self
+                .values(name)
+                .filter(|value| !value.is_empty())
+                .collect();
+            return has_any.then(|| Cow::Owned(values.join(&b","[..])));
         }
         self.values(name).next().map(Cow::Borrowed)
     }
