@@ -5,6 +5,9 @@
 //! counted. Where chance decides, it is checked that the same user gets the same again, as the core
 //! decides by the cookie that was issued. What is sent is [`crate::random`]'s.
 
+mod expected;
+mod outcome;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -13,17 +16,16 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::Value;
 use sluice_core::config::Document;
-use sluice_core::decide::{Decisions, Reason, decide};
+use sluice_core::decide::{Decisions, decide};
 use sluice_core::plan::{Node, NodeKind, Plan};
-use sluice_core::removal::removed_headers;
+
+use expected::{Expected, check, expected};
+use outcome::Outcome;
 
 use crate::adapter::Adapter;
 use crate::client::{Answer, Connection, http2};
 use crate::mesh::{Mesh, Options};
 use crate::random::{self, Protocol, Random, Sent};
-
-/// Headers that differ by themselves: in the request, and in the response.
-const OWN: [&str; 3] = ["x-request-id", "date", "x-envoy-upstream-service-time"];
 
 /// Configurations of one pair of Envoys, each of which then begins anew.
 const CONFIGURATIONS: usize = 12;
@@ -82,28 +84,6 @@ struct Side {
     adapter: Adapter,
     mesh: Mesh,
     connection: Connection,
-}
-
-/// What one adapter made of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Outcome {
-    status: u16,
-    /// What the upstream received, by name.
-    received: BTreeMap<String, Vec<String>>,
-    /// What the client received, by name; of an issued cookie, without its value.
-    answered: BTreeMap<String, Vec<String>>,
-    /// The value of the issued cookie.
-    issued: Option<String>,
-}
-
-/// What is expected of a header that some split sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Expected {
-    These(Vec<String>),
-    /// One of these, by the identity that is issued.
-    Issued(Vec<String>),
-    /// One of these, by chance.
-    OneOf(Vec<String>),
 }
 
 impl Pair {
@@ -190,7 +170,7 @@ impl Pair {
             return Err(format!("the core issues {:?}, here {is}", decisions.issued));
         }
         let first = expected(&self.plan, sent, decisions);
-        check(&first, outcome)?;
+        check(&first, &outcome.received)?;
         // A rule that looks at the whole header sees the new cookie, too.
         let (Some(value), false) = (
             &outcome.issued,
@@ -202,7 +182,8 @@ impl Pair {
         let mut again = expected(&self.plan, &again, &decide(&self.plan, &again));
         // Of the others, the cookie may be an earlier source of identity than theirs was.
         again.retain(|name, _| matches!(first.get(name), Some(Expected::Issued(_))));
-        check(&again, outcome).map_err(|why| format!("by the cookie that it issued: {why}"))
+        check(&again, &outcome.received)
+            .map_err(|why| format!("by the cookie that it issued: {why}"))
     }
 
     /// Compares what was counted since the Envoys began.
@@ -215,28 +196,23 @@ impl Pair {
             .iter()
             .map(|(of, &number)| (name(of), number as f64));
         let decided: BTreeMap<String, f64> = decided.collect();
-        let mut counted = Vec::new();
-        for side in &self.sides {
-            let began = Instant::now();
-            let mut counters = counters_of(&side.mesh).await;
-            // They are flushed each second.
-            while decisions_of(&counters) != decided {
-                if began.elapsed() > Duration::from_secs(5) {
-                    let seen = decisions_of(&counters);
-                    let adapter = side.adapter;
-                    return Err(format!("the core: {decided:#?}\n{adapter:?}: {seen:#?}"));
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                counters = counters_of(&side.mesh).await;
+        let [wasm, native] = [&self.sides[0].mesh, &self.sides[1].mesh];
+        let began = Instant::now();
+        // They are flushed each second.
+        loop {
+            let counted = [counters_of(wasm).await, counters_of(native).await];
+            let decisions = counted.each_ref().map(decisions_of);
+            let is_whole = decisions.iter().all(|decisions| *decisions == decided);
+            if is_whole && counted[0] == counted[1] {
+                return Ok(());
             }
-            counted.push(counters);
-        }
-        match counted[0] == counted[1] {
-            true => Ok(()),
-            false => Err(format!(
-                "wasm: {:#?}\nnative: {:#?}",
-                counted[0], counted[1]
-            )),
+            if began.elapsed() > Duration::from_secs(5) {
+                let [wasm, native] = counted;
+                return Err(format!(
+                    "the core: {decided:#?}\nwasm: {wasm:#?}\nnative: {native:#?}"
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -296,123 +272,11 @@ fn answer(response: hyper::Response<Bytes>) -> Answer {
     }
 }
 
-impl Outcome {
-    fn of(answer: Answer, cookie: &str) -> Self {
-        let mut answered = by_name(&answer.head);
-        let mut issued = None;
-        for set in answered.get_mut("set-cookie").into_iter().flatten() {
-            let own = set
-                .strip_prefix(cookie)
-                .and_then(|rest| rest.strip_prefix('='));
-            if let Some(rest) = own {
-                let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
-                assert_eq!(issued.replace(value.to_owned()), None, "issued twice");
-                *set = format!("{cookie}=?;{attributes}");
-            }
-        }
-        Self {
-            status: answer.status,
-            received: by_name(&answer.body),
-            answered,
-            issued,
-        }
-    }
-
-    /// The same, without the values that chance gave.
-    fn without_chance(&self, expected: &BTreeMap<String, Expected>) -> Self {
-        let mut known = self.clone();
-        known.issued = None;
-        let open = expected
-            .iter()
-            .filter(|(_, expected)| !matches!(expected, Expected::These(_)));
-        for (name, _) in open {
-            known.received.remove(name);
-        }
-        known
-    }
-}
-
-/// The lines of a head by their names, in their order; without those that differ by themselves.
-fn by_name(head: &[u8]) -> BTreeMap<String, Vec<String>> {
-    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in head.split(|&byte| byte == b'\n') {
-        let Some(colon) = line
-            .iter()
-            .position(|&byte| byte == b':')
-            .filter(|&at| at > 0)
-        else {
-            continue;
-        };
-        let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-        let value = line[colon + 1..].trim_ascii().escape_ascii().to_string();
-        if !OWN.contains(&&*name) {
-            lines.entry(name).or_default().push(value);
-        }
-    }
-    // How long the body is depends on what chance gave.
-    lines.remove("content-length");
-    lines
-}
-
-/// What must arrive in the headers that splits set or remove.
-fn expected(plan: &Plan, sent: &Sent, decisions: &Decisions) -> BTreeMap<String, Expected> {
-    let headers = plan.splits().iter().map(|split| &*split.definition.header);
-    let own = |header: &str| {
-        let values = sent
-            .values(header)
-            .map(|value| value.escape_ascii().to_string());
-        Expected::These(values.collect())
-    };
-    let mut expected: BTreeMap<String, Expected> = headers
-        .filter(|header| !header.is_empty())
-        .map(|header| (header.to_owned(), own(header)))
-        .collect();
-    let present = || {
-        let lines = sent.all_lines().into_iter();
-        lines
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    };
-    for header in removed_headers(plan, decisions.places, present) {
-        expected.insert(header.to_owned(), Expected::These(Vec::new()));
-    }
-    for decision in decisions.iter() {
-        let definition = &plan.split(decision.split).unwrap().definition;
-        let name = |variant| definition.variant_name(variant).to_owned();
-        let variants = || definition.variants.iter().map(ToString::to_string);
-        let value = match (decision.variant, decision.reason) {
-            (Some(_), Reason::Issued) => Expected::Issued(variants().collect()),
-            (Some(_), Reason::PerRequest) => Expected::OneOf(variants().collect()),
-            (variant, _) => Expected::These(variant.map(name).into_iter().collect()),
-        };
-        expected.insert(definition.header.to_string(), value);
-    }
-    expected
-}
-
-fn check(expected: &BTreeMap<String, Expected>, outcome: &Outcome) -> Result<(), String> {
-    for (name, expected) in expected {
-        let received = outcome.received.get(name).cloned().unwrap_or_default();
-        let is_right = match expected {
-            Expected::These(values) => received == *values,
-            Expected::Issued(values) | Expected::OneOf(values) => {
-                received.len() == 1 && values.contains(&received[0])
-            }
-        };
-        if !is_right {
-            return Err(format!(
-                "{name} arrived as {received:?}, the core decides {expected:?}"
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// The filter's counters, without the label whose value chance gives.
 async fn counters_of(mesh: &Mesh) -> BTreeMap<String, f64> {
     let mut counters = BTreeMap::new();
     for sample in mesh.samples().await {
-        let is_of_time = ["sluice_ticks_total", "sluice_responses_total"].contains(&&*sample.name);
+        let is_of_time = sample.name == "sluice_ticks_total";
         let is_ours = sample.name.starts_with("sluice_") && sample.name.ends_with("_total");
         if is_of_time || !is_ours || sample.value == 0.0 {
             continue;

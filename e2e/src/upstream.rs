@@ -178,7 +178,9 @@ async fn http2(stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
             Ok::<_, hyper::Error>(of_http1(&answer, trailers))
         }
     });
-    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    // More than Envoy lets pass.
+    builder.max_header_list_size(128 * 1024);
     let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
 }
 

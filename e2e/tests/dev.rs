@@ -179,6 +179,9 @@ fn it_says_which_module_decides_and_which_it_did_not_find() {
     assert!(text.contains(said), "{text}");
 }
 
+// What follows is about processes, files and addresses, and the same whatever decides: one adapter is
+// enough.
+
 #[test]
 fn ctrl_c_ends_envoy_and_says_so() {
     let folder = tempfile::tempdir().unwrap();

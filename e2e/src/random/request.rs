@@ -1,29 +1,16 @@
 //! Requests as clients may send them, and how the core sees each of them behind Envoy.
 
+mod claims;
+mod values;
+
 use std::borrow::Cow;
 
+pub use claims::{CLAIMS, Claim, claims_filter};
 use serde_json::{Value, json};
 use sluice_core::request::{Bytes, Request};
 
 use super::Random;
-
-/// The claims that configurations name.
-pub const CLAIMS: [&str; 4] = ["sub", "tier", "https://a.org/id", "it's %)"];
-
-/// A claim's value, of any kind that JSON has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// A string.
-    Text(&'static str),
-    /// A number.
-    Number(&'static str),
-    /// True or false.
-    Boolean(&'static str),
-    /// A list of one string.
-    List(&'static str),
-    /// A map with one string.
-    Map(&'static str),
-}
+use values::{beyond_limits, values};
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +101,9 @@ pub fn request(random: &mut Random) -> Sent {
             lines.push((name, random.pick(values).to_vec()));
         }
     }
+    if random.one_in(20) {
+        lines.push(random.pick(&beyond_limits()));
+    }
     let kinds = [
         Claim::Text,
         Claim::Text,
@@ -135,112 +125,19 @@ pub fn request(random: &mut Random) -> Sent {
             claims.push((place, kind(value)));
         }
     }
+    let mut path = format!("{}{}", random.pick(&paths), random.pick(&queries));
+    if random.one_in(40) {
+        path += &format!("?{}uid=u1", "b=1&".repeat(300));
+    }
     Sent {
         protocol: random.pick(&[Protocol::Http1, Protocol::Http1, Protocol::Http2]),
         method: random.pick(&["GET", "GET", "GET", "POST", "OPTIONS", "DELETE"]),
         authority: random.pick(&AUTHORITIES).0,
-        path: format!("{}{}", random.pick(&paths), random.pick(&queries)),
+        path,
         lines,
         claims,
         source: random.pick(&["203.0.113.9", "203.0.113.10", "2001:db8::1"]),
     }
-}
-
-/// What headers have as values.
-fn values() -> Vec<(&'static str, Vec<&'static [u8]>)> {
-    vec![
-        (
-            "cookie",
-            vec![
-                b"uid=u1",
-                b"uid=u2",
-                b"uid=u1; force=canary",
-                b"force=blue; uid=u4",
-                b"uid=",
-                b"uid=\"u7\"",
-                b"email=joe@b.com; theme=dark",
-                b"uid=\xff\xfe",
-                b"",
-                b";;=;",
-                b"force=nonsense",
-                b"visitor=known; uid2=other",
-                b"__Host-v=known",
-            ],
-        ),
-        (
-            "x-user-id",
-            vec![b"u1", b"u2", b"u3", b"", b"\xff\xfe", b"ios", b" u9 "],
-        ),
-        (
-            "x-force",
-            vec![b"canary", b"stable", b"v3", b"new", b"", b"nonsense"],
-        ),
-        (
-            "x-sluice-web",
-            vec![b"canary", b"stable", b"", b"spoofed", b"v1", b"\xff"],
-        ),
-        ("x-sluice-api", vec![b"canary", b"spoofed"]),
-        ("x-sluice-many-03", vec![b"spoofed"]),
-        ("x-sluice-many-17", vec![b"spoofed"]),
-        ("x-v", vec![b"canary", b"spoofed", b"new"]),
-        ("x-app", vec![b"ios", b"", b"gold", b"joe@b.com"]),
-        ("user-agent", vec![b"a Bot", b"curl/8", b""]),
-        ("sec-fetch-mode", vec![b"navigate", b"no-cors", b"cors"]),
-        ("sec-fetch-dest", vec![b"document", b"image", b"empty"]),
-        ("purpose", vec![b"prefetch"]),
-        ("sec-purpose", vec![b"prefetch"]),
-        (
-            "content-type",
-            vec![b"application/json", b"application/grpc", b"ios"],
-        ),
-        ("accept", vec![b"text/html", b"image/png"]),
-        ("access-control-request-method", vec![b"PUT"]),
-        (
-            "x-answer-with",
-            vec![
-                b"cache-control: public, s-maxage=600",
-                b"cache-control: max-age=6",
-                b"Cache-Control: private=\"x, y\"",
-                b"cache-control:",
-                b"cdn-cache-control: max-age=600",
-                b"surrogate-control: max-age=6, content=\"ESI/1.0\"",
-                b"x-accel-expires: 3600",
-                b"set-cookie: theirs=1; Path=/",
-                b"expires: 0",
-                b"vary: cookie",
-                b"edge-control: !no-store",
-            ],
-        ),
-    ]
-}
-
-/// A Lua filter that puts claims of any kind where Istio's JWT filter would put verified ones, from
-/// the header that [`Sent::all_lines`] adds.
-pub fn claims_filter() -> Value {
-    let names = CLAIMS.map(|name| format!("{name:?}")).join(", ");
-    let code = format!(
-        r#"
-        local names = {{ {names} }}
-        function envoy_on_request(handle)
-          local claims = handle:headers():get("x-test-claims")
-          if claims == nil then return end
-          local payload = {{}}
-          for place, kind, value in string.gmatch(claims, "(%d+)(%a)([^;]*);") do
-            local claim = value
-            if kind == "n" then claim = tonumber(value)
-            elseif kind == "b" then claim = value == "true"
-            elseif kind == "l" then claim = {{ value }}
-            elseif kind == "m" then claim = {{ a = value }} end
-            payload[names[tonumber(place) + 1]] = claim
-          end
-          handle:streamInfo():dynamicMetadata():set("envoy.filters.http.jwt_authn", "payload", payload)
-          handle:headers():remove("x-test-claims")
-        end"#
-    );
-    json!({
-        "name": "claims",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": code}},
-    })
 }
 
 impl Sent {

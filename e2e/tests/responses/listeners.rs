@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use sluice::files::replace;
 use sluice::local::metrics::{Sample, sum};
 use sluice::local::process::Envoy;
-use sluice::model::native::STRIPS_PREFIX;
 use sluice_core::revision::Revision;
 use sluice_core::users::Users;
 use sluice_e2e::adapter::Adapter;
@@ -52,7 +51,7 @@ impl Proxy {
             "node": {"id": "listeners", "cluster": "listeners"},
             "admin": {"address": socket()},
             "stats_config": {"stats_tags": tags},
-            "layered_runtime": {"layers": [{"name": "names", "static_layer": {STRIPS_PREFIX: true}}]},
+            // No runtime guard: the native module's metrics have Envoy's prefix here.
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": folder.path().join("lds.json")}}},
         });
         let path = folder.path().join("bootstrap.json");
