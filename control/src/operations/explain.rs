@@ -326,7 +326,7 @@ fn failed<'r>(rule: &'r Rule, seen: &Seen<'r, Described>) -> FailedRule {
 }
 
 fn asked<'r>(
-    plan: &Plan,
+    plan: &'r Plan,
     split: &'r Split,
     seen: &Seen<'r, Described>,
     decision: &Decision,
