@@ -15,7 +15,8 @@ use sluice_core::plan::Plan;
 use crate::abi::{Answer, Config, concurrency};
 use crate::brake::instance;
 use crate::clock;
-use crate::envoy::{Envoy, Leaving, now};
+use crate::envoy::{Envoy, now};
+use crate::left::{self, Leaving};
 use crate::node::Name;
 use crate::process::{self, Plugin};
 use crate::series::Metrics;
@@ -146,6 +147,7 @@ impl Configuration {
             name: &state.plugin,
         };
         let now = now();
+        left::take_over(&host, &state.plugin);
         let mut has_tripped = false;
         for ended in plugin.ended() {
             has_tripped |= ended.flush(&host);
@@ -202,7 +204,7 @@ impl Configuration {
 }
 
 /// On any thread. What was counted last is flushed at the next tick of whoever is the newest then; where
-/// nobody is left in this library, one of another version may ask for brakes at once.
+/// nobody is left in this library, it is left to one of another version, which may ask for brakes at once.
 impl Drop for Configuration {
     fn drop(&mut self) {
         if let Some(Shared { plugin, state }) = self.shared.take()
@@ -210,7 +212,11 @@ impl Drop for Configuration {
         {
             let name = state.plugin.clone();
             if plugin.end(state) {
-                lease::release(&Leaving, &name, instance());
+                let host = Leaving { plugin: &name };
+                for ended in plugin.ended() {
+                    ended.flush(&host);
+                }
+                lease::release(&host, &name, instance());
             }
         }
     }

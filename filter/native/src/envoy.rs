@@ -105,36 +105,8 @@ impl Caller for Envoy<'_> {
     fn wake_others(&self, _plugin: &str, _vm: Vm) {}
 }
 
-/// Of who ends on a thread that must not touch metrics: what is shared, and nothing else.
-pub(crate) struct Leaving;
-
-impl Host for Leaving {
-    fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
-        shared::read(key)
-    }
-
-    fn set_shared_data(&self, key: &str, value: &[u8]) {
-        shared::write(key, value);
-    }
-
-    fn update_shared_data(
-        &self,
-        key: &str,
-        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
-    ) -> Update {
-        update(key, change)
-    }
-
-    fn log(&self, level: Level, line: &str) {
-        abi::log(level, line);
-    }
-
-    fn add_to_counter(&self, _name: &str, _labels: Labels<'_>, _number: u64) {}
-    fn set_gauge(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
-    fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
-}
-
-fn update(key: &str, change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> Update {
+/// Changes what all versions of the module share.
+pub(crate) fn update(key: &str, change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> Update {
     for _ in 0..MAX_EXCHANGES {
         let bytes = shared::read(key).unwrap_or_default();
         let Some(changed) = change(&bytes) else {

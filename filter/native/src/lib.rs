@@ -16,6 +16,7 @@ mod clock;
 mod configuration;
 mod counted;
 mod envoy;
+mod left;
 mod node;
 mod process;
 mod ring;

@@ -1,0 +1,160 @@
+//! What the last configuration of a library saw and could not hand to Envoy any more, which another
+//! version of the module does at its next tick.
+//!
+//! It ends on whatever thread its last stream ends on, which must not touch metrics: so they are
+//! written down where all versions look, a line each.
+
+use sluice_core::host::{Host, Kind, Labels, Level, METRICS, Update};
+
+use crate::abi::{self, shared};
+use crate::envoy::update;
+
+/// The host of who ends.
+pub(crate) struct Leaving<'a> {
+    /// The plugin's name.
+    pub(crate) plugin: &'a str,
+}
+
+impl Leaving<'_> {
+    fn leave(&self, name: &str, labels: Labels<'_>, number: u64) {
+        let mut line = name.to_owned();
+        for (_, value) in labels {
+            line.extend(["\t", value]);
+        }
+        line += &format!("\t{number}\n");
+        shared::append(&key(self.plugin), line.as_bytes());
+    }
+}
+
+impl Host for Leaving<'_> {
+    fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
+        shared::read(key)
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8]) {
+        shared::write(key, value);
+    }
+
+    fn update_shared_data(
+        &self,
+        key: &str,
+        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+    ) -> Update {
+        update(key, change)
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        abi::log(level, line);
+    }
+
+    fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
+        self.leave(name, labels, number);
+    }
+
+    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+        self.leave(name, labels, value);
+    }
+
+    /// Workers do that with their streams.
+    fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
+}
+
+/// Hands to a host what was left for a plugin, once.
+pub(crate) fn take_over<H: Host>(host: &H, plugin: &str) {
+    let mut left = Vec::new();
+    host.update_shared_data(&key(plugin), &mut |bytes| {
+        left = bytes.to_vec();
+        (!bytes.is_empty()).then(Vec::new)
+    });
+    for line in String::from_utf8_lossy(&left).lines() {
+        let _ = hand_over(host, line);
+    }
+}
+
+/// A line of another form is none.
+fn hand_over<H: Host>(host: &H, line: &str) -> Option<()> {
+    let mut parts: Vec<&str> = line.split('\t').collect();
+    let number = parts.pop()?.parse().ok()?;
+    let (name, values) = parts.split_first()?;
+    let metric = METRICS.iter().find(|metric| metric.name == *name)?;
+    if metric.labels.len() != values.len() {
+        return None;
+    }
+    let names = metric.labels.iter().copied();
+    let labels: Vec<(&str, &str)> = names.zip(values.iter().copied()).collect();
+    match metric.kind {
+        Kind::Counter => host.add_to_counter(name, &labels, number),
+        Kind::Gauge => host.set_gauge(name, &labels, number),
+        Kind::Histogram => {}
+    }
+    Some(())
+}
+
+/// It ends in the number of the format.
+fn key(plugin: &str) -> String {
+    ["sluice/", plugin, "/left.1"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::cell::RefCell;
+
+    /// What is added and set.
+    #[derive(Default)]
+    struct Heir(RefCell<Vec<String>>);
+
+    impl Host for Heir {
+        fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
+            shared::read(key)
+        }
+
+        fn set_shared_data(&self, key: &str, value: &[u8]) {
+            shared::write(key, value);
+        }
+
+        fn update_shared_data(
+            &self,
+            key: &str,
+            change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+        ) -> Update {
+            update(key, change)
+        }
+
+        fn log(&self, _level: Level, _line: &str) {}
+
+        fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
+            let line = format!("{name} {labels:?} + {number}");
+            self.0.borrow_mut().push(line);
+        }
+
+        fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+            let line = format!("{name} {labels:?} = {value}");
+            self.0.borrow_mut().push(line);
+        }
+
+        fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
+    }
+
+    #[test]
+    fn what_was_left_is_taken_over_once() {
+        let leaving = Leaving { plugin: "left" };
+        let split = ("split", "web");
+        leaving.add_to_counter("cut_total", &[split], 7);
+        leaving.set_gauge("config_valid", &[("plugin", "left")], 1);
+        shared::append(
+            &key("left"),
+            b"cut_total\t7\nnothing\tweb\t1\ncut_total\tweb\tx\n",
+        );
+        let heir = Heir::default();
+        take_over(&heir, "left");
+        take_over(&heir, "left");
+        take_over(&heir, "another");
+        let expected = [
+            r#"cut_total [("split", "web")] + 7"#,
+            r#"config_valid [("plugin", "left")] = 1"#,
+        ];
+        assert_eq!(*heir.0.borrow(), expected);
+    }
+}
