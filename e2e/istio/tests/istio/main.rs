@@ -313,9 +313,13 @@ fn main() {
     if arguments.list {
         libtest_mimic::run(&arguments, trials(None)).exit();
     }
+    if part_of(&arguments, trials(None)).is_empty() {
+        return println!("no test of this part");
+    }
     namespaces::enter();
     let shared = Arc::new(Mutex::new(start()));
-    let conclusion = libtest_mimic::run(&arguments, trials(Some(&shared)));
+    let trials = part_of(&arguments, trials(Some(&shared)));
+    let conclusion = libtest_mimic::run(&arguments, trials);
     let shared = Arc::into_inner(shared).expect("the last one who holds the world");
     let (runtime, world) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     let _inside = runtime.enter();
@@ -343,6 +347,36 @@ fn trials(shared: Option<&Shared>) -> Vec<Trial> {
         })
     };
     tests().into_iter().map(trial).collect()
+}
+
+/// The part of the tests that this process runs, of those that its arguments ask for: `2/3` in
+/// SLUICE_ISTIO_PART is every third one, from the second on; without it, all of them.
+fn part_of(arguments: &Arguments, mut trials: Vec<Trial>) -> Vec<Trial> {
+    let part = std::env::var("SLUICE_ISTIO_PART").ok();
+    let numbers = part.as_deref().map(|part| {
+        let numbers = part.split_once('/').expect("a part such as 1/2");
+        let number = |text: &str| text.parse::<usize>().expect("a part such as 1/2");
+        (number(numbers.0), number(numbers.1))
+    });
+    if let Some((number, of)) = numbers {
+        trials.retain(|trial| is_wanted(arguments, trial));
+        let mut at = 0;
+        trials.retain(|_| {
+            at += 1;
+            at % of == number % of
+        });
+    }
+    trials
+}
+
+/// Whether the arguments ask for a test, as the runner reads them.
+fn is_wanted(arguments: &Arguments, trial: &Trial) -> bool {
+    let is = |pattern: &str| match arguments.exact {
+        true => trial.name() == pattern,
+        false => trial.name().contains(pattern),
+    };
+    let is_skipped = arguments.skip.iter().any(|skipped| is(skipped));
+    !is_skipped && arguments.filter.as_deref().is_none_or(is)
 }
 
 fn start() -> (Runtime, World) {
