@@ -12,7 +12,7 @@ use crate::state::State;
 use sluice_core::host::Level;
 
 /// How long it sleeps where there is nothing to do.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
 /// How long the main thread may take to come: then it is asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,8 +61,9 @@ fn run(clock: &Clock) {
     }
 }
 
-/// Adds a configuration of a state, by its number.
-pub(crate) fn add(state: &Arc<State>, number: u64, scheduler: Scheduler) {
+/// Adds a configuration of a state, by its number. Where it is the first, the main thread looks after so
+/// long.
+pub(crate) fn add(state: &Arc<State>, number: u64, scheduler: Scheduler, delay: Duration) {
     let mut ticked = CLOCK.ticked.lock();
     let scheduler = (number, Arc::new(scheduler));
     match ticked.iter_mut().find(|one| is_of(one, state)) {
@@ -70,8 +71,19 @@ pub(crate) fn add(state: &Arc<State>, number: u64, scheduler: Scheduler) {
         None => ticked.push(Ticked {
             state: Arc::downgrade(state),
             schedulers: vec![scheduler],
-            due: Instant::now() + PATIENCE,
+            due: Instant::now() + delay,
         }),
+    }
+    CLOCK.is_changed.notify_one();
+}
+
+/// Has the main thread look at the other configurations of a state at once.
+pub(crate) fn tick_others(state: &Arc<State>, number: u64) {
+    let ticked = CLOCK.ticked.lock();
+    let one = ticked.iter().find(|one| is_of(one, state));
+    let schedulers = one.map_or(&[][..], |one| &one.schedulers);
+    for (_, scheduler) in schedulers.iter().filter(|(other, _)| *other != number) {
+        scheduler.commit();
     }
 }
 

@@ -4,28 +4,37 @@
 //! [`State`]'s; the first of them that lives ticks for all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::ThreadId;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use sluice_core::brake::lease;
 use sluice_core::brake::poll::{FIRST_TICK, Poll, Reply};
+use sluice_core::host::Host;
 use sluice_core::lifecycle::{Ticking, period};
 use sluice_core::plan::Plan;
 
 use crate::abi::{Answer, Config, concurrency};
-use crate::brake::instance;
 use crate::clock;
 use crate::envoy::{Envoy, now};
+use crate::instance::{self, instance};
 use crate::left::{self, Leaving};
 use crate::node::Name;
 use crate::process::{self, Plugin};
 use crate::series::Metrics;
 use crate::state::State;
 
-/// In how many configurations of one state all series are used from the beginning: with a thousand
-/// series and fifty listeners, all of them would keep the main thread for long. One is not enough, since
-/// it may be the first to go.
+/// In how many configurations of one state all gauges are shown from the beginning: with thousands of
+/// gauges and fifty listeners, all of them would keep the main thread for long.
 const KEEPERS: usize = 2;
+
+/// How long the end of a configuration waits for the answer to its question: longer than Envoy does.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Envoy's main thread.
+static MAIN: OnceLock<ThreadId> = OnceLock::new();
 
 /// One configuration.
 pub(crate) struct Configuration {
@@ -34,8 +43,13 @@ pub(crate) struct Configuration {
     pub(crate) metrics: Metrics,
     /// What it shares; `None`: it passes everything, since it could not even be taken.
     shared: Option<Shared>,
+    /// Questions are short: where a configuration ends on a worker, Envoy would take one under way back
+    /// there, although it is the main thread's.
     poll: Mutex<Poll>,
-    /// Whether all series are used in it.
+    is_answered: Condvar,
+    /// How many counters are used in it.
+    counters: AtomicUsize,
+    /// Whether all gauges are shown in it.
     is_keeper: AtomicBool,
 }
 
@@ -47,75 +61,79 @@ struct Shared {
 impl Configuration {
     /// Takes a configuration as it was received for the filter of this name.
     pub(crate) fn new(config: &Config<'_>, name: &[u8], received: &[u8]) -> Self {
-        let name = Name::read(name);
-        let plugin = process::plugin(&name.plugin);
-        let metrics = Metrics::define(config);
-        let newest = plugin.newest();
-        let same = newest.filter(|state| state.is_of(received, &name.node));
+        let Name { plugin: name, node } = Name::read(name);
+        let plugin = process::plugin(&name);
+        let mut own = Self::passing();
+        own.metrics = Metrics::define(config);
+        instance::claim(&name);
+        own.use_counters(config, &plugin, &name);
+        let (number, mut scheduler) = (own.number, Some(config.scheduler()));
+        let mut join = |state: &Arc<State>, delay| {
+            if let Some(scheduler) = scheduler.take() {
+                clock::add(state, number, scheduler, delay);
+            }
+        };
+        let same = plugin.share(received, &node, |state| join(state, Duration::ZERO));
         let is_keeper = same
             .as_ref()
             .is_none_or(|state| Arc::strong_count(state) <= KEEPERS);
         if is_keeper {
-            plugin.revive(&name.plugin, config, &metrics);
+            plugin.series.lock().show_gauges(config, &own.metrics);
         }
+        own.is_keeper = is_keeper.into();
         let state = same.unwrap_or_else(|| {
             let host = Envoy {
                 config,
-                metrics: &metrics,
+                metrics: &own.metrics,
                 plugin: &plugin,
-                name: &name.plugin,
+                name: &name,
             };
+            // What was seen so far: configurations may come more often than ticks.
+            left::take_over(&host, &name);
+            flush(&host, &plugin, None);
             let (previous, workers) = (plugin.newest(), concurrency());
             let previous = previous.as_deref();
-            let Name { plugin: own, node } = &name;
-            let state = State::new(&host, own, received, node, previous, workers);
+            let state = State::new(&host, &name, received, &node, previous, workers);
             let state = Arc::new(state);
-            plugin.add(&state);
-            state
-        });
-        Self::of(config, metrics, Some(Shared { plugin, state }), is_keeper)
-    }
-
-    /// One that serves what the newest of this name does, or lets everything pass: where a
-    /// configuration could not even be taken.
-    pub(crate) fn last_good(config: &Config<'_>, name: &[u8]) -> Self {
-        let plugin = process::plugin(&Name::read(name).plugin);
-        let newest = plugin.newest();
-        let shared = newest.map(|state| Shared { plugin, state });
-        Self::of(config, Metrics::define(config), shared, false)
-    }
-
-    /// One that lets everything pass.
-    pub(crate) fn passing() -> Self {
-        Self {
-            number: u64::MAX,
-            metrics: Metrics::NONE,
-            shared: None,
-            poll: Mutex::default(),
-            is_keeper: true.into(),
-        }
-    }
-
-    fn of(config: &Config<'_>, metrics: Metrics, shared: Option<Shared>, is_keeper: bool) -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        if let Some(Shared { state, .. }) = &shared {
-            let first = state.with_plan(|plan| {
+            let delay = state.with_plan(|plan| {
                 let plan = plan.as_deref();
                 match plan.and_then(Plan::brake) {
                     Some(_) => FIRST_TICK,
                     None => period(plan),
                 }
             });
-            clock::add(state, number, config.scheduler());
-            clock::tick_after(state, first);
-        }
+            join(&state, delay);
+            plugin.add(&state);
+            state
+        });
+        own.shared = Some(Shared { plugin, state });
+        own
+    }
+
+    /// One that serves what the newest of this name does, or lets everything pass: where a
+    /// configuration could not even be taken.
+    pub(crate) fn last_good(config: &Config<'_>, name: &[u8]) -> Self {
+        let plugin = process::plugin(&Name::read(name).plugin);
+        let mut own = Self::passing();
+        own.shared = plugin.newest().map(|state| {
+            clock::add(&state, own.number, config.scheduler(), Duration::ZERO);
+            Shared { plugin, state }
+        });
+        own
+    }
+
+    /// One that lets everything pass.
+    pub(crate) fn passing() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let _ = MAIN.set(std::thread::current().id());
         Self {
-            number,
-            metrics,
-            shared,
-            poll: Mutex::default(),
-            is_keeper: is_keeper.into(),
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            metrics: Metrics::NONE,
+            shared: None,
+            poll: Mutex::new(Poll::short()),
+            is_answered: Condvar::new(),
+            counters: AtomicUsize::new(0),
+            is_keeper: true.into(),
         }
     }
 
@@ -131,14 +149,15 @@ impl Configuration {
         let Some(Shared { plugin, state }) = &self.shared else {
             return;
         };
+        self.use_counters(config, plugin, &state.plugin);
         if !clock::is_first(state, self.number) {
             return;
         }
         if !plugin.is_newest(state) {
-            return clock::tick_after(state, state.with_plan(|plan| period(plan.as_deref())));
+            return clock::tick_after(state, clock::LONGEST_SLEEP);
         }
         if !self.is_keeper.swap(true, Ordering::Relaxed) {
-            plugin.revive(&state.plugin, config, &self.metrics);
+            plugin.series.lock().show_gauges(config, &self.metrics);
         }
         let host = Envoy {
             config,
@@ -146,26 +165,33 @@ impl Configuration {
             plugin,
             name: &state.plugin,
         };
-        let now = now();
+        if instance::is_superseded(&state.plugin) {
+            let host = Leaving {
+                plugin: &state.plugin,
+            };
+            flush(&host, plugin, Some(state));
+            lease::release(&host, &state.plugin, instance());
+            return clock::tick_after(state, state.with_plan(|plan| period(plan.as_deref())));
+        }
         left::take_over(&host, &state.plugin);
-        let mut has_tripped = false;
-        for ended in plugin.ended() {
-            has_tripped |= ended.flush(&host);
+        let has_tripped = flush(&host, plugin, Some(state));
+        if self.use_counters(config, plugin, &state.plugin) {
+            clock::tick_others(state, self.number);
         }
-        for former in plugin.former(state) {
-            has_tripped |= former.tick(&host, Ticking::Former, now);
-        }
-        has_tripped |= state.tick(&host, Ticking::Newest, now);
-        if has_tripped {
+        let delay = state.with_plan(|plan| {
+            let (plan, now) = (plan.as_deref(), now());
             let mut poll = self.poll.lock();
-            state.with_plan(|plan| {
-                poll.tell_of_trip(&host, &state.plugin, plan.as_deref(), now);
-            });
-        }
-        self.ask(&host, state);
+            if has_tripped {
+                poll.tell_of_trip(&host, &state.plugin, plan, now);
+            }
+            let of = (&*state.plugin, instance());
+            poll.tick(&host, of, plan, now, period(plan))
+        });
+        clock::tick_after(state, delay);
     }
 
-    /// The answer to one of its questions, on the main thread.
+    /// The answer to one of its questions, on the main thread. Asks nothing: Envoy may be about to end,
+    /// and the main thread comes again if it is not.
     pub(crate) fn answered(&self, config: &Config<'_>, token: u64, answer: Option<Answer>) {
         let Some(Shared { plugin, state }) = &self.shared else {
             return;
@@ -188,36 +214,71 @@ impl Configuration {
             let mut poll = self.poll.lock();
             poll.answered(&host, of, plan, token, reply, now());
         });
-        if clock::is_first(state, self.number) && plugin.is_newest(state) {
-            self.ask(&host, state);
-        }
+        self.is_answered.notify_all();
+        clock::tick_after(newest, FIRST_TICK);
     }
 
-    /// Asks for brakes where it is time for it, and says when the next tick is.
-    fn ask(&self, host: &Envoy<'_>, state: &Arc<State>) {
-        let delay = state.with_plan(|plan| {
-            let (plan, of) = (plan.as_deref(), (&*state.plugin, instance()));
-            self.poll.lock().tick(host, of, plan, now(), period(plan))
-        });
-        clock::tick_after(state, delay);
+    /// Uses the counters that have come since it last did. Whether any had.
+    fn use_counters(&self, config: &Config<'_>, plugin: &Plugin, name: &str) -> bool {
+        let mut series = plugin.series.lock();
+        series.learn(name);
+        let former = self.counters.load(Ordering::Relaxed);
+        let used = series.use_counters(config, &self.metrics, former);
+        self.counters.store(used, Ordering::Relaxed);
+        used > former
     }
+
+    /// Waits for the answer to its question, where this is not the main thread.
+    fn wait_for_answer(&self) {
+        if MAIN.get() == Some(&std::thread::current().id()) {
+            return;
+        }
+        let mut poll = self.poll.lock();
+        while poll.is_under_way() {
+            if self.is_answered.wait_for(&mut poll, PATIENCE).timed_out() {
+                return;
+            }
+        }
+    }
+}
+
+/// Hands over what was seen under all states of a plugin, of which `newest` ticks as such. Whether a
+/// guard took a challenger out.
+fn flush<H: Host>(host: &H, plugin: &Plugin, newest: Option<&Arc<State>>) -> bool {
+    let now = now();
+    let mut has_tripped = false;
+    for ended in plugin.ended() {
+        has_tripped |= ended.flush(host);
+    }
+    for former in plugin.living_but(newest) {
+        has_tripped |= former.tick(host, Ticking::Former, now);
+    }
+    if let Some(newest) = newest {
+        has_tripped |= newest.tick(host, Ticking::Newest, now);
+    }
+    has_tripped
 }
 
 /// On any thread. What was counted last is flushed at the next tick of whoever is the newest then; where
 /// nobody is left in this library, it is left to one of another version, which may ask for brakes at once.
 impl Drop for Configuration {
     fn drop(&mut self) {
-        if let Some(Shared { plugin, state }) = self.shared.take()
-            && clock::remove(&state, self.number)
-        {
-            let name = state.plugin.clone();
-            if plugin.end(state) {
-                let host = Leaving { plugin: &name };
-                for ended in plugin.ended() {
-                    ended.flush(&host);
-                }
-                lease::release(&host, &name, instance());
+        let Some(Shared { plugin, state }) = self.shared.take() else {
+            return;
+        };
+        self.wait_for_answer();
+        let name = state.plugin.clone();
+        let ending = Arc::clone(&state);
+        if plugin.end(state, || clock::remove(&ending, self.number)) {
+            let host = Leaving { plugin: &name };
+            for ended in plugin.ended() {
+                ended.flush(&host);
             }
+            plugin.series.lock().forget_gauges();
+            lease::release(&host, &name, instance());
+            instance::release(&name);
+        } else if let Some(newest) = plugin.newest() {
+            clock::tick_after(&newest, FIRST_TICK);
         }
     }
 }

@@ -28,13 +28,6 @@ pub(crate) struct Envoy<'a> {
     pub(crate) name: &'a str,
 }
 
-impl Envoy<'_> {
-    fn remember(&self, place: usize, values: &[&str], gauge: u64) {
-        let mut series = self.plugin.series.lock();
-        series.remember(self.name, place, values, gauge);
-    }
-}
-
 impl Host for Envoy<'_> {
     fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
         shared::read(key)
@@ -60,7 +53,8 @@ impl Host for Envoy<'_> {
         if let Some((place, id)) = self.metrics.named(name) {
             let values = values(labels);
             self.config.add(id, &values, number);
-            self.remember(place, &values, 0);
+            let mut series = self.plugin.series.lock();
+            series.remember_counter(self.name, place, &values);
         }
     }
 
@@ -68,7 +62,8 @@ impl Host for Envoy<'_> {
         if let Some((place, id)) = self.metrics.named(name) {
             let values = values(labels);
             self.config.set(id, &values, value);
-            self.remember(place, &values, value);
+            let mut series = self.plugin.series.lock();
+            series.remember_gauge(place, &values, value);
         }
     }
 

@@ -1,15 +1,16 @@
-//! What the last configuration of a library saw and could not hand to Envoy any more, which another
-//! version of the module does at its next tick.
+//! What a version of the module counted that does not hand it to Envoy by itself, and which the version
+//! that took its place does at its next tick.
 //!
-//! It ends on whatever thread its last stream ends on, which must not touch metrics: so they are
-//! written down where all versions look, a line each.
+//! The last configuration of a version ends on whatever thread its last stream ends on, which must not
+//! touch metrics; and before, a series that it began would end with it. So counts are written down where
+//! all versions look, a line each.
 
 use sluice_core::host::{Host, Kind, Labels, Level, METRICS, Update};
 
 use crate::abi::{self, shared};
 use crate::envoy::update;
 
-/// The host of who ends.
+/// The host of who leaves.
 pub(crate) struct Leaving<'a> {
     /// The plugin's name.
     pub(crate) plugin: &'a str,
@@ -51,9 +52,8 @@ impl Host for Leaving<'_> {
         self.leave(name, labels, number);
     }
 
-    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
-        self.leave(name, labels, value);
-    }
+    /// Whoever takes over shows what is shared by itself.
+    fn set_gauge(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
 
     /// Workers do that with their streams.
     fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
@@ -62,10 +62,14 @@ impl Host for Leaving<'_> {
 /// Hands to a host what was left for a plugin, once.
 pub(crate) fn take_over<H: Host>(host: &H, plugin: &str) {
     let mut left = Vec::new();
-    host.update_shared_data(&key(plugin), &mut |bytes| {
+    let update = host.update_shared_data(&key(plugin), &mut |bytes| {
         left = bytes.to_vec();
         (!bytes.is_empty()).then(Vec::new)
     });
+    // What was not taken out comes again.
+    if update == Update::Lost {
+        return;
+    }
     for line in String::from_utf8_lossy(&left).lines() {
         let _ = hand_over(host, line);
     }
@@ -82,10 +86,8 @@ fn hand_over<H: Host>(host: &H, line: &str) -> Option<()> {
     }
     let names = metric.labels.iter().copied();
     let labels: Vec<(&str, &str)> = names.zip(values.iter().copied()).collect();
-    match metric.kind {
-        Kind::Counter => host.add_to_counter(name, &labels, number),
-        Kind::Gauge => host.set_gauge(name, &labels, number),
-        Kind::Histogram => {}
+    if metric.kind == Kind::Counter {
+        host.add_to_counter(name, &labels, number);
     }
     Some(())
 }
@@ -145,16 +147,13 @@ mod tests {
         leaving.set_gauge("config_valid", &[("plugin", "left")], 1);
         shared::append(
             &key("left"),
-            b"cut_total\t7\nnothing\tweb\t1\ncut_total\tweb\tx\n",
+            b"cut_total\t7\nnothing\tweb\t1\ncut_total\tweb\tx\nconfig_valid\tleft\t1\n",
         );
         let heir = Heir::default();
         take_over(&heir, "left");
         take_over(&heir, "left");
         take_over(&heir, "another");
-        let expected = [
-            r#"cut_total [("split", "web")] + 7"#,
-            r#"config_valid [("plugin", "left")] = 1"#,
-        ];
+        let expected = [r#"cut_total [("split", "web")] + 7"#];
         assert_eq!(*heir.0.borrow(), expected);
     }
 }

@@ -11,11 +11,11 @@
     reason = "Envoy's interface is C; each block says why it is sound"
 )]
 mod abi;
-mod brake;
 mod clock;
 mod configuration;
 mod counted;
 mod envoy;
+mod instance;
 mod left;
 mod node;
 mod process;

@@ -9,9 +9,9 @@ use std::sync::{Arc, LazyLock, Weak};
 
 use fnv::FnvBuildHasher;
 use parking_lot::Mutex;
+use sluice_core::plan::Node;
 
-use crate::abi::Config;
-use crate::series::{Metrics, Series};
+use crate::series::Series;
 use crate::state::State;
 
 /// Everything of one plugin.
@@ -32,30 +32,35 @@ struct States {
 }
 
 impl Plugin {
-    /// Uses all series of the plugin of this name in a configuration.
-    pub(crate) fn revive(&self, name: &str, config: &Config<'_>, metrics: &Metrics) {
-        let mut series = self.series.lock();
-        series.learn(name);
-        series.revive(config, metrics);
-    }
-
     /// The newest that lives.
     pub(crate) fn newest(&self) -> Option<Arc<State>> {
-        let mut states = self.states.lock();
-        states.living.retain(|state| state.strong_count() > 0);
-        states.living.iter().rev().find_map(Weak::upgrade)
+        self.states.lock().newest()
     }
 
-    /// Those that some requests have not ended on, and not the newest.
-    pub(crate) fn former(&self, newest: &Arc<State>) -> Vec<Arc<State>> {
-        let states = self.states.lock();
-        let living = states.living.iter().filter_map(Weak::upgrade);
-        living.filter(|state| !Arc::ptr_eq(state, newest)).collect()
+    /// The newest, if it is what a configuration would be; `join` makes the configuration one of its
+    /// own, before anybody can end it.
+    pub(crate) fn share(
+        &self,
+        received: &[u8],
+        node: &Node,
+        join: impl FnOnce(&Arc<State>),
+    ) -> Option<Arc<State>> {
+        let mut states = self.states.lock();
+        let same = states.newest().filter(|state| state.is_of(received, node));
+        same.inspect(join)
     }
 
     /// Adds the newest.
     pub(crate) fn add(&self, state: &Arc<State>) {
         self.states.lock().living.push(Arc::downgrade(state));
+    }
+
+    /// Those that live, but for one.
+    pub(crate) fn living_but(&self, other: Option<&Arc<State>>) -> Vec<Arc<State>> {
+        let states = self.states.lock();
+        let living = states.living.iter().filter_map(Weak::upgrade);
+        let is_other = |state: &Arc<State>| other.is_some_and(|other| Arc::ptr_eq(state, other));
+        living.filter(|state| !is_other(state)).collect()
     }
 
     /// Whether a state is the newest.
@@ -64,9 +69,13 @@ impl Plugin {
             .is_some_and(|newest| Arc::ptr_eq(&newest, state))
     }
 
-    /// Takes leave of a state that no configuration has any more. Whether it was the last one.
-    pub(crate) fn end(&self, state: Arc<State>) -> bool {
+    /// A configuration of a state ends: `leave` says whether it was the state's last. Whether it was
+    /// also the plugin's last.
+    pub(crate) fn end(&self, state: Arc<State>, leave: impl FnOnce() -> bool) -> bool {
         let mut states = self.states.lock();
+        if !leave() {
+            return false;
+        }
         let is_it = |other: &Weak<State>| std::ptr::eq(other.as_ptr(), Arc::as_ptr(&state));
         states.living.retain(|other| !is_it(other));
         states.ended.push(state);
@@ -76,6 +85,13 @@ impl Plugin {
     /// Those that ended since this was asked last.
     pub(crate) fn ended(&self) -> Vec<Arc<State>> {
         std::mem::take(&mut self.states.lock().ended)
+    }
+}
+
+impl States {
+    fn newest(&mut self) -> Option<Arc<State>> {
+        self.living.retain(|state| state.strong_count() > 0);
+        self.living.iter().rev().find_map(Weak::upgrade)
     }
 }
 

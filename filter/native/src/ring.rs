@@ -1,5 +1,5 @@
 //! A queue from one worker to the main thread: what a guard is to see. By atomics alone; where it is
-//! full, what comes is left out, and the worker goes on.
+//! full, what comes is left out and counted, and the worker goes on.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -14,6 +14,7 @@ pub(crate) struct Ring {
     /// How many were written, and how many read.
     written: AtomicUsize,
     read: AtomicUsize,
+    left_out: AtomicU64,
 }
 
 impl Default for Ring {
@@ -24,6 +25,7 @@ impl Default for Ring {
             entries: entries.take(MAX_GUARDED_RESPONSES).collect(),
             written: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
+            left_out: AtomicU64::new(0),
         }
     }
 }
@@ -33,13 +35,21 @@ impl Ring {
     pub(crate) fn push(&self, [first, second]: [u64; 2]) {
         let written = self.written.load(Ordering::Relaxed);
         let waiting = written.wrapping_sub(self.read.load(Ordering::Acquire));
-        let place = self.entries.get(written % MAX_GUARDED_RESPONSES);
-        if let (true, Some([one, other])) = (waiting < MAX_GUARDED_RESPONSES, place) {
+        if waiting >= MAX_GUARDED_RESPONSES {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if let Some([one, other]) = self.entries.get(written % MAX_GUARDED_RESPONSES) {
             one.store(first, Ordering::Relaxed);
             other.store(second, Ordering::Relaxed);
             self.written
                 .store(written.wrapping_add(1), Ordering::Release);
         }
+    }
+
+    /// How many entries found no room since this was asked last.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.swap(0, Ordering::Relaxed)
     }
 
     /// Takes every entry out. Only by the reader.
@@ -78,6 +88,7 @@ mod tests {
         let all = drained(&ring);
         assert_eq!(all.len(), MAX_GUARDED_RESPONSES);
         assert_eq!(all.last(), Some(&[16_383, 16_384]));
+        assert_eq!([ring.left_out(), ring.left_out()], [5, 0]);
         ring.push([7, 8]);
         assert_eq!(drained(&ring), [[7, 8]]);
         assert_eq!(drained(&ring), [] as [[u64; 2]; 0]);

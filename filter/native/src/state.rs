@@ -3,12 +3,12 @@
 //!
 //! Listeners that get the same configuration share one state: Envoy makes an object for each of them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use sluice_core::host::Host;
+use sluice_core::host::{Host, Level};
 use sluice_core::lifecycle::{self, Ticking};
 use sluice_core::observed::Observed;
 use sluice_core::plan::{Node, Plan};
@@ -21,8 +21,8 @@ use crate::seen::SeenUsers;
 pub(crate) struct Worker {
     /// Its numbers.
     pub(crate) counted: Counted,
-    /// Responses of guarded splits; made with the first one.
-    pub(crate) guarded: OnceLock<Ring>,
+    /// Responses of guarded splits, where there are any.
+    pub(crate) guarded: Option<Ring>,
     /// How many of those had no identity.
     pub(crate) nameless: std::sync::atomic::AtomicU32,
 }
@@ -70,6 +70,8 @@ struct Main {
     plan: Option<Plan>,
     observed: Observed,
     read: Vec<Read>,
+    /// How many responses of guarded splits found no room in a worker's queue.
+    left_out: u64,
 }
 
 impl State {
@@ -86,9 +88,10 @@ impl State {
         let previous = previous.as_ref().and_then(|main| main.plan.as_ref());
         let plan = lifecycle::configure(host, plugin, received.to_vec(), node, previous);
         let splits = plan.as_ref().map_or(0, |plan| plan.splits().len());
+        let is_guarded = plan.as_ref().is_some_and(Plan::is_guarded);
         let worker = || Worker {
             counted: Counted::new(splits),
-            guarded: OnceLock::new(),
+            guarded: is_guarded.then(Ring::default),
             nameless: 0.into(),
         };
         Self {
@@ -102,6 +105,7 @@ impl State {
                 plan,
                 observed: Observed::default(),
                 read: Vec::new(),
+                left_out: 0,
             }),
         }
     }
@@ -126,6 +130,7 @@ impl State {
     pub(crate) fn tick<H: Host>(&self, host: &H, ticking: Ticking, now: Duration) -> bool {
         let mut main = self.main.lock();
         main.collect(self);
+        main.say_left_out(host, &self.plugin);
         let Main { plan, observed, .. } = &mut *main;
         let plan = plan.as_mut();
         let has_tripped = lifecycle::tick(host, &self.plugin, plan, observed, ticking, now);
@@ -161,13 +166,31 @@ impl State {
 }
 
 impl Main {
+    fn say_left_out<H: Host>(&mut self, host: &H, plugin: &str) {
+        let number = std::mem::take(&mut self.left_out);
+        if number > 0 {
+            let line = format!(
+                "sluice {plugin}: its guards did not see {number} responses: more than {} of a \
+                 worker between two ticks",
+                crate::ring::MAX_GUARDED_RESPONSES
+            );
+            host.log(Level::Warning, &line);
+        }
+    }
+
     fn collect(&mut self, state: &State) {
-        let Self { observed, read, .. } = self;
+        let Self {
+            observed,
+            read,
+            left_out,
+            ..
+        } = self;
         read.resize_with(state.workers.len(), Read::default);
         for (worker, read) in state.workers.iter().zip(read) {
             worker.counted.read(read, &mut observed.tally);
-            if let Some(ring) = worker.guarded.get() {
+            if let Some(ring) = &worker.guarded {
                 ring.drain(|words| observed.add_guarded(words));
+                *left_out += ring.left_out();
             }
         }
         state.users.read(observed);

@@ -205,11 +205,7 @@ impl Recorder for Recording<'_, '_> {
     }
 
     fn time(&mut self, labels: Labels<'_>, milliseconds: u64) {
-        let metric = self
-            .configuration
-            .metrics
-            .named("response_time_milliseconds");
-        if let Some((_, id)) = metric {
+        if let Some(id) = self.configuration.metrics.response_time {
             self.stream.record(id, &values(labels), milliseconds);
         }
     }
@@ -231,7 +227,8 @@ impl Recorder for Recording<'_, '_> {
             let number = self.worker.nameless.fetch_add(1, Ordering::Relaxed);
             nobody(number, seen.at)
         });
-        let ring = self.worker.guarded.get_or_init(Default::default);
-        ring.push(seen.words(user));
+        if let Some(ring) = &self.worker.guarded {
+            ring.push(seen.words(user));
+        }
     }
 }

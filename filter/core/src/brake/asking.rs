@@ -12,7 +12,8 @@ use super::question::MAX_WAIT_SECONDS;
 /// another are in force soon, and a service that always has news costs little.
 const BETWEEN_NEWS: Duration = Duration::from_millis(100);
 
-/// The time between two held questions where an answer says nothing new at once, as no service should.
+/// The time between two held questions where an answer says nothing new at once, as no service should;
+/// and between two questions that may not be held.
 const BETWEEN_NOTHINGS: Duration = Duration::from_secs(1);
 
 /// The time from a question that failed to the next, by how many have failed before it; the last one
@@ -73,9 +74,19 @@ pub struct Asking {
     not_before: Duration,
     /// One after another.
     failures: usize,
+    /// Whether no question may be held.
+    is_short: bool,
 }
 
 impl Asking {
+    /// One who may hold no question, and asks each second instead.
+    pub fn short() -> Self {
+        Self {
+            is_short: true,
+            ..Self::default()
+        }
+    }
+
     /// The question to be asked now, which is then under way; `None` where it is not yet time.
     pub fn next(&mut self, now: Duration, heard: Heard) -> Option<Wait> {
         if let Some((at, wait)) = self.asked {
@@ -89,7 +100,8 @@ impl Asking {
             return None;
         }
         let wait = match heard {
-            Heard::Answer => Wait::Held,
+            Heard::Answer if !self.is_short => Wait::Held,
+            Heard::Answer => Wait::Short,
             Heard::Nothing | Heard::Failure => Wait::Short,
         };
         self.asked = Some((now, wait));
@@ -106,8 +118,8 @@ impl Asking {
         };
         self.not_before = match (outcome, wait) {
             (Outcome::News, _) => asked + BETWEEN_NEWS,
-            (Outcome::Nothing, Wait::Short) => now,
-            (Outcome::Nothing, Wait::Held) => asked + BETWEEN_NOTHINGS,
+            (Outcome::Nothing, Wait::Short) if !self.is_short => now,
+            (Outcome::Nothing, _) => asked + BETWEEN_NOTHINGS,
             (Outcome::Failure, _) => {
                 let pause = PAUSES.get(self.failures - 1).copied();
                 let pause = pause.unwrap_or(LONGEST_PAUSE);
@@ -179,6 +191,19 @@ mod tests {
         assert_eq!(wait(Heard::Nothing), Some(Wait::Short));
         assert_eq!(wait(Heard::Failure), Some(Wait::Short));
         assert_eq!(wait(Heard::Answer), Some(Wait::Held));
+    }
+
+    #[test]
+    fn who_may_hold_no_question_asks_each_second() {
+        let mut asking = Asking::short();
+        assert_eq!(asking.next(at(0), Heard::Nothing), Some(Wait::Short));
+        asking.ended(Outcome::Nothing, at(2), 0);
+        assert_eq!(asking.next(at(999), Heard::Answer), None);
+        assert_eq!(asking.next(at(1_000), Heard::Answer), Some(Wait::Short));
+        asking.ended(Outcome::News, at(1_003), 0);
+        assert_eq!(asking.next(at(1_100), Heard::Answer), Some(Wait::Short));
+        asking.ended(Outcome::Failure, at(1_101), 0);
+        assert_eq!(asking.delay(at(1_101)), Duration::from_millis(99));
     }
 
     #[test]

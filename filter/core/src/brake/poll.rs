@@ -73,6 +73,19 @@ pub struct Poll {
 }
 
 impl Poll {
+    /// Of a proxy that may hold no question, and asks each second instead.
+    pub fn short() -> Self {
+        Self {
+            asking: Asking::short(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a question is under way.
+    pub fn is_under_way(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// A tick, or a wake-up, of the newest configuration. When the next tick is needed for this, if
     /// before `usual`.
     pub fn tick<C: Caller>(

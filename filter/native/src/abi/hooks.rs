@@ -1,5 +1,5 @@
-//! What Envoy calls. Each hook that does something catches panics: the request, or the configuration,
-//! then goes on as if the filter were not there.
+//! What Envoy calls. Each hook that does something catches panics: the request then goes on with the
+//! headers that it has, and of a configuration the last good one is served.
 
 use std::ffi::{c_char, c_void};
 
@@ -117,11 +117,17 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     own: *mut c_void,
     _is_end: bool,
 ) -> u32 {
-    guarded((), || {
+    let is_done = guarded(false, || {
         // SAFETY: both are this stream's, which only its worker touches, in one hook at a time.
         let (mut stream, own) = unsafe { (Stream::new(stream), &mut *own.cast::<Filter>()) };
         own.on_request_headers(&mut stream);
+        true
     });
+    if !is_done {
+        // Whatever headers it has now: the route is to be that of these.
+        // SAFETY: as above.
+        unsafe { Stream::new(stream) }.route_again();
+    }
     CONTINUE
 }
 

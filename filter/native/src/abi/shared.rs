@@ -90,7 +90,12 @@ fn shared() -> Shared {
             if get_function(name, &mut found) && !found.is_null() {
                 return std::mem::transmute::<*mut c_void, Shared>(found);
             }
-            register_function(name, own as *mut c_void);
+            if !register_function(name, own as *mut c_void)
+                && get_function(name, &mut found)
+                && !found.is_null()
+            {
+                return std::mem::transmute::<*mut c_void, Shared>(found);
+            }
         }
         own
     })
@@ -98,15 +103,26 @@ fn shared() -> Shared {
 
 /// The value of a key.
 pub(crate) fn read(key: &str) -> Option<Vec<u8>> {
+    read_from(key, 0)
+}
+
+/// The value of a key from a byte on; empty where it has no more.
+pub(crate) fn read_from(key: &str, start: usize) -> Option<Vec<u8>> {
     extern "C" fn take(context: *mut c_void, value: Buffer) {
         // SAFETY: the variable below, and bytes for the time of the call.
-        unsafe { *context.cast::<Option<Vec<u8>>>() = Some(value.bytes().to_vec()) };
+        let (found, value) = unsafe {
+            (
+                &mut *context.cast::<(usize, Option<Vec<u8>>)>(),
+                value.bytes(),
+            )
+        };
+        found.1 = Some(value.get(found.0..).unwrap_or_default().to_vec());
     }
-    let mut found: Option<Vec<u8>> = None;
+    let mut found: (usize, Option<Vec<u8>>) = (start, None);
     let context = std::ptr::from_mut(&mut found).cast();
     let (key, empty) = (Buffer::of(key.as_bytes()), Buffer::EMPTY);
     shared()(READ, key, empty, empty, take, context);
-    found
+    found.1
 }
 
 /// Sets the value of a key.
