@@ -112,7 +112,7 @@ impl Mesh {
             address: upstreams[0].1.address,
         }];
         for split in plan.splits() {
-            for variant in &split.definition.variants {
+            for variant in split.definition.variants.iter() {
                 let upstream = Upstream::start(variant).await;
                 let target = Target {
                     serves: Some((split.definition.name.to_string(), variant.to_string())),

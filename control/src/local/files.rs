@@ -152,7 +152,7 @@ impl Files {
                 continue;
             };
             let header =
-                json!({"name": split.definition.header, "string_match": {"exact": variant}});
+                json!({"name": *split.definition.header, "string_match": {"exact": variant}});
             routes.push(json!({"match": {"prefix": "/", "headers": [header]}, "route": {"cluster": upstream.cluster(), "timeout": "0s"}}));
         }
         let has_default = self

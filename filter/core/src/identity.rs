@@ -4,6 +4,7 @@
 //! the same id moves from a cookie into a header.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::request::{Bytes, Request, Seen};
 
@@ -11,13 +12,13 @@ use crate::request::{Bytes, Request, Seen};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A cookie.
-    Cookie(Box<str>),
+    Cookie(Arc<str>),
     /// A request header; the name is in lower case.
-    Header(Box<str>),
+    Header(Arc<str>),
     /// A query parameter.
-    Query(Box<str>),
+    Query(Arc<str>),
     /// A JWT claim.
-    Claim(Box<str>),
+    Claim(Arc<str>),
     /// The client address without the port.
     Address,
     /// The anonymous cookie.

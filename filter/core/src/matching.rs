@@ -79,13 +79,13 @@ impl fmt::Display for Matcher {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A cookie.
-    Cookie(Box<str>),
+    Cookie(Arc<str>),
     /// A request header; the name is in lower case.
-    Header(Box<str>),
+    Header(Arc<str>),
     /// A query parameter.
-    Query(Box<str>),
+    Query(Arc<str>),
     /// A JWT claim.
-    Claim(Box<str>),
+    Claim(Arc<str>),
 }
 
 impl Subject {

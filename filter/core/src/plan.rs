@@ -19,7 +19,7 @@ use crate::allocation::Allocation;
 use crate::bucket::Seed;
 use crate::config::Document;
 use crate::decode::{Decode as _, below};
-use crate::definition::{Definition, MAX_HOSTS};
+use crate::definition::{Common, Definition, MAX_HOSTS};
 use crate::hosts::{Claim, HostIndex, Hosts, LeftOut, MAX_SPLITS_PER_HOST};
 use crate::index::{SplitIndex, VariantIndex, Variants};
 use crate::pattern::Patterns;
@@ -206,6 +206,7 @@ impl Plan {
         let mut patterns = previous
             .map(|plan| plan.patterns.next_configuration())
             .unwrap_or_default();
+        let mut common = Common::default();
         let mut problems = Problems::default();
         problems.extend(document.problems());
         let mut splits = Vec::with_capacity(document.splits.len());
@@ -228,6 +229,7 @@ impl Plan {
                     value,
                     node.namespace.as_deref(),
                     &mut patterns,
+                    &mut common,
                 )),
             };
             let is_seen =

@@ -90,7 +90,7 @@ pub(super) async fn start(plan: &Plan, failing: &[Failing]) -> anyhow::Result<Ve
     let variants = || {
         plan.splits()
             .iter()
-            .flat_map(|split| &split.definition.variants)
+            .flat_map(|split| split.definition.variants.iter())
     };
     for Failing { variant, .. } in failing {
         if !variants().any(|own| **own == **variant) {

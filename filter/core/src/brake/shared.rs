@@ -10,6 +10,7 @@ use crate::host::{Host, Level, Update};
 use crate::index::{SplitIndex, VariantIndex, Variants};
 use crate::plan::{Plan, Split};
 use crate::problem::Problem;
+use std::sync::Arc;
 
 /// How many lines one answer, or one configuration, writes to the log at most; see docs/limits.md.
 const MAX_BRAKE_LINES: usize = 20;
@@ -152,7 +153,7 @@ fn show_ended<H: Host>(
     let former = previous.and_then(|plan| plan.split_named(&listed.split));
     let now = plan.split_named(&listed.split);
     let names = |split: &Split| split.definition.challengers().to_vec();
-    let mut names: Vec<Box<str>> = former.into_iter().chain(now).flat_map(names).collect();
+    let mut names: Vec<Arc<str>> = former.into_iter().chain(now).flat_map(names).collect();
     names.extend(listed.challenger.as_deref().map(Into::into));
     for name in names {
         let is_braked = |split: &Split| {

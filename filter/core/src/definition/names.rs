@@ -1,5 +1,7 @@
 //! The grammars of names: of splits, variants and rules, and of what a request carries.
 
+use std::sync::Arc;
+
 use super::Reader;
 use crate::problem::Accepted;
 
@@ -117,7 +119,7 @@ const fn is_token_byte(byte: u8) -> bool {
 }
 
 impl Reader<'_> {
-    pub(super) fn header_name(&mut self, path: &str, received: &str) -> Box<str> {
+    pub(super) fn header_name(&mut self, path: &str, received: &str) -> Arc<str> {
         let name = received.to_ascii_lowercase();
         if !is_header_name(&name) {
             self.report(
@@ -126,10 +128,10 @@ impl Reader<'_> {
                 Accepted::value(TOKEN),
             );
         }
-        name.into()
+        self.common.text(&name)
     }
 
-    pub(super) fn cookie_name(&mut self, path: &str, name: String) -> Box<str> {
+    pub(super) fn cookie_name(&mut self, path: &str, name: String) -> Arc<str> {
         if !is_cookie_name(&name) {
             self.report(
                 path,
@@ -137,10 +139,10 @@ impl Reader<'_> {
                 Accepted::value(TOKEN),
             );
         }
-        name.into()
+        self.common.text(&name)
     }
 
-    pub(super) fn parameter_name(&mut self, path: &str, name: String) -> Box<str> {
+    pub(super) fn parameter_name(&mut self, path: &str, name: String) -> Arc<str> {
         if name.is_empty()
             || name.len() > MAX_NAME_BYTES
             || name
@@ -155,10 +157,10 @@ impl Reader<'_> {
                 ),
             );
         }
-        name.into()
+        self.common.text(&name)
     }
 
-    pub(super) fn claim_name(&mut self, path: &str, name: String) -> Box<str> {
+    pub(super) fn claim_name(&mut self, path: &str, name: String) -> Arc<str> {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
             self.report(
                 path,
@@ -166,6 +168,6 @@ impl Reader<'_> {
                 Accepted::value("1 to 256 bytes without NUL"),
             );
         }
-        name.into()
+        self.common.text(&name)
     }
 }

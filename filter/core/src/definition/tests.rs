@@ -6,7 +6,13 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn compile(split: serde_json::Value) -> Definition {
-    Definition::compile("web", &split, Some("shop"), &mut Patterns::default())
+    Definition::compile(
+        "web",
+        &split,
+        Some("shop"),
+        &mut Patterns::default(),
+        &mut Common::default(),
+    )
 }
 
 fn problems(split: serde_json::Value) -> Vec<String> {
@@ -346,4 +352,11 @@ fn a_split_may_have_64_rules() {
         problems(rules(65)),
         ["splits.web.rules: 65 rules; at most 64"]
     );
+}
+
+#[test]
+fn what_every_decision_reads_lies_together() {
+    // Behind the two counters of the `Arc` that a plan has it in.
+    const LINES: usize = 3 * 64 - 2 * size_of::<usize>();
+    assert!(std::mem::offset_of!(Definition, inherit) < LINES);
 }

@@ -79,12 +79,42 @@ impl Places {
 #[derive(Clone, Debug, Default)]
 struct Entry {
     /// Those that are served, by their places.
-    splits: Box<[SplitIndex]>,
+    splits: Served,
     /// Those that found no place here, though they are served, or named, above or here.
     displaced: Box<[SplitIndex]>,
     /// The nearest name above.
     above: Option<Place>,
     is_service: bool,
+}
+
+/// The splits that are served under a name. Nearly always one, which then stands with the name: that
+/// saves a look into memory.
+#[derive(Clone, Debug)]
+enum Served {
+    One([SplitIndex; 1]),
+    These(Box<[SplitIndex]>),
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self::These(Box::default())
+    }
+}
+
+impl Served {
+    fn of(splits: Box<[SplitIndex]>) -> Self {
+        match *splits {
+            [one] => Self::One([one]),
+            _ => Self::These(splits),
+        }
+    }
+
+    fn splits(&self) -> &[SplitIndex] {
+        match self {
+            Self::One(one) => one,
+            Self::These(splits) => splits,
+        }
+    }
 }
 
 impl HostIndex {
@@ -145,7 +175,7 @@ impl HostIndex {
     /// The splits that are decided there, in the order of their places.
     pub fn splits(&self, places: Places) -> &[SplitIndex] {
         self.entry(places.served)
-            .map_or(&[], |entry| entry.splits.as_ref())
+            .map_or(&[], |entry| entry.splits.splits())
     }
 
     /// The splits whose headers must be removed before those of [`HostIndex::splits`] are set, each
@@ -158,7 +188,7 @@ impl HostIndex {
         for place in places.doubtful {
             if place != std::mem::replace(&mut last, place) {
                 if let Some(entry) = self.entry(place) {
-                    all.add(&entry.splits);
+                    all.add(entry.splits.splits());
                 }
                 self.add_displaced(place, &mut all);
             }
@@ -370,7 +400,9 @@ impl<'c, 'a> Builder<'c, 'a> {
         }
         let place = Place(u32::try_from(self.index.entries.len()).unwrap_or(0));
         self.index.entries.push(Entry {
-            splits: in_order(kept.iter().filter_map(|&rank| Some(self.claim(rank)?.0))),
+            splits: Served::of(in_order(
+                kept.iter().filter_map(|&rank| Some(self.claim(rank)?.0)),
+            )),
             displaced: displaced.into_boxed_slice(),
             above,
             is_service: own.is_service,
