@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http_body_util::combinators::WithTrailers;
 use http_body_util::{BodyExt as _, Full};
-use hyper::HeaderMap;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
+use hyper::{HeaderMap, Method};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -175,7 +175,7 @@ async fn http2(stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
             let body = body.collect().await?;
             let trailers = body.trailers().cloned().unwrap_or_default();
             let answer = response(&variant, None, path.as_bytes(), &head, &body.to_bytes());
-            Ok::<_, hyper::Error>(of_http1(&answer, trailers))
+            Ok::<_, hyper::Error>(of_http1(&answer, &parts.method, trailers))
         }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -184,17 +184,19 @@ async fn http2(stream: TcpStream, variant: String, requests: Arc<AtomicU64>) {
     let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-/// A response of HTTP/1.1 as one of HTTP/2, with trailers.
-fn of_http1(answer: &[u8], trailers: HeaderMap) -> hyper::Response<Answered> {
+/// A response of HTTP/1.1 as one of HTTP/2, with trailers; to HEAD without a body.
+fn of_http1(answer: &[u8], method: &Method, trailers: HeaderMap) -> hyper::Response<Answered> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.expect("a head") + 4);
     let status = std::str::from_utf8(&head[9..12]).expect("a status");
     let mut response = hyper::Response::builder().status(status);
     for line in head.split(|&byte| byte == b'\n').skip(1) {
-        if let Some(colon) = line.iter().position(|&byte| byte == b':') {
+        let colon = line.iter().position(|&byte| byte == b':');
+        if let Some(colon) = colon.filter(|&at| &line[..at] != b"content-length") {
             response = response.header(&line[..colon], line[colon + 1..].trim_ascii());
         }
     }
+    let body = if method == Method::HEAD { b"" } else { body };
     let body = Full::new(Bytes::copy_from_slice(body));
     let trailers = std::future::ready((!trailers.is_empty()).then_some(Ok(trailers)));
     response

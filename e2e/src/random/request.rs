@@ -58,11 +58,21 @@ const AUTHORITIES: [(&str, &str); 11] = [
 /// Headers of which Envoy joins the lines itself.
 const ONE_LINE: [&str; 3] = ["accept", "content-type", "user-agent"];
 
-/// Envoy's routes: virtual hosts named as istiod names them; everything goes to `default`.
+/// Envoy's routes: virtual hosts named as istiod names them. Some paths Envoy answers itself; everything
+/// else goes to `default`, and the answer says by `x-route` where the split `web` chose the route.
 pub fn routes() -> Value {
     let host = |name: &str, domains: &[&str]| {
-        let route = json!({"match": {"prefix": "/"}, "route": {"cluster": "default"}});
-        json!({"name": name, "domains": domains, "routes": [route]})
+        let canary = json!([{"name": "x-sluice-web", "string_match": {"exact": "canary"}}]);
+        let added = json!([{"header": {"key": "x-route", "value": "canary"}}]);
+        let route = json!({"cluster": "default"});
+        let routes = [
+            json!({"match": {"path": "/gone"}, "direct_response": {"status": 503}}),
+            json!({"match": {"path": "/moved"}, "redirect": {"path_redirect": "/"}}),
+            json!({"match": {"path": "/down"}, "route": {"cluster": "nowhere"}}),
+            json!({"match": {"prefix": "/", "headers": canary}, "route": route, "response_headers_to_add": added}),
+            json!({"match": {"prefix": "/"}, "route": route}),
+        ];
+        json!({"name": name, "domains": domains, "routes": routes})
     };
     let hosts = [
         host("web.shop.svc.cluster.local:80", &["10.0.0.7", "old.alias"]),
@@ -83,6 +93,9 @@ pub fn request(random: &mut Random) -> Sent {
         "/no-store",
         "/status/404",
         "/status/302",
+        "/gone",
+        "/moved",
+        "/down",
     ];
     let queries = [
         "",
@@ -129,9 +142,15 @@ pub fn request(random: &mut Random) -> Sent {
     if random.one_in(40) {
         path += &format!("?{}uid=u1", "b=1&".repeat(300));
     }
+    let method = random.pick(&["GET", "GET", "GET", "POST", "OPTIONS", "DELETE", "HEAD"]);
+    let protocol = match method {
+        // Which says how long the body is that does not come.
+        "HEAD" => Protocol::Http2,
+        _ => random.pick(&[Protocol::Http1, Protocol::Http1, Protocol::Http2]),
+    };
     Sent {
-        protocol: random.pick(&[Protocol::Http1, Protocol::Http1, Protocol::Http2]),
-        method: random.pick(&["GET", "GET", "GET", "POST", "OPTIONS", "DELETE"]),
+        protocol,
+        method,
         authority: random.pick(&AUTHORITIES).0,
         path,
         lines,
