@@ -137,7 +137,7 @@ async fn two_libraries_side_by_side_count_and_decide_each_for_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upgrades_under_traffic_fail_nobody() {
+async fn upgrades_under_traffic_fail_nobody_and_lose_no_count() {
     let options = Options {
         workers: 4,
         ..Options::on(Adapter::Native)
@@ -172,4 +172,6 @@ async fn upgrades_under_traffic_fail_nobody() {
     }
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent > 1_000, "only {sent} requests");
+    mesh.wait_for_metric("sluice_decisions_total", &[], sent as f64)
+        .await;
 }
