@@ -8,7 +8,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use kube::api::{DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::core::{ApiResource, GroupVersionKind, Request, Resource as _};
 use kube::{Client, Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -175,6 +177,13 @@ impl<'a> Objects<'a> {
     ) -> Result<DynamicObject> {
         let request = self.request.patch(name, parameters, patch);
         object(self.answer(request).await?)
+    }
+
+    /// Deletes one object.
+    pub(super) async fn delete(&self, name: &str, parameters: &DeleteParams) -> Result<()> {
+        self.text(self.request.delete(name, parameters))
+            .await
+            .map(drop)
     }
 
     async fn answer(

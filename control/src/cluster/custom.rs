@@ -1,7 +1,9 @@
 //! Resources of a kind that is named: read and listed within bounds, made, and changed on what was
 //! read of them.
 
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
@@ -94,6 +96,24 @@ pub async fn create(
     };
     let objects = objects(cluster, kind, Some(namespace));
     objects.create(&parameters, object).await
+}
+
+/// Deletes a resource if it is still what was read.
+///
+/// # Errors
+/// The API server's: 409 where it is not, 404 where it is gone.
+pub async fn delete(cluster: &Cluster, kind: &Kind, read: &DynamicObject) -> kube::Result<()> {
+    let metadata = &read.metadata;
+    let parameters = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+        }),
+        ..DeleteParams::default()
+    };
+    let objects = objects(cluster, kind, metadata.namespace.as_deref());
+    let own_name = metadata.name.as_deref().unwrap_or_default();
+    objects.delete(own_name, &parameters).await
 }
 
 /// Gives a resource an annotation if it is still what was read; what it is then.

@@ -21,7 +21,7 @@ use crate::model::service::ServiceRef;
 use crate::operations::apply::{
     Application, Change, Progress, Resourced, SUBSETS_SECONDS, Step, Terms, Waited, named, try_all,
 };
-use crate::store::OthersFields;
+use crate::store::{Note, OthersFields};
 
 /// The longest `--timeout`. Chosen: who waits longer should look at istiod.
 const MAX_TIMEOUT_SECONDS: u64 = 3_600;
@@ -201,7 +201,11 @@ async fn carry_out(
         print(output, &application)?;
     }
     let Err(error) = result else {
-        return Ok(Outcome::Good);
+        let is_problem = application.notes.iter().any(Note::is_problem);
+        return Ok(match is_problem {
+            true => Outcome::Problems,
+            false => Outcome::Good,
+        });
     };
     let is_touched = |resource: &Resourced| resource.progress != Progress::Tried;
     if !application.resources.iter().any(is_touched) {
@@ -219,6 +223,7 @@ fn say(format: Format, step: &Step<'_>) {
     }
     match step {
         Step::Applied(resource) => output::line(line(resource)),
+        Step::Noted(note) => output::note(format!("note: {note}")),
         Step::Looks(proxies) => {
             output::note(format!("waiting until {proxies} proxies have the subsets"));
         }

@@ -1,6 +1,7 @@
 //! How the commands that change weights say it: their terms, and what became of a change in words.
 
 use super::arguments::{DryRunArgs, ForceArgs, ReasonArgs};
+use super::outcome::Outcome;
 use super::output;
 use crate::model::change::WeightChange;
 use crate::model::churn::{Meeting, Move};
@@ -37,16 +38,21 @@ pub(super) fn say_parked<'p>(
 }
 
 /// Says what became of a change: what went wrong beside it on standard error, what it changes on
-/// standard output.
-pub(super) fn say(made: &ChangeOutcome) {
-    say_notes(&made.notes);
+/// standard output. Whether that leaves something to do.
+pub(super) fn say(made: &ChangeOutcome) -> Outcome {
+    let outcome = say_notes(&made.notes);
     output::line(report(made));
+    outcome
 }
 
-/// Says what went wrong beside a change, on standard error.
-pub(super) fn say_notes(notes: &[Note]) {
+/// Says what went wrong beside a change, on standard error; whether it leaves something to do.
+pub(super) fn say_notes(notes: &[Note]) -> Outcome {
     for note in notes {
         output::note(format!("note: {note}"));
+    }
+    match notes.iter().any(Note::is_problem) {
+        true => Outcome::Problems,
+        false => Outcome::Good,
     }
 }
 

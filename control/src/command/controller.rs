@@ -71,6 +71,9 @@ pub(super) struct Controller {
     /// After how many seconds without a sign a standby takes over
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(2..=3600))]
     lease_seconds: u32,
+    /// Write the EnvoyFilters of plugins that are annotated as native; see docs/native.md
+    #[arg(long)]
+    native: bool,
     /// How the log looks, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     log_format: LogFormat,
@@ -205,6 +208,7 @@ async fn settings(
             root_namespace: arguments.root_namespace.clone(),
         },
         instance: instance.to_owned(),
+        native: arguments.native,
     })
 }
 

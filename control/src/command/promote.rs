@@ -129,9 +129,9 @@ async fn alone(
         from.store.title()
     ));
     let made = made.map_err(|error| located(error, &from.name, &to.name))?;
-    say(&made);
+    let outcome = say(&made);
     say_parked(&parked, &made.changes);
-    Ok(Outcome::Good)
+    Ok(outcome)
 }
 
 async fn side(arguments: &Promote, environment: &Environment) -> anyhow::Result<Side<Kubernetes>> {

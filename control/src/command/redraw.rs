@@ -34,6 +34,5 @@ pub(super) async fn run(arguments: &Redraw, caller: &Caller) -> anyhow::Result<O
     let terms = terms(arguments.dry_run, arguments.force, &arguments.reason);
     let letters = arguments.draw.as_deref();
     let made = redraw(&store, caller, &arguments.split, letters, &terms);
-    say(&Place::One(store.clone()).said(made).await?);
-    Ok(Outcome::Good)
+    Ok(say(&Place::One(store.clone()).said(made).await?))
 }

@@ -2,12 +2,13 @@
 //! again.
 
 use super::arguments::{ClusterArgs, ScopeArgs};
+use super::changes::say_notes;
 use super::outcome::Outcome;
 use super::stores::Place;
 use super::{output, stores};
 use crate::operations::Caller;
 use crate::operations::plugins::everywhere;
-use crate::operations::refetch::refetch;
+use crate::operations::refetch::{Refetched, refetch};
 use crate::store::AnyStore;
 use crate::store::kubernetes::Kubernetes;
 
@@ -27,15 +28,15 @@ pub(super) async fn run(arguments: &Refetch, caller: &Caller) -> anyhow::Result<
         let cluster = stores::cluster(&arguments.cluster).await?;
         let store = Kubernetes::new(cluster, arguments.cluster.plugin.clone());
         let place = Place::One(AnyStore::Kubernetes(store.clone()));
-        say(&place.said(refetch(&store, caller)).await?);
-        return Ok(Outcome::Good);
+        return Ok(say(&place.said(refetch(&store, caller)).await?));
     }
     let mut outcome = Outcome::Good;
     let cluster = stores::cluster(&arguments.cluster).await?;
     let place = Place::Everywhere(cluster.clone());
     for (title, store) in place.said(everywhere(&cluster)).await? {
         match refetch(&store, caller).await {
-            Ok(plugin) => say(&plugin),
+            Ok(refetched) if say(&refetched) == Outcome::Good => {}
+            Ok(_) => outcome = Outcome::Problems,
             Err(error) => {
                 output::error(&anyhow::Error::from(error).context(title));
                 outcome = Outcome::Problems;
@@ -45,6 +46,8 @@ pub(super) async fn run(arguments: &Refetch, caller: &Caller) -> anyhow::Result<
     Ok(outcome)
 }
 
-fn say(plugin: &str) {
+fn say(refetched: &Refetched) -> Outcome {
+    let plugin = &refetched.plugin;
     output::line(format!("{plugin}: pushed again; see `sluice status`"));
+    say_notes(&refetched.notes)
 }

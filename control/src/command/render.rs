@@ -1,5 +1,7 @@
 //! `sluice render`: writes the resources of a split, in the order in which they are applied.
 
+mod native;
+
 use std::path::{Path, PathBuf};
 
 use sluice_core::plan::Node;
@@ -16,19 +18,25 @@ use crate::operations::render::{self, Followed, Rendered, Request, Routing};
 #[derive(clap::Args, Debug)]
 pub(super) struct Render {
     /// The split whose routes are written
-    split: String,
-    /// The configuration: a file, a directory, or - for standard input
+    #[arg(required_unless_present = "native")]
+    split: Option<String>,
+    /// The configuration or, with --native, the plugin: a file, a directory, or - for standard
+    /// input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// The module's image, as `sluice push` prints it
-    #[arg(long, value_name = "oci://…")]
-    image: String,
+    #[arg(long, value_name = "oci://…", required_unless_present = "native")]
+    image: Option<String>,
     /// The image's digest, as `sluice push` prints it
-    #[arg(long, value_name = "sha256:…")]
-    digest: String,
+    #[arg(long, value_name = "sha256:…", required_unless_present = "native")]
+    digest: Option<String>,
     /// The service that has the variants
-    #[arg(long, value_name = "SERVICE.NAMESPACE")]
-    service: ServiceRef,
+    #[arg(
+        long,
+        value_name = "SERVICE.NAMESPACE",
+        required_unless_present = "native"
+    )]
+    service: Option<ServiceRef>,
     /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -42,6 +50,8 @@ pub(super) struct Render {
     /// Which resources.
     #[command(flatten)]
     resources: ResourceArgs,
+    #[command(flatten)]
+    native: native::NativeArgs,
 }
 
 /// Which resources a split gets, beyond what every one needs.
@@ -99,11 +109,23 @@ pub(super) struct Needed<'a> {
 }
 
 pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
+    let Render {
+        split: Some(split),
+        image: Some(image),
+        digest: Some(digest),
+        service: Some(service),
+        ..
+    } = arguments
+    else {
+        let text = native::text(&arguments.file, &arguments.native)?;
+        output::document(text.trim_end());
+        return Ok(Outcome::Good);
+    };
     let needed = Needed {
-        split: &arguments.split,
-        image: &arguments.image,
-        digest: &arguments.digest,
-        service: &arguments.service,
+        split,
+        image,
+        digest,
+        service,
         namespace: arguments.namespace.as_deref(),
         workload: arguments.workload.as_deref(),
     };

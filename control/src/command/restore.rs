@@ -80,7 +80,9 @@ pub(super) async fn run(arguments: &Restore, caller: &Caller) -> anyhow::Result<
         say_notes(&notes);
         match change {
             Ok(change) => {
-                say_notes(&change.notes);
+                if say_notes(&change.notes) == Outcome::Problems {
+                    outcome = Outcome::Problems;
+                }
                 output::line(format!("{plugin}: restored"));
             }
             Err(error) => {

@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: &Rollback, caller: &Caller) -> anyhow::Result
     let made = place.said(rollback(&store, caller, arguments.to, &terms));
     let (made, parked) = tokio::join!(made, parked(&store));
     let made = made?;
-    say(&made);
+    let outcome = say(&made);
     say_parked(&parked, &made.changes);
-    Ok(Outcome::Good)
+    Ok(outcome)
 }

@@ -80,10 +80,10 @@ pub(super) async fn run(arguments: &Set, caller: &Caller) -> anyhow::Result<Outc
         let parked = parked_for(setting.shares, std::slice::from_ref(&store));
         let (made, parked) = tokio::join!(made, parked);
         let made = made?;
-        say(&made);
+        let outcome = say(&made);
         say_parked(parked.iter().flatten(), &made.changes);
         warn_where_nobody_moves(&store, split).await;
-        return Ok(Outcome::Good);
+        return Ok(outcome);
     }
     let cluster = stores::whole_cluster(&arguments.store).await?;
     let place = Place::Everywhere(cluster.clone());
@@ -155,7 +155,7 @@ async fn all_splits(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome>
         let parked = parked_for(&shares, std::slice::from_ref(&store));
         let (made, parked) = tokio::join!(made, parked);
         let made = made?;
-        say(&made);
+        let outcome = say(&made);
         say_parked(parked.iter().flatten(), &made.changes);
         let splits: BTreeSet<&str> = made
             .changes
@@ -165,7 +165,7 @@ async fn all_splits(arguments: &Set, caller: &Caller) -> anyhow::Result<Outcome>
         for split in splits {
             warn_where_nobody_moves(&store, split).await;
         }
-        return Ok(Outcome::Good);
+        return Ok(outcome);
     }
     let cluster = stores::whole_cluster(&arguments.store).await?;
     let place = Place::Everywhere(cluster.clone());
@@ -193,7 +193,9 @@ fn say_each(changes: Vec<(PluginChange, Vec<Parked>)>) -> Outcome {
     for (PluginChange { plugin, result }, parked) in changes {
         match result {
             Ok(made) => {
-                say_notes(&made.notes);
+                if say_notes(&made.notes) == Outcome::Problems {
+                    outcome = Outcome::Problems;
+                }
                 output::line(format!("{plugin}:\n{}", report(&made)));
                 say_parked(&parked, &made.changes);
             }

@@ -5,6 +5,10 @@
 //! caller's. A native module cannot read nested metadata, so claims reach it as filter state, which
 //! a `set_filter_state` filter fills before it; so does the name of the virtual host.
 
+pub mod annotations;
+pub mod envoy_filter;
+pub mod refusal;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

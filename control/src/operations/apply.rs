@@ -15,9 +15,11 @@ use futures::StreamExt as _;
 use kube::api::{DynamicObject, PatchParams};
 use serde::Serialize;
 
+use crate::cluster::plugins::LivePlugin;
 use crate::cluster::{Cluster, objects};
 use crate::model::manifest::{Manifest, Manifests, Stage};
-use crate::store::OthersFields;
+use crate::store::kubernetes::native::follow;
+use crate::store::{Note, OthersFields};
 pub use refusal::ApplyError;
 use resource::subsets_of;
 pub use resource::{Change, Progress, Resourced, Step, Terms};
@@ -42,6 +44,9 @@ pub struct Application {
     /// What the wait for subsets ended with; `None` where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subsets: Option<Waited>,
+    /// What went wrong beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     #[serde(skip)]
     cluster: Cluster,
 }
@@ -78,6 +83,7 @@ pub async fn try_all(
             store: cluster.title().to_owned(),
             resources,
             subsets: None,
+            notes: Vec::new(),
             cluster: cluster.clone(),
         }),
     }
@@ -136,6 +142,15 @@ fn lost_subsets(resource: &Resourced) -> Option<refusal::Refused> {
         .then(|| refusal::loses_subsets(&resource.resource, &lost))
 }
 
+/// Has native proxies follow a plugin that says that they are.
+async fn followed(cluster: &Cluster, resource: &Resourced) -> Vec<Note> {
+    let live = |kind| LivePlugin::of(resource.tried.clone(), kind).ok();
+    match resource.manifest.plugin_kind().and_then(live) {
+        Some(live) => follow(cluster, &live).await,
+        None => Vec::new(),
+    }
+}
+
 impl Application {
     /// Applies everything in order.
     ///
@@ -187,6 +202,10 @@ impl Application {
             }
             resource.progress = Progress::Applied;
             say(Step::Applied(resource));
+            for note in followed(&self.cluster, resource).await {
+                say(Step::Noted(&note));
+                self.notes.push(note);
+            }
         }
         Ok(())
     }

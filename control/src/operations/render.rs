@@ -4,6 +4,7 @@
 //! Pure; called by `sluice render`, which writes them as YAML.
 
 mod names;
+pub mod native;
 mod plugin;
 mod routes;
 mod workload;

@@ -12,6 +12,8 @@ mod ground;
 mod index;
 mod look;
 mod metrics;
+mod mirrors;
+mod native;
 mod plugins;
 pub mod record;
 mod served;
@@ -37,6 +39,7 @@ use self::events::{Events, Saying};
 use self::index::Index;
 use self::look::{Failed, Looker, after_failure, look};
 use self::metrics::{HowFar, Metrics, Told};
+use self::mirrors::Mirrors;
 use self::plugins::{LONGEST_PAUSE, WATCH_SECONDS};
 use self::served::Served;
 use self::servers::Servers;
@@ -75,6 +78,8 @@ pub struct Settings {
     pub instance: String,
     /// Where gates and messages may go, and nowhere else.
     pub outbound: Bounds,
+    /// Whether it writes the EnvoyFilters of native plugins.
+    pub native: bool,
 }
 
 /// Where a controller's gates and messages may go: to these hosts, or anywhere, but to no address
@@ -136,6 +141,7 @@ impl Running {
             watched: controller.store(),
             index: Index::default(),
             served: Served::default(),
+            mirrors: Mirrors::new(settings.native),
             turns: Turns::default(),
             events,
             metrics: Metrics::new(),
@@ -190,6 +196,7 @@ impl Running {
         } = self;
         let saying = tokio::spawn(saying.say());
         let looker = Arc::new(Looker::new(Arc::clone(&context)));
+        let mirroring = native::keep(Arc::clone(&context), settings.namespace.clone());
         let poking = plugins::poke(Arc::clone(&context), settings.namespace);
         let passing_on = claims::pass_on(Arc::clone(&context), desk);
         let shared = Arc::clone(&looker);
@@ -205,6 +212,7 @@ impl Running {
         tokio::select! {
             () = looks => {}
             () = poking => {}
+            () = mirroring => {}
             () = passing_on => {}
         }
         drop((looker, context));

@@ -23,6 +23,8 @@ pub enum Occasion {
     WatchFailed,
     /// Something about the key by which a split is braked past the API server.
     Key,
+    /// The EnvoyFilter of a native plugin is not as the plugin is.
+    Native,
     /// The process ends with an error.
     Ends,
 }
@@ -51,7 +53,7 @@ impl Level {
 
 impl Occasion {
     /// One of each, for documents; the Event stands for every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Listening,
         Self::Leads,
         Self::Waits,
@@ -59,6 +61,7 @@ impl Occasion {
         Self::LookFailed,
         Self::WatchFailed,
         Self::Key,
+        Self::Native,
         Self::Ends,
     ];
 
@@ -72,6 +75,7 @@ impl Occasion {
             Self::LookFailed => "look-failed",
             Self::WatchFailed => "watch-failed",
             Self::Key => "brake-key",
+            Self::Native => "native",
             Self::Ends => "ends",
         }
     }
@@ -82,7 +86,7 @@ impl Occasion {
             Self::Listening | Self::Leads | Self::Waits => Level::Info,
             Self::Rollout(kind) if kind.is_warning() => Level::Warning,
             Self::Rollout(_) => Level::Info,
-            Self::LookFailed | Self::WatchFailed | Self::Key => Level::Warning,
+            Self::LookFailed | Self::WatchFailed | Self::Key | Self::Native => Level::Warning,
             Self::Ends => Level::Error,
         }
     }
@@ -104,6 +108,10 @@ impl Occasion {
             Self::Key => {
                 "The key by which a split is braked past the API server was used, or cannot be; \
                  or who was to be told of a use was not."
+            }
+            Self::Native => {
+                "The EnvoyFilter of a plugin that is annotated as native could not be written; what \
+                 stood there stays. It is an Event on the plugin too, `NativeNotWritten`."
             }
             Self::Ends => "The process ends with an error, exit code 2.",
         }

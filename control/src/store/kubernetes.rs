@@ -7,6 +7,7 @@
 mod at_once;
 mod doubt;
 mod in_turn;
+pub mod native;
 mod note;
 mod pauses;
 mod revisions;
@@ -26,15 +27,13 @@ use super::{Decide, Manner, Note, Snapshot, Store, Updated, Urgency};
 use crate::cluster::authors::authors;
 use crate::cluster::plugins::{self, LivePlugin, Unlisted};
 use crate::cluster::{Cluster, managed_fields};
+use crate::model::native::annotations::REFETCH;
 use crate::model::plugin::Kind;
 
 /// How long a write that was overtaken waits before it reads again: at first, and at most. Chosen:
 /// about a write, and short of what a person notices.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(250);
-
-/// The annotation whose edit makes agents fetch the module again.
-pub const REFETCH: &str = "sluice.dev/refetch";
 
 /// The field manager of what belongs to no split.
 const OWN_MANAGER: &str = "sluice";
@@ -180,11 +179,12 @@ impl Kubernetes {
     }
 
     /// Edits an annotation, which makes istiod push the plugin again, and its agents fetch the
-    /// module if they lack it.
+    /// module if they lack it. Where the plugin says that it is native, or not any more, its
+    /// EnvoyFilter is made so; what a person should know of that.
     ///
     /// # Errors
     /// When there is no such plugin, or it may not be written.
-    pub async fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<LivePlugin> {
+    pub async fn touch(&self, now: jiff::Timestamp) -> anyhow::Result<(LivePlugin, Vec<Note>)> {
         let live = self.read().await?;
         let annotation = (REFETCH.to_owned(), now.to_string());
         let metadata = ObjectMeta {
@@ -195,8 +195,10 @@ impl Kubernetes {
         let patch = live.plugin.patch(metadata, None)?;
         let parameters = PatchParams::apply(OWN_MANAGER).force();
         let sent = plugins::patch(&self.cluster, &live, &parameters, &Patch::Apply(&patch)).await;
-        sent.map_err(|error| self.cluster.explain(live.plugin.source.clone(), error))?;
-        Ok(live)
+        let explained = |error| self.cluster.explain(live.plugin.source.clone(), error);
+        let touched = sent.map_err(explained)?;
+        let notes = native::follow(&self.cluster, &touched).await;
+        Ok((touched, notes))
     }
 
     /// The same resource as it is now.

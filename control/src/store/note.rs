@@ -100,6 +100,23 @@ pub enum Note {
         /// Why not.
         why: String,
     },
+    /// Native proxies do not follow.
+    #[error("NATIVE PROXIES KEEP WHAT THEY HAVE: {filter} was not written: {why}")]
+    NotMirrored {
+        /// Which, such as `EnvoyFilter shop/sluice-native`.
+        filter: String,
+        /// Why not.
+        why: String,
+    },
+    /// Whether native proxies follow is not known.
+    #[error(
+        "native proxies follow once a controller has written {filter}, which this account may \
+         neither write nor read; `sluice status` says which revision they run"
+    )]
+    MirrorUnseen {
+        /// Which.
+        filter: String,
+    },
     /// The history keeps more than it should.
     #[error("old entries of the history could not be removed: {why}")]
     NotForgotten {
@@ -119,7 +136,7 @@ impl Note {
 
     /// Whether what it says leaves something to do.
     pub const fn is_problem(&self) -> bool {
-        matches!(self, Self::NotListed { .. })
+        matches!(self, Self::NotListed { .. } | Self::NotMirrored { .. })
     }
 }
 

@@ -250,8 +250,11 @@ impl ApiServer {
                 if objects.contains_key(&path) {
                     return failure(409, "already exists");
                 }
-                objects.insert(path, body.clone());
-                (201, body.clone())
+                let mut made = body.clone();
+                made["metadata"]["resourceVersion"] = json!("1");
+                made["metadata"]["generation"] = json!(1);
+                objects.insert(path, made.clone());
+                (201, made)
             }
             ("GET", Some(object)) => (200, object),
             ("GET", None) if is_list(path) => (200, listed(&objects, path)),

@@ -6,6 +6,7 @@ mod api_server;
 mod brakes;
 mod changes;
 mod history;
+mod native;
 mod parked;
 mod promotions;
 mod rollouts;

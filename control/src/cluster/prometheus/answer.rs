@@ -36,6 +36,19 @@ impl Series {
     pub fn last(&self) -> Option<(f64, f64)> {
         self.samples().last().copied()
     }
+
+    /// When a counter last changed; when it first appeared, if it never did since.
+    pub fn last_change(&self) -> Option<f64> {
+        let samples = self.samples();
+        let changed = samples.windows(2).rev().find_map(|pair| match pair {
+            [(_, before), (at, after)] if before != after => Some(*at),
+            _ => None,
+        });
+        changed.or_else(|| {
+            let first = samples.first().filter(|(_, value)| *value > 0.0);
+            first.map(|(at, _)| *at)
+        })
+    }
 }
 
 /// What a query gives.

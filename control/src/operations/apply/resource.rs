@@ -11,7 +11,7 @@ use crate::cluster::prometheus::Prometheus;
 use crate::model::manifest::Manifest;
 use crate::model::resources::Resource;
 use crate::model::resources::istio::DestinationRule;
-use crate::store::OthersFields;
+use crate::store::{Note, OthersFields};
 
 /// What becomes of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +76,8 @@ pub struct Terms<'a> {
 pub enum Step<'a> {
     /// A resource was applied.
     Applied(&'a Resourced),
+    /// Something went wrong beside it.
+    Noted(&'a Note),
     /// It waits until proxies have the subsets; how many are looked at.
     Looks(usize),
     /// It waits so many seconds, because nobody can be asked.

@@ -250,7 +250,7 @@ fn ticking(series: &[Series], scraped_at: f64) -> Ticking {
 fn absence(fetches: &[Series], agents: &[Series]) -> Absence {
     let last = fetches
         .iter()
-        .filter_map(|series| Some((last_change(&series.samples())?, series.label("result"))))
+        .filter_map(|series| Some((series.last_change()?, series.label("result"))))
         // Seen first in one scrape, the failure came last: the filter is missing.
         .max_by(|one, other| {
             one.0
@@ -262,20 +262,6 @@ fn absence(fetches: &[Series], agents: &[Series]) -> Absence {
         None if agents.is_empty() => Absence::AgentNotScraped,
         None => Absence::NothingFetched,
     }
-}
-
-/// When a counter last changed; when it first appeared, if it never did since.
-fn last_change(samples: &[(f64, f64)]) -> Option<f64> {
-    let changed = samples.windows(2).rev().find_map(|pair| match pair {
-        [(_, before), (at, after)] if before != after => Some(*at),
-        _ => None,
-    });
-    changed.or_else(|| {
-        samples
-            .first()
-            .filter(|(_, value)| *value > 0.0)
-            .map(|(at, _)| *at)
-    })
 }
 
 #[cfg(test)]
@@ -403,6 +389,40 @@ mod tests {
             cause: Blindness::NotScraped,
         };
         assert_eq!(Scraped::default().state(&proxy, wanted, None), unknown);
+    }
+
+    #[test]
+    fn of_two_modules_of_a_proxy_the_one_that_ticks_counts() {
+        let wanted = Revision::from_gauge(7);
+        let of = |plugin: &str| json!({"sluice_plugin": plugin});
+        let [wasm, native] = ["a.s~istio-translated-wasmplugin", "a.s"].map(of);
+        let gauges = |former: &serde_json::Value, present: &serde_json::Value| Scraped {
+            // Both are scraped still.
+            revisions: vec![
+                series("p", present.clone(), &[(10.0, 7.0)]),
+                series("p", former.clone(), &[(10.0, 8.0)]),
+            ],
+            ticks: vec![
+                series("p", present.clone(), &[(2.0, 1.0), (5.0, 3.0), (10.0, 8.0)]),
+                series("p", former.clone(), &[(2.0, 5.0), (5.0, 6.0), (10.0, 6.0)]),
+            ],
+            mesh: Arc::new(MeshSeries {
+                up: Arc::new(vec![series("p", json!({}), &[(10.0, 1.0)])]),
+                ..MeshSeries::default()
+            }),
+            ..Scraped::default()
+        };
+        let proxy = Proxy {
+            namespace: "a".to_owned(),
+            pod: "p".to_owned(),
+            role: None,
+        };
+        for (former, present) in [(&wasm, &native), (&native, &wasm)] {
+            let scraped = gauges(former, present).without_former_modules();
+            assert_eq!(scraped.ticks.len(), 1);
+            let state = scraped.state(&proxy, wanted, Some(7.0));
+            assert_eq!(state, State::Converged, "{present}");
+        }
     }
 
     #[test]

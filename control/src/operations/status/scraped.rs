@@ -3,7 +3,7 @@
 //!
 //! What it means for a proxy is [`super::proxies`]'s subject, for the cookie [`super::cookies`]'s.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sluice_core::plan::Plan;
@@ -30,6 +30,9 @@ pub(super) struct Observed {
 
 /// How far back raw samples are read: two scrapes at Prometheus' default interval of a minute.
 const LOOK_BACK: &str = "3m";
+
+/// What a series is of.
+const LABELS: [&str; 3] = ["namespace", "pod", "sluice_plugin"];
 
 /// What every agent says of itself (Istio's pilot/cmd/pilot-agent/status/server.go); who scrapes
 /// only Envoy's own port does not see it.
@@ -182,14 +185,44 @@ impl Scraped {
             }
             Err(error) => Some(format!("{error:#}")),
         };
-        Ok(Self {
+        let read = Self {
             revisions,
             valid,
             ticks,
             observed,
             without_users,
             mesh: Arc::clone(mesh),
-        })
+        };
+        Ok(read.without_former_modules())
+    }
+
+    /// A proxy that has changed from the wasm module to the native one, or back, keeps the former's
+    /// metrics, under the former's name of the plugin: those whose ticks rose last are the present
+    /// one's.
+    pub(super) fn without_former_modules(mut self) -> Self {
+        let mut last: HashMap<[String; 2], (f64, String)> = HashMap::new();
+        for series in &self.ticks {
+            let [namespace, pod, plugin] = LABELS.map(|label| series.label(label).to_owned());
+            let of_proxy = last.entry([namespace, pod]).or_default();
+            let at = series.last_change().unwrap_or_default();
+            if at >= of_proxy.0 {
+                *of_proxy = (at, plugin);
+            }
+        }
+        let is_present = |series: &Series| {
+            let [namespace, pod, plugin] = LABELS.map(|label| series.label(label));
+            let last = last.get(&[namespace.to_owned(), pod.to_owned()]);
+            last.is_none_or(|(_, present)| present == plugin)
+        };
+        for all in [
+            &mut self.revisions,
+            &mut self.valid,
+            &mut self.ticks,
+            &mut self.observed,
+        ] {
+            all.retain(is_present);
+        }
+        self
     }
 
     /// The proxies that Prometheus saw with the plugin at their last scrape: who asks where only

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::events::Events;
 use super::index::Index;
 use super::metrics::Metrics;
+use super::mirrors::Mirrors;
 use super::served::Served;
 use super::servers::Servers;
 use super::turns::Turns;
@@ -30,6 +31,8 @@ pub(super) struct Context {
     pub(super) index: Index,
     /// What the plugins want.
     pub(super) served: Served,
+    /// The plugins that are native.
+    pub(super) mirrors: Mirrors,
     pub(super) turns: Turns,
     pub(super) events: Events,
     pub(super) metrics: Metrics,

@@ -82,6 +82,19 @@ impl Events {
     }
 }
 
+impl Events {
+    /// Logs what is about no Rollout.
+    pub(super) fn log(&self, entry: Entry<'_>) {
+        self.log.write(entry);
+    }
+
+    /// Has an Event said of anything.
+    pub(super) fn say_of(&self, event: Event, about: ObjectReference) {
+        // Where too many wait, the log still says it.
+        let _ = self.waiting.try_send((event, about));
+    }
+}
+
 impl Saying {
     /// Says them until every sender is gone.
     pub(super) async fn say(mut self) {

@@ -16,11 +16,13 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::served::{self, Wanted};
 use crate::cluster::pause::Pause;
 use crate::cluster::plugins::resource;
+use crate::model::native::annotations::NATIVE;
 use crate::model::plugin::Kind;
 
 /// How long a watch that failed is left alone at most. Chosen as of a look that failed; a cluster that
@@ -64,11 +66,15 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
                     listed.insert(named.plugin(kind));
                     tell(context, kind, named).await;
                 }
-                Ok(Event::InitDone) => context.served.retain(kind, &listed),
+                Ok(Event::InitDone) => {
+                    context.served.retain(kind, &listed);
+                    context.mirrors.retain(kind, &listed);
+                }
                 Ok(Event::Apply(named)) => tell(context, kind, named).await,
                 Ok(Event::Delete(named)) => {
                     let plugin = named.plugin(kind);
                     context.poke(&plugin.1, Some(&plugin.2));
+                    context.mirrors.forget(&plugin);
                     context.served.note(plugin, None);
                 }
                 Err(error) if is_absent(&error) => break,
@@ -85,6 +91,9 @@ async fn watch(context: &Context, namespace: Option<&str>, kind: Kind) {
 async fn tell(context: &Context, kind: Kind, named: Named) {
     let (plugin, version) = (named.plugin(kind), named.version());
     context.poke(&plugin.1, Some(&plugin.2));
+    context
+        .mirrors
+        .note(&plugin, named.is_native(), Instant::now());
     if context.served.knows(&plugin, version.as_ref()) {
         return;
     }
@@ -117,6 +126,12 @@ impl Named {
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let name = metadata.name.clone().unwrap_or_default();
         (kind.name(), namespace, name)
+    }
+
+    /// Whether it says anything of being native.
+    fn is_native(&self) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        annotations.is_some_and(|annotations| annotations.contains_key(NATIVE))
     }
 
     fn version(&self) -> Option<served::Version> {

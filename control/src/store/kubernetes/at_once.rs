@@ -11,6 +11,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::doubt::is_doubtful;
+use super::native::follow;
 use super::pauses::pauses;
 use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, note, nothing_written, revisions, snapshot};
 use crate::cluster::plugins::{self, LivePlugin};
@@ -174,7 +175,9 @@ impl Kubernetes {
         let mut entry = entry(&write);
         let (before_it, after) = (snapshot(before), snapshot(now));
         told(&mut entry, &before_it, &after, &write, extent);
-        notes.extend(self.remember(before, now, entry).await);
+        let remembering = self.remember(before, now, entry);
+        let (remembered, followed) = tokio::join!(remembering, follow(&self.cluster, now));
+        notes.extend(remembered.into_iter().chain(followed));
         Updated {
             before: before_it,
             written: Some(write),

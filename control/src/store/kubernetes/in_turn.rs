@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::OptionFuture;
 use kube::api::{Patch, PatchParams};
 use tower::retry::backoff::Backoff as _;
 
 use super::doubt::{Found, is_doubtful};
+use super::native::follow;
 use super::pauses::pauses;
 use super::split_change::{SplitChange, changes, conflict, conflicting};
 use super::{Kubernetes, MAX_PAUSE, MIN_PAUSE, nothing_written, revisions, snapshot};
@@ -67,7 +69,7 @@ impl Kubernetes {
         manner: Manner,
     ) -> Result<Vec<Note>, Failure> {
         let changes = changes(before, write);
-        let (results, found) = self
+        let (results, found, last) = self
             .apply_in_turn(live, &changes, manner.others_fields)
             .await;
         let applied: Vec<(&SplitChange, Option<i64>)> = changes
@@ -75,8 +77,11 @@ impl Kubernetes {
             .zip(&results)
             .filter_map(|(change, result)| Some((change, *result.as_ref().ok()?)))
             .collect();
-        let mut notes = revisions::record(&self.cluster, live, before, &applied).await;
+        let remembering = revisions::record(&self.cluster, live, before, &applied);
+        let following = OptionFuture::from(last.as_ref().map(|now| follow(&self.cluster, now)));
+        let (mut notes, followed) = tokio::join!(remembering, following);
         notes.extend(found);
+        notes.extend(followed.into_iter().flatten());
         match worst(results) {
             None => Ok(notes),
             Some(Failure::Refused(source)) if !applied.is_empty() => {
@@ -91,17 +96,21 @@ impl Kubernetes {
     }
 
     /// One split after another, each on what the one before it left. Several are tried without
-    /// effect first, so that a refusal of one changes none.
+    /// effect first, so that a refusal of one changes none. Also says what the plugin is then.
     async fn apply_in_turn(
         &self,
         live: &LivePlugin,
         changes: &[SplitChange],
         others_fields: OthersFields,
-    ) -> (Vec<Result<Option<i64>, Failure>>, Vec<Note>) {
+    ) -> (
+        Vec<Result<Option<i64>, Failure>>,
+        Vec<Note>,
+        Option<LivePlugin>,
+    ) {
         if changes.len() > 1 {
             for change in changes {
                 if let Err(failure) = self.apply(live, change, others_fields, Effect::None).await {
-                    return (vec![Err(failure)], Vec::new());
+                    return (vec![Err(failure)], Vec::new(), None);
                 }
             }
         }
@@ -124,7 +133,7 @@ impl Kubernetes {
                 }
             }
         }
-        (results, notes)
+        (results, notes, last)
     }
 
     async fn apply(
