@@ -78,6 +78,11 @@ sluice-controller-{{ . | trunc 33 | trimSuffix "-" }}-{{ . | sha256sum | trunc 6
 - apiGroups: [""] # which proxies a plugin selects
   resources: [pods]
   verbs: [get, list]
+{{- if .Values.native.enabled }}
+- apiGroups: [networking.istio.io] # those of native plugins alone: the policy sluice-native
+  resources: [envoyfilters]
+  verbs: [get, list, create, patch, delete]
+{{- end }}
 {{- end }}
 
 {{/* Which of several replicas leads. */}}
