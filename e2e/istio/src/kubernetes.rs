@@ -227,7 +227,10 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
         "VirtualService" | "DestinationRule" | "Gateway" | "WorkloadEntry" => {
             ("networking.istio.io", "v1", kind)
         }
-        "AuthorizationPolicy" | "PeerAuthentication" => ("security.istio.io", "v1", kind),
+        "EnvoyFilter" => ("networking.istio.io", "v1alpha3", kind),
+        "AuthorizationPolicy" | "PeerAuthentication" | "RequestAuthentication" => {
+            ("security.istio.io", "v1", kind)
+        }
         "Telemetry" => ("telemetry.istio.io", "v1", kind),
         "NetworkPolicy" => ("networking.k8s.io", "v1", kind),
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1", kind),

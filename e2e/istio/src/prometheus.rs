@@ -47,11 +47,19 @@ pub(crate) async fn start(url: &str, targets: &[Target], tools: &Tools, folder: 
     let controller = json!({
         "targets": [CONTROLLER], "labels": {"namespace": "sluice", "pod": "sluice-controller-0"},
     });
+    // As the chart's PodMonitor has it, and docs/monitoring.md for others.
+    let renamed = json!({
+        "source_labels": ["__name__"], "target_label": "__name__",
+        "regex": "envoy_wasmsluice_(sluice_.*)",
+    });
     let config = json!({
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "5s"},
         "rule_files": [ALERTS],
         "scrape_configs": [
-            {"job_name": "kubernetes-pods", "metrics_path": "/stats/prometheus", "static_configs": targets},
+            {
+                "job_name": "kubernetes-pods", "metrics_path": "/stats/prometheus",
+                "static_configs": targets, "metric_relabel_configs": [renamed],
+            },
             {"job_name": "controller", "static_configs": [controller]},
         ],
     });

@@ -84,6 +84,7 @@ pub struct Proxy {
     admin: SocketAddr,
     role: Role,
     number: u8,
+    takes_native: bool,
     process: Option<Process>,
     folder: PathBuf,
 }
@@ -99,11 +100,25 @@ impl Proxy {
 
     /// Makes the pod and what the mesh must know of it, and starts nothing.
     pub async fn new(chain: &Chain, role: Role, namespace: &str, number: u8) -> Self {
+        let proxy = Self::named(chain, role, namespace, number);
+        proxy.declare(&chain.kubernetes).await;
+        proxy
+    }
+
+    /// The same of one whose label has it run the native module, where a plugin is native.
+    pub async fn new_native(chain: &Chain, role: Role, namespace: &str, number: u8) -> Self {
+        let mut proxy = Self::named(chain, role, namespace, number);
+        proxy.takes_native = true;
+        proxy.declare(&chain.kubernetes).await;
+        proxy
+    }
+
+    fn named(chain: &Chain, role: Role, namespace: &str, number: u8) -> Self {
         let port = |base: u16| SocketAddr::from(([127, 0, 0, 1], base + u16::from(number)));
         let (pod, address) = role.pod(number);
         let folder = chain.folder().join(format!("{namespace}-{pod}"));
         std::fs::create_dir_all(folder.join("var/run/secrets/tokens")).unwrap();
-        let proxy = Self {
+        Self {
             pod,
             namespace: namespace.to_owned(),
             address: address.parse().unwrap(),
@@ -112,15 +127,23 @@ impl Proxy {
             admin: port(15100),
             role,
             number,
+            takes_native: false,
             process: None,
             folder,
-        };
-        proxy.declare(&chain.kubernetes).await;
-        proxy
+        }
     }
 
     fn labels(&self) -> Value {
-        json!({"app": self.role.app(), "instance": self.number.to_string()})
+        let mut labels = json!({"app": self.role.app(), "instance": self.number.to_string()});
+        if self.takes_native {
+            labels["sluice.dev/native"] = json!("true");
+        }
+        labels
+    }
+
+    /// Whether it runs the native module where a plugin is native.
+    pub const fn takes_native(&self) -> bool {
+        self.takes_native
     }
 
     /// Makes the pod, and for a sidecar where it listens.
@@ -238,6 +261,8 @@ impl Proxy {
             .env("HOME", &self.folder)
             .env("POD_NAME", &self.pod)
             .env("POD_NAMESPACE", &self.namespace)
+            // As `proxyMetadata` sets it: what Envoy fetches by itself is kept there.
+            .env("TMPDIR", "/var/lib/istio/data")
             .env("INSTANCE_IP", self.address.ip().to_string())
             .env("SERVICE_ACCOUNT", "default")
             .env("TRUST_DOMAIN", "cluster.local")

@@ -15,6 +15,8 @@ pub struct Tools {
     pub pilot_agent: PathBuf,
     /// The filter's module.
     pub module: PathBuf,
+    /// The native module: `SLUICE_NATIVE`, or where `make native` writes it.
+    pub native: PathBuf,
     /// The `sluice` binary.
     pub sluice: PathBuf,
 }
@@ -32,14 +34,17 @@ impl Tools {
                 .unwrap_or_else(|| panic!("{name} is not set: run `make e2e-istio`"));
             std::path::absolute(PathBuf::from(value)).unwrap()
         };
-        let go = path("GO_BIN");
+        let (go, module) = (path("GO_BIN"), path("SLUICE_MODULE"));
+        let made = module.parent().unwrap().with_file_name("native");
+        let native = std::env::var_os("SLUICE_NATIVE").map(PathBuf::from);
         Self {
             pilot_agent: go.join("pilot-agent"),
             go,
             debian: path("DEBIAN_BIN"),
             // The agent starts what it is told to start by its real name.
             envoy: path("ENVOY").canonicalize().unwrap(),
-            module: path("SLUICE_MODULE"),
+            native: native.unwrap_or_else(|| made.join("libsluice.so")),
+            module,
             sluice: path("SLUICE"),
         }
     }

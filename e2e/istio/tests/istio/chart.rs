@@ -12,5 +12,6 @@ mod watched;
 
 pub use lifecycle::*;
 pub use listed::*;
+pub use release::{chart, helm};
 pub use rendered::*;
 pub use watched::*;

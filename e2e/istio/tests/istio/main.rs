@@ -46,6 +46,7 @@ mod kubectl;
 mod late;
 mod module;
 mod namespaces;
+mod native;
 mod plugins;
 mod policy;
 mod promotions;
@@ -244,6 +245,18 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         rollouts_lease::a_leader_outlives_an_api_server_that_restarts_in_time,
         rollouts_lease::a_leader_without_an_api_server_stops_in_time,
         rollouts_secrets::a_controller_reads_secrets_of_the_namespace_alone,
+        native::a_change_reaches_proxies_of_both_modules,
+        native::an_abort_ends_the_canary_on_proxies_of_both_modules,
+        native::an_upgrade_under_traffic_moves_nobody,
+        native::users_keep_their_version_there_and_back,
+        native::a_missing_file_costs_the_splits_not_the_traffic,
+        native::a_file_that_is_no_module_costs_the_splits_not_the_traffic,
+        native::a_module_of_another_abi_serves,
+        native::a_module_that_is_fetched_is_there_after_the_next_push,
+        native::a_controller_writes_what_is_annotated,
+        native::an_annotation_that_is_nonsense_is_said_on_the_plugin,
+        native::claims_are_read_by_the_native_module_too,
+        native::a_controller_may_write_no_other_envoy_filter,
         module::a_wrong_digest_gives_everyone_stable_and_status_says_why,
         module::a_registry_that_is_down_costs_the_split_not_the_traffic,
         module::a_registry_that_asks_for_a_login_gets_dockers,

@@ -6,6 +6,7 @@ mod restore;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
+use sluice::local::metrics::parse;
 use sluice_core::revision::Revision;
 use sluice_e2e::upstream::Upstream;
 use sluice_e2e::wait::until;
@@ -20,6 +21,9 @@ use crate::users::{WEB_A, WEB_B};
 
 /// How many sidecars call the service in namespace a.
 const SIDECARS: u8 = 6;
+
+/// How many of them run the native module where the plugin is native.
+pub const NATIVE: u8 = 3;
 
 /// Those whose logs are kept after a failure, besides the proxies.
 const PROCESSES: [&str; 5] = [
@@ -62,12 +66,16 @@ impl World {
         chain.kubernetes.apply(&resources::services()).await;
         let mut callers = Vec::new();
         for number in 1..=SIDECARS {
-            let mut proxy = Proxy::new(&chain, Role::Sidecar, "a", number).await;
+            let mut proxy = match number <= NATIVE {
+                true => Proxy::new_native(&chain, Role::Sidecar, "a", number).await,
+                false => Proxy::new(&chain, Role::Sidecar, "a", number).await,
+            };
             proxy.run(&chain).await;
             callers.push(proxy);
         }
         let other = Proxy::start(&chain, Role::Sidecar, "b", 11).await;
-        let gateway = Proxy::start(&chain, Role::Gateway, "gw", 21).await;
+        let mut gateway = Proxy::new_native(&chain, Role::Gateway, "gw", 21).await;
+        gateway.restore(&chain).await;
         for caller in &mut callers {
             caller.wait_until_ready().await;
         }
@@ -278,17 +286,15 @@ pub async fn wait_for_revision(proxy: &Proxy, plugin: &str, wanted: u64) {
 /// The revision of a plugin that a proxy's filter runs; 0 when it never ran one. A plugin that is
 /// gone leaves its gauge.
 pub async fn revision(proxy: &Proxy, plugin: &str) -> u64 {
-    let stats = proxy.admin("/stats?filter=sluice_config_revision").await;
-    let of_plugin = stats.lines().filter(|line| {
-        let name = line
-            .split("sluice_plugin=.=")
-            .nth(1)
-            .and_then(|rest| rest.split(";.;").next())
-            .unwrap_or_default();
-        name.split('~').next() == Some(plugin)
+    let stats = "/stats/prometheus?filter=sluice_config_revision";
+    let samples = parse(&proxy.admin(stats).await).into_iter();
+    let revision = "sluice_config_revision";
+    let of_plugin = samples.filter(|sample| {
+        let name = sample.label("sluice_plugin");
+        sample.name == revision && name.split('~').next() == Some(plugin)
     });
     of_plugin
-        .filter_map(|line| line.rsplit_once(": ")?.1.parse().ok())
+        .map(|sample| sample.value as u64)
         .max()
         .unwrap_or(0)
 }

@@ -24,7 +24,7 @@ const OF_THE_CHART: [&str; 9] = [
 
 /// Everything that may be switched on.
 const EVERYTHING: &str = "--set key.enabled=true,serviceMonitor.enabled=true,\
-    podMonitor.enabled=true,dashboards.enabled=true,alerts.enabled=true \
+    podMonitor.enabled=true,dashboards.enabled=true,alerts.enabled=true,native.enabled=true \
     --set secrets[0].namespace=a,secrets[0].names={prom} \
     --set workloads[0].namespace=a,workloads[0].deployments={checkout} \
     --set workloads[0].services={checkout} \
@@ -59,7 +59,7 @@ pub async fn the_kustomize_base_is_what_the_chart_gives(world: &mut World) {
 }
 
 /// What is refused, and what Helm says is accepted.
-const REFUSED: [(&str, &str); 20] = [
+const REFUSED: [(&str, &str); 21] = [
     ("replica=3", "additional properties 'replica' not allowed"),
     ("replicas=0", "minimum: got 0, want 1"),
     ("replicas=two", "got string, want integer"),
@@ -112,6 +112,10 @@ const REFUSED: [(&str, &str); 20] = [
     (
         "replicas=2 --kube-version 1.29.9",
         "the cluster is Kubernetes 1.29.9; 1.30 or later is needed",
+    ),
+    (
+        "native.libraries={/opt/sluice}",
+        "'/opt/sluice' does not match pattern",
     ),
     (
         "serviceMonitor.interval=often",

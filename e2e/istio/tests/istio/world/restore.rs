@@ -11,7 +11,7 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 23] = [
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
     "Deployment",
@@ -21,11 +21,13 @@ const KINDS: [&str; 21] = [
     "EndpointSlice",
     "Brake",
     "Rollout",
+    "EnvoyFilter",
     "WasmPlugin",
     "TrafficExtension",
     "HTTPRoute",
     "AuthorizationPolicy",
     "PeerAuthentication",
+    "RequestAuthentication",
     "NetworkPolicy",
     "Telemetry",
     "VirtualService",
@@ -36,7 +38,9 @@ const KINDS: [&str; 21] = [
 ];
 
 /// What lies in no namespace and tests make: kind and name.
-const OF_THE_CLUSTER: [(&str, &str); 10] = [
+const OF_THE_CLUSTER: [(&str, &str); 12] = [
+    ("ValidatingAdmissionPolicyBinding", "sluice-native"),
+    ("ValidatingAdmissionPolicy", "sluice-native"),
     ("ValidatingAdmissionPolicyBinding", "sluice-brakes"),
     ("ValidatingAdmissionPolicy", "sluice-brakes"),
     ("ClusterRoleBinding", "sluice-controller"),
@@ -60,7 +64,12 @@ impl World {
             self.fail(variant, 0);
             self.delay(variant, 0);
         }
+        let filters = self.chain.kubernetes.list("EnvoyFilter", "").await;
         self.remove_what_tests_made().await;
+        if filters.is_ok_and(|filters| !filters.is_empty()) {
+            // A test that failed left proxies with the native module, and its metrics.
+            self.stop_native_proxies();
+        }
         // By force: a test may have left another field manager.
         for document in documents(&resources::services()) {
             let kubernetes = &self.chain.kubernetes;
@@ -79,6 +88,14 @@ impl World {
             for caller in callers {
                 wait_for_routes_alone(caller, host).await;
             }
+        }
+    }
+
+    /// Ends the proxies that may have run the native module, whose metrics would outlive it.
+    pub fn stop_native_proxies(&mut self) {
+        let proxies = self.callers.iter_mut().chain([&mut self.gateway]);
+        for proxy in proxies.filter(|proxy| proxy.takes_native()) {
+            proxy.stop();
         }
     }
 
