@@ -63,7 +63,8 @@ pub(crate) async fn configurations(folder: &Path, modules: &Modules, changes: u3
     let resident = resident_bytes(none.id());
     drop(none);
     println!(
-        "| Envoy with | memory, more than without | after {changes} more configurations | a change to its effect | CPU of a change |\n|---|---|---|---|---|"
+        "| Envoy with | memory, more than without | after {} more configurations | a change to its effect | CPU of a change |\n|---|---|---|---|---|",
+        2 * changes
     );
     for number in [1, 100, 1_000] {
         let of_wasm = |configuration: &str| {
