@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -178,6 +179,20 @@ impl Mesh {
     /// Envoy's process id.
     pub fn envoy_id(&self) -> u32 {
         self.envoy.id()
+    }
+
+    /// Asks Envoy to end, as Kubernetes does; how it ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let mut kill = Command::new("kill");
+        let kill = kill.arg(self.envoy.id().to_string()).status();
+        assert!(kill.unwrap().success());
+        for _ in 0..200 {
+            if let Some(status) = self.envoy.ended() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Envoy does not end");
     }
 
     /// What Envoy logged.

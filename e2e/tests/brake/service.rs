@@ -18,6 +18,22 @@ async fn asked_since(brakes: &Brakes, since: Instant, mesh: &Mesh, label: &str) 
     connected(mesh, 1.0).await;
 }
 
+async fn an_envoy_that_ends_while_it_asks_ends_well(adapter: Adapter) {
+    for manner in [Manner::Well, Manner::Never] {
+        let brakes = Brakes::start().await;
+        brakes.behave(manner);
+        let mut mesh = start(adapter, 2, &config(100), &brakes).await;
+        let began = Instant::now();
+        mesh.wait_for("a question", async || {
+            !brakes.questions_since(began - RETURN).is_empty()
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let status = mesh.terminate().await;
+        assert!(status.success(), "{manner:?}: {status}:\n{}", mesh.log());
+    }
+}
+
 async fn whatever_a_service_does_traffic_goes_on_as_it_did(adapter: Adapter) {
     let mut brakes = Brakes::start().await;
     brakes.list("1", &[("1", "web", Some("canary"))], &[]);
@@ -105,6 +121,7 @@ async fn a_proxy_that_does_not_know_the_service_serves_by_its_weights(adapter: A
 }
 
 sluice_e2e::over_both_adapters![
+    an_envoy_that_ends_while_it_asks_ends_well,
     whatever_a_service_does_traffic_goes_on_as_it_did,
     a_service_that_comes_back_with_another_version_is_followed,
     a_proxy_that_does_not_know_the_service_serves_by_its_weights,

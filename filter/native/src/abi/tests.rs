@@ -90,9 +90,12 @@ fn a_response_without_a_request_is_let_through() {
     let config = FakeConfig::default();
     let own = new(&config, "hooks.three", HALF);
     let stream = FakeStream::default();
+    let headers = vec![(":status".to_owned(), b"503".to_vec())];
+    stream.headers.borrow_mut()[1] = headers.clone();
     let filter = filter_new(own, stream.raw());
     assert_eq!(response_headers(stream.raw(), filter, false), 0);
     filter_destroy(filter);
+    assert_eq!(stream.headers.borrow()[1], headers);
     config_destroy(own);
 }
 
@@ -143,6 +146,54 @@ fn listeners_with_the_same_configuration_count_once() {
     assert_eq!(first.written.borrow().iter().filter(both).count(), 1);
     assert_eq!(second.written.borrow().iter().filter(both).count(), 0);
     config_destroy(one);
+    decided(two, &stream_of("alice")).unwrap();
+    config_scheduled(second.raw(), two, 0);
+    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
+    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    config_destroy(two);
+}
+
+/// Envoy forgets a counter with the last configuration that used it.
+#[test]
+fn every_listener_uses_each_counter() {
+    let (first, second) = <(FakeConfig, FakeConfig)>::default();
+    let one = new(&first, "hooks.seven", HALF);
+    let two = new(&second, "hooks.seven", HALF);
+    decided(one, &stream_of("alice")).unwrap();
+    config_scheduled(first.raw(), one, 0);
+    config_scheduled(second.raw(), two, 0);
+    let used = |line: &&String| line.contains("decisions") && line.ends_with("= 0");
+    assert_eq!(second.written.borrow().iter().filter(used).count(), 1);
+    config_scheduled(second.raw(), two, 0);
+    assert_eq!(
+        second.written.borrow().iter().filter(used).count(),
+        1,
+        "once"
+    );
+    config_destroy(one);
+    config_destroy(two);
+}
+
+#[test]
+fn what_was_counted_is_handed_over_when_another_configuration_comes_before_a_tick() {
+    let (first, second) = <(FakeConfig, FakeConfig)>::default();
+    let one = new(&first, "hooks.eight", HALF);
+    decided(one, &stream_of("alice")).unwrap();
+    let changed = String::from_utf8_lossy(HALF).replace("50", "51");
+    let two = new(&second, "hooks.eight", changed.as_bytes());
+    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
+    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    config_destroy(one);
+    config_destroy(two);
+}
+
+/// As where a listener goes and comes back while the last stream of the old one ends.
+#[test]
+fn a_configuration_that_comes_again_is_served_and_counted() {
+    let (first, second) = <(FakeConfig, FakeConfig)>::default();
+    let one = new(&first, "hooks.nine", HALF);
+    config_destroy(one);
+    let two = new(&second, "hooks.nine", HALF);
     decided(two, &stream_of("alice")).unwrap();
     config_scheduled(second.raw(), two, 0);
     let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
