@@ -118,13 +118,13 @@ async fn two_plugins_of_a_proxy_have_each_their_own_brakes(adapter: Adapter) {
     let mesh = Mesh::start(&config(100), options).await;
     mesh.wait_for("both to ask", async || {
         let questions = brakes.questions_since(began);
-        let is_held = |plugin: &str| {
+        let is_asked = |plugin: &str| {
             let mut own = questions
                 .iter()
                 .filter(|(_, question)| question.plugin == plugin);
-            own.any(|(_, question)| question.wait > 0)
+            own.any(|(_, question)| question.wait > 0 || adapter == Adapter::Native)
         };
-        is_held("dev.sluice") && is_held("istio-system.sluice")
+        is_asked("dev.sluice") && is_asked("istio-system.sluice")
     })
     .await;
     brakes.list("1", &[("1", "web", None), ("2", "shop", None)], &[]);

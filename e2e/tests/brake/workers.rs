@@ -3,7 +3,7 @@
 use super::*;
 use sluice_core::brake::Tripped;
 
-/// By their ticks it would take half a second on average.
+/// By their ticks it would take half a second on average. The native module asks each second.
 async fn a_brake_is_in_force_in_all_workers_before_their_next_tick(adapter: Adapter) {
     for workers in [2, 4] {
         let brakes = Brakes::start().await;
@@ -24,7 +24,11 @@ async fn a_brake_is_in_force_in_all_workers_before_their_next_tick(adapter: Adap
             "{workers} workers: until all, median {:?}, worst {:?}",
             took[10], took[19]
         );
-        assert!(took[10] < Duration::from_millis(100), "{workers}: {took:?}");
+        let most = match adapter {
+            Adapter::Wasm => Duration::from_millis(100),
+            Adapter::Native => Duration::from_millis(1_200),
+        };
+        assert!(took[10] < most, "{workers}: {took:?}");
     }
 }
 
@@ -58,7 +62,14 @@ async fn one_vm_asks_and_is_answered_in_time_for_nobody_to_hold_a_question_too_l
         .iter()
         .map(|(_, question)| question.wait)
         .collect();
-    assert_eq!(waits, [0, 25, 25], "a short one first, then one at a time");
+    match adapter {
+        Adapter::Wasm => assert_eq!(waits, [0, 25, 25], "a short one first, then one at a time"),
+        // Envoy would take a held one back on a worker.
+        Adapter::Native => {
+            assert!(waits.iter().all(|&wait| wait == 0), "{waits:?}");
+            assert!((15..=35).contains(&waits.len()), "{}", waits.len());
+        }
+    }
     assert_eq!(questions[0].1.plugin, "dev.sluice");
     assert_eq!(questions[0].1.node, "test");
     assert_eq!(questions[0].1.version, None);

@@ -362,23 +362,29 @@ fn trials(shared: Option<&Shared>) -> Vec<Trial> {
     tests().into_iter().map(trial).collect()
 }
 
+/// How the names of tests begin that count within seconds which proxies have answered: they run alone.
+const ALONE: &str = "brake";
+
 /// The part of the tests that this process runs, of those that its arguments ask for: `2/3` in
-/// SLUICE_ISTIO_PART is every third one, from the second on; without it, all of them.
+/// SLUICE_ISTIO_PART is every third one, from the second on, and `alone` those that run beside no other
+/// part; without it, all of them.
 fn part_of(arguments: &Arguments, mut trials: Vec<Trial>) -> Vec<Trial> {
-    let part = std::env::var("SLUICE_ISTIO_PART").ok();
-    let numbers = part.as_deref().map(|part| {
-        let numbers = part.split_once('/').expect("a part such as 1/2");
-        let number = |text: &str| text.parse::<usize>().expect("a part such as 1/2");
-        (number(numbers.0), number(numbers.1))
-    });
-    if let Some((number, of)) = numbers {
-        trials.retain(|trial| is_wanted(arguments, trial));
-        let mut at = 0;
-        trials.retain(|_| {
-            at += 1;
-            at % of == number % of
-        });
+    let Ok(part) = std::env::var("SLUICE_ISTIO_PART") else {
+        return trials;
+    };
+    trials.retain(|trial| is_wanted(arguments, trial));
+    if part == "alone" {
+        trials.retain(|trial| trial.name().starts_with(ALONE));
+        return trials;
     }
+    trials.retain(|trial| !trial.name().starts_with(ALONE));
+    let (number, of) = part.split_once('/').expect("a part such as 1/2");
+    let [number, of] = [number, of].map(|text| text.parse::<usize>().expect("a number"));
+    let mut at = 0;
+    trials.retain(|_| {
+        at += 1;
+        at % of == number % of
+    });
     trials
 }
 
