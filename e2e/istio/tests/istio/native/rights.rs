@@ -57,7 +57,8 @@ fn good(world: &World) -> Value {
         .plugin("a")
         .replace("identity: [{cookie: uid}]", "identity: [{claim: sub}]");
     std::fs::write(&plugin, text).unwrap();
-    let library = world.chain.folder().join("libsluice-x.so");
+    // One that proxies can load: a listener whose module they cannot load takes no other change.
+    let library = installed(world, "policy");
     let render = format!(
         "render --native -f {} --library {}",
         plugin.display(),
