@@ -12,7 +12,7 @@ use crate::identity::Source;
 
 /// How many different texts are looked through, and how many lists. Chosen: a search costs a fraction of
 /// what reading a split does, and what is common comes early.
-const KEPT: usize = 64;
+const COMMON_TEXTS: usize = 64;
 
 /// What was read of one configuration so far.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ fn kept<T: PartialEq + ?Sized>(all: &mut Vec<Arc<T>>, new: Arc<T>) -> Arc<T> {
     if let Some(known) = all.iter().find(|known| **known == new) {
         return Arc::clone(known);
     }
-    if all.len() < KEPT {
+    if all.len() < COMMON_TEXTS {
         all.push(Arc::clone(&new));
     }
     new
@@ -77,9 +77,11 @@ mod tests {
     #[test]
     fn beyond_so_many_each_has_its_own() {
         let mut common = Common::default();
-        let texts: Vec<String> = (0..=KEPT).map(|number| number.to_string()).collect();
+        let texts: Vec<String> = (0..=COMMON_TEXTS)
+            .map(|number| number.to_string())
+            .collect();
         let is_kept = |text: &String| Arc::ptr_eq(&common.text(text), &common.text(text));
         let kept: Vec<bool> = texts.iter().map(is_kept).collect();
-        assert_eq!(kept, [vec![true; KEPT], vec![false]].concat());
+        assert_eq!(kept, [vec![true; COMMON_TEXTS], vec![false]].concat());
     }
 }
