@@ -96,7 +96,7 @@ impl Caller for Envoy<'_> {
         })
     }
 
-    /// The process has one instance.
+    /// The workers of this library follow at once, another version at its next tick.
     fn wake_others(&self, _plugin: &str, _vm: Vm) {}
 }
 

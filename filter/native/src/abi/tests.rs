@@ -47,6 +47,14 @@ fn decided(own: *const std::ffi::c_void, stream: &FakeStream) -> Option<String> 
     Some(String::from_utf8(value).unwrap())
 }
 
+/// How often so many decisions were added to a series.
+fn decisions_written(config: &FakeConfig, number: u64) -> usize {
+    let end = format!("= {number}");
+    let written = config.written.borrow();
+    let is_it = |line: &&String| line.contains("decisions") && line.ends_with(&end);
+    written.iter().filter(is_it).count()
+}
+
 #[test]
 fn a_request_gets_its_users_variant_and_is_routed_again() {
     let config = FakeConfig::default();
@@ -108,12 +116,10 @@ fn what_a_configuration_counted_last_is_added_by_the_next_one() {
     decided(one, &stream_of("alice")).unwrap();
     let changed = String::from_utf8_lossy(HALF).replace("50", "51");
     let two = new(&second, "hooks.four", changed.as_bytes());
-    let revived = |line: &&String| line.contains("decisions") && line.ends_with("= 0");
-    assert_eq!(second.written.borrow().iter().filter(revived).count(), 1);
+    assert_eq!(decisions_written(&second, 0), 1);
     config_destroy(one);
     config_scheduled(second.raw(), two, 0);
-    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
-    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    assert_eq!(decisions_written(&second, 1), 1);
     config_destroy(two);
 }
 
@@ -126,9 +132,8 @@ fn what_a_former_configuration_counts_is_added_in_the_newest() {
     decided(one, &stream_of("alice")).unwrap();
     config_scheduled(first.raw(), one, 0);
     config_scheduled(second.raw(), two, 0);
-    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
-    assert_eq!(first.written.borrow().iter().filter(added).count(), 0);
-    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    assert_eq!(decisions_written(&first, 1), 0);
+    assert_eq!(decisions_written(&second, 1), 1);
     config_destroy(one);
     config_destroy(two);
 }
@@ -142,14 +147,12 @@ fn listeners_with_the_same_configuration_count_once() {
     decided(two, &stream_of("alice")).unwrap();
     config_scheduled(first.raw(), one, 0);
     config_scheduled(second.raw(), two, 0);
-    let both = |line: &&String| line.contains("decisions") && line.ends_with("= 2");
-    assert_eq!(first.written.borrow().iter().filter(both).count(), 1);
-    assert_eq!(second.written.borrow().iter().filter(both).count(), 0);
+    assert_eq!(decisions_written(&first, 2), 1);
+    assert_eq!(decisions_written(&second, 2), 0);
     config_destroy(one);
     decided(two, &stream_of("alice")).unwrap();
     config_scheduled(second.raw(), two, 0);
-    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
-    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    assert_eq!(decisions_written(&second, 1), 1);
     config_destroy(two);
 }
 
@@ -162,14 +165,9 @@ fn every_listener_uses_each_counter() {
     decided(one, &stream_of("alice")).unwrap();
     config_scheduled(first.raw(), one, 0);
     config_scheduled(second.raw(), two, 0);
-    let used = |line: &&String| line.contains("decisions") && line.ends_with("= 0");
-    assert_eq!(second.written.borrow().iter().filter(used).count(), 1);
+    assert_eq!(decisions_written(&second, 0), 1);
     config_scheduled(second.raw(), two, 0);
-    assert_eq!(
-        second.written.borrow().iter().filter(used).count(),
-        1,
-        "once"
-    );
+    assert_eq!(decisions_written(&second, 0), 1, "once");
     config_destroy(one);
     config_destroy(two);
 }
@@ -181,8 +179,7 @@ fn what_was_counted_is_handed_over_when_another_configuration_comes_before_a_tic
     decided(one, &stream_of("alice")).unwrap();
     let changed = String::from_utf8_lossy(HALF).replace("50", "51");
     let two = new(&second, "hooks.eight", changed.as_bytes());
-    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
-    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    assert_eq!(decisions_written(&second, 1), 1);
     config_destroy(one);
     config_destroy(two);
 }
@@ -196,8 +193,7 @@ fn a_configuration_that_comes_again_is_served_and_counted() {
     let two = new(&second, "hooks.nine", HALF);
     decided(two, &stream_of("alice")).unwrap();
     config_scheduled(second.raw(), two, 0);
-    let added = |line: &&String| line.contains("decisions") && line.ends_with("= 1");
-    assert_eq!(second.written.borrow().iter().filter(added).count(), 1);
+    assert_eq!(decisions_written(&second, 1), 1);
     config_destroy(two);
 }
 
