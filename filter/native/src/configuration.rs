@@ -18,7 +18,7 @@ use sluice_core::plan::Plan;
 
 use crate::abi::{Answer, Config, concurrency};
 use crate::clock;
-use crate::envoy::{Envoy, now};
+use crate::envoy::{Envoy, Process, Shown, now};
 use crate::instance::{self, instance};
 use crate::left::{self, Leaving};
 use crate::node::Name;
@@ -82,12 +82,7 @@ impl Configuration {
         }
         own.is_keeper = is_keeper.into();
         let state = same.unwrap_or_else(|| {
-            let host = Envoy {
-                config,
-                metrics: &own.metrics,
-                plugin: &plugin,
-                name: &name,
-            };
+            let host = own.host(config, &plugin, &name);
             // What was seen so far: configurations may come more often than ticks.
             left::take_over(&host, &name);
             flush(&host, &plugin, None);
@@ -159,16 +154,11 @@ impl Configuration {
         if !self.is_keeper.swap(true, Ordering::Relaxed) {
             plugin.series.lock().show_gauges(config, &self.metrics);
         }
-        let host = Envoy {
-            config,
-            metrics: &self.metrics,
-            plugin,
-            name: &state.plugin,
-        };
+        let host = self.host(config, plugin, &state.plugin);
         if instance::is_superseded(&state.plugin) {
-            let host = Leaving {
+            let host = Process(Leaving {
                 plugin: &state.plugin,
-            };
+            });
             flush(&host, plugin, Some(state));
             lease::release(&host, &state.plugin, instance());
             return clock::tick_after(state, state.with_plan(|plan| period(plan.as_deref())));
@@ -196,12 +186,7 @@ impl Configuration {
         let Some(Shared { plugin, state }) = &self.shared else {
             return;
         };
-        let host = Envoy {
-            config,
-            metrics: &self.metrics,
-            plugin,
-            name: &state.plugin,
-        };
+        let host = self.host(config, plugin, &state.plugin);
         let newest = plugin.newest();
         let newest = newest.as_ref().unwrap_or(state);
         let reply = answer.as_ref().map(|answer| Reply {
@@ -216,6 +201,16 @@ impl Configuration {
         });
         self.is_answered.notify_all();
         clock::tick_after(newest, FIRST_TICK);
+    }
+
+    /// This Envoy, in a hook of this configuration.
+    fn host<'a>(&'a self, config: &'a Config<'a>, plugin: &'a Plugin, name: &'a str) -> Envoy<'a> {
+        Process(Shown {
+            config,
+            metrics: &self.metrics,
+            plugin,
+            name,
+        })
     }
 
     /// Uses the counters that have come since it last did. Whether any had.
@@ -270,7 +265,7 @@ impl Drop for Configuration {
         let name = state.plugin.clone();
         let ending = Arc::clone(&state);
         if plugin.end(state, || clock::remove(&ending, self.number)) {
-            let host = Leaving { plugin: &name };
+            let host = Process(Leaving { plugin: &name });
             for ended in plugin.ended() {
                 ended.flush(&host);
             }

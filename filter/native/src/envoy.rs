@@ -17,8 +17,22 @@ use crate::series::Metrics;
 /// ends a configuration, came first.
 const MAX_EXCHANGES: usize = 16;
 
+/// Where counts and gauges go.
+pub(crate) trait Sink {
+    /// Adds to a counter.
+    fn add(&self, name: &str, labels: Labels<'_>, number: u64);
+    /// Sets a gauge.
+    fn set(&self, name: &str, labels: Labels<'_>, value: u64);
+}
+
+/// This process: what all versions of the module share, Envoy's log, and a sink.
+pub(crate) struct Process<S>(pub(crate) S);
+
 /// The main thread, in a hook of one configuration.
-pub(crate) struct Envoy<'a> {
+pub(crate) type Envoy<'a> = Process<Shown<'a>>;
+
+/// Metrics that Envoy shows.
+pub(crate) struct Shown<'a> {
     /// Envoy's object.
     pub(crate) config: &'a Config<'a>,
     /// Its metrics.
@@ -28,7 +42,7 @@ pub(crate) struct Envoy<'a> {
     pub(crate) name: &'a str,
 }
 
-impl Host for Envoy<'_> {
+impl<S: Sink> Host for Process<S> {
     fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
         shared::read(key)
     }
@@ -42,7 +56,16 @@ impl Host for Envoy<'_> {
         key: &str,
         change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
     ) -> Update {
-        update(key, change)
+        for _ in 0..MAX_EXCHANGES {
+            let bytes = shared::read(key).unwrap_or_default();
+            let Some(changed) = change(&bytes) else {
+                return Update::Left;
+            };
+            if shared::exchange(key, &bytes, &changed) {
+                return Update::Written(changed);
+            }
+        }
+        Update::Lost
     }
 
     fn log(&self, level: Level, line: &str) {
@@ -50,6 +73,19 @@ impl Host for Envoy<'_> {
     }
 
     fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
+        self.0.add(name, labels, number);
+    }
+
+    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+        self.0.set(name, labels, value);
+    }
+
+    /// Workers do that with their streams.
+    fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
+}
+
+impl Sink for Shown<'_> {
+    fn add(&self, name: &str, labels: Labels<'_>, number: u64) {
         if let Some((place, id)) = self.metrics.named(name) {
             let values = values(labels);
             self.config.add(id, &values, number);
@@ -58,7 +94,7 @@ impl Host for Envoy<'_> {
         }
     }
 
-    fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+    fn set(&self, name: &str, labels: Labels<'_>, value: u64) {
         if let Some((place, id)) = self.metrics.named(name) {
             let values = values(labels);
             self.config.set(id, &values, value);
@@ -66,9 +102,6 @@ impl Host for Envoy<'_> {
             series.remember_gauge(place, &values, value);
         }
     }
-
-    /// Workers do that with their streams.
-    fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
 }
 
 impl Caller for Envoy<'_> {
@@ -89,7 +122,7 @@ impl Caller for Envoy<'_> {
             ("x-envoy-max-retries", "3"),
         ];
         let (cluster, body) = (&service.cluster, json.as_bytes());
-        let call = self.config.post(cluster, &headers, body, patience);
+        let call = self.0.config.post(cluster, &headers, body, patience);
         call.map_err(|refusal| match refusal {
             Refusal::NoCluster => format!(": this proxy has no cluster {cluster}"),
             Refusal::NoHost => format!(": no host of cluster {cluster} can be called"),
@@ -98,20 +131,6 @@ impl Caller for Envoy<'_> {
 
     /// The workers of this library follow at once, another version at its next tick.
     fn wake_others(&self, _plugin: &str, _vm: Vm) {}
-}
-
-/// Changes what all versions of the module share.
-pub(crate) fn update(key: &str, change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> Update {
-    for _ in 0..MAX_EXCHANGES {
-        let bytes = shared::read(key).unwrap_or_default();
-        let Some(changed) = change(&bytes) else {
-            return Update::Left;
-        };
-        if shared::exchange(key, &bytes, &changed) {
-            return Update::Written(changed);
-        }
-    }
-    Update::Lost
 }
 
 /// The values of labels.

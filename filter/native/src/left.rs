@@ -5,19 +5,19 @@
 //! touch metrics; and before, a series that it began would end with it. So counts are written down where
 //! all versions look, a line each.
 
-use sluice_core::host::{Host, Kind, Labels, Level, METRICS, Update};
+use sluice_core::host::{Host, Kind, Labels, METRICS, Update};
 
-use crate::abi::{self, shared};
-use crate::envoy::update;
+use crate::abi::shared;
+use crate::envoy::Sink;
 
-/// The host of who leaves.
+/// Writes down counts.
 pub(crate) struct Leaving<'a> {
     /// The plugin's name.
     pub(crate) plugin: &'a str,
 }
 
-impl Leaving<'_> {
-    fn leave(&self, name: &str, labels: Labels<'_>, number: u64) {
+impl Sink for Leaving<'_> {
+    fn add(&self, name: &str, labels: Labels<'_>, number: u64) {
         let mut line = name.to_owned();
         for (_, value) in labels {
             line.extend(["\t", value]);
@@ -25,38 +25,9 @@ impl Leaving<'_> {
         line += &format!("\t{number}\n");
         shared::append(&key(self.plugin), line.as_bytes());
     }
-}
-
-impl Host for Leaving<'_> {
-    fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
-        shared::read(key)
-    }
-
-    fn set_shared_data(&self, key: &str, value: &[u8]) {
-        shared::write(key, value);
-    }
-
-    fn update_shared_data(
-        &self,
-        key: &str,
-        change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
-    ) -> Update {
-        update(key, change)
-    }
-
-    fn log(&self, level: Level, line: &str) {
-        abi::log(level, line);
-    }
-
-    fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
-        self.leave(name, labels, number);
-    }
 
     /// Whoever takes over shows what is shared by itself.
-    fn set_gauge(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
-
-    /// Workers do that with their streams.
-    fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
+    fn set(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
 }
 
 /// Hands to a host what was left for a plugin, once.
@@ -103,45 +74,27 @@ mod tests {
 
     use std::cell::RefCell;
 
+    use crate::envoy::Process;
+
     /// What is added and set.
     #[derive(Default)]
     struct Heir(RefCell<Vec<String>>);
 
-    impl Host for Heir {
-        fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
-            shared::read(key)
-        }
-
-        fn set_shared_data(&self, key: &str, value: &[u8]) {
-            shared::write(key, value);
-        }
-
-        fn update_shared_data(
-            &self,
-            key: &str,
-            change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
-        ) -> Update {
-            update(key, change)
-        }
-
-        fn log(&self, _level: Level, _line: &str) {}
-
-        fn add_to_counter(&self, name: &str, labels: Labels<'_>, number: u64) {
+    impl Sink for Heir {
+        fn add(&self, name: &str, labels: Labels<'_>, number: u64) {
             let line = format!("{name} {labels:?} + {number}");
             self.0.borrow_mut().push(line);
         }
 
-        fn set_gauge(&self, name: &str, labels: Labels<'_>, value: u64) {
+        fn set(&self, name: &str, labels: Labels<'_>, value: u64) {
             let line = format!("{name} {labels:?} = {value}");
             self.0.borrow_mut().push(line);
         }
-
-        fn add_to_histogram(&self, _name: &str, _labels: Labels<'_>, _value: u64) {}
     }
 
     #[test]
     fn what_was_left_is_taken_over_once() {
-        let leaving = Leaving { plugin: "left" };
+        let leaving = Process(Leaving { plugin: "left" });
         let split = ("split", "web");
         leaving.add_to_counter("cut_total", &[split], 7);
         leaving.set_gauge("config_valid", &[("plugin", "left")], 1);
@@ -149,11 +102,11 @@ mod tests {
             &key("left"),
             b"cut_total\t7\nnothing\tweb\t1\ncut_total\tweb\tx\nconfig_valid\tleft\t1\n",
         );
-        let heir = Heir::default();
+        let heir = Process(Heir::default());
         take_over(&heir, "left");
         take_over(&heir, "left");
         take_over(&heir, "another");
         let expected = [r#"cut_total [("split", "web")] + 7"#];
-        assert_eq!(*heir.0.borrow(), expected);
+        assert_eq!(*heir.0.0.borrow(), expected);
     }
 }
