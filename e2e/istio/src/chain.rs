@@ -15,7 +15,7 @@ use crate::tools::Tools;
 use crate::{api_server, istiod, prometheus, registry};
 
 /// The namespaces of the tests.
-const NAMESPACES: [&str; 5] = ["istio-system", "a", "b", "gw", "shop"];
+const NAMESPACES: [&str; 6] = ["istio-system", "istio-ingress", "a", "b", "gw", "shop"];
 
 /// Everything but the proxies.
 #[derive(Debug)]
@@ -196,6 +196,11 @@ impl Chain {
         let started = prometheus::start(prometheus::URL, targets, &self.tools, self.folder());
         self.prometheus = Some(started.await);
         self.prometheus_targets = targets.to_vec();
+    }
+
+    /// The pods that Prometheus scrapes.
+    pub fn prometheus_targets(&self) -> &[Target] {
+        &self.prometheus_targets
     }
 
     /// Starts another Prometheus, which scrapes Envoy's own port of these pods.

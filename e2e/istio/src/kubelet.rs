@@ -3,13 +3,15 @@
 //! answers there for it.
 //!
 //! What becomes of a pod, its image's name says (`kubelet/image.rs`). How long pods take to get
-//! ready, and to end once they are told to, is the test's to set. Addresses are not on 127.0.0.0/8,
+//! ready, and to end once they are told to, is the test's to set. Pods of the image `python` run their
+//! script (`kubelet/script.rs`). Addresses are not on 127.0.0.0/8,
 //! which no EndpointSlice may hold. A test may have pods of the image `sluice` run the real binary
 //! (`kubelet/program.rs`).
 
 mod image;
 mod pod;
 pub mod program;
+mod script;
 mod status;
 
 use std::collections::BTreeMap;
@@ -57,6 +59,8 @@ struct Shared {
     habits: Mutex<Habits>,
     servers: Mutex<Vec<Server>>,
     programs: Option<Programs>,
+    /// The files and logs of pods that run scripts.
+    folder: tempfile::TempDir,
     /// The programs that run, by their pods' names.
     processes: Mutex<BTreeMap<String, Process>>,
 }
@@ -105,6 +109,7 @@ impl Kubelet {
             habits: Mutex::default(),
             servers: Mutex::default(),
             programs,
+            folder: tempfile::tempdir().unwrap(),
             processes: Mutex::default(),
         });
         let watching = tokio::spawn(watch(Arc::clone(&shared)));

@@ -224,7 +224,7 @@ impl Kubernetes {
 fn group(kind: &str) -> (&'static str, &'static str, &str) {
     match kind {
         "WasmPlugin" | "TrafficExtension" => ("extensions.istio.io", "v1alpha1", kind),
-        "VirtualService" | "DestinationRule" | "Gateway" | "WorkloadEntry" => {
+        "VirtualService" | "DestinationRule" | "Gateway" | "ServiceEntry" | "WorkloadEntry" => {
             ("networking.istio.io", "v1", kind)
         }
         "EnvoyFilter" => ("networking.istio.io", "v1alpha3", kind),

@@ -26,7 +26,7 @@ const ALERTS: &str = concat!(
 );
 
 /// A pod whose metrics are scraped, with the labels that Istio's own scrape configuration gives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The pod's namespace.
     pub namespace: String,

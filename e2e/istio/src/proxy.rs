@@ -31,6 +31,9 @@ pub enum Role {
     Controller,
 }
 
+/// The number of the tests' own ingress gateway; others are as Istio's chart installs them.
+pub const GATEWAY: u8 = 21;
+
 /// Where proxies ask a controller, as it is shipped.
 const BRAKE_PORT: u16 = 8085;
 
@@ -59,7 +62,11 @@ impl Role {
     fn pod(self, number: u8) -> (String, String) {
         match self {
             Self::Sidecar => (format!("client-{number}"), format!("127.0.1.{number}:8080")),
-            Self::Gateway => (format!("gateway-{number}"), "127.0.3.1:8080".to_owned()),
+            // That of the tests' own namespace, and others.
+            Self::Gateway if number == GATEWAY => {
+                (format!("gateway-{number}"), "127.0.3.1:8080".to_owned())
+            }
+            Self::Gateway => (format!("gateway-{number}"), format!("127.0.3.{number}:80")),
             Self::Controller => (
                 format!("controller-{number}"),
                 format!("127.0.7.{number}:{BRAKE_PORT}"),
@@ -135,6 +142,10 @@ impl Proxy {
 
     fn labels(&self) -> Value {
         let mut labels = json!({"app": self.role.app(), "instance": self.number.to_string()});
+        if self.role == Role::Gateway && self.number != GATEWAY {
+            // As Istio's chart labels the release `istio-ingress`.
+            labels["istio"] = json!("ingress");
+        }
         if self.takes_native {
             labels["sluice.dev/native"] = json!("true");
         }

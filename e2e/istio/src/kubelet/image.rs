@@ -16,6 +16,8 @@ pub(super) enum Fate {
     Unschedulable,
     /// It is a program of the host: `sluice`.
     Program,
+    /// The host's interpreter runs its script: `python`.
+    Script,
 }
 
 /// An image's fate, and the version that its servers answer with.
@@ -28,6 +30,7 @@ pub(super) fn read(image: &str) -> (Fate, &str) {
         "crash" => Fate::Crashes,
         "unschedulable" => Fate::Unschedulable,
         "sluice" => Fate::Program,
+        "python" => Fate::Script,
         _ => Fate::Runs,
     };
     (fate, version)

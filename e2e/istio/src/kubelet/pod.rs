@@ -16,7 +16,8 @@ use tokio::time::sleep;
 
 use super::image::{self, Fate};
 use super::status::{Said, unschedulable};
-use super::{NODE, Server, Shared, program};
+use super::{NODE, Server, Shared, program, script};
+use crate::process::Process;
 
 /// Where a server listens whose container names no port.
 const PORT: u16 = 8080;
@@ -109,9 +110,9 @@ impl Life {
                 sleep(start).await;
                 self.say_of(&Said::crashed(&container.name)).await;
             }
-            Fate::Program => {
+            Fate::Program | Fate::Script => {
                 sleep(start).await;
-                self.run(container).await;
+                self.run(container, fate).await;
             }
             Fate::NeverReady => self.answer(container, version, false).await,
             Fate::Runs | Fate::Unschedulable => {
@@ -145,18 +146,30 @@ impl Life {
         tokio::join!(serving, said);
     }
 
-    /// Runs the pod's program, and starts it again when it ends.
-    async fn run(&self, container: &Container) {
-        let programs = self.shared.programs.as_ref().expect("programs to run");
+    /// Runs the pod's program or script, and starts it again when it ends.
+    async fn run(&self, container: &Container, fate: Fate) {
         let _known = Started(&self.shared, &self.name);
         loop {
-            let token = self.token().await;
-            let process = programs.start(&self.pod, container, self.address, &token);
+            let process = match fate {
+                Fate::Script => self.start_script(container).await,
+                _ => self.start_program(container).await,
+            };
             self.shared.processes().insert(self.name.clone(), process);
             self.probe(container).await;
             self.say_of(&Said::crashed(&container.name)).await;
             sleep(RESTART).await;
         }
+    }
+
+    async fn start_program(&self, container: &Container) -> Process {
+        let programs = self.shared.programs.as_ref().expect("programs to run");
+        let token = self.token().await;
+        programs.start(&self.pod, container, self.address, &token)
+    }
+
+    async fn start_script(&self, container: &Container) -> Process {
+        let (client, folder) = (&self.shared.client.0, self.shared.folder.path());
+        script::start(client, folder, &self.pod, container, self.address).await
     }
 
     /// Says whether the program is ready, until it ends.

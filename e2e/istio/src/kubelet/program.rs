@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod};
+use k8s_openapi::api::core::v1::{Container, EnvVar, HTTPGetAction, Pod};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
 use sluice_e2e::client::fetch;
@@ -68,7 +68,7 @@ impl Programs {
             .env("KUBERNETES_SERVICE_PORT", "6443")
             .current_dir("/");
         for variable in container.env.iter().flatten() {
-            command.env(&variable.name, value_of(variable, pod));
+            command.env(&variable.name, value_of(variable, pod, address));
         }
         Process::start(&name, &self.folder, &mut command)
     }
@@ -112,12 +112,13 @@ fn has_users() -> bool {
     count.and_then(|count| count.parse::<u64>().ok()) > Some(1)
 }
 
-/// The value of a variable, of which the downward API gives the pod's name.
-fn value_of(variable: &k8s_openapi::api::core::v1::EnvVar, pod: &Pod) -> String {
+/// The value of a variable, of which the downward API gives the pod's name and address.
+pub(super) fn value_of(variable: &EnvVar, pod: &Pod, address: Ipv4Addr) -> String {
     let source = variable.value_from.as_ref();
     let field = source.and_then(|source| source.field_ref.as_ref());
     match field.map(|field| field.field_path.as_str()) {
         Some("metadata.name") => pod.name_any(),
+        Some("status.podIP") => address.to_string(),
         Some(other) => panic!("this kubelet does not know the field {other}"),
         None => variable.value.clone().unwrap_or_default(),
     }

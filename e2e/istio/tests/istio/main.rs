@@ -35,6 +35,7 @@ mod dashboards;
 mod debounce;
 mod doctor;
 mod domains;
+mod examples;
 mod filled;
 mod git;
 mod guard;
@@ -344,22 +345,34 @@ type Shared = Arc<Mutex<(Runtime, World)>>;
 
 /// Every test as the runner takes it. Without a world, they can be listed and not run.
 fn trials(shared: Option<&Shared>) -> Vec<Trial> {
-    let trial = |(name, test): (&'static str, Test)| {
-        let shared = shared.cloned();
-        Trial::test(name, move || {
-            let shared = shared.expect("a world to run in");
-            // A test that failed has poisoned it; what it left behind is put right like anything
-            // else.
-            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let (runtime, world) = &mut *shared;
-            runtime.block_on(async {
-                world.restore().await;
-                test(world).await;
-            });
-            Ok(())
+    let written = tests().into_iter();
+    let written = written.map(|(name, test)| trial(shared, name.to_owned(), test));
+    let examples = examples::names().into_iter().map(|example| {
+        let name = format!("examples::{example}");
+        trial(shared, name, async move |world: &mut World| {
+            examples::follow(world, &example).await;
         })
-    };
-    tests().into_iter().map(trial).collect()
+    });
+    written.chain(examples).collect()
+}
+
+/// A test as the runner takes it.
+fn trial<T>(shared: Option<&Shared>, name: String, test: T) -> Trial
+where
+    T: AsyncFnOnce(&mut World) + Send + 'static,
+{
+    let shared = shared.cloned();
+    Trial::test(name, move || {
+        let shared = shared.expect("a world to run in");
+        // A test that failed has poisoned it; what it left behind is put right like anything else.
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (runtime, world) = &mut *shared;
+        runtime.block_on(async {
+            world.restore().await;
+            test(world).await;
+        });
+        Ok(())
+    })
 }
 
 /// How the names of tests begin that count within seconds which proxies have answered: they run alone.

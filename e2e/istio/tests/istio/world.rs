@@ -12,6 +12,7 @@ use sluice_e2e::upstream::Upstream;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::chain::Chain;
 use sluice_e2e_istio::command::Said;
+use sluice_e2e_istio::prometheus::Target;
 use sluice_e2e_istio::proxy::{Proxy, Role};
 use sluice_e2e_istio::{prometheus, registry};
 
@@ -51,7 +52,7 @@ pub struct World {
 impl World {
     /// Starts the chain, the service in a and b, six callers in a, one in b, and a gateway.
     pub async fn start() -> Self {
-        let mut chain = Chain::start().await;
+        let chain = Chain::start().await;
         let digest = push(&chain).await;
         let rollouts = chain.sluice.run_beside("crds").await.good().out;
         chain.kubernetes.apply(&rollouts).await;
@@ -79,17 +80,30 @@ impl World {
         for caller in &mut callers {
             caller.wait_until_ready().await;
         }
-        let proxies = callers.iter().chain([&other, &gateway]);
-        let targets: Vec<_> = proxies.map(Proxy::target).collect();
-        chain.start_prometheus(&targets).await;
-        Self {
+        let mut world = Self {
             chain,
             callers,
             other,
             gateway,
             digest,
             upstreams,
+        };
+        world.start_prometheus().await;
+        world
+    }
+
+    /// Starts Prometheus on the world's own proxies, if it does not scrape just these.
+    async fn start_prometheus(&mut self) {
+        let targets = self.targets();
+        if self.chain.prometheus_targets() != targets {
+            self.chain.start_prometheus(&targets).await;
         }
+    }
+
+    /// What Prometheus scrapes of the world's own proxies.
+    pub fn targets(&self) -> Vec<Target> {
+        let proxies = self.callers.iter().chain([&self.other, &self.gateway]);
+        proxies.map(Proxy::target).collect()
     }
 
     /// Lets the servers of a variant answer everything with a status; with 0, as they are asked.

@@ -11,7 +11,7 @@ use sluice_e2e_istio::proxy::Proxy;
 use super::{World, resources};
 
 /// What lies in a namespace and tests make.
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 24] = [
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
     "Deployment",
@@ -33,6 +33,7 @@ const KINDS: [&str; 23] = [
     "VirtualService",
     "DestinationRule",
     "Gateway",
+    "ServiceEntry",
     "WorkloadEntry",
     "Service",
 ];
@@ -60,6 +61,7 @@ impl World {
     /// Puts everything right.
     pub async fn restore(&mut self) {
         self.chain.restore().await;
+        self.start_prometheus().await;
         for variant in ["stable", "canary"] {
             self.fail(variant, 0);
             self.delay(variant, 0);

@@ -1,0 +1,237 @@
+//! The examples, as their pages say them: each command of a page is run as it is printed, and prints
+//! what the page says.
+//!
+//! A page is a README.md in a folder of `wasmplugin/examples`, or in one of its folders; its syntax is
+//! `page`'s. What only looks is repeated until it prints that, since changes take a moment; everything
+//! else is run once. Instead of a cloud there is the tests' own Istio: a gateway of the namespace
+//! `istio-ingress`, pods made by the harness' kubelet, and a sidecar for the pod `client`.
+
+mod page;
+mod shell;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sluice_e2e_istio::controllers::Controllers;
+use sluice_e2e_istio::kubelet::Kubelet;
+use sluice_e2e_istio::process::Process;
+use sluice_e2e_istio::prometheus;
+use sluice_e2e_istio::proxy::{Proxy, Role};
+
+use crate::rollouts::controller;
+use crate::world::World;
+use page::{Step, steps};
+use shell::Shell;
+
+/// What an example's folder lies in, seen from the tests' own folder.
+const MANIFESTS: &str = "../../wasmplugin";
+
+/// How long a command that only looks is repeated.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The number of the sidecar that stands for the pod `client`.
+const CLIENT: u8 = 41;
+
+/// kubectl, but for `exec`.
+const KUBECTL: &str = include_str!("examples/kubectl.sh");
+
+/// The names of all pages, such as `01-canary`, in order.
+pub fn names() -> Vec<String> {
+    let root = Path::new(MANIFESTS).join("examples");
+    let mut names = Vec::new();
+    for example in folders(&root) {
+        let inner = folders(&root.join(&example));
+        let inner = inner.into_iter().map(|inner| format!("{example}/{inner}"));
+        let pages = [example.clone()].into_iter().chain(inner);
+        names.extend(pages.filter(|page| root.join(page).join("README.md").exists()));
+    }
+    assert!(!names.is_empty(), "no example in {}", root.display());
+    names
+}
+
+/// The folders in a folder, by name.
+fn folders(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    let mut names: Vec<String> = folders
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Follows a page from its first command to its last.
+pub async fn follow(world: &mut World, name: &str) {
+    let manifests = copied(world, name);
+    let folder = manifests.join("examples").join(name);
+    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let steps = steps(&page);
+    assert!(!steps.is_empty(), "{name}/README.md has no command");
+    let around = Around::start(world, &page).await;
+    let variables = variables(world, &manifests, around.gateway());
+    let shell = tokio::task::spawn_blocking(move || Shell::start(&folder, variables));
+    let mut shell = shell.await.unwrap();
+    let (mut transcript, mut failures) = (String::new(), Vec::new());
+    for step in steps {
+        let running = tokio::task::spawn_blocking(move || {
+            let (printed, failure) = run(&mut shell, &step);
+            (shell, step, printed, failure)
+        });
+        let (back, step, printed, failure) = running.await.unwrap();
+        shell = back;
+        let _ = writeln!(transcript, "$ {}\n{printed}", step.command);
+        failures.extend(failure.map(|failure| format!("line {}: {failure}", step.line)));
+        if !failures.is_empty() && !goes_on() {
+            break;
+        }
+    }
+    let failures = failures.join("\n");
+    assert!(
+        failures.is_empty(),
+        "examples/{name}/README.md: {failures}\n\neverything until then:\n{transcript}\n{}",
+        around.logs()
+    );
+}
+
+/// Whether the rest of a page is run after a command that did not do what the page says, for somebody
+/// who writes one: EXAMPLES_GO_ON=1.
+fn goes_on() -> bool {
+    std::env::var_os("EXAMPLES_GO_ON").is_some()
+}
+
+/// Runs a step, again and again where it only looks; what it printed, and why that is not what the page
+/// says.
+fn run(shell: &mut Shell, step: &Step) -> (String, Option<String>) {
+    let began = Instant::now();
+    let patience = if goes_on() { PATIENCE / 5 } else { PATIENCE };
+    loop {
+        let (code, printed) = shell.run(&step.command);
+        let failure = match code {
+            0 => step.differs(&printed),
+            code => Some(format!("ended with {code}:\n{printed}")),
+        };
+        let is_over = !step.only_looks() || began.elapsed() > patience;
+        if failure.is_none() || is_over {
+            let failure = failure.map(|failure| format!("{}\n{failure}", step.command));
+            return (printed, failure);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// What is around the commands of a page, until it is dropped.
+struct Around {
+    kubelet: Kubelet,
+    _controllers: Controllers,
+    controller: Option<Process>,
+    gateway: Proxy,
+    client: Option<Proxy>,
+}
+
+impl Around {
+    /// Starts what a page needs: pods and a gateway always, the rest where it is spoken of.
+    async fn start(world: &mut World, page: &str) -> Self {
+        let controllers = Controllers::start(&world.chain.tools, world.chain.folder());
+        let kubelet = Kubelet::start(&world.chain.kubernetes).await;
+        // As long as a pod of the app serves on once it is told to end.
+        kubelet.stop_takes(Duration::from_secs(2));
+        let gateway = Proxy::start(&world.chain, Role::Gateway, "istio-ingress", 22).await;
+        let client = match page.contains("deploy/client") {
+            true => Some(Proxy::start(&world.chain, Role::Sidecar, "shop", CLIENT).await),
+            false => None,
+        };
+        let targets = world.targets();
+        let ours = [Some(&gateway), client.as_ref()];
+        let ours = ours.into_iter().flatten().map(Proxy::target);
+        let targets: Vec<_> = targets.into_iter().chain(ours).collect();
+        world.chain.start_prometheus(&targets).await;
+        let has_rollouts = page.contains("Rollout") || page.contains("sluice rollout");
+        let controller = has_rollouts.then(|| {
+            let command = format!("controller --prometheus {}", prometheus::URL);
+            controller::start_as(world, &world.chain.sluice, "controller", &command)
+        });
+        Self {
+            kubelet,
+            _controllers: controllers,
+            controller,
+            gateway,
+            client,
+        }
+    }
+
+    /// The URL of the gateway.
+    fn gateway(&self) -> String {
+        format!("http://{}", self.gateway.address.ip())
+    }
+
+    /// What may say why a command did not do what it should.
+    fn logs(&self) -> String {
+        let running = self.kubelet.running();
+        let gateway = last_lines(&self.gateway.log());
+        let controller = self.controller.as_ref().map(Process::log);
+        let controller = last_lines(&controller.unwrap_or_default());
+        let client = self.client.as_ref().map(Proxy::log).unwrap_or_default();
+        let client = last_lines(&client);
+        format!(
+            "pods: {running:?}\ngateway:\n{gateway}\ncontroller:\n{controller}\nclient:\n{client}"
+        )
+    }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
+/// A copy of the manifests in which an example's commands may write.
+fn copied(world: &World, name: &str) -> PathBuf {
+    let copy = world
+        .chain
+        .folder()
+        .join("examples")
+        .join(name.replace('/', "-"));
+    let _ = std::fs::remove_dir_all(&copy);
+    std::fs::create_dir_all(&copy).unwrap();
+    let mut command = std::process::Command::new("cp");
+    let status = command.arg("-R").arg(MANIFESTS).arg(&copy).status();
+    assert!(status.unwrap().success(), "{MANIFESTS} could not be copied");
+    copy.join("wasmplugin")
+}
+
+/// What a page takes for granted: its variables, and the programs of PATH.
+fn variables(world: &World, manifests: &Path, gateway: String) -> Vec<(&'static str, OsString)> {
+    let (chain, tools) = (&world.chain, &world.chain.tools);
+    let programs = manifests.join("../bin");
+    std::fs::create_dir_all(&programs).unwrap();
+    let written = programs.join("kubectl");
+    std::fs::write(&written, KUBECTL).unwrap();
+    std::fs::set_permissions(&written, Permissions::from_mode(0o755)).unwrap();
+    for (name, program) in [
+        ("sluice", tools.sluice.clone()),
+        ("kubectl-sluice", tools.sluice.clone()),
+        ("helm", tools.go.join("helm")),
+    ] {
+        symlink(program, programs.join(name)).unwrap();
+    }
+    let path = std::env::var_os("PATH").unwrap();
+    let path = [programs].into_iter().chain(std::env::split_paths(&path));
+    vec![
+        ("PATH", std::env::join_paths(path).unwrap()),
+        ("KUBECONFIG", chain.folder().join("admin.kubeconfig").into()),
+        ("KUBECTL", tools.go.join("kubectl").into()),
+        ("SIDECAR", format!("127.0.1.{CLIENT}:8080").into()),
+        ("GATEWAY", gateway.into()),
+        ("IMAGE", world.image().into()),
+        ("DIGEST", world.digest.clone().into()),
+        ("PROMETHEUS", prometheus::URL.into()),
+        // Where something waits for a terminal, there is none.
+        ("TERM", "dumb".into()),
+    ]
+}
