@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use sluice_e2e_istio::controllers::Controllers;
@@ -24,7 +25,7 @@ use sluice_e2e_istio::proxy::{Proxy, Role};
 
 use crate::rollouts::controller;
 use crate::world::World;
-use page::{Step, steps};
+use page::{Step, steps, with_steps};
 use shell::Shell;
 
 /// What an example's folder lies in, seen from the tests' own folder.
@@ -36,8 +37,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The number of the sidecar that stands for the pod `client`.
-const CLIENT: u8 = 41;
+/// The number of the first proxy of the examples; each has another one, since what Prometheus kept of a
+/// pod's former process would be taken for its own.
+const FIRST: u8 = 60;
+
+/// How many numbers there are.
+const NUMBERS: u8 = 40;
+
+/// How many proxies there were.
+static PROXIES: AtomicU8 = AtomicU8::new(0);
 
 /// kubectl, but for `exec`.
 const KUBECTL: &str = include_str!("examples/kubectl.sh");
@@ -75,22 +83,31 @@ pub async fn follow(world: &mut World, name: &str) {
     let steps = steps(&page);
     assert!(!steps.is_empty(), "{name}/README.md has no command");
     let around = Around::start(world, &page).await;
-    let variables = variables(world, &manifests, around.gateway());
+    let variables = variables(world, &manifests, &around);
     let shell = tokio::task::spawn_blocking(move || Shell::start(&folder, variables));
     let mut shell = shell.await.unwrap();
     let (mut transcript, mut failures) = (String::new(), Vec::new());
+    let mut written = Vec::new();
     for step in steps {
         let running = tokio::task::spawn_blocking(move || {
             let (printed, failure) = run(&mut shell, &step);
             (shell, step, printed, failure)
         });
-        let (back, step, printed, failure) = running.await.unwrap();
+        let (back, mut step, printed, failure) = running.await.unwrap();
         shell = back;
         let _ = writeln!(transcript, "$ {}\n{printed}", step.command);
+        if is_written() && (failure.is_some() || step.printed.is_empty()) {
+            step.printed = printed.lines().map(str::to_owned).collect();
+        }
         failures.extend(failure.map(|failure| format!("line {}: {failure}", step.line)));
-        if !failures.is_empty() && !goes_on() {
+        written.push(step);
+        if !failures.is_empty() && !is_written() {
             break;
         }
+    }
+    if is_written() {
+        let tree = Path::new(MANIFESTS).join("examples").join(name);
+        std::fs::write(tree.join("README.md"), with_steps(&page, &written)).unwrap();
     }
     let failures = failures.join("\n");
     assert!(
@@ -100,17 +117,21 @@ pub async fn follow(world: &mut World, name: &str) {
     );
 }
 
-/// Whether the rest of a page is run after a command that did not do what the page says, for somebody
-/// who writes one: EXAMPLES_GO_ON=1.
-fn goes_on() -> bool {
-    std::env::var_os("EXAMPLES_GO_ON").is_some()
+/// Whether a page is run to its end and written anew with what its commands print, where it said
+/// nothing or something else, for somebody who writes one: GOLDEN=1.
+fn is_written() -> bool {
+    std::env::var_os("GOLDEN").is_some()
 }
 
 /// Runs a step, again and again where it only looks; what it printed, and why that is not what the page
 /// says.
 fn run(shell: &mut Shell, step: &Step) -> (String, Option<String>) {
     let began = Instant::now();
-    let patience = if goes_on() { PATIENCE / 5 } else { PATIENCE };
+    let patience = if is_written() { PATIENCE / 5 } else { PATIENCE };
+    if is_written() && step.printed.is_empty() && step.only_looks() {
+        // So that what was changed just before is in force.
+        std::thread::sleep(PAUSE * 6);
+    }
     loop {
         let (code, printed) = shell.run(&step.command);
         let failure = match code {
@@ -142,9 +163,14 @@ impl Around {
         let kubelet = Kubelet::start(&world.chain.kubernetes).await;
         // As long as a pod of the app serves on once it is told to end.
         kubelet.stop_takes(Duration::from_secs(2));
-        let gateway = Proxy::start(&world.chain, Role::Gateway, "istio-ingress", 22).await;
+        // Pods of the proxies that an earlier page had.
+        for namespace in ["istio-ingress", "shop"] {
+            let gone = format!("delete pod --all -n {namespace} --force --grace-period 0");
+            world.kubectl(&gone).await.good();
+        }
+        let gateway = Proxy::start(&world.chain, Role::Gateway, "istio-ingress", number()).await;
         let client = match page.contains("deploy/client") {
-            true => Some(Proxy::start(&world.chain, Role::Sidecar, "shop", CLIENT).await),
+            true => Some(Proxy::start(&world.chain, Role::Sidecar, "shop", number()).await),
             false => None,
         };
         let targets = world.targets();
@@ -152,7 +178,7 @@ impl Around {
         let ours = ours.into_iter().flatten().map(Proxy::target);
         let targets: Vec<_> = targets.into_iter().chain(ours).collect();
         world.chain.start_prometheus(&targets).await;
-        let has_rollouts = page.contains("Rollout") || page.contains("sluice rollout");
+        let has_rollouts = page.contains("sluice rollout ");
         let controller = has_rollouts.then(|| {
             let command = format!("controller --prometheus {}", prometheus::URL);
             controller::start_as(world, &world.chain.sluice, "controller", &command)
@@ -164,6 +190,15 @@ impl Around {
             gateway,
             client,
         }
+    }
+
+    /// Where the sidecar of `client` takes requests; nothing without one.
+    fn sidecar(&self) -> String {
+        let address = self
+            .client
+            .as_ref()
+            .map(|client| client.address.to_string());
+        address.unwrap_or_default()
     }
 
     /// The URL of the gateway.
@@ -183,6 +218,11 @@ impl Around {
             "pods: {running:?}\ngateway:\n{gateway}\ncontroller:\n{controller}\nclient:\n{client}"
         )
     }
+}
+
+/// A number for a proxy.
+fn number() -> u8 {
+    FIRST + PROXIES.fetch_add(1, Ordering::Relaxed) % NUMBERS
 }
 
 fn last_lines(text: &str) -> String {
@@ -206,7 +246,7 @@ fn copied(world: &World, name: &str) -> PathBuf {
 }
 
 /// What a page takes for granted: its variables, and the programs of PATH.
-fn variables(world: &World, manifests: &Path, gateway: String) -> Vec<(&'static str, OsString)> {
+fn variables(world: &World, manifests: &Path, around: &Around) -> Vec<(&'static str, OsString)> {
     let (chain, tools) = (&world.chain, &world.chain.tools);
     let programs = manifests.join("../bin");
     std::fs::create_dir_all(&programs).unwrap();
@@ -226,8 +266,8 @@ fn variables(world: &World, manifests: &Path, gateway: String) -> Vec<(&'static 
         ("PATH", std::env::join_paths(path).unwrap()),
         ("KUBECONFIG", chain.folder().join("admin.kubeconfig").into()),
         ("KUBECTL", tools.go.join("kubectl").into()),
-        ("SIDECAR", format!("127.0.1.{CLIENT}:8080").into()),
-        ("GATEWAY", gateway.into()),
+        ("SIDECAR", around.sidecar().into()),
+        ("GATEWAY", around.gateway().into()),
         ("IMAGE", world.image().into()),
         ("DIGEST", world.digest.clone().into()),
         ("PROMETHEUS", prometheus::URL.into()),

@@ -4,6 +4,8 @@
 //! goes on over lines that end with a backslash and to the end of a here-document. The lines below it
 //! are what it prints, where `…` is any text of a line, and alone on a line any number of lines.
 
+use std::fmt::Write as _;
+
 /// What stands for any text.
 const ANYTHING: &str = "…";
 
@@ -100,6 +102,28 @@ pub fn steps(text: &str) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// A page with other lines below its commands, which are those of the steps in their order.
+pub fn with_steps(text: &str, steps: &[Step]) -> String {
+    let mut steps = steps.iter();
+    let (mut page, mut is_inside) = (String::new(), false);
+    for line in text.lines() {
+        let is_fence = line.trim().starts_with("```");
+        if is_inside && !is_fence {
+            if line.starts_with("$ ")
+                && let Some(step) = steps.next()
+            {
+                let _ = writeln!(page, "$ {}", step.command);
+                let printed = step.printed.iter();
+                printed.for_each(|line| page.extend([line, "\n"]));
+            }
+            continue;
+        }
+        is_inside = line.trim() == "```console";
+        page.extend([line, "\n"]);
+    }
+    page
 }
 
 /// What a command still needs to be whole: its next line, or the end of its here-document.
