@@ -203,6 +203,13 @@ impl Chain {
         &self.prometheus_targets
     }
 
+    /// Starts Prometheus on these pods, with nothing of what it had stored.
+    pub async fn start_prometheus_anew(&mut self, targets: &[Target]) {
+        self.prometheus = None;
+        let _ = std::fs::remove_dir_all(self.folder().join("prometheus"));
+        self.start_prometheus(targets).await;
+    }
+
     /// Starts another Prometheus, which scrapes Envoy's own port of these pods.
     pub async fn start_prometheus_of_envoys(&self, targets: &[Target]) -> Process {
         let folder = self.folder().join("envoys");

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use sluice::cluster::prometheus::Prometheus;
+use sluice_e2e::wait::until;
 use sluice_e2e_istio::controllers::Controllers;
 use sluice_e2e_istio::kubelet::Kubelet;
 use sluice_e2e_istio::process::Process;
@@ -37,8 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The number of the first proxy of the examples; each has another one, since what Prometheus kept of a
-/// pod's former process would be taken for its own.
+/// The number of the first proxy of the examples; each has another one, as each pod has another name.
 const FIRST: u8 = 60;
 
 /// How many numbers there are.
@@ -177,7 +178,8 @@ impl Around {
         let ours = [Some(&gateway), client.as_ref()];
         let ours = ours.into_iter().flatten().map(Proxy::target);
         let targets: Vec<_> = targets.into_iter().chain(ours).collect();
-        world.chain.start_prometheus(&targets).await;
+        world.chain.start_prometheus_anew(&targets).await;
+        wait_for_scrape(&gateway).await;
         let has_rollouts = page.contains("sluice rollout ");
         let controller = has_rollouts.then(|| {
             let command = format!("controller --prometheus {}", prometheus::URL);
@@ -218,6 +220,18 @@ impl Around {
             "pods: {running:?}\ngateway:\n{gateway}\ncontroller:\n{controller}\nclient:\n{client}"
         )
     }
+}
+
+/// Waits until Prometheus has something of a proxy.
+async fn wait_for_scrape(proxy: &Proxy) {
+    let prometheus = Prometheus::new(prometheus::URL).unwrap();
+    let query = format!("up{{pod={:?}}} == 1", proxy.pod);
+    until("the gateway to be scraped", async || {
+        let found = prometheus.query(&query).await;
+        let is_there = found.as_ref().is_ok_and(|series| !series.is_empty());
+        is_there.then_some(()).ok_or(format!("{found:?}"))
+    })
+    .await;
 }
 
 /// A number for a proxy.
