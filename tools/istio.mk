@@ -41,9 +41,14 @@ $(GO_BIN)/crds.yaml: $(GO_BIN)/pilot-discovery
 	cp -f $(call GO_MODULE_DIR,istio.io/istio)/tools/packaging/common/envoy_bootstrap.json $(GO_BIN)/
 	mv $@.new $@
 
+# What istiod injects into pods, as Istio's chart renders it.
+$(GO_BIN)/injection.yaml: $(GO_BIN)/crds.yaml $(GO_BIN)/helm
+	$(GO_BIN)/helm template istiod $(call GO_MODULE_DIR,istio.io/istio)/manifests/charts/istio-control/istio-discovery \
+	  -n istio-system -s templates/istiod-injector-configmap.yaml >$@.new && mv $@.new $@
+
 $(TOOLS)/debian/usr/bin/docker-registry:
 	$(call debian,docker-registry)
 
 .PHONY: istio
-istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/helm $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
+istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/injection.yaml $(GO_BIN)/helm $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
 	@command -v ip unshare >/dev/null || { echo "make e2e-istio needs ip (iproute2) and unshare (util-linux)"; exit 1; }

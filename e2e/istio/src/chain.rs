@@ -12,7 +12,7 @@ use crate::kubernetes::Kubernetes;
 use crate::process::Process;
 use crate::prometheus::Target;
 use crate::tools::Tools;
-use crate::{api_server, istiod, prometheus, registry};
+use crate::{api_server, injection, istiod, prometheus, registry};
 
 /// The namespaces of the tests.
 const NAMESPACES: [&str; 6] = ["istio-system", "istio-ingress", "a", "b", "gw", "shop"];
@@ -243,4 +243,5 @@ metadata: {{name: default, namespace: {namespace}}}
         kubernetes.apply(&resources).await;
     }
     kubernetes.apply(istiod::WEBHOOK).await;
+    injection::install(&tools.go, kubernetes).await;
 }

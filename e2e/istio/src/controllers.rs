@@ -11,7 +11,8 @@ use crate::process::Process;
 use crate::tools::Tools;
 
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,endpointslice-controller,\
-    garbage-collector-controller,horizontal-pod-autoscaler-controller,disruption-controller";
+    garbage-collector-controller,horizontal-pod-autoscaler-controller,disruption-controller,\
+    serviceaccount-controller";
 
 /// No lease, since there is one of it; an autoscaler that looks every second instead of every 15.
 const ARGUMENTS: &str = "--leader-elect=false --secure-port=0 --kube-api-qps=200 \

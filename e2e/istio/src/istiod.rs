@@ -8,6 +8,7 @@ use sluice_e2e::client::fetch;
 use sluice_e2e::wait::until;
 
 use crate::api_server::ISSUER;
+use crate::injection;
 use crate::kubernetes::Kubernetes;
 use crate::process::Process;
 use crate::tools::Tools;
@@ -50,7 +51,7 @@ pub(crate) async fn start(
         .env("PILOT_ENABLE_ALPN_FILTER", "false")
         .env("PILOT_ENABLE_METADATA_EXCHANGE", "false")
         .env("ENABLE_LEADER_ELECTION", "false")
-        .env("INJECTION_WEBHOOK_CONFIG_NAME", "")
+        .env("INJECTION_WEBHOOK_CONFIG_NAME", injection::WEBHOOK_NAME)
         .env("VALIDATION_WEBHOOK_CONFIG_NAME", WEBHOOK_NAME)
         // Without it, the webhook's caBundle is never filled in.
         .env("REVISION", "default")
@@ -70,6 +71,7 @@ pub(crate) async fn start(
         .await;
     let root = root_certificate(kubernetes).await;
     std::fs::write(folder.join("root-cert.pem"), root).unwrap();
+    wait_for_injection(kubernetes).await;
     wait_for_webhook(kubernetes).await;
     istiod
 }
@@ -86,6 +88,21 @@ async fn root_certificate(kubernetes: &Kubernetes) -> String {
             .ok_or_else(|| format!("{:#}", map.data))
     })
     .await
+}
+
+/// istiod fills in whom the API server is to trust.
+async fn wait_for_injection(kubernetes: &Kubernetes) {
+    let kind = "MutatingWebhookConfiguration";
+    until("istiod's injection to be in force", async || {
+        let found = kubernetes.get(kind, "", injection::WEBHOOK_NAME).await;
+        let webhook = found.ok_or("no webhook")?.data["webhooks"][0].clone();
+        let bundle = webhook["clientConfig"]["caBundle"].as_str();
+        let is_filled = bundle.is_some_and(|bundle| !bundle.is_empty());
+        is_filled
+            .then_some(())
+            .ok_or_else(|| format!("{webhook:#}"))
+    })
+    .await;
 }
 
 /// istiod makes its webhook strict once a resource that must be refused is refused.
@@ -107,7 +124,7 @@ async fn wait_for_webhook(kubernetes: &Kubernetes) {
 const MESH: &str = "
 rootNamespace: istio-system
 trustDomain: cluster.local
-enableAutoMtls: false
+enableAutoMtls: true
 accessLogFile: ''
 enablePrometheusMerge: false
 defaultProviders: {}

@@ -6,12 +6,14 @@
 //! ready, and to end once they are told to, is the test's to set. Pods of the image `python` run their
 //! script (`kubelet/script.rs`). Addresses are not on 127.0.0.0/8,
 //! which no EndpointSlice may hold. A test may have pods of the image `sluice` run the real binary
-//! (`kubelet/program.rs`).
+//! (`kubelet/program.rs`), and those that Istio injected a sidecar into have it
+//! (`kubelet/sidecar.rs`).
 
 mod image;
 mod pod;
 pub mod program;
 mod script;
+pub mod sidecar;
 mod status;
 
 use std::collections::BTreeMap;
@@ -34,12 +36,14 @@ use tokio::task::JoinHandle;
 use crate::kubernetes::Kubernetes;
 use crate::process::Process;
 use program::Programs;
+use sidecar::Sidecars;
 
 /// The node that all pods are bound to.
 const NODE: &str = "node";
 
-/// The addresses of pods: every one of this network is the harness's own once it is lo's.
-const NETWORK: &str = "10.77.0.0/16";
+/// The addresses of pods, and those where sidecars take what their pods call: every one of these
+/// networks is the harness's own once it is lo's.
+const NETWORKS: [&str; 2] = ["10.77.0.0/16", "10.78.0.0/16"];
 
 /// How many addresses were given so far. None is given twice, so that no connection meets a pod
 /// that it was not made to.
@@ -61,6 +65,7 @@ struct Shared {
     programs: Option<Programs>,
     /// The files and logs of pods that run scripts.
     folder: tempfile::TempDir,
+    sidecars: Option<Sidecars>,
     /// The programs that run, by their pods' names.
     processes: Mutex<BTreeMap<String, Process>>,
 }
@@ -93,16 +98,25 @@ struct Server {
 impl Kubelet {
     /// Starts it, with pods that get ready at once and end at once.
     pub async fn start(kubernetes: &Kubernetes) -> Self {
-        Self::start_with(kubernetes, None).await
+        Self::start_with(kubernetes, None, None).await
     }
 
     /// The same, where pods of the image `sluice` run a program.
     pub async fn start_with_programs(kubernetes: &Kubernetes, programs: Programs) -> Self {
-        Self::start_with(kubernetes, Some(programs)).await
+        Self::start_with(kubernetes, Some(programs), None).await
     }
 
-    async fn start_with(kubernetes: &Kubernetes, programs: Option<Programs>) -> Self {
-        own_the_network();
+    /// The same, where pods that Istio's webhook injected a sidecar into have one.
+    pub async fn start_with_sidecars(kubernetes: &Kubernetes, sidecars: Sidecars) -> Self {
+        Self::start_with(kubernetes, None, Some(sidecars)).await
+    }
+
+    async fn start_with(
+        kubernetes: &Kubernetes,
+        programs: Option<Programs>,
+        sidecars: Option<Sidecars>,
+    ) -> Self {
+        own_the_networks();
         declare_node(kubernetes).await;
         let shared = Arc::new(Shared {
             client: ClientOf(kubernetes.client()),
@@ -110,6 +124,7 @@ impl Kubelet {
             servers: Mutex::default(),
             programs,
             folder: tempfile::tempdir().unwrap(),
+            sidecars,
             processes: Mutex::default(),
         });
         let watching = tokio::spawn(watch(Arc::clone(&shared)));
@@ -256,13 +271,15 @@ fn next_address() -> Ipv4Addr {
     Ipv4Addr::from([10, 77, high, low])
 }
 
-/// Makes every address of the network one of this host, which is the tests' own.
-fn own_the_network() {
-    let status = Command::new("ip")
-        .args(["route", "replace", "local", NETWORK, "dev", "lo"])
-        .status()
-        .expect("ip, of iproute2");
-    assert!(status.success(), "ip route of {NETWORK}: {status}");
+/// Makes every address of the networks one of this host, which is the tests' own.
+fn own_the_networks() {
+    for network in NETWORKS {
+        let status = Command::new("ip")
+            .args(["route", "replace", "local", network, "dev", "lo"])
+            .status()
+            .expect("ip, of iproute2");
+        assert!(status.success(), "ip route of {network}: {status}");
+    }
 }
 
 /// The node: pods of one that nobody knows are in no EndpointSlice.

@@ -33,6 +33,11 @@ impl Kubernetes {
         }
     }
 
+    /// With a client that somebody has.
+    pub(crate) const fn with_client(client: Client) -> Self {
+        Self { client }
+    }
+
     /// The client of the program under test, where a test runs a part of it in its own process.
     pub fn client(&self) -> Client {
         self.client.clone()
@@ -140,20 +145,29 @@ impl Kubernetes {
 
     /// A token of a service account.
     pub async fn token(&self, namespace: &str, account: &str, audience: &str) -> String {
+        let token = self.try_token(namespace, account, Some(audience)).await;
+        token.unwrap()
+    }
+
+    /// The same of an account that may not be there yet; without an audience, for the API server.
+    pub async fn try_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: Option<&str>,
+    ) -> kube::Result<String> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
         let spec = TokenRequestSpec {
-            audiences: vec![audience.to_owned()],
+            audiences: audience.map(str::to_owned).into_iter().collect(),
             ..TokenRequestSpec::default()
         };
         let request = TokenRequest {
             spec,
             ..TokenRequest::default()
         };
-        let answer = accounts
-            .create_token_request(account, &PostParams::default(), &request)
-            .await
-            .unwrap();
-        answer.status.unwrap().token
+        let parameters = PostParams::default();
+        let answer = accounts.create_token_request(account, &parameters, &request);
+        Ok(answer.await?.status.unwrap().token)
     }
 
     /// Passes on a request that somebody else made, and gives the whole answer.
@@ -224,9 +238,8 @@ impl Kubernetes {
 fn group(kind: &str) -> (&'static str, &'static str, &str) {
     match kind {
         "WasmPlugin" | "TrafficExtension" => ("extensions.istio.io", "v1alpha1", kind),
-        "VirtualService" | "DestinationRule" | "Gateway" | "ServiceEntry" | "WorkloadEntry" => {
-            ("networking.istio.io", "v1", kind)
-        }
+        "VirtualService" | "DestinationRule" | "Gateway" | "ServiceEntry" | "Sidecar"
+        | "WorkloadEntry" => ("networking.istio.io", "v1", kind),
         "EnvoyFilter" => ("networking.istio.io", "v1alpha3", kind),
         "AuthorizationPolicy" | "PeerAuthentication" | "RequestAuthentication" => {
             ("security.istio.io", "v1", kind)
@@ -245,6 +258,7 @@ fn group(kind: &str) -> (&'static str, &'static str, &str) {
         }
         "ValidatingAdmissionPolicy"
         | "ValidatingAdmissionPolicyBinding"
+        | "MutatingWebhookConfiguration"
         | "ValidatingWebhookConfiguration" => ("admissionregistration.k8s.io", "v1", kind),
         _ => ("", "v1", kind),
     }

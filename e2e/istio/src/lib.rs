@@ -12,12 +12,14 @@
     reason = "a harness fails loudly"
 )]
 
+mod agent;
 pub mod api_server;
 pub mod between;
 pub mod chain;
 pub mod command;
 pub mod controllers;
 pub mod doom;
+mod injection;
 pub mod istiod;
 pub mod kubelet;
 pub mod kubernetes;

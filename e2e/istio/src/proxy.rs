@@ -9,16 +9,11 @@ use serde_json::{Value, json};
 use sluice_e2e::client::{Answer, Connection, fetch, get};
 use sluice_e2e::wait::until;
 
+use crate::agent::{Agent, INSTANCE, Ports};
 use crate::chain::Chain;
 use crate::kubernetes::Kubernetes;
 use crate::process::Process;
 use crate::prometheus::Target;
-use crate::{istiod, registry};
-
-/// Runs its arguments with a `/var/lib` of their own: no agent finds the modules that another one
-/// has fetched.
-const WITH_EMPTY_CACHE: &str =
-    "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"";
 
 /// What kind of proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +119,7 @@ impl Proxy {
         let port = |base: u16| SocketAddr::from(([127, 0, 0, 1], base + u16::from(number)));
         let (pod, address) = role.pod(number);
         let folder = chain.folder().join(format!("{namespace}-{pod}"));
-        std::fs::create_dir_all(folder.join("var/run/secrets/tokens")).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
         Self {
             pod,
             namespace: namespace.to_owned(),
@@ -141,7 +136,7 @@ impl Proxy {
     }
 
     fn labels(&self) -> Value {
-        let mut labels = json!({"app": self.role.app(), "instance": self.number.to_string()});
+        let mut labels = json!({"app": self.role.app(), INSTANCE: self.number.to_string()});
         if self.role == Role::Gateway && self.number != GATEWAY {
             // As Istio's chart labels the release `istio-ingress`.
             labels["istio"] = json!("ingress");
@@ -246,67 +241,29 @@ impl Proxy {
             .kubernetes
             .token(&self.namespace, "default", "istio-ca")
             .await;
-        std::fs::write(
-            self.folder.join("var/run/secrets/tokens/istio-token"),
-            token,
-        )
-        .unwrap();
+        Agent::write_token(&self.folder, &token);
         let mut command = self.agent(chain);
         self.process = Some(Process::start("proxy", &self.folder, &mut command));
     }
 
-    /// The agent's command, with the environment that an injected pod gives it.
+    /// The agent's command.
     fn agent(&self, chain: &Chain) -> Command {
-        let root = chain.folder().join("root-cert.pem");
-        let port = |base: u16| (base + u16::from(self.number)).to_string();
-        let mut command = Command::new("unshare");
-        command
-            .args(["--mount", "sh", "-c", WITH_EMPTY_CACHE, "agent"])
-            .arg(&chain.tools.pilot_agent)
-            .args(["proxy", self.role.node_type()])
-            .args(["--domain", &format!("{}.svc.cluster.local", self.namespace)])
-            .args(["--proxyLogLevel", "warning,wasm:info"])
-            .current_dir(&self.folder)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", &self.folder)
-            .env("POD_NAME", &self.pod)
-            .env("POD_NAMESPACE", &self.namespace)
-            // As `proxyMetadata` sets it: what Envoy fetches by itself is kept there.
-            .env("TMPDIR", "/var/lib/istio/data")
-            .env("INSTANCE_IP", self.address.ip().to_string())
-            .env("SERVICE_ACCOUNT", "default")
-            .env("TRUST_DOMAIN", "cluster.local")
-            .env("CA_ADDR", istiod::XDS)
-            .env("ISTIOD_SAN", "istiod.istio-system.svc")
-            .env("XDS_ROOT_CA", &root)
-            .env("CA_ROOT_CA", &root)
-            .env("ISTIO_META_CLUSTER_ID", "Kubernetes")
-            .env("ISTIO_META_INTERCEPTION_MODE", "NONE")
-            .env("ISTIO_METAJSON_LABELS", self.labels().to_string())
-            .env("ENVOY_STATUS_PORT", port(15400))
-            .env(
-                "ENVOY_PROMETHEUS_PORT",
-                self.envoy_metrics.port().to_string(),
-            )
-            .env("WASM_INSECURE_REGISTRIES", registry::ADDRESS)
-            .env("ISTIO_BOOTSTRAP", chain.folder().join("bootstrap.json"))
-            .env("PROXY_CONFIG", self.proxy_config(chain).to_string());
-        command
-    }
-
-    fn proxy_config(&self, chain: &Chain) -> Value {
-        let tags = [
-            "split", "audience", "variant", "source", "class", "plugin", "word",
-        ];
-        json!({
-            "discoveryAddress": istiod::XDS,
-            "proxyAdminPort": self.admin.port(), "statusPort": self.metrics.port(),
-            "concurrency": 1, "binaryPath": chain.tools.envoy,
-            "drainDuration": "1s", "terminationDrainDuration": "0s",
-            "extraStatTags": tags.map(|tag| format!("sluice_{tag}")),
-            "proxyStatsMatcher": {"inclusionPrefixes": ["wasm", "extension_config", "http."]},
-        })
+        let port = |base: u16| base + u16::from(self.number);
+        let agent = Agent {
+            node_type: self.role.node_type(),
+            namespace: &self.namespace,
+            pod: &self.pod,
+            account: "default",
+            ip: self.address.ip(),
+            labels: &self.labels(),
+            ports: Ports {
+                admin: self.admin.port(),
+                metrics: self.metrics.port(),
+                envoy_metrics: self.envoy_metrics.port(),
+                envoy_status: port(15400),
+            },
+        };
+        agent.command(&chain.tools, chain.folder(), &self.folder)
     }
 
     /// Waits until the agent says that it is ready.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Where the binaries are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tools {
     /// etcd, kube-apiserver, kubectl, istiod, and files of their modules.
     pub go: PathBuf,

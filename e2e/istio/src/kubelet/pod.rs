@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
@@ -15,8 +14,10 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::image::{self, Fate};
+use super::sidecar::{self, Running, Sidecar};
 use super::status::{Said, unschedulable};
 use super::{NODE, Server, Shared, program, script};
+use crate::kubernetes::Kubernetes;
 use crate::process::Process;
 
 /// Where a server listens whose container names no port.
@@ -88,8 +89,7 @@ impl Drop for Started<'_> {
 impl Life {
     /// Never ends by itself.
     async fn serve(&self) {
-        let spec = self.pod.spec.as_ref().expect("a pod has a spec");
-        let container = spec.containers.first().expect("a pod has a container");
+        let container = sidecar::application(&self.pod);
         let image = container.image.clone().unwrap_or_default();
         let (fate, version) = image::read(&image);
         if fate == Fate::Unschedulable {
@@ -125,8 +125,8 @@ impl Life {
 
     /// Answers for the pod's container.
     async fn answer(&self, container: &Container, version: &str, is_ready: bool) {
-        let port = container.ports.iter().flatten().next();
-        let port = port.map_or(PORT, |port| port.container_port as u16);
+        let sidecar = self.sidecar(container).await;
+        let port = sidecar.as_ref().map_or(port_of(container), Running::behind);
         let address = SocketAddr::from((self.address, port));
         let (upstream, serving) = Upstream::bind(address, version).await;
         let status = self.shared.habits().statuses.get(version).copied();
@@ -140,22 +140,49 @@ impl Life {
         });
         let _known = Known(&self.shared, &self.name);
         let said = async {
+            while let Some(sidecar) = &sidecar
+                && !sidecar.is_ready().await
+            {
+                sleep(PAUSE).await;
+            }
             self.say_of(&Said::running(is_ready)).await;
             std::future::pending::<()>().await
         };
         tokio::join!(serving, said);
     }
 
+    /// Starts the pod's sidecar, if it is to have one.
+    async fn sidecar(&self, container: &Container) -> Option<Running> {
+        let sidecars = self.shared.sidecars.as_ref();
+        let sidecars = sidecars.filter(|_| sidecar::is_injected(&self.pod))?;
+        let sidecar = Sidecar {
+            pod: &self.pod,
+            address: self.address,
+            port: port_of(container),
+        };
+        let kubernetes = Kubernetes::with_client(self.shared.client.0.clone());
+        let resource = sidecar.resource();
+        persist(|| async {
+            let applied = kubernetes.try_apply("kubelet", &resource).await;
+            applied.map(drop)
+        })
+        .await;
+        let token = self.token(Some("istio-ca")).await;
+        Some(sidecar.start(sidecars, &token))
+    }
+
     /// Runs the pod's program or script, and starts it again when it ends.
     async fn run(&self, container: &Container, fate: Fate) {
         let _known = Started(&self.shared, &self.name);
+        let sidecar = self.sidecar(container).await;
+        let sidecar = sidecar.as_ref();
         loop {
             let process = match fate {
-                Fate::Script => self.start_script(container).await,
+                Fate::Script => self.start_script(container, sidecar).await,
                 _ => self.start_program(container).await,
             };
             self.shared.processes().insert(self.name.clone(), process);
-            self.probe(container).await;
+            self.probe(container, sidecar).await;
             self.say_of(&Said::crashed(&container.name)).await;
             sleep(RESTART).await;
         }
@@ -163,17 +190,22 @@ impl Life {
 
     async fn start_program(&self, container: &Container) -> Process {
         let programs = self.shared.programs.as_ref().expect("programs to run");
-        let token = self.token().await;
+        let token = self.token(None).await;
         programs.start(&self.pod, container, self.address, &token)
     }
 
-    async fn start_script(&self, container: &Container) -> Process {
+    async fn start_script(&self, container: &Container, sidecar: Option<&Running>) -> Process {
         let (client, folder) = (&self.shared.client.0, self.shared.folder.path());
-        script::start(client, folder, &self.pod, container, self.address).await
+        let mut variables = program::variables(container, &self.pod, self.address);
+        let told = sidecar.into_iter().flat_map(Running::variables);
+        variables.extend(told.map(|(name, value)| (name.to_owned(), value)));
+        script::start(client, folder, &self.pod, container, variables).await
     }
 
     /// Says whether the program is ready, until it ends.
-    async fn probe(&self, container: &Container) {
+    async fn probe(&self, container: &Container, sidecar: Option<&Running>) {
+        // A sidecar lets no probe through that has no certificate: the agent rewrites it.
+        let behind = sidecar.map_or(0, |sidecar| sidecar.behind() - port_of(container));
         let mut said = None;
         loop {
             let mut has_ended = true;
@@ -183,7 +215,10 @@ impl Life {
             if has_ended {
                 return;
             }
-            let is_ready = program::is_ready(container, self.address).await;
+            let mut is_ready = program::is_ready(container, self.address, behind).await;
+            if let Some(sidecar) = sidecar {
+                is_ready = is_ready && sidecar.is_ready().await;
+            }
             if said != Some(is_ready) {
                 self.say_of(&Said::running(is_ready)).await;
                 said = Some(is_ready);
@@ -192,18 +227,18 @@ impl Life {
         }
     }
 
-    /// A token of the pod's account.
-    async fn token(&self) -> String {
-        let spec = self.pod.spec.as_ref().expect("a pod has a spec");
-        let account = spec.service_account_name.clone().unwrap_or_default();
+    /// A token of the pod's account, for the API server or somebody else.
+    async fn token(&self, audience: Option<&str>) -> String {
         let namespace = self.pod.namespace().unwrap_or_default();
-        let accounts: Api<ServiceAccount> =
-            Api::namespaced(self.shared.client.0.clone(), &namespace);
-        let (request, parameters) = (TokenRequest::default(), PostParams::default());
-        let answer = accounts
-            .create_token_request(&account, &parameters, &request)
-            .await;
-        answer.unwrap().status.expect("a token").token
+        let kubernetes = Kubernetes::with_client(self.shared.client.0.clone());
+        let account = sidecar::account(&self.pod);
+        loop {
+            // An account may be made after the pod, and an API server may be away.
+            match kubernetes.try_token(&namespace, &account, audience).await {
+                Ok(token) => return token,
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
     }
 
     async fn bind(&self) {
@@ -252,6 +287,12 @@ impl Life {
         };
         persist(|| async { self.api.delete(&self.name, &parameters).await.map(drop) }).await;
     }
+}
+
+/// Where a container's server is known to listen.
+fn port_of(container: &Container) -> u16 {
+    let port = container.ports.iter().flatten().next();
+    port.map_or(PORT, |port| port.container_port as u16)
 }
 
 /// Writes until it is done or refused, as it is of a pod that is gone; an API server may be away.

@@ -67,9 +67,7 @@ impl Programs {
             .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
             .env("KUBERNETES_SERVICE_PORT", "6443")
             .current_dir("/");
-        for variable in container.env.iter().flatten() {
-            command.env(&variable.name, value_of(variable, pod, address));
-        }
+        command.envs(variables(container, pod, address));
         Process::start(&name, &self.folder, &mut command)
     }
 
@@ -112,8 +110,19 @@ fn has_users() -> bool {
     count.and_then(|count| count.parse::<u64>().ok()) > Some(1)
 }
 
+/// The variables of a container.
+pub(super) fn variables(
+    container: &Container,
+    pod: &Pod,
+    address: Ipv4Addr,
+) -> Vec<(String, String)> {
+    let variables = container.env.iter().flatten();
+    let named = |variable: &EnvVar| (variable.name.clone(), value_of(variable, pod, address));
+    variables.map(named).collect()
+}
+
 /// The value of a variable, of which the downward API gives the pod's name and address.
-pub(super) fn value_of(variable: &EnvVar, pod: &Pod, address: Ipv4Addr) -> String {
+fn value_of(variable: &EnvVar, pod: &Pod, address: Ipv4Addr) -> String {
     let source = variable.value_from.as_ref();
     let field = source.and_then(|source| source.field_ref.as_ref());
     match field.map(|field| field.field_path.as_str()) {
@@ -124,13 +133,14 @@ pub(super) fn value_of(variable: &EnvVar, pod: &Pod, address: Ipv4Addr) -> Strin
     }
 }
 
-/// Whether a container's readiness probe is answered with a good status.
-pub(super) async fn is_ready(container: &Container, address: Ipv4Addr) -> bool {
+/// Whether a container's readiness probe is answered with a good status, by a server that listens so
+/// far behind the port that callers know.
+pub(super) async fn is_ready(container: &Container, address: Ipv4Addr, behind: u16) -> bool {
     let probe = container.readiness_probe.as_ref();
     let Some(probe) = probe.and_then(|probe| probe.http_get.as_ref()) else {
         return true;
     };
-    let asked = SocketAddr::from((address, port_of(probe, container)));
+    let asked = SocketAddr::from((address, port_of(probe, container) + behind));
     let answer = fetch(asked, probe.path.as_deref().unwrap_or("/")).await;
     answer.is_some_and(|answer| (200..400).contains(&answer.status))
 }

@@ -4,23 +4,21 @@
 //! Of the container's file system there are the ConfigMaps that it mounts, each file of them in a folder
 //! of the harness; the words of its command that name such a file name that one.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod};
 use kube::{Api, Client, ResourceExt as _};
 
-use super::program::value_of;
 use crate::process::Process;
 
-/// Starts a container of a pod at an address, with its files and its log below a folder.
+/// Starts a container of a pod with these variables, with its files and its log below a folder.
 pub(super) async fn start(
     client: &Client,
     folder: &Path,
     pod: &Pod,
     container: &Container,
-    address: Ipv4Addr,
+    variables: Vec<(String, String)>,
 ) -> Process {
     let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
@@ -50,10 +48,8 @@ pub(super) async fn start(
     command
         .args(arguments)
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    for variable in container.env.iter().flatten() {
-        command.env(&variable.name, value_of(variable, pod, address));
-    }
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(variables);
     Process::start(&name, folder, &mut command)
 }
 

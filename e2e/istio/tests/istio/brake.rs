@@ -34,7 +34,7 @@ spec: {clusterIP: 127.10.0.60, selector: {app: brakes}, ports: [{name: http, por
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: brakes, namespace: a}
-spec: {address: 127.0.6.1, serviceAccount: default, labels: {app: brakes}}
+spec: {address: 127.0.6.1, labels: {app: brakes}}
 ";
 
 /// Its second replica.
@@ -42,7 +42,7 @@ const OTHER: &str = "
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: other-brakes, namespace: a}
-spec: {address: 127.0.6.2, serviceAccount: default, labels: {app: brakes}}
+spec: {address: 127.0.6.2, labels: {app: brakes}}
 ";
 
 /// As an account that writes into every plugin may.

@@ -21,6 +21,7 @@ use sluice::cluster::prometheus::Prometheus;
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::controllers::Controllers;
 use sluice_e2e_istio::kubelet::Kubelet;
+use sluice_e2e_istio::kubelet::sidecar::{Sidecars, sidecars};
 use sluice_e2e_istio::process::Process;
 use sluice_e2e_istio::prometheus;
 use sluice_e2e_istio::proxy::{Proxy, Role};
@@ -161,7 +162,8 @@ impl Around {
     /// Starts what a page needs: pods and a gateway always, the rest where it is spoken of.
     async fn start(world: &mut World, page: &str) -> Self {
         let controllers = Controllers::start(&world.chain.tools, world.chain.folder());
-        let kubelet = Kubelet::start(&world.chain.kubernetes).await;
+        let sidecars = Sidecars::of(&world.chain);
+        let kubelet = Kubelet::start_with_sidecars(&world.chain.kubernetes, sidecars).await;
         // As long as a pod of the app serves on once it is told to end.
         kubelet.stop_takes(Duration::from_secs(2));
         // Pods of the proxies that an earlier page had.
@@ -281,6 +283,7 @@ fn variables(world: &World, manifests: &Path, around: &Around) -> Vec<(&'static 
         ("KUBECONFIG", chain.folder().join("admin.kubeconfig").into()),
         ("KUBECTL", tools.go.join("kubectl").into()),
         ("SIDECAR", around.sidecar().into()),
+        ("SIDECARS", sidecars(chain.folder()).into()),
         ("GATEWAY", around.gateway().into()),
         ("IMAGE", world.image().into()),
         ("DIGEST", world.digest.clone().into()),

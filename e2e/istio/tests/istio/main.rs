@@ -57,6 +57,7 @@ mod remembered;
 mod rollouts;
 mod rollouts_lease;
 mod rollouts_secrets;
+mod sidecars;
 mod speed;
 mod speed_of_aborts;
 mod speed_of_brakes;
@@ -263,6 +264,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         module::a_registry_that_asks_for_a_login_gets_dockers,
         module::a_module_that_is_not_ours_is_named,
         module::the_first_request_after_a_sidecars_start_is_decided,
+        sidecars::a_pods_sidecar_has_its_accounts_identity_and_takes_mutual_tls_alone,
         workloads::a_deployment_is_reached_rolled_over_and_taken_away,
         workloads::pods_say_why_they_never_get_ready,
         workloads::autoscalers_and_disruption_budgets_are_obeyed,

@@ -30,7 +30,7 @@ spec: {clusterIP: 127.10.9.1, selector: {app: collector}, ports: [{name: http-ot
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: collector, namespace: istio-system}
-spec: {address: 127.0.9.1, serviceAccount: default, labels: {app: collector}}
+spec: {address: 127.0.9.1, labels: {app: collector}}
 ";
 
 /// A receiver of OTLP over HTTP that keeps what it gets, until it is dropped.

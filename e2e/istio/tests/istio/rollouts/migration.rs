@@ -31,7 +31,7 @@ spec: {clusterIP: 127.10.1.5, selector: {app: ingress-backend}, ports: [{name: h
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: ingress-backend, namespace: b}
-spec: {address: 127.0.2.1, serviceAccount: default, labels: {app: ingress-backend}}
+spec: {address: 127.0.2.1, labels: {app: ingress-backend}}
 ---
 apiVersion: v1
 kind: Service
@@ -41,7 +41,7 @@ spec: {clusterIP: 127.10.1.6, selector: {app: shop-mesh}, ports: [{name: http, p
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: shop-mesh, namespace: a}
-spec: {address: 127.0.2.2, serviceAccount: default, labels: {app: shop-mesh}}
+spec: {address: 127.0.2.2, labels: {app: shop-mesh}}
 ";
 
 const CONFIG: &str = "

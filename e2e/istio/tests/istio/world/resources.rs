@@ -61,12 +61,12 @@ spec: {{clusterIP: {cluster_ip}, selector: {{app: {name}}}, ports: [{{name: http
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {{name: {name}-stable, namespace: {namespace}}}
-spec: {{address: 127.0.{subnet}.1, serviceAccount: default, labels: {{app: {name}, version: stable}}}}
+spec: {{address: 127.0.{subnet}.1, labels: {{app: {name}, version: stable}}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {{name: {name}-canary, namespace: {namespace}}}
-spec: {{address: 127.0.{subnet}.2, serviceAccount: default, labels: {{app: {name}, version: canary}}}}
+spec: {{address: 127.0.{subnet}.2, labels: {{app: {name}, version: canary}}}}
 "
     )
 }
