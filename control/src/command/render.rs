@@ -73,6 +73,17 @@ pub(super) struct ResourceArgs {
     /// Write an HTTPRoute to a service for each variant instead of a VirtualService
     #[arg(long)]
     gateway_api: bool,
+    /// Send the challenger a copy of this percentage of the fallback's requests, 0 to 100; nobody
+    /// sees its answers to them
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 0.0,
+        hide_default_value = true,
+        value_parser = percentage,
+        conflicts_with = "gateway_api"
+    )]
+    mirror: f64,
     /// The plugin's kind
     #[arg(long, value_enum, default_value_t = PluginKind::WasmPlugin)]
     kind: PluginKind,
@@ -188,6 +199,7 @@ impl ResourceArgs {
             namespace: needed.namespace.map(str::to_owned),
             selector: self.selector.clone(),
             workload: needed.workload.map(str::to_owned),
+            mirror: self.mirror,
         }
     }
 }
@@ -238,10 +250,32 @@ fn text_around(followed: &Followed, rendered: &Rendered) -> anyhow::Result<Strin
     ))
 }
 
+fn percentage(text: &str) -> Result<f64, String> {
+    let percent = text.parse::<f64>().ok();
+    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "not a percentage; accepted: 0 to 100".to_owned())
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .ok_or("write LABEL=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_a_number_from_0_to_100() {
+        for (text, expected) in [("0", 0.0), ("10", 10.0), ("0.5", 0.5), ("100", 100.0)] {
+            assert_eq!(percentage(text), Ok(expected), "{text}");
+        }
+        for text in ["-1", "100.1", "140", "NaN", "inf", "10 %", ""] {
+            let refused = Err("not a percentage; accepted: 0 to 100".to_owned());
+            assert_eq!(percentage(text), refused, "{text}");
+        }
+    }
 }

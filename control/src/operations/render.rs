@@ -62,6 +62,8 @@ pub struct Request {
     pub selector: Vec<(String, String)>,
     /// The Deployment, in the service's namespace, that a Rollout of the split is to follow.
     pub workload: Option<String>,
+    /// Of which percentage of the fallback's requests the challenger gets a copy, 0 to 100.
+    pub mirror: f64,
 }
 
 /// The documents to apply.
@@ -118,6 +120,16 @@ pub enum RenderError {
          Deployment's pods are"
     )]
     NotTwoVariants {
+        /// The split.
+        split: String,
+        /// How many it has.
+        number: usize,
+    },
+    /// Copies of requests go to one challenger.
+    #[error(
+        "splits.{split}.variants: {number}; accepted with --mirror: two, a fallback and the challenger that gets the copies"
+    )]
+    NotOneToMirror {
         /// The split.
         split: String,
         /// How many it has.
@@ -257,6 +269,12 @@ impl<'r> Rendering<'r> {
         }
         if self.request.routing == Routing::HttpRoute && self.request.port.is_none() {
             return Err(RenderError::NoPort);
+        }
+        if self.request.mirror > 0.0 && self.split.variants.len() != 2 {
+            return Err(RenderError::NotOneToMirror {
+                split: name(),
+                number: self.split.variants.len(),
+            });
         }
         match &self.request.workload {
             Some(deployment) => self.check_workload(deployment),

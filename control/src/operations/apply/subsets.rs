@@ -8,7 +8,7 @@
 //! added since the scrape before are counted too; which cluster it was, no metric tells by default.
 //!
 //! A route of the mesh reaches every proxy, so all that Prometheus knows are looked at, not only
-//! those that the plugin selects; a route of gateways alone, those in the gateways' namespaces. Which of them will never get the subsets, because they do not
+//! those that the plugin selects. Which of them will never get the subsets, because they do not
 //! call the service (`Sidecar`, `exportTo`), no metric tells either. So those that lack them are
 //! waited for no longer than where nobody can be asked, and are then named. A proxy that istiod is
 //! late with gets the route no sooner than the subset: both come by one stream, clusters first.
@@ -149,22 +149,6 @@ impl Look {
             Some((proxy, Clusters { added, warming }))
         };
         Self(newest(added).into_iter().filter_map(clusters).collect())
-    }
-
-    /// The proxies among these alone, and those in the namespaces of gateways; all of them where there are
-    /// no such namespaces.
-    pub(super) fn of_those(
-        mut self,
-        gateways: Option<&BTreeSet<String>>,
-        selected: &BTreeSet<String>,
-    ) -> Self {
-        if let Some(gateways) = gateways {
-            self.0.retain(|proxy, _| {
-                let namespace = proxy.split_once('/').map_or("", |(namespace, _)| namespace);
-                gateways.contains(namespace) || selected.contains(proxy)
-            });
-        }
-        self
     }
 
     /// The proxies of the mesh that it has and that are not among some.

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::refusal::ApplyError;
@@ -27,8 +26,6 @@ pub(super) enum Wait<'a> {
     Looking {
         prometheus: &'a Prometheus,
         selected: BTreeSet<String>,
-        /// The namespaces of the gateways that alone get the routes; none: the whole mesh does.
-        gateways: Option<BTreeSet<String>>,
         before: Look,
         new: usize,
     },
@@ -64,17 +61,12 @@ impl<'a> Wait<'a> {
         };
         Ok(Some(
             match selected_by_all(cluster, resources, terms.root_namespace).await? {
-                Ok(selected) => {
-                    let gateways = gateways_of(resources);
-                    let before = Look::at(prometheus).await?;
-                    Self::Looking {
-                        before: before.of_those(gateways.as_ref(), &selected),
-                        prometheus,
-                        selected,
-                        gateways,
-                        new,
-                    }
-                }
+                Ok(selected) => Self::Looking {
+                    before: Look::at(prometheus).await?,
+                    prometheus,
+                    selected,
+                    new,
+                },
                 Err(because) => blindly(because),
             },
         ))
@@ -95,7 +87,6 @@ impl<'a> Wait<'a> {
             Self::Looking {
                 prometheus,
                 selected,
-                gateways,
                 before,
                 new,
             } => {
@@ -106,7 +97,6 @@ impl<'a> Wait<'a> {
                     // A Prometheus that fails once is asked again; one that stays silent shows
                     // nothing, like one that does not scrape.
                     let now = Look::at(prometheus).await.unwrap_or_default();
-                    let now = now.of_those(gateways.as_ref(), &selected);
                     let sights = before.against(&now, &selected, new);
                     match judge(&sights, began.elapsed(), terms.timeout) {
                         Verdict::Wait => tokio::time::sleep(EVERY).await,
@@ -132,34 +122,6 @@ fn new_subsets(rule: &Resourced) -> usize {
     let before = rule.live.as_ref().map(subsets_of).unwrap_or_default();
     let after = subsets_of(&rule.tried).into_iter();
     after.filter(|subset| !before.contains(subset)).count()
-}
-
-/// The namespaces of the gateways that alone get the routes that change. `None` where the mesh gets one
-/// too, or a route says it otherwise.
-fn gateways_of(resources: &[Resourced]) -> Option<BTreeSet<String>> {
-    let changing =
-        of_stage(resources, Stage::Routes).filter(|route| route.change != Change::Unchanged);
-    let mut namespaces = BTreeSet::new();
-    for route in changing {
-        namespaces.extend(gateways_of_route(
-            &route.manifest.document,
-            &route.manifest.namespace,
-        )?);
-    }
-    (!namespaces.is_empty()).then_some(namespaces)
-}
-
-/// Those of one route in a namespace.
-fn gateways_of_route(route: &Value, namespace: &str) -> Option<BTreeSet<String>> {
-    let gateways = route["spec"]["gateways"].as_array()?;
-    let namespace = |gateway: &Value| match gateway.as_str()? {
-        "mesh" => None,
-        gateway => match gateway.split_once('/') {
-            Some((of_gateway, _)) if of_gateway != "." => Some(of_gateway.to_owned()),
-            _ => Some(namespace.to_owned()),
-        },
-    };
-    gateways.iter().map(namespace).collect()
 }
 
 /// The proxies that the plugins select, as `namespace/pod`: who calls the service is among them.
@@ -201,31 +163,5 @@ fn seconds_left(resources: &[Resourced]) -> u64 {
     match (last(Stage::Subsets), last(Stage::Routes)) {
         (Some(changed), Some(now)) => left(changed, now),
         _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_route_of_gateways_alone_names_their_namespaces() {
-        let cases = [
-            (json!({}), None),
-            (json!({"gateways": []}), Some(vec![])),
-            (json!({"gateways": ["mesh"]}), None),
-            (json!({"gateways": ["gw/one", "mesh"]}), None),
-            (
-                json!({"gateways": ["gw/one", "two", "./three"]}),
-                Some(vec!["gw", "shop"]),
-            ),
-            (json!({"gateways": [7]}), None),
-        ];
-        for (spec, wanted) in cases {
-            let found = gateways_of_route(&json!({"spec": spec}), "shop");
-            let wanted = wanted.map(|names| names.into_iter().map(str::to_owned).collect());
-            assert_eq!(found, wanted, "{spec}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 use sluice_core::index::VariantIndex;
 
 use super::{Rendering, Routing};
@@ -35,7 +35,9 @@ impl Rendering<'_> {
             .iter()
             .map(|variant| self.istio_route(variant, vec![self.istio_match(variant)]))
             .collect();
-        http.push(self.istio_route(self.fallback(), Vec::new()));
+        let mut fallback = self.istio_route(self.fallback(), Vec::new());
+        fallback.others = self.mirrored();
+        http.push(fallback);
         let gateways = self
             .gateway
             .iter()
@@ -60,16 +62,7 @@ impl Rendering<'_> {
     }
 
     fn istio_route(&self, variant: &str, matches: Vec<HttpMatch>) -> HttpRoute {
-        let service = &self.request.service;
-        let (host, subset) = match self.request.routing {
-            Routing::Subsets => (service.host(), Some(variant.to_owned())),
-            _ => (service.of_variant(variant).host(), None),
-        };
-        let destination = Destination {
-            host: Some(host),
-            subset,
-            port: self.request.port.map(|number| Port { number }),
-        };
+        let destination = self.destination(variant);
         HttpRoute {
             name: Some(variant.to_owned()),
             matches,
@@ -79,6 +72,34 @@ impl Rendering<'_> {
             }],
             others: Map::new(),
         }
+    }
+
+    fn destination(&self, variant: &str) -> Destination {
+        let service = &self.request.service;
+        let (host, subset) = match self.request.routing {
+            Routing::Subsets => (service.host(), Some(variant.to_owned())),
+            _ => (service.of_variant(variant).host(), None),
+        };
+        Destination {
+            host: Some(host),
+            subset,
+            port: self.request.port.map(|number| Port { number }),
+        }
+    }
+
+    /// What has the challenger get copies of the fallback's requests, if it is to.
+    fn mirrored(&self) -> Map<String, Value> {
+        let percent = self.request.mirror;
+        let challenger = self.split.challengers().first();
+        let Some(challenger) = challenger.filter(|_| percent > 0.0) else {
+            return Map::new();
+        };
+        let destination = json!(self.destination(challenger));
+        let percentage = json!({"value": percent});
+        Map::from_iter([
+            ("mirror".to_owned(), destination),
+            ("mirrorPercentage".to_owned(), percentage),
+        ])
     }
 
     pub(super) fn http_route(&self) -> Resource<gateway::HttpRoute> {

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use sluice_core::plan::Node;
 
 use super::*;
@@ -8,11 +9,9 @@ use crate::model::{input, plugin};
 const CONFIG: &str =
     "splits: {web: {hosts: [shop.example.com]}, beta: {hosts: [beta.example.com]}}";
 
-/// Kind, namespace and name of everything that is rendered.
-fn names(split: &str, service: &str, gateway: Option<&str>, routing: Routing) -> Vec<String> {
-    let inputs = input::parse("f", CONFIG).unwrap();
-    let plugin = plugin::plugins(inputs).unwrap().remove(0);
-    let request = Request {
+/// A request for a split's resources, as one makes it who asks for nothing besides.
+fn request(split: &str, service: &str, gateway: Option<&str>, routing: Routing) -> Request {
+    Request {
         split: split.to_owned(),
         image: "oci://r/sluice:1".to_owned(),
         digest: "0".repeat(64),
@@ -26,9 +25,21 @@ fn names(split: &str, service: &str, gateway: Option<&str>, routing: Routing) ->
         namespace: None,
         selector: Vec::new(),
         workload: None,
-    };
+        mirror: 0.0,
+    }
+}
+
+fn rendered(config: &str, request: &Request) -> Result<Rendered, RenderError> {
+    let inputs = input::parse("f", config).unwrap();
+    let plugin = plugin::plugins(inputs).unwrap().remove(0);
     let plan = plugin.plan(&Node::default()).unwrap();
-    let rendered = render(&plugin, &plan, &request).unwrap();
+    render(&plugin, &plan, request)
+}
+
+/// Kind, namespace and name of everything that is rendered.
+fn names(split: &str, service: &str, gateway: Option<&str>, routing: Routing) -> Vec<String> {
+    let request = request(split, service, gateway, routing);
+    let rendered = rendered(CONFIG, &request).unwrap();
     let documents = rendered.subsets.iter().chain(&rendered.documents);
     let text =
         |document: &Value, path: &str| document.pointer(path).unwrap().as_str().unwrap().to_owned();
@@ -105,4 +116,42 @@ fn what_is_rendered_for_a_gateway_is_nobody_elses() {
         }
         assert_eq!(meshs_plugin, 2);
     }
+}
+
+/// The routes of a VirtualService that has the challenger get copies.
+fn mirrored(routing: Routing, mirror: f64) -> Value {
+    let request = Request {
+        mirror,
+        ..request("web", "web.shop", None, routing)
+    };
+    let mut rendered = rendered(CONFIG, &request).unwrap();
+    rendered.documents.remove(0)["spec"]["http"].take()
+}
+
+#[test]
+fn the_fallbacks_route_alone_sends_the_challenger_copies() {
+    let host = "web.shop.svc.cluster.local";
+    let subset = json!({"host": host, "subset": "canary", "port": {"number": 80}});
+    let service = json!({"host": "web-canary.shop.svc.cluster.local", "port": {"number": 80}});
+    for (routing, expected) in [(Routing::Subsets, subset), (Routing::Services, service)] {
+        let routes = mirrored(routing, 10.0);
+        assert_eq!(routes[0].get("mirror"), None, "{routes:#}");
+        assert_eq!(routes[1]["mirror"], expected, "{routes:#}");
+        assert_eq!(routes[1]["mirrorPercentage"], json!({"value": 10.0}));
+    }
+    let routes = mirrored(Routing::Subsets, 0.0);
+    assert_eq!(routes[1].get("mirror"), None, "{routes:#}");
+    assert_eq!(routes[1].get("mirrorPercentage"), None, "{routes:#}");
+}
+
+#[test]
+fn of_two_challengers_none_is_guessed_to_get_copies() {
+    let config = "splits: {web: {variants: [v1, v2, v3]}}";
+    let request = Request {
+        mirror: 10.0,
+        ..request("web", "web.shop", None, Routing::Subsets)
+    };
+    let error = rendered(config, &request).unwrap_err().to_string();
+    let expected = "splits.web.variants: 3; accepted with --mirror: two, a fallback and the challenger that gets the copies";
+    assert_eq!(error, expected);
 }

@@ -209,15 +209,3 @@ fn what_is_left_to_wait_counts_from_the_last_change() {
         assert_eq!(left(at(changed), at(now)), expected, "{changed} to {now}");
     }
 }
-
-#[test]
-fn routes_of_gateways_wait_for_proxies_of_their_namespaces_and_the_plugins() {
-    let all = || look(&[("p", 1.0, 0.0), ("q", 1.0, 0.0)]);
-    let other = BTreeSet::from(["gw".to_owned()]);
-    let own = BTreeSet::from(["a".to_owned()]);
-    let count = |look: Look| look.beside(&BTreeSet::new());
-    assert_eq!(count(all().of_those(None, &selected())), 2);
-    assert_eq!(count(all().of_those(Some(&own), &selected())), 2);
-    // The plugin's own alone.
-    assert_eq!(count(all().of_those(Some(&other), &selected())), 1);
-}
