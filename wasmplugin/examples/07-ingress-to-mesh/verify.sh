@@ -1,0 +1,22 @@
+#!/bin/sh
+# Whether all users of all components are on one side, with no failed request, and whether routes and
+# plugin in the cluster still fit together.
+set -eu
+
+usage='verify.sh ingress|mesh URL: whether all users of web, cart and search are there'
+fail() { echo "verify.sh: $1" >&2; exit "${2:-1}"; }
+
+[ $# -eq 2 ] || fail "$usage" 2
+case $1 in ingress | mesh) side=$1 ;; *) fail "'$1' is no side; ingress or mesh is accepted" 2 ;; esac
+url=$2
+
+sluice validate -n istio-ingress >/dev/null || fail 'the plugin is not good: sluice validate -n istio-ingress'
+for component in web:/ cart:/cart search:/search; do
+  name=${component%%:*} path=${component#*:}
+  seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "$path" "$url") || fail "$name: users failed:
+$seen"
+  where=$(echo "$seen" | awk 'NR > 1 && $3 ~ /^[0-9.]+$/ { print $1 }' | tr '\n' ' ')
+  [ "$where" = "$side " ] || fail "$name: its users are on $where"
+  echo "$name: 200 of 200 users on $side, no failed request"
+done
+echo "everybody is on $side"
