@@ -10,12 +10,12 @@ fail() { echo "verify.sh: $1" >&2; exit "${2:-1}"; }
 case $1 in ingress | mesh) side=$1 ;; *) fail "'$1' is no side; ingress or mesh is accepted" 2 ;; esac
 url=$2
 
-sluice validate -n istio-ingress >/dev/null || fail 'the plugin is not good: sluice validate -n istio-ingress'
+sluice validate -n istio-ingress >/dev/null 2>&1 || fail 'the plugin is not good: sluice validate -n istio-ingress'
 for component in web:/ cart:/cart search:/search; do
   name=${component%%:*} path=${component#*:}
   seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "$path" "$url") || fail "$name: users failed:
 $seen"
-  where=$(echo "$seen" | awk 'NR > 1 && $3 ~ /^[0-9.]+$/ { print $1 }' | tr '\n' ' ')
+  where=$(echo "$seen" | awk '$4 == "%" { print $1 }' | tr '\n' ' ')
   [ "$where" = "$side " ] || fail "$name: its users are on $where"
   echo "$name: 200 of 200 users on $side, no failed request"
 done

@@ -287,6 +287,7 @@ fn variables(world: &World, manifests: &Path, around: &Around) -> Vec<(&'static 
         ("GATEWAY", around.gateway().into()),
         ("IMAGE", world.image().into()),
         ("DIGEST", world.digest.clone().into()),
+        ("MODULE", tools.module.clone().into()),
         ("PROMETHEUS", prometheus::URL.into()),
         // Where something waits for a terminal, there is none.
         ("TERM", "dumb".into()),

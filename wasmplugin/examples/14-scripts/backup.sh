@@ -1,0 +1,40 @@
+#!/bin/sh
+# Keeps what only the cluster has: weights, draws and history of every plugin, Rollouts, and beside them
+# the routes and plugins as they are. One folder a backup; the oldest are taken away.
+set -eu
+
+usage='backup.sh FOLDER [KEEP]: writes FOLDER/DATE-TIME, and keeps the last 1 to 365 of them [14]'
+fail() { echo "backup.sh: $1" >&2; exit "${2:-1}"; }
+
+[ $# -eq 1 ] || [ $# -eq 2 ] || fail "$usage" 2
+folder=$1 keep=${2:-14}
+case $keep in
+  '' | *[!0-9]* | ????*) fail "KEEP is '$keep'; 1 to 365 is accepted" 2 ;;
+esac
+[ "$keep" -ge 1 ] && [ "$keep" -le 365 ] || fail "KEEP is $keep; 1 to 365 is accepted" 2
+for program in sluice kubectl; do
+  command -v "$program" >/dev/null || fail "there is no $program in PATH"
+done
+
+umask 077 # histories say who did what, and why
+mkdir -p "$folder"
+name=$(date -u +%Y%m%d-%H%M%S)
+unfinished=$folder/.unfinished-$name
+rm -rf "$folder"/.unfinished-*
+mkdir "$unfinished"
+trap 'rm -rf "$unfinished"' EXIT
+
+sluice get -A -o yaml >"$unfinished/weights.yaml" || fail 'sluice could not read every plugin'
+kinds=virtualservices.networking.istio.io,destinationrules.networking.istio.io
+kinds=$kinds,wasmplugins.extensions.istio.io
+if kubectl get crd rollouts.sluice.dev >/dev/null 2>&1; then kinds=$kinds,rollouts.sluice.dev; fi
+kubectl get "$kinds" -A -o yaml >"$unfinished/resources.yaml" || fail 'kubectl could not read routes and plugins'
+# A backup that cannot be restored is none.
+sluice restore -f "$unfinished/weights.yaml" --dry-run >/dev/null || fail 'what was written cannot be restored'
+
+[ ! -e "$folder/$name" ] || fail "there is a backup $name already; try again in a second"
+mv "$unfinished" "$folder/$name"
+trap - EXIT
+ls -d "$folder"/[0-9]*-[0-9]* | sort -r | tail -n +$((keep + 1)) | while read -r old; do rm -rf "$old"; done
+plugins=$(grep -c '^- plugin:' "$folder/$name/weights.yaml" || true)
+echo "$folder/$name: weights, draws and history of $plugins plugins; $(ls -d "$folder"/[0-9]*-[0-9]* | wc -l | tr -d ' ') backups kept"

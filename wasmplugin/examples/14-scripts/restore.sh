@@ -1,0 +1,31 @@
+#!/bin/sh
+# Gives plugins the weights, draws and history of a backup again: the last one of a folder, or a certain
+# one. Says what would change, and changes it with --yes only. May be run again after it was stopped.
+set -eu
+
+usage='restore.sh FOLDER[/DATE-TIME] [--yes] [REASON]: says what the backup would change; --yes changes it'
+fail() { echo "restore.sh: $1" >&2; exit "${2:-1}"; }
+
+is_meant=no reason='restored from a backup' from=''
+for argument in "$@"; do
+  case $argument in
+    --yes) is_meant=yes ;;
+    -*) fail "there is no option $argument; $usage" 2 ;;
+    *) if [ -z "$from" ]; then from=$argument; else reason=$argument; fi ;;
+  esac
+done
+[ -n "$from" ] || fail "$usage" 2
+command -v sluice >/dev/null || fail 'there is no sluice in PATH'
+
+if [ ! -f "$from/weights.yaml" ]; then
+  last=$(ls -d "$from"/[0-9]*-[0-9]* 2>/dev/null | sort | tail -n 1)
+  [ -n "$last" ] || fail "$from is no backup and holds none"
+  from=$last
+fi
+echo "from $from:"
+sluice restore -f "$from/weights.yaml" --dry-run || fail "nothing was changed. A plugin that is not there comes from Git
+first; what it was is in $from/resources.yaml"
+[ "$is_meant" = yes ] || { echo 'nothing was changed; --yes changes it'; exit 0; }
+sluice restore -f "$from/weights.yaml" --reason "$reason"
+# A second comparison: there must be nothing left.
+sluice restore -f "$from/weights.yaml" --dry-run

@@ -1,0 +1,127 @@
+#!/bin/sh
+# Gives a plugin's proxies another version of the module, and watches the same users meanwhile: whoever
+# changes versions, or a request that fails, takes the former module back.
+set -eu
+
+usage() {
+  cat <<'END'
+upgrade.sh OPTION... URL: another module for a plugin, without moving a user. URL is the gateway's
+
+  --module FILE        the module to push first; without it, the image is there already
+  --image oci://…      the image, as oci://HOST/REPOSITORY:TAG
+  --digest sha256:…    its digest; with --module, what is pushed says it
+  --namespace NAME     the plugin's namespace [istio-ingress]
+  --plugin NAME        the WasmPlugin [the only one in the namespace]
+  --prometheus URL     who scrapes the proxies: then it is waited until all of them follow
+  --host HOST          what users ask for [shop.example.com]
+  --users N            how many are watched: 10 to 2000 [300]
+  --seconds N          how long at least: 5 to 600 [10]
+END
+}
+fail() { echo "upgrade.sh: $1" >&2; exit "${2:-1}"; }
+wrong() { fail "$1; --help says more" 2; }
+number() { # NAME VALUE LEAST MOST
+  case $2 in '' | *[!0-9]* | ??????*) wrong "$1 is '$2'; $3 to $4 is accepted" ;; esac
+  [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || wrong "$1 is $2; $3 to $4 is accepted"
+}
+
+module='' image='' digest='' namespace=istio-ingress plugin='' prometheus='' url=''
+host=shop.example.com users=300 seconds=10
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) usage && exit ;;
+    --*) [ $# -gt 1 ] || wrong "$1 needs a value" ;;
+  esac
+  case $1 in
+    --module) module=$2 ;;
+    --image) image=$2 ;;
+    --digest) digest=$2 ;;
+    --namespace) namespace=$2 ;;
+    --plugin) plugin=$2 ;;
+    --prometheus) prometheus=$2 ;;
+    --host) host=$2 ;;
+    --users) number "$1" "$2" 10 2000 && users=$2 ;;
+    --seconds) number "$1" "$2" 5 600 && seconds=$2 ;;
+    -*) wrong "there is no option $1" ;;
+    *) [ -z "$url" ] || wrong "one URL is accepted, and '$1' is another"
+      url=$1 && shift && continue ;;
+  esac
+  shift 2
+done
+[ -n "$url" ] || wrong 'the URL is missing'
+case $image in oci://*/*:*) ;; *) wrong "--image is '$image'; oci://HOST/REPOSITORY:TAG is accepted" ;; esac
+[ -z "$module" ] || [ -f "$module" ] || wrong "there is no file $module"
+[ -n "$module" ] || [ -n "$digest" ] || wrong 'without --module, --digest is needed'
+for program in sluice kubectl curl; do
+  command -v "$program" >/dev/null || fail "there is no $program in PATH"
+done
+if [ -z "$plugin" ]; then
+  plugin=$(kubectl get wasmplugin -n "$namespace" -o name) || fail 'kubectl could not look for the plugin'
+  case $plugin in
+    '') fail "there is no WasmPlugin in namespace $namespace" ;;
+    *' '* | *'
+'*) fail "namespace $namespace has several WasmPlugins; name one by --plugin" ;;
+  esac
+  plugin=${plugin##*/}
+fi
+
+field() { kubectl get wasmplugin "$plugin" -n "$namespace" -o "jsonpath={.spec.$1}"; }
+old_image=$(field url) && old_digest=$(field sha256) || fail "WasmPlugin $namespace/$plugin cannot be read"
+[ -n "$old_digest" ] || fail "WasmPlugin $namespace/$plugin has no sha256; pin the digest of what runs first"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# Each user's version, a line each; a request that fails says its status instead.
+visit() {
+  user=0
+  while [ "$user" -lt "$users" ]; do
+    printf 'url = "%s/"\nheader = "host: %s"\ncookie = "uid=user-%s"\noutput = "/dev/null"\nmax-time = 20\nsilent\n' \
+      "${url%/}" "$host" "$user"
+    printf 'write-out = "%%{http_code} %s %%header{x-version}\\n"\nnext\n' "$user"
+    user=$((user + 1))
+  done | { curl --no-progress-meter --parallel --parallel-max 10 --config - || true; } |
+    awk '$1 == 200 { print $2, $3; next } { print $2, "failed-" $1 }' | sort -n
+}
+counted() { awk '{ n[$2]++ } END { for (v in n) printf " %s %d", v, n[v]; print "" }' "$1"; }
+give() { # IMAGE DIGEST
+  kubectl patch wasmplugin "$plugin" -n "$namespace" --type merge \
+    -p "{\"spec\":{\"url\":\"$1\",\"sha256\":\"${2#sha256:}\"}}" >/dev/null
+}
+
+if [ -n "$module" ]; then
+  sluice push "$module" "$image" >"$scratch/pushed" || fail "$module was not pushed"
+  digest=$(grep -o 'sha256:[0-9a-f]*' "$scratch/pushed" | head -n 1)
+fi
+case $digest in sha256:????????????????????????????????????????????????????????????????) ;;
+  *) wrong "the digest is '$digest'; sha256: and 64 hexadecimal digits are accepted" ;;
+esac
+echo "1. the image is $image, $digest"
+
+sluice validate -n "$namespace" --plugin "$plugin" >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; fail 'the plugin is not good as it is'; }
+echo "2. the configuration of WasmPlugin $namespace/$plugin is good"
+
+visit >"$scratch/before"
+if grep -q failed- "$scratch/before"; then fail "requests fail already:$(counted "$scratch/before")"; fi
+echo "3. before, $users users have:$(counted "$scratch/before")"
+
+back() {
+  give "$old_image" "sha256:$old_digest"
+  echo "upgrade.sh: $1; the former module is wanted again" >&2
+  diff "$scratch/before" "$scratch/now" | head -n 5 >&2 || true
+  exit 1
+}
+trap 'back stopped' INT TERM
+give "$image" "$digest" || fail 'the plugin was not changed'
+passes=0 ends=$(($(date +%s) + seconds)) latest=$(($(date +%s) + seconds + 120))
+while :; do
+  visit >"$scratch/now"
+  cmp -s "$scratch/before" "$scratch/now" || back 'users changed versions, or requests failed'
+  passes=$((passes + 1)) now=$(date +%s)
+  [ "$now" -ge "$ends" ] || continue
+  [ -n "$prometheus" ] || break
+  if sluice status -n "$namespace" --plugin "$plugin" --prometheus "$prometheus" >"$scratch/said" 2>&1; then break; fi
+  [ "$now" -lt "$latest" ] || { cat "$scratch/said" >&2; back 'not every proxy follows'; }
+done
+echo "4. after, they have:$(counted "$scratch/now"); looked at $passes times, nobody moved, no request failed"
+echo "5. put it into Git: url: $image, sha256: ${digest#sha256:}"
+echo "   the way back: --image $old_image --digest sha256:$old_digest"
