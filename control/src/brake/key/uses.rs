@@ -88,8 +88,11 @@ struct Bounds {
 impl Uses {
     /// Names what is counted.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Requests with the controller's key, by what became of them";
-        registry.register("sluice_controller_key_uses", help, self.counts.clone());
+        registry.register(
+            "sluice_controller_key_uses",
+            "Requests with the controller's key, by what became of them",
+            self.counts.clone(),
+        );
     }
 
     /// Counts one.
