@@ -225,7 +225,9 @@ fn say(format: Format, step: &Step<'_>) {
         Step::Applied(resource) => output::line(line(resource)),
         Step::Noted(note) => output::note(format!("note: {note}")),
         Step::Looks(proxies) => {
-            output::note(format!("waiting for the subsets; proxies that should have them: {proxies}"));
+            output::note(format!(
+                "waiting for the subsets; proxies that should have them: {proxies}"
+            ));
         }
         Step::Waits(seconds, because) => {
             output::note(format!("waiting {seconds} s: {because}"));
