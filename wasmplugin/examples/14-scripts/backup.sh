@@ -24,13 +24,17 @@ rm -rf "$folder"/.unfinished-*
 mkdir "$unfinished"
 trap 'rm -rf "$unfinished"' EXIT
 
-sluice get -A -o yaml >"$unfinished/weights.yaml" || fail 'sluice could not read every plugin'
+# What was said on the way matters where it failed.
+said() { cat "$unfinished/said" >&2; fail "$1"; }
+sluice get -A -o yaml >"$unfinished/weights.yaml" 2>"$unfinished/said" || said 'sluice could not read every plugin'
 kinds=virtualservices.networking.istio.io,destinationrules.networking.istio.io
 kinds=$kinds,wasmplugins.extensions.istio.io
 if kubectl get crd rollouts.sluice.dev >/dev/null 2>&1; then kinds=$kinds,rollouts.sluice.dev; fi
-kubectl get "$kinds" -A -o yaml >"$unfinished/resources.yaml" || fail 'kubectl could not read routes and plugins'
+kubectl get "$kinds" -A -o yaml >"$unfinished/resources.yaml" 2>"$unfinished/said" \
+  || said 'kubectl could not read routes and plugins'
 # A backup that cannot be restored is none.
-sluice restore -f "$unfinished/weights.yaml" --dry-run >/dev/null || fail 'what was written cannot be restored'
+sluice restore -f "$unfinished/weights.yaml" --dry-run >"$unfinished/said" 2>&1 || said 'what was written cannot be restored'
+rm "$unfinished/said"
 
 [ ! -e "$folder/$name" ] || fail "there is a backup $name already; try again in a second"
 mv "$unfinished" "$folder/$name"

@@ -75,9 +75,10 @@ trap 'rm -rf "$scratch"' EXIT
 visit() {
   user=0
   while [ "$user" -lt "$users" ]; do
+    [ "$user" -eq 0 ] || echo next
     printf 'url = "%s/"\nheader = "host: %s"\ncookie = "uid=user-%s"\noutput = "/dev/null"\nmax-time = 20\nsilent\n' \
       "${url%/}" "$host" "$user"
-    printf 'write-out = "%%{http_code} %s %%header{x-version}\\n"\nnext\n' "$user"
+    printf 'write-out = "%%{http_code} %s %%header{x-version}\\n"\n' "$user"
     user=$((user + 1))
   done | { curl --no-progress-meter --parallel --parallel-max 10 --config - || true; } |
     awk '$1 == 200 { print $2, $3; next } { print $2, "failed-" $1 }' | sort -n
