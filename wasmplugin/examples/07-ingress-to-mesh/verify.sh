@@ -11,12 +11,11 @@ case $1 in ingress | mesh) side=$1 ;; *) fail "'$1' is no side; ingress or mesh 
 url=$2
 
 sluice validate -n istio-ingress >/dev/null 2>&1 || fail 'the plugin is not good: sluice validate -n istio-ingress'
-for component in web:/ cart:/cart search:/search; do
-  name=${component%%:*} path=${component#*:}
-  seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "$path" "$url") || fail "$name: users failed:
+for component in web cart search; do
+  seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "/$component" "$url") || fail "$component: users failed:
 $seen"
   where=$(echo "$seen" | awk '$4 == "%" { print $1 }' | tr '\n' ' ')
-  [ "$where" = "$side " ] || fail "$name: its users are on $where"
-  echo "$name: 200 of 200 users on $side, no failed request"
+  [ "$where" = "$side " ] || fail "$component: its users are on $where"
+  echo "$component: 200 of 200 users on $side, no failed request"
 done
 echo "everybody is on $side"
