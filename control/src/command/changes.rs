@@ -58,11 +58,15 @@ pub(super) fn say_notes(notes: &[Note]) -> Outcome {
 
 /// A change in words: what it sets, whom it moves, and what to beware of.
 pub(super) fn report(outcome: &ChangeOutcome) -> String {
-    let suffix = if outcome.effect == Effect::DryRun {
-        " (dry run: nothing was written)"
-    } else {
-        ""
+    let suffix = match outcome.effect {
+        Effect::DryRun => " (dry run: nothing was written)",
+        Effect::Written | Effect::Unneeded => "",
     };
+    described(outcome, suffix)
+}
+
+/// The same with something behind each change.
+pub(super) fn described(outcome: &ChangeOutcome, suffix: &str) -> String {
     let changes = outcome.changes.iter().map(ToString::to_string);
     let mut lines: Vec<String> = changes
         .chain(outcome.redraws.iter().map(redraw))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::arguments::{ClusterArgs, DryRunArgs, ForceArgs, ReasonArgs, ScopeArgs, StoreArgs};
-use super::changes::{report, say_notes, terms};
+use super::changes::{described, say_notes, terms};
 use super::outcome::Outcome;
 use super::{output, stores};
 use crate::files;
@@ -106,7 +106,8 @@ fn say(compared: &Compared) {
         }
         output::line(format!("{plugin}:"));
         if !one.change.changes.is_empty() || !one.change.redraws.is_empty() {
-            output::line(report(&one.change));
+            // It is only compared so far; what becomes of it is said behind all of them.
+            output::line(described(&one.change, ""));
         }
         if one.forgotten > 0 {
             output::line(format!(

@@ -81,16 +81,18 @@ visit() {
     printf 'write-out = "%%{http_code} %s %%header{x-version}\\n"\n' "$user"
     user=$((user + 1))
   done | { curl --no-progress-meter --parallel --parallel-max 10 --config - || true; } |
-    awk '$1 == 200 { print $2, $3; next } { print $2, "failed-" $1 }' | sort -n
+    awk '$1 == 200 { print $2, $3; next } { print $2, "failed-" $1 }' | sort
 }
-counted() { awk '{ n[$2]++ } END { for (v in n) printf " %s %d", v, n[v]; print "" }' "$1"; }
+counted() { cut -d' ' -f2 "$1" | sort | uniq -c | awk '{ printf "%s %s %d", sep, $2, $1; sep = "," } END { print "" }'; }
 give() { # IMAGE DIGEST
   kubectl patch wasmplugin "$plugin" -n "$namespace" --type merge \
     -p "{\"spec\":{\"url\":\"$1\",\"sha256\":\"${2#sha256:}\"}}" >/dev/null
 }
 
 if [ -n "$module" ]; then
-  sluice push "$module" "$image" >"$scratch/pushed" || fail "$module was not pushed"
+  tag=${image##*:}
+  case $tag in [0-9]*.[0-9]*.[0-9]*) set -- --image-version "$tag" ;; *) set -- ;; esac
+  sluice push "$module" "$image" "$@" >"$scratch/pushed" || fail "$module was not pushed"
   digest=$(grep -o 'sha256:[0-9a-f]*' "$scratch/pushed" | head -n 1)
 fi
 case $digest in sha256:????????????????????????????????????????????????????????????????) ;;
@@ -108,7 +110,7 @@ echo "3. before, $users users have:$(counted "$scratch/before")"
 back() {
   give "$old_image" "sha256:$old_digest"
   echo "upgrade.sh: $1; the former module is wanted again" >&2
-  diff "$scratch/before" "$scratch/now" | head -n 5 >&2 || true
+  join "$scratch/before" "$scratch/now" | awk '$2 != $3 && n++ < 5 { print "user-" $1 " had " $2 ", now " $3 }' >&2
   exit 1
 }
 trap 'back stopped' INT TERM

@@ -101,6 +101,9 @@ pub async fn a_restore_moves_everybody_back_and_says_what_differs_first(world: &
         restored.out.contains("WasmPlugin a/sluice: restored"),
         "{restored:?}"
     );
+    let denied = "nothing was written";
+    assert!(!restored.out.contains(denied), "{restored:?}");
+    assert!(dry.out.contains(denied), "{dry:?}");
     assert_eq!(served(world).await, before);
     let after = history(world).await;
     assert_eq!(after[..changes.len()], changes[..]);
