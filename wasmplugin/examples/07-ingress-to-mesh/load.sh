@@ -12,6 +12,7 @@ end=$(($(date +%s) + ${2:-3600}))
 while [ "$(date +%s)" -lt "$end" ]; do
   for path in /web /cart /search; do
     # Failed requests are what the Rollouts are to see; they do not end the load.
-    "$(dirname "$0")/../visit.sh" --users 200 --requests 1 --path "$path" "$1" >/dev/null || true
+    "$(dirname "$0")/../visit.sh" --users 200 --requests 1 --at-once 10 --path "$path" "$1" >/dev/null || true &
   done
+  wait
 done
