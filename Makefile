@@ -14,6 +14,7 @@ include tools/istio.mk
 include tools/image.mk
 include tools/native.mk
 include tools/krew.mk
+include tools/docs.mk
 
 .PHONY: help
 help: ## print this
@@ -35,7 +36,7 @@ demo: $(if $(NATIVE),native,wasm) envoy ## two minutes of real traffic: 2,000 us
 	$(TARGET)/release/demo $(if $(NATIVE),--native)
 
 .PHONY: test
-test: test-core test-e2e test-module test-native ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
+test: test-core test-e2e test-module test-native docs ## every test: units, promises, core in WebAssembly, CLI, cases and behaviours in a real Envoy
 	@echo "every test passed"
 
 .PHONY: test-core
