@@ -1,7 +1,7 @@
-//! The README's commands for an existing Istio, exactly as it prints them: from nothing to a sticky
-//! 5 % of users who keep a cookie.
+//! The commands of docs/start.md for an existing Istio, exactly as it prints them: from nothing to a
+//! sticky 5 % of users who keep a cookie.
 //!
-//! Only what the README makes up is put in: the registry's address, and the digest that the first
+//! Only what the page makes up is put in: the registry's address, and the digest that the first
 //! command prints.
 
 use std::process::Command;
@@ -14,22 +14,19 @@ use sluice_e2e_istio::registry;
 use crate::users::{assert_split, variant};
 use crate::world::{World, revision, versions};
 
-const README: &str = include_str!("../../../../README.md");
+const PAGE: &str = include_str!("../../../../docs/start.md");
 
-/// The file that the README names as an example.
+/// The file that the page names as an example.
 const CONFIG: &str = include_str!("../../../../wasmplugin/base/config.yaml");
 
-/// The registry that the README makes up.
+/// The registry that the page makes up.
 const MADE_UP: &str = "registry.example.com";
 
 const WEB_SHOP: &str = "web.shop.svc.cluster.local:8080";
 
-/// The commands of the README's section, each with the lines that it goes on over.
+/// The commands of the page's first block, each with the lines that it goes on over.
 fn commands() -> Vec<String> {
-    let (_, section) = README
-        .split_once("\n## On an existing Istio")
-        .expect("the README's section");
-    let lines = section.lines().skip_while(|line| !line.starts_with("    "));
+    let lines = PAGE.lines().skip_while(|line| !line.starts_with("    "));
     let block = lines.take_while(|line| line.starts_with("    "));
     let mut commands = vec![String::new()];
     for line in block {
@@ -44,7 +41,7 @@ fn commands() -> Vec<String> {
     commands
 }
 
-/// A folder as the reader of the README has it: the module that was built, and the configuration.
+/// A folder as the reader of the page has it: the module that was built, and the configuration.
 fn folder(world: &World) -> std::path::PathBuf {
     let folder = world.chain.folder().join("readme");
     std::fs::create_dir_all(folder.join("target/wasm")).unwrap();
@@ -90,7 +87,7 @@ fn run_all(world: &World) -> String {
 }
 
 /// Waits until the caller runs what the plugin wants. Agents may forward the older of two
-/// configurations last, while they fetch the module (istio/istio#53865), which the README says; then
+/// configurations last, while they fetch the module (istio/istio#53865), which the page says; then
 /// it is pushed again, as `status --watch` does.
 async fn wait_for_convergence(world: &World, caller: &Proxy) {
     until("the caller to run the wanted revision", async || {
