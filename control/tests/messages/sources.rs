@@ -186,9 +186,13 @@ impl Reader {
         // What begins with a sign goes on with another message.
         let is_rest = shown.starts_with([',', ';', ':', '(', '#', '|', '!', '<']);
         let is_code = CODE.iter().any(|code| text.contains(code));
-        if !is_rest && !is_code && wording::is_prose(&shown) {
-            self.found.push(shown);
+        if is_rest || is_code || !wording::is_prose(&shown) {
+            return;
         }
+        // The half of a problem that stands behind what was found.
+        let is_half = is_in(&["Accepted::value", "Accepted::rule"]);
+        let before = if is_half { "…; accepted: " } else { "" };
+        self.found.push(format!("{before}{shown}"));
     }
 }
 
@@ -196,10 +200,13 @@ fn is_sign(token: &TokenTree, sign: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
 }
 
-/// The name of the macro or call whose bracket follows these tokens; empty: there is none.
+/// The name of the macro or call whose bracket follows these tokens, with its type where that is
+/// `Accepted`; empty: there is none.
 fn name_before(tokens: &[TokenTree]) -> String {
+    let is_of_accepted = matches!(tokens, [.., TokenTree::Ident(of), _, _, _] if of == "Accepted");
     let mut tokens = tokens.iter().rev();
     match tokens.next() {
+        Some(TokenTree::Ident(name)) if is_of_accepted => format!("Accepted::{name}"),
         Some(TokenTree::Ident(name)) => name.to_string(),
         Some(sign) if is_sign(sign, '!') => match tokens.next() {
             Some(TokenTree::Ident(name)) => name.to_string(),
@@ -240,6 +247,7 @@ fn a_message_is_found_however_it_is_made() {
         #[error("{path}: cannot be read")]
         fn f() { bail!("there is no\
              such {thing:?}"); Err(r#"so it "is" not"#) }
+        fn e() { let accepted = Accepted::value(format!("{one} of the two")); }
         #[cfg(test)]
         mod tests { fn g() { bail!("words of a test") } }
         fn h() { json!("words of a query"); log(&format!("too many of them: {}", 1)) }
@@ -249,6 +257,7 @@ fn a_message_is_found_however_it_is_made() {
         "PATH: cannot be read",
         "there is nosuch \"THING\"",
         "so it \"is\" not",
+        "…; accepted: ONE of the two",
         "too many of them: …",
     ];
     assert_eq!(of(tokens.clone(), false), expected);
