@@ -106,7 +106,8 @@ pub enum Refusal {
 }
 
 /// Refuses a change that would bring problems, or that would have no effect because its split has
-/// some already. Problems of other splits are other teams': they stop nobody.
+/// some already. Problems of other splits are other teams': they stop nobody. Nor do weights that are
+/// left of a rule or variant which is gone: they count for nothing, and the change has its effect.
 ///
 /// # Errors
 /// The problems that the configuration has after the change and not before, and those of `split`.
@@ -118,8 +119,10 @@ pub fn check(before: &Plan, after: &Plan, split: Option<&str>) -> Result<(), Ref
             .or_else(|| path.strip_prefix("draws."));
         below.is_some_and(|below| below.split(['.', '[']).next() == split)
     };
-    let blocks =
-        |problem: &&Problem| !before.problems().contains(problem) || is_its_own(&problem.path);
+    let blocks = |problem: &&Problem| {
+        let is_in_its_way = is_its_own(&problem.path) && !problem.is_ignored();
+        is_in_its_way || !before.problems().contains(problem)
+    };
     let blocking: Vec<String> = after
         .problems()
         .iter()

@@ -51,6 +51,12 @@ impl Problem {
             accepted,
         }
     }
+
+    /// Whether what stands there is ignored, and all else served as if it were not there: as weights of a
+    /// rule that is gone.
+    pub fn is_ignored(&self) -> bool {
+        self.found.ends_with(", ignored")
+    }
 }
 
 /// The beginning of a text, as much of it as a problem may hold.

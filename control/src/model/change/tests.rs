@@ -70,13 +70,17 @@ fn what_the_plugin_does_not_have_is_refused_with_the_near_names() {
 
 #[test]
 fn a_split_with_a_problem_is_not_changed_and_stops_no_other() {
-    let (state, before) = state(json!({"splits": {"good": {}, "bad": {"colour": "red"}}}));
+    let (state, before) = state(json!({
+        "splits": {"good": {}, "bad": {"colour": "red"}, "ruled": {}},
+        "weights": {"ruled": {"a-rule-that-is-gone": {"canary": 5}}},
+    }));
     let share = Share {
         challenger: "canary".to_owned(),
         percent: Percent::new(10.0).unwrap(),
     };
     for (split, expected) in [
         ("good", None),
+        ("ruled", None),
         ("bad", Some("splits.bad.colour: unknown field")),
     ] {
         let managed = set(
