@@ -81,7 +81,7 @@ pub enum FileError {
         max_bytes: usize,
     },
     /// It is no UTF-8.
-    #[error("{path}: no text (UTF-8) at byte {at}")]
+    #[error("{path}: not text in UTF-8, at byte {at}")]
     NoText {
         /// The file.
         path: String,

@@ -563,7 +563,7 @@ mod tests {
                 folder
                     .text("bytes", Links::Follow, 9)
                     .map(|text| text.map(String::into_bytes)),
-                "inside/bytes: no text (UTF-8) at byte 1",
+                "inside/bytes: not text in UTF-8, at byte 1",
             ),
         ];
         for (read, expected) in cases {

@@ -211,10 +211,14 @@ pub fn merge(into: &mut Value, over: Value) {
 
 fn read(input: Input) -> anyhow::Result<Option<Plugin>> {
     if !input.value.is_object() {
+        // Another file was named, which may be long, and nobody's to read here.
+        let found = match &input.value {
+            Value::String(_) => "text without a field".to_owned(),
+            other => sluice_core::decode::kind_of(other),
+        };
         bail!(
-            "{}: {}; accepted: a resource or a plugin configuration",
-            input.source,
-            sluice_core::decode::kind_of(&input.value)
+            "{}: {found}; accepted: a resource or a plugin configuration",
+            input.source
         );
     }
     let kind = match input.kind() {

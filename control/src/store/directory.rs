@@ -91,6 +91,12 @@ impl Directory {
     /// # Errors
     /// When it has no plugin.yaml.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.is_file() {
+            bail!(
+                "{}: a file; accepted: the directory that has {PLUGIN}",
+                path.display()
+            );
+        }
         if !path.join(PLUGIN).is_file() {
             bail!(
                 "{}: no {PLUGIN} there; accepted: a directory with the plugin as it is applied \

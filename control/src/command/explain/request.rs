@@ -13,8 +13,8 @@ pub(super) fn described(arguments: &Explain) -> anyhow::Result<Described> {
     } = arguments;
     let is_unbroken = |text: &str| !text.chars().any(|c| c.is_whitespace() || c.is_control());
     ensure!(
-        is_unbroken(host),
-        "--host {host:?}: accepted: a host, without spaces and line breaks"
+        is_unbroken(host) && !host.contains('/'),
+        "--host {host:?}: accepted: a host such as shop.example.com, without scheme, path and spaces"
     );
     ensure!(
         path.starts_with('/') && is_unbroken(path),
@@ -128,7 +128,8 @@ mod tests {
             ("no name", ["--header", ": a"], format!("--header \": a\": {PSEUDO}")),
             ("no colon", ["--header", "x"], "--header \"x\": accepted: 'NAME: VALUE'".to_owned()),
             ("the host", ["--header", "Host: a"], "--header \"Host: a\": accepted: --host instead".to_owned()),
-            ("a host of two lines", ["--host", "a\nb"], "--host \"a\\nb\": accepted: a host, without spaces and line breaks".to_owned()),
+            ("a host of two lines", ["--host", "a\nb"], "--host \"a\\nb\": accepted: a host such as shop.example.com, without scheme, path and spaces".to_owned()),
+            ("a URL as host", ["--host", "https://a.org"], "--host \"https://a.org\": accepted: a host such as shop.example.com, without scheme, path and spaces".to_owned()),
             ("a path with a space", ["--path", "/a b"], "--path \"/a b\": accepted: a path that begins with /, without spaces and line breaks".to_owned()),
             ("a path without /", ["--path", "a"], "--path \"a\": accepted: a path that begins with /, without spaces and line breaks".to_owned()),
             ("a method of two words", ["--method", "GET /"], "--method \"GET /\": accepted: 1 to 256 letters, digits and !#$%&'*+-.^_`|~".to_owned()),

@@ -164,7 +164,7 @@ pub(super) fn manifests(file: &std::path::Path) -> anyhow::Result<Vec<Manifest>>
     let manifests = manifest::rollouts(&files::documents(file)?)?;
     if manifests.is_empty() {
         bail!(
-            "{}: no Rollout; accepted: one of {} {}",
+            "{}: no Rollout; accepted: apiVersion {}, kind {}",
             file.display(),
             manifest::API_VERSION,
             manifest::KIND
