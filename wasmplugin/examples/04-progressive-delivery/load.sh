@@ -5,7 +5,10 @@ set -eu
 usage='load.sh URL [SECONDS]: 300 users visit again and again, for 1 to 86400 seconds [3600]'
 [ $# -eq 1 ] || [ $# -eq 2 ] || { echo "$usage" >&2; exit 2; }
 case ${2:-3600} in
-  *[!0-9]* | '' | 0 | ??????*) echo "load.sh: SECONDS is '$2'; 1 to 86400 is accepted" >&2; exit 2 ;;
+  *[!0-9]* | '' | 0 | ??????*)
+    echo "load.sh: SECONDS is '$2'; 1 to 86400 is accepted" >&2
+    exit 2
+    ;;
 esac
 
 end=$(($(date +%s) + ${2:-3600}))

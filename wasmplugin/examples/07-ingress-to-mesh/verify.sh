@@ -1,18 +1,23 @@
 #!/bin/sh
-# Whether all users of all components are on one side, with no failed request, and whether routes and
-# plugin in the cluster still fit together.
+# Whether all users of all components are on one side, with no failed request, and whether the
+# plugin in the cluster is good.
 set -eu
 
 usage='verify.sh ingress|mesh URL: whether all users of web, cart and search are there'
 fail() { echo "verify.sh: $1" >&2; exit "${2:-1}"; }
 
 [ $# -eq 2 ] || fail "$usage" 2
-case $1 in ingress | mesh) side=$1 ;; *) fail "'$1' is no side; ingress or mesh is accepted" 2 ;; esac
+case $1 in
+  ingress | mesh) side=$1 ;;
+  *) fail "'$1' is no side; ingress or mesh is accepted" 2 ;;
+esac
 url=$2
 
-sluice validate -n istio-ingress >/dev/null 2>&1 || fail 'the plugin is not good: sluice validate -n istio-ingress'
+sluice validate -n istio-ingress >/dev/null 2>&1 \
+  || fail 'the plugin is not good: sluice validate -n istio-ingress says why'
 for component in web cart search; do
-  seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "/$component" "$url") || fail "$component: users failed:
+  seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "/$component" "$url") \
+    || fail "$component: users failed:
 $seen"
   where=$(echo "$seen" | awk '$4 == "%" { print $1 }' | tr '\n' ' ')
   [ "$where" = "$side " ] || fail "$component: its users are on $where"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Keeps what only the cluster has: weights, draws and history of every plugin, Rollouts, and beside them
-# the routes and plugins as they are. One folder a backup; the oldest are taken away.
+# Keeps what only the cluster has: weights, draws and history of every plugin, Rollouts, and beside
+# them the routes and plugins as they are. One folder a backup; the oldest are taken away.
 set -eu
 
 usage='backup.sh FOLDER [KEEP]: writes FOLDER/DATE-TIME, and keeps the last 1 to 365 of them [14]'
@@ -26,19 +26,23 @@ trap 'rm -rf "$unfinished"' EXIT
 
 # What was said on the way matters where it failed.
 said() { cat "$unfinished/said" >&2; fail "$1"; }
-sluice get -A -o yaml >"$unfinished/weights.yaml" 2>"$unfinished/said" || said 'sluice could not read every plugin'
+sluice get -A -o yaml >"$unfinished/weights.yaml" 2>"$unfinished/said" \
+  || said 'sluice could not read every plugin'
 kinds=virtualservices.networking.istio.io,destinationrules.networking.istio.io
 kinds=$kinds,wasmplugins.extensions.istio.io
 if kubectl get crd rollouts.sluice.dev >/dev/null 2>&1; then kinds=$kinds,rollouts.sluice.dev; fi
 kubectl get "$kinds" -A -o yaml >"$unfinished/resources.yaml" 2>"$unfinished/said" \
   || said 'kubectl could not read routes and plugins'
 # A backup that cannot be restored is none.
-sluice restore -f "$unfinished/weights.yaml" --dry-run >"$unfinished/said" 2>&1 || said 'what was written cannot be restored'
+sluice restore -f "$unfinished/weights.yaml" --dry-run >"$unfinished/said" 2>&1 \
+  || said 'what was written cannot be restored'
 rm "$unfinished/said"
 
 [ ! -e "$folder/$name" ] || fail "there is a backup $name already; try again in a second"
 mv "$unfinished" "$folder/$name"
 trap - EXIT
-ls -d "$folder"/[0-9]*-[0-9]* | sort -r | tail -n +$((keep + 1)) | while read -r old; do rm -rf "$old"; done
+all() { ls -d "$folder"/[0-9]*-[0-9]* | sort -r; }
+all | tail -n +$((keep + 1)) | while read -r old; do rm -rf "$old"; done
 plugins=$(grep -c '^- plugin:' "$folder/$name/weights.yaml" || true)
-echo "$folder/$name: weights, draws and history of $plugins plugins; $(ls -d "$folder"/[0-9]*-[0-9]* | wc -l | tr -d ' ') backups kept"
+kept=$(all | wc -l | tr -d ' ')
+echo "$folder/$name: weights, draws and history of $plugins plugins; $kept backups kept"

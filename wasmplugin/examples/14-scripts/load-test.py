@@ -2,9 +2,9 @@
 """Compares a host that has a split with one that has none, through the same gateway, under load.
 
 Both get the same requests in turns, on the same connections, so that whatever else the machine does
-hits both. Prints requests, failures and latency percentiles of either, and by version; ends with 1 if
-a request failed, or if the split's P99 is slower than --most-added allows. Needs Python 3.9 or newer,
-and no library.
+hits both. Prints requests, failures and latency percentiles of either, and by version; ends with 1
+if a request failed, or if the split's P99 is slower than --most-added allows. Needs Python 3.9 or
+newer, and no library.
 """
 
 import argparse
@@ -28,15 +28,18 @@ def number(least, most):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("url", help="the gateway, as http://ADDRESS:PORT")
-    parser.add_argument("--host", default="shop.example.com", help="the host with the split [%(default)s]")
-    parser.add_argument("--baseline", default="baseline.example.com", help="the one without [%(default)s]")
-    parser.add_argument("--path", default="/", help="what is asked for [%(default)s]")
-    parser.add_argument("--seconds", type=number(1, 3600), default=10, help="how long [%(default)s]")
-    parser.add_argument("--rate", type=number(1, 20000), default=200, help="requests a second, of both [%(default)s]")
-    parser.add_argument("--connections", type=number(1, 256), default=8, help="how many [%(default)s]")
-    parser.add_argument("--users", type=number(1, 1e6), default=500, help="users, by a cookie uid [%(default)s]")
-    parser.add_argument("--most-added", type=number(0, 60000), metavar="MS", help="how much slower the split's P99 may be")
+    add = parser.add_argument
+    add("url", help="the gateway, as http://ADDRESS:PORT")
+    add("--host", default="shop.example.com", help="the host with the split [%(default)s]")
+    add("--baseline", default="baseline.example.com", help="the one without [%(default)s]")
+    add("--path", default="/", help="what is asked for [%(default)s]")
+    add("--seconds", type=number(1, 3600), default=10, help="how long [%(default)s]")
+    rate = "requests a second, of both together [%(default)s]"
+    add("--rate", type=number(1, 20000), default=200, help=rate)
+    add("--connections", type=number(1, 256), default=8, help="how many [%(default)s]")
+    add("--users", type=number(1, 1e6), default=500, help="users, by a cookie uid [%(default)s]")
+    most = "how much slower the split's P99 may be"
+    add("--most-added", type=number(0, 60000), metavar="MS", help=most)
     given = parser.parse_args()
     url = urllib.parse.urlsplit(given.url)
     if url.scheme != "http" or not url.hostname:
@@ -83,7 +86,7 @@ def visit(number, given, answers, ends):
     turn = number
     while due < ends:
         time.sleep(max(0, due - time.monotonic()))
-        # Later than that, the machine or the service is too slow for the rate, and nothing is made up for.
+        # Where the machine or the service is too slow for the rate, nothing is made up for.
         due = max(due + pause, time.monotonic())
         turn += 1
         if turn % 2:
@@ -95,8 +98,8 @@ def visit(number, given, answers, ends):
     connection.close()
 
 
-def at(sorted_milliseconds, share):
-    return sorted_milliseconds[min(len(sorted_milliseconds) - 1, int(share * len(sorted_milliseconds)))]
+def at(ascending, share):
+    return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
 
 
 def main():
@@ -118,8 +121,9 @@ def main():
     for name in ["baseline", "split", *versions]:
         took = sorted(answers.milliseconds[name])
         p99[name] = at(took, 0.99)
-        times = "".join(f"{value:6.1f}ms " for value in [at(took, 0.5), at(took, 0.95), p99[name], took[-1]])
-        print(f"{name:<12} {len(took):9} {answers.failed[name]:8} {times.rstrip()}")
+        times = [at(took, 0.5), at(took, 0.95), p99[name], took[-1]]
+        times = " ".join(f"{value:6.1f}ms" for value in times)
+        print(f"{name:<12} {len(took):9} {answers.failed[name]:8} {times}")
     added = p99["split"] - p99["baseline"]
     failed = answers.failed["baseline"] + answers.failed["split"]
     print(f"the split adds {added:.1f} ms to the P99; {failed} requests failed")

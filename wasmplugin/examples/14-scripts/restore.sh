@@ -1,9 +1,11 @@
 #!/bin/sh
-# Gives plugins the weights, draws and history of a backup again: the last one of a folder, or a certain
-# one. Says what would change, and changes it with --yes only. May be run again after it was stopped.
+# Gives plugins the weights, draws and history of a backup again: the last one of a folder, or a
+# certain one. Says what would change, and changes it with --yes only. May be run again after it was
+# stopped.
 set -eu
 
-usage='restore.sh FOLDER[/DATE-TIME] [--yes] [REASON]: says what the backup would change; --yes changes it'
+usage='restore.sh FOLDER[/DATE-TIME] [--yes] [REASON]: says what the backup would change; --yes
+changes it'
 fail() { echo "restore.sh: $1" >&2; exit "${2:-1}"; }
 
 is_meant=no reason='restored from a backup' from=''
@@ -23,8 +25,9 @@ if [ ! -f "$from/weights.yaml" ]; then
   from=$last
 fi
 echo "from $from:"
-sluice restore -f "$from/weights.yaml" --dry-run || fail "nothing was changed. A plugin that is not there comes from Git
-first; what it was is in $from/resources.yaml"
+sluice restore -f "$from/weights.yaml" --dry-run \
+  || fail "nothing was changed. A plugin that is not there comes from Git first; what it was is in
+$from/resources.yaml"
 [ "$is_meant" = yes ] || { echo 'nothing was changed; --yes changes it'; exit 0; }
 sluice restore -f "$from/weights.yaml" --reason "$reason"
 # A second comparison: there must be nothing left.

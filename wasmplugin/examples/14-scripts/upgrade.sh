@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gives a plugin's proxies another version of the module, and watches the same users meanwhile: whoever
-# changes versions, or a request that fails, takes the former module back.
+# Gives a plugin's proxies another version of the module, and watches the same users meanwhile:
+# whoever changes versions, or a request that fails, takes the former module back.
 set -eu
 
 usage() {
@@ -49,14 +49,18 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ -n "$url" ] || wrong 'the URL is missing'
-case $image in oci://*/*:*) ;; *) wrong "--image is '$image'; oci://HOST/REPOSITORY:TAG is accepted" ;; esac
+case $image in
+  oci://*/*:*) ;;
+  *) wrong "--image is '$image'; oci://HOST/REPOSITORY:TAG is accepted" ;;
+esac
 [ -z "$module" ] || [ -f "$module" ] || wrong "there is no file $module"
 [ -n "$module" ] || [ -n "$digest" ] || wrong 'without --module, --digest is needed'
 for program in sluice kubectl curl; do
   command -v "$program" >/dev/null || fail "there is no $program in PATH"
 done
 if [ -z "$plugin" ]; then
-  plugin=$(kubectl get wasmplugin -n "$namespace" -o name) || fail 'kubectl could not look for the plugin'
+  plugin=$(kubectl get wasmplugin -n "$namespace" -o name) \
+    || fail 'kubectl could not look for the plugin'
   case $plugin in
     '') fail "there is no WasmPlugin in namespace $namespace" ;;
     *' '* | *'
@@ -66,8 +70,10 @@ if [ -z "$plugin" ]; then
 fi
 
 field() { kubectl get wasmplugin "$plugin" -n "$namespace" -o "jsonpath={.spec.$1}"; }
-old_image=$(field url) && old_digest=$(field sha256) || fail "WasmPlugin $namespace/$plugin cannot be read"
-[ -n "$old_digest" ] || fail "WasmPlugin $namespace/$plugin has no sha256; pin the digest of what runs first"
+old_image=$(field url) && old_digest=$(field sha256) \
+  || fail "WasmPlugin $namespace/$plugin cannot be read"
+[ -n "$old_digest" ] \
+  || fail "WasmPlugin $namespace/$plugin has no sha256; pin the digest of what runs first"
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -76,14 +82,18 @@ visit() {
   user=0
   while [ "$user" -lt "$users" ]; do
     [ "$user" -eq 0 ] || echo next
-    printf 'url = "%s/"\nheader = "host: %s"\ncookie = "uid=user-%s"\noutput = "/dev/null"\nmax-time = 20\nsilent\n' \
+    printf 'url = "%s/"\nheader = "host: %s"\ncookie = "uid=user-%s"\n' \
       "${url%/}" "$host" "$user"
+    printf 'output = "/dev/null"\nmax-time = 20\nsilent\n'
     printf 'write-out = "%%{http_code} %s %%header{x-version}\\n"\n' "$user"
     user=$((user + 1))
   done | { curl --no-progress-meter --parallel --parallel-max 10 --config - || true; } |
     awk '$1 == 200 { print $2, $3; next } { print $2, "failed-" $1 }' | sort
 }
-counted() { cut -d' ' -f2 "$1" | sort | uniq -c | awk '{ printf "%s %s %d", sep, $2, $1; sep = "," } END { print "" }'; }
+counted() {
+  cut -d' ' -f2 "$1" | sort | uniq -c |
+    awk '{ printf "%s %s %d", sep, $2, $1; sep = "," } END { print "" }'
+}
 give() { # IMAGE DIGEST
   kubectl patch wasmplugin "$plugin" -n "$namespace" --type merge \
     -p "{\"spec\":{\"url\":\"$1\",\"sha256\":\"${2#sha256:}\"}}" >/dev/null
@@ -100,17 +110,23 @@ case $digest in sha256:?????????????????????????????????????????????????????????
 esac
 echo "1. the image is $image, $digest"
 
-sluice validate -n "$namespace" --plugin "$plugin" >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; fail 'the plugin is not good as it is'; }
+# What a command said matters where it failed.
+said() { cat "$scratch/said" >&2; "$@"; }
+sluice validate -n "$namespace" --plugin "$plugin" >"$scratch/said" 2>&1 \
+  || said fail 'the plugin is not good as it is'
 echo "2. the configuration of WasmPlugin $namespace/$plugin is good"
 
 visit >"$scratch/before"
-if grep -q failed- "$scratch/before"; then fail "requests fail already:$(counted "$scratch/before")"; fi
+if grep -q failed- "$scratch/before"; then
+  fail "requests fail already:$(counted "$scratch/before")"
+fi
 echo "3. before, $users users have:$(counted "$scratch/before")"
 
 back() {
   give "$old_image" "sha256:$old_digest"
   echo "upgrade.sh: $1; the former module is wanted again" >&2
-  join "$scratch/before" "$scratch/now" | awk '$2 != $3 && n++ < 5 { print "user-" $1 " had " $2 ", now " $3 }' >&2
+  join "$scratch/before" "$scratch/now" |
+    awk '$2 != $3 && n++ < 5 { print "user-" $1 " had " $2 ", now " $3 }' >&2
   exit 1
 }
 trap 'back stopped' INT TERM
@@ -122,9 +138,11 @@ while :; do
   passes=$((passes + 1)) now=$(date +%s)
   [ "$now" -ge "$ends" ] || continue
   [ -n "$prometheus" ] || break
-  if sluice status -n "$namespace" --plugin "$plugin" --prometheus "$prometheus" >"$scratch/said" 2>&1; then break; fi
-  [ "$now" -lt "$latest" ] || { cat "$scratch/said" >&2; back 'not every proxy follows'; }
+  if sluice status -n "$namespace" --plugin "$plugin" --prometheus "$prometheus" \
+    >"$scratch/said" 2>&1; then break; fi
+  [ "$now" -lt "$latest" ] || said back 'not every proxy follows'
 done
-echo "4. after, they have:$(counted "$scratch/now"); looked at $passes times, nobody moved, no request failed"
+after=$(counted "$scratch/now")
+echo "4. after, they have:$after; looked at $passes times, nobody moved, no request failed"
 echo "5. put it into Git: url: $image, sha256: ${digest#sha256:}"
 echo "   the way back: --image $old_image --digest sha256:$old_digest"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Upgrades the controller by its chart. Weights must be what they were and all versions must fit together
-# afterwards, or the former release is taken back. Users notice nothing of either: proxies decide without it.
+# Upgrades the controller by its chart. Weights must be what they were and all versions must fit
+# together afterwards, or the former release is taken back. Users notice nothing of either: proxies
+# decide without it.
 set -eu
 
 usage='upgrade.sh CHART [HELM ARGUMENT...]: upgrades the release sluice in the namespace sluice;
@@ -14,7 +15,8 @@ for program in sluice kubectl helm; do
   command -v "$program" >/dev/null || fail "there is no $program in PATH"
 done
 helm show chart "$chart" >/dev/null || fail "$chart is no chart"
-now=$(helm status "$release" -n "$namespace" -o json) || fail "there is no release $release in namespace $namespace"
+now=$(helm status "$release" -n "$namespace" -o json) \
+  || fail "there is no release $release in namespace $namespace"
 revision=$(printf '%s' "$now" | grep -o '"version":[0-9]*' | head -n 1 | cut -d: -f2)
 [ -n "$revision" ] || fail 'helm does not say which revision runs'
 
@@ -27,9 +29,13 @@ back() {
   helm rollback "$release" "$revision" -n "$namespace" --wait --timeout 5m >/dev/null
   exit 1
 }
-helm upgrade "$release" "$chart" -n "$namespace" --reset-then-reuse-values --wait --timeout 5m "$@" \
-  >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; back 'the upgrade failed'; }
-sluice get -A >"$scratch/after" && cmp -s "$scratch/before" "$scratch/after" || back 'weights are not what they were'
-sluice version -A >"$scratch/versions" 2>&1 || { cat "$scratch/versions" >&2; back 'versions do not fit together'; }
-grep '^controller' "$scratch/versions" || back 'no controller holds the lease'
-echo "release $namespace/$release is upgraded; the way back: helm rollback $release $revision -n $namespace --wait"
+# What a command said matters where it failed.
+said() { cat "$scratch/said" >&2; "$@"; }
+helm upgrade "$release" "$chart" -n "$namespace" --reset-then-reuse-values --wait --timeout 5m \
+  "$@" >"$scratch/said" 2>&1 || said back 'the upgrade failed'
+sluice get -A >"$scratch/after" && cmp -s "$scratch/before" "$scratch/after" \
+  || back 'weights are not what they were'
+sluice version -A >"$scratch/said" 2>&1 || said back 'versions do not fit together'
+grep '^controller' "$scratch/said" || back 'no controller holds the lease'
+echo "release $namespace/$release is upgraded; the way back:" \
+  "helm rollback $release $revision -n $namespace --wait"
