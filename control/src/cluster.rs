@@ -97,8 +97,10 @@ impl Cluster {
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
+        let exec = config.auth_info.exec.as_ref();
+        let command = exec.and_then(|exec| exec.command.clone());
         let client = connection::client(config)
-            .map_err(credentials::of_client)
+            .map_err(|error| credentials::of_client(error, command.as_deref()))
             .with_context(|| format!("{url}: no connection can be made"))?;
         Ok(Self {
             client,

@@ -40,8 +40,13 @@ pub(super) fn of_kubeconfig(error: KubeconfigError) -> anyhow::Error {
     )
 }
 
-/// A client that cannot be made.
-pub(super) fn of_client(error: kube::Error) -> anyhow::Error {
+/// A client that cannot be made, of a kubeconfig with this credential command.
+pub(super) fn of_client(error: kube::Error, command: Option<&str>) -> anyhow::Error {
+    if let (kube::Error::Auth(AuthError::AuthExecStart(why)), Some(command)) = (&error, command) {
+        return anyhow::anyhow!(
+            "the kubeconfig's credential command {command:?} cannot be started ({why}); is it installed, and in PATH?"
+        );
+    }
     match failure(&error) {
         Some(why) => anyhow::Error::msg(why),
         None => error.into(),

@@ -13,6 +13,7 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::{Address, credentials};
+use crate::model::suggest;
 
 /// How long a kubeconfig, or a token or certificate that it names, may be. Chosen: a thousand
 /// clusters with their certificates.
@@ -29,6 +30,10 @@ pub(super) async fn config(address: &Address) -> anyhow::Result<(Config, String)
             read(path).with_context(|| format!("{}: no kubeconfig", path.display()))?;
         return of_kubeconfig(kubeconfig, &options)
             .await
+            .map_err(|error| match address.context {
+                Some(_) => of_context(address, error),
+                None => error,
+            })
             .with_context(|| format!("{}: no cluster can be read from it", path.display()));
     }
     let found = match usual() {
@@ -37,19 +42,29 @@ pub(super) async fn config(address: &Address) -> anyhow::Result<(Config, String)
     };
     match found {
         Ok(found) => Ok(found),
-        Err(error) if address.context.is_some() => {
-            Err(error).context("the kubeconfig has no such --context")
-        }
+        Err(error) if address.context.is_some() => Err(of_context(address, error)),
         Err(error) => {
             let config = Config::incluster().map_err(|_| error).context(
-                "no store: the current directory has no plugin.yaml, no kubeconfig could be \
-                 read, and this is no pod; \
-                 name a directory with --dir DIR or SLUICE_DIR, or a cluster with --kubeconfig \
-                 FILE or KUBECONFIG",
+                "neither a cluster nor a directory: no kubeconfig could be read, this is no pod, and the current \
+                 directory has no plugin.yaml; name a cluster with --kubeconfig FILE or KUBECONFIG, or, where the \
+                 command takes one, a directory with --dir DIR or SLUICE_DIR",
             )?;
             Ok((config, "this pod's cluster".to_owned()))
         }
     }
+}
+
+/// Why a context that was named cannot be used: mostly because there is none of this name.
+fn of_context(address: &Address, error: anyhow::Error) -> anyhow::Error {
+    let named = address.context.as_deref().unwrap_or_default();
+    let there = contexts(address.kubeconfig.as_deref()).unwrap_or_default();
+    if there.iter().any(|name| name == named) || there.is_empty() {
+        return error.context(format!(
+            "context {named:?} cannot be read from a kubeconfig"
+        ));
+    }
+    let hint = suggest::hint(named, there.iter().map(String::as_str));
+    anyhow::anyhow!("the kubeconfig has no context {named:?}; {hint}")
 }
 
 /// The names of a kubeconfig's contexts, of the usual one where none is named.
