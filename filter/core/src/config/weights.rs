@@ -6,10 +6,12 @@
 //! good. Whether the split has such audiences and challengers is not asked here, but in
 //! [`crate::plan`].
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::allocation::Percent;
-use crate::decode::{Decode as _, Named};
+use crate::decode::{Decode, Named, mismatch};
 use crate::problem::{Accepted, Problem};
 
 /// The weights of one split, leaf by leaf.
@@ -32,13 +34,13 @@ impl Weights {
     /// let (audience, challenger, share) = weights.leaves().next().unwrap();
     /// assert_eq!((audience, challenger, share.as_f64()), ("everyone", "canary", 12.5));
     /// let problems: Vec<_> = weights.problems().map(ToString::to_string).collect();
-    /// assert_eq!(problems, ["weights.web.everyone.blue: a string (\"5\"); accepted: a number"]);
+    /// assert_eq!(problems, ["weights.web.everyone.blue: a string (\"5\"); accepted: a number such as 5"]);
     /// ```
     pub fn read(split: &str, value: &Value) -> Self {
         let mut mismatches = Vec::new();
         let path = format!("weights.{split}");
-        let numbers = <Named<Named<f64>>>::decode(&path, value, &mut mismatches);
-        let percents_of = |(audience, numbers): (String, Named<f64>)| {
+        let numbers = <Named<Shares>>::decode(&path, value, &mut mismatches);
+        let percents_of = |(audience, Shares(numbers)): (String, Shares)| {
             let path = format!("{path}.{audience}");
             (audience, percents(&path, numbers))
         };
@@ -71,8 +73,42 @@ impl Weights {
     }
 }
 
-fn percents(path: &str, numbers: Named<f64>) -> Named<Result<Percent, Problem>> {
-    let percent = |(challenger, number): (String, f64)| {
+/// What one audience has.
+struct Shares(Named<Share>);
+
+/// What one challenger has, a percentage or not.
+struct Share(f64);
+
+impl Decode for Shares {
+    fn accepted() -> Cow<'static, str> {
+        "a map of challengers such as {canary: 5}".into()
+    }
+
+    fn decode(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
+        if value.is_object() {
+            return Named::decode(path, value, problems).map(Self);
+        }
+        problems.push(mismatch(path, value, Self::accepted()));
+        None
+    }
+}
+
+impl Decode for Share {
+    fn accepted() -> Cow<'static, str> {
+        "a number such as 5".into()
+    }
+
+    fn decode(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
+        let number = value.as_f64();
+        if number.is_none() {
+            problems.push(mismatch(path, value, Self::accepted()));
+        }
+        number.map(Self)
+    }
+}
+
+fn percents(path: &str, numbers: Named<Share>) -> Named<Result<Percent, Problem>> {
+    let percent = |(challenger, Share(number)): (String, Share)| {
         let share = Percent::new(number).ok_or_else(|| {
             Problem::new(
                 format!("{path}.{challenger}"),
@@ -111,7 +147,7 @@ mod tests {
                 "text instead of a number",
                 json!({"everyone": {"blue": "5", "canary": 5}}),
                 &[("everyone", "canary", 5_000)],
-                &["weights.web.everyone.blue: a string (\"5\"); accepted: a number"],
+                &["weights.web.everyone.blue: a string (\"5\"); accepted: a number such as 5"],
             ),
             (
                 "no percentage",
@@ -123,14 +159,16 @@ mod tests {
                 "a number instead of an audience's map",
                 json!({"staff": 50, "everyone": {"canary": 5}}),
                 &[("everyone", "canary", 5_000)],
-                &["weights.web.staff: a number (50); accepted: a map, each value a number"],
+                &[
+                    "weights.web.staff: a number (50); accepted: a map of challengers such as {canary: 5}",
+                ],
             ),
             (
                 "a number instead of everything",
                 json!(5),
                 &[],
                 &[
-                    "weights.web: a number (5); accepted: a map, each value a map, each value a number",
+                    "weights.web: a number (5); accepted: a map, each value a map of challengers such as {canary: 5}",
                 ],
             ),
         ];

@@ -51,7 +51,7 @@ fn weights_that_do_not_fit_are_reported() {
         (
             "text",
             weights(json!({"web": {"everyone": {"canary": "5"}}})),
-            "weights.web.everyone.canary: a string (\"5\"); accepted: a number",
+            "weights.web.everyone.canary: a string (\"5\"); accepted: a number such as 5",
         ),
         (
             "an unknown challenger",

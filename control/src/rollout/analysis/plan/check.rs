@@ -67,6 +67,13 @@ impl Reader<'_> {
             .push(Problem::new(path, found.into(), accepted));
     }
 
+    /// Whether one of these fields was reported already, as where it was read.
+    fn is_reported(&self, fields: [&str; 2]) -> bool {
+        let paths = fields.map(|field| format!("{}.{field}", self.path));
+        let mut problems = self.problems.iter();
+        problems.any(|problem| paths.contains(&problem.path))
+    }
+
     fn name(&mut self) {
         let name = &self.written.name;
         let is_printable = !name.chars().any(char::is_control);
@@ -101,7 +108,9 @@ impl Reader<'_> {
                     (None, None) => "neither a metric nor a query",
                     _ => "a metric and a query",
                 };
-                self.report("metric", found, Accepted::rule("one of them"));
+                if !self.is_reported(["metric", "query"]) {
+                    self.report("metric", found, Accepted::rule("one of them"));
+                }
                 metric.map_or_else(
                     || Subject::Query(String::new()),
                     |metric| of_metric(metric, written.quantile),
@@ -141,7 +150,8 @@ impl Reader<'_> {
             }
             return;
         }
-        if self.written.pass.is_none() && self.written.fail.is_none() {
+        let is_missing = self.written.pass.is_none() && self.written.fail.is_none();
+        if is_missing && !self.is_reported(["pass", "fail"]) {
             let accepted = Accepted::rule("pass, fail or both say what is right");
             self.report("fail", "neither pass nor fail", accepted);
         }
