@@ -1,5 +1,6 @@
 //! `sluice render`: writes the resources of a split, in the order in which they are applied.
 
+mod envoy;
 mod native;
 
 use std::path::{Path, PathBuf};
@@ -18,23 +19,23 @@ use crate::operations::render::{self, Followed, Rendered, Request, Routing};
 #[derive(clap::Args, Debug)]
 pub(super) struct Render {
     /// The split whose routes are written
-    #[arg(required_unless_present = "native")]
+    #[arg(required_unless_present_any = ["native", "envoy"])]
     split: Option<String>,
-    /// The configuration or, with --native, the plugin: a file, a directory, or - for standard
-    /// input
+    /// The configuration or, with --native and --envoy, the plugin: a file, a directory, or - for
+    /// standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// The module's image, as `sluice push` prints it
-    #[arg(long, value_name = "oci://…", required_unless_present = "native")]
+    #[arg(long, value_name = "oci://…", required_unless_present_any = ["native", "envoy"])]
     image: Option<String>,
     /// The image's digest, as `sluice push` prints it
-    #[arg(long, value_name = "sha256:…", required_unless_present = "native")]
+    #[arg(long, value_name = "sha256:…", required_unless_present_any = ["native", "envoy"])]
     digest: Option<String>,
     /// The service that has the variants
     #[arg(
         long,
         value_name = "SERVICE.NAMESPACE",
-        required_unless_present = "native"
+        required_unless_present_any = ["native", "envoy"]
     )]
     service: Option<ServiceRef>,
     /// The plugin's namespace, that of the proxies [default: the gateway's, or the service's]
@@ -52,6 +53,8 @@ pub(super) struct Render {
     resources: ResourceArgs,
     #[command(flatten)]
     native: native::NativeArgs,
+    #[command(flatten)]
+    envoy: envoy::EnvoyArgs,
 }
 
 /// Which resources a split gets, beyond what every one needs.
@@ -128,7 +131,10 @@ pub(super) fn run(arguments: &Render) -> anyhow::Result<Outcome> {
         ..
     } = arguments
     else {
-        let text = native::text(&arguments.file, &arguments.native)?;
+        let text = match arguments.envoy.envoy {
+            true => envoy::text(&arguments.file, &arguments.envoy)?,
+            false => native::text(&arguments.file, &arguments.native)?,
+        };
         output::document(text.trim_end());
         return Ok(Outcome::Good);
     };

@@ -55,6 +55,11 @@ impl Adapter {
         }
     }
 
+    /// Its filter under a name, as a file that Envoy reads by ECDS.
+    pub fn extension(&self, name: &str, plugin: &str, configuration: &str) -> Value {
+        extension(name, &self.filter(plugin, configuration))
+    }
+
     /// How Envoy learns of its filter from a source.
     pub(super) fn discovery(&self, source: Value) -> Value {
         match self {
@@ -65,4 +70,10 @@ impl Adapter {
             Self::Native(_) => native::discovery(source),
         }
     }
+}
+
+/// A file with one filter, as Envoy reads it by ECDS.
+pub(super) fn extension(name: &str, filter: &Value) -> Value {
+    let kind = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+    json!({"resources": [{"@type": kind, "name": name, "typed_config": filter}]})
 }

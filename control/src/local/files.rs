@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sluice_core::config::Document;
 use sluice_core::plan::{Node, Plan};
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, extension};
 use super::upstream::Upstream;
 use crate::files::replace;
 use crate::model::native;
@@ -115,8 +115,8 @@ impl Files {
         if adapter.needs_state() {
             self.deliver_state(configuration)?;
         }
-        let filter = adapter.filter(PLUGIN, configuration);
-        write(&self.folder.join("ecds.json"), &resource("sluice", filter))
+        let file = adapter.extension("sluice", PLUGIN, configuration);
+        write(&self.folder.join("ecds.json"), &file)
     }
 
     /// Delivers the filter before a native module. Of a configuration that cannot be read, the last
@@ -132,7 +132,7 @@ impl Files {
             Err(_) if former.is_some() => return Ok(()),
             Err(_) => native::no_filter(),
         };
-        let resource = resource(STATE, filter);
+        let resource = extension(STATE, &filter);
         match former == Some(resource.to_string()) {
             true => Ok(()),
             false => write(&path, &resource),
@@ -226,12 +226,6 @@ impl Files {
             "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
         })
     }
-}
-
-/// A file with one filter, as Envoy reads it by ECDS.
-fn resource(name: &str, filter: Value) -> Value {
-    let kind = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
-    json!({"resources": [{"@type": kind, "name": name, "typed_config": filter}]})
 }
 
 fn socket(address: SocketAddr) -> Value {

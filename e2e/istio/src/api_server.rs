@@ -118,9 +118,8 @@ async fn start_one(
             in_folder("accounts.key")
         ),
         &format!("--api-audiences={ISSUER},istio-ca"),
-        // Endpoints on loopback are refused, and nobody makes service accounts' objects here.
+        // Endpoints on loopback are refused.
         "--endpoint-reconciler-type=none",
-        "--disable-admission-plugins=ServiceAccount",
     ]);
     let mut api_server = Process::start(name, folder, &mut command);
     let kubernetes = Kubernetes::new(&format!("https://127.0.0.1:{port}"), ADMIN_TOKEN);

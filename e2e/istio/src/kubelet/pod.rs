@@ -204,8 +204,8 @@ impl Life {
 
     /// Says whether the program is ready, until it ends.
     async fn probe(&self, container: &Container, sidecar: Option<&Running>) {
-        // A sidecar lets no probe through that has no certificate: the agent rewrites it.
-        let behind = sidecar.map_or(0, |sidecar| sidecar.behind() - port_of(container));
+        // Istio's injection has the agent asked, since a sidecar may refuse who has no certificate.
+        let agent = sidecar.map(Running::status);
         let mut said = None;
         loop {
             let mut has_ended = true;
@@ -215,7 +215,7 @@ impl Life {
             if has_ended {
                 return;
             }
-            let mut is_ready = program::is_ready(container, self.address, behind).await;
+            let mut is_ready = program::is_ready(container, self.address, agent).await;
             if let Some(sidecar) = sidecar {
                 is_ready = is_ready && sidecar.is_ready().await;
             }

@@ -133,14 +133,18 @@ fn value_of(variable: &EnvVar, pod: &Pod, address: Ipv4Addr) -> String {
     }
 }
 
-/// Whether a container's readiness probe is answered with a good status, by a server that listens so
-/// far behind the port that callers know.
-pub(super) async fn is_ready(container: &Container, address: Ipv4Addr, behind: u16) -> bool {
+/// Whether a container's readiness probe is answered with a good status, by the pod's agent if that is
+/// to be asked in the container's place.
+pub(super) async fn is_ready(
+    container: &Container,
+    address: Ipv4Addr,
+    agent: Option<SocketAddr>,
+) -> bool {
     let probe = container.readiness_probe.as_ref();
     let Some(probe) = probe.and_then(|probe| probe.http_get.as_ref()) else {
         return true;
     };
-    let asked = SocketAddr::from((address, port_of(probe, container) + behind));
+    let asked = agent.unwrap_or_else(|| SocketAddr::from((address, port_of(probe, container))));
     let answer = fetch(asked, probe.path.as_deref().unwrap_or("/")).await;
     answer.is_some_and(|answer| (200..400).contains(&answer.status))
 }

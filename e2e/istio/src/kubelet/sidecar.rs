@@ -23,6 +23,9 @@ use crate::tools::Tools;
 /// What the webhook calls the container that it adds.
 const CONTAINER: &str = "istio-proxy";
 
+/// The variable in which it has the agent ask a pod's server what a kubelet would.
+const PROBES: &str = "ISTIO_KUBE_APP_PROBERS";
+
 /// How far behind the port that callers know a pod's server listens.
 const BEHIND: u16 = 10_000;
 
@@ -147,6 +150,7 @@ impl Sidecar<'_> {
             ports: ports(self.address),
         };
         let mut command = agent.command(&sidecars.tools, &sidecars.shared, &folder);
+        command.envs(probes(self.pod).map(|probes| (PROBES, probes)));
         Running {
             address: self.address,
             port: self.port,
@@ -169,6 +173,11 @@ impl Running {
         self.port + BEHIND
     }
 
+    /// Where its agent answers.
+    pub(super) fn status(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], ports(self.address).metrics))
+    }
+
     /// What the pod's programs are told.
     pub(super) fn variables(&self) -> [(&'static str, String); 2] {
         let proxy = format!("http://{}", egress(self.address));
@@ -178,8 +187,7 @@ impl Running {
     /// Whether it is ready and takes requests for the pod; then it is said where it takes those of
     /// the pod.
     pub(super) async fn is_ready(&self) -> bool {
-        let status = SocketAddr::from(([127, 0, 0, 1], ports(self.address).metrics));
-        let answer = fetch(status, "/healthz/ready").await;
+        let answer = fetch(self.status(), "/healthz/ready").await;
         let is_ready = answer.is_some_and(|answer| answer.status == 200);
         let known = SocketAddrV4::new(self.address, self.port);
         for address in [known, egress(self.address)] {
@@ -191,6 +199,23 @@ impl Running {
         std::fs::write(&self.said, format!("{}\n", egress(self.address))).unwrap();
         true
     }
+}
+
+/// What the agent is to ask in the place of the kubelet, as the webhook wrote it, at the ports where the
+/// pod's server listens here.
+fn probes(pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let containers = spec.init_containers.iter().flatten();
+    let mut variables = containers
+        .chain(&spec.containers)
+        .flat_map(|container| container.env.iter().flatten());
+    let written = variables.find(|variable| variable.name == PROBES)?;
+    let mut probes: Value = serde_json::from_str(written.value.as_ref()?).unwrap();
+    for probe in probes.as_object_mut()?.values_mut() {
+        let port = probe.pointer_mut("/httpGet/port")?;
+        *port = json!(port.as_u64()? + u64::from(BEHIND));
+    }
+    Some(probes.to_string())
 }
 
 impl Drop for Running {

@@ -9,23 +9,16 @@ use tokio::net::TcpListener;
 use crate::policy::plugin;
 use crate::world::World;
 
-/// Contexts `one` and `two`, `down`, where nobody listens, and `hangs`, where nobody answers.
-fn kubeconfig(world: &World, hanging: &TcpListener) -> PathBuf {
+/// A kubeconfig with these contexts, by their API servers; the first one is current.
+pub fn kubeconfig(world: &World, servers: &[(&str, &str)]) -> PathBuf {
     let certificate = world.chain.folder().join("api-certificates/apiserver.crt");
-    let hanging = format!("https://{}", hanging.local_addr().unwrap());
-    let servers = [
-        ("one", URL),
-        ("two", SECOND_URL),
-        ("down", "https://127.0.0.1:6499"),
-        ("hangs", &hanging),
-    ];
-    let cluster = |(name, server): (&str, &str)| json!({"name": name, "cluster": {"server": server, "certificate-authority": certificate}});
-    let context = |(name, _): (&str, &str)| json!({"name": name, "context": {"cluster": name, "user": "admin", "namespace": "a"}});
+    let cluster = |(name, server): &(&str, &str)| json!({"name": name, "cluster": {"server": server, "certificate-authority": certificate}});
+    let context = |(name, _): &(&str, &str)| json!({"name": name, "context": {"cluster": name, "user": "admin", "namespace": "a"}});
     let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "one",
-        "clusters": servers.map(cluster),
+        "apiVersion": "v1", "kind": "Config", "current-context": servers[0].0,
+        "clusters": servers.iter().map(cluster).collect::<Vec<_>>(),
         "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
-        "contexts": servers.map(context),
+        "contexts": servers.iter().map(context).collect::<Vec<_>>(),
     });
     let path = world.chain.folder().join("several.kubeconfig");
     std::fs::write(&path, config.to_string()).unwrap();
@@ -39,8 +32,16 @@ pub async fn several_contexts_are_asked_at_once_and_one_that_is_down_holds_nobod
     let document = plugin(&json!({"splits": {"web": {}}})).to_string();
     world.chain.kubernetes.apply(&document).await;
     two.apply(&document).await;
-    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let path = kubeconfig(world, &hanging);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hanging = format!("https://{}", listener.local_addr().unwrap());
+    let servers = [
+        ("one", URL),
+        ("two", SECOND_URL),
+        // Where nobody listens, and where nobody answers.
+        ("down", "https://127.0.0.1:6499"),
+        ("hangs", hanging.as_str()),
+    ];
+    let path = kubeconfig(world, &servers);
     let sluice = world.chain.sluice.with_kubeconfig(&path);
     let said = async |arguments: &str| sluice.run_beside(arguments).await;
     let weight = async |kubernetes: &sluice_e2e_istio::kubernetes::Kubernetes| {

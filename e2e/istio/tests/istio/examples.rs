@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sluice::cluster::prometheus::Prometheus;
 use sluice_e2e::wait::until;
+use sluice_e2e_istio::api_server::{SECOND_URL, URL};
 use sluice_e2e_istio::controllers::Controllers;
 use sluice_e2e_istio::kubelet::Kubelet;
 use sluice_e2e_istio::kubelet::sidecar::{Sidecars, sidecars};
@@ -26,6 +28,7 @@ use sluice_e2e_istio::process::Process;
 use sluice_e2e_istio::prometheus;
 use sluice_e2e_istio::proxy::{Proxy, Role};
 
+use crate::contexts;
 use crate::rollouts::controller;
 use crate::world::World;
 use page::{Step, steps, with_steps};
@@ -156,6 +159,7 @@ struct Around {
     controller: Option<Process>,
     gateway: Proxy,
     client: Option<Proxy>,
+    second: Option<(Process, PathBuf)>,
 }
 
 impl Around {
@@ -187,12 +191,25 @@ impl Around {
             let command = format!("controller --prometheus {}", prometheus::URL);
             controller::start_as(world, &world.chain.sluice, "controller", &command)
         });
+        let second = match page.contains("--context us") {
+            true => Some(second_cluster(world).await),
+            false => None,
+        };
         Self {
             kubelet,
             _controllers: controllers,
             controller,
             gateway,
             client,
+            second,
+        }
+    }
+
+    /// The kubeconfig of the page.
+    fn kubeconfig(&self, world: &World) -> PathBuf {
+        match &self.second {
+            Some((_, both)) => both.clone(),
+            None => world.chain.folder().join("admin.kubeconfig"),
         }
     }
 
@@ -236,6 +253,21 @@ async fn wait_for_scrape(proxy: &Proxy) {
     .await;
 }
 
+/// A second cluster, which has an API server alone, and a kubeconfig with the contexts `eu`, the first
+/// one, and `us`.
+async fn second_cluster(world: &World) -> (Process, PathBuf) {
+    let (process, kubernetes) = world.chain.second_cluster().await;
+    for name in ["istio-ingress", "shop"] {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        kubernetes.apply(&namespace.to_string()).await;
+    }
+    (
+        process,
+        contexts::kubeconfig(world, &[("eu", URL), ("us", SECOND_URL)]),
+    )
+}
+
 /// A number for a proxy.
 fn number() -> u8 {
     FIRST + PROXIES.fetch_add(1, Ordering::Relaxed) % NUMBERS
@@ -273,6 +305,7 @@ fn variables(world: &World, manifests: &Path, around: &Around) -> Vec<(&'static 
         ("sluice", tools.sluice.clone()),
         ("kubectl-sluice", tools.sluice.clone()),
         ("helm", tools.go.join("helm")),
+        ("envoy", tools.envoy.clone()),
     ] {
         symlink(program, programs.join(name)).unwrap();
     }
@@ -280,7 +313,7 @@ fn variables(world: &World, manifests: &Path, around: &Around) -> Vec<(&'static 
     let path = [programs].into_iter().chain(std::env::split_paths(&path));
     vec![
         ("PATH", std::env::join_paths(path).unwrap()),
-        ("KUBECONFIG", chain.folder().join("admin.kubeconfig").into()),
+        ("KUBECONFIG", around.kubeconfig(world).into()),
         ("KUBECTL", tools.go.join("kubectl").into()),
         ("SIDECAR", around.sidecar().into()),
         ("SIDECARS", sidecars(chain.folder()).into()),

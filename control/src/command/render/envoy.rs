@@ -1,0 +1,51 @@
+//! `sluice render --envoy`: writes the filter of a plugin, with its weights, for an Envoy without Istio.
+//!
+//! Envoy reads the file by ECDS and follows it when another one takes its place. Routes and clusters
+//! stay in Envoy's own configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use sluice_core::plan::Node;
+
+use crate::command::output;
+use crate::files;
+use crate::local::adapter::Adapter;
+
+/// What the filter is called in Envoy's listener.
+const FILTER: &str = "sluice";
+
+/// An Envoy without Istio.
+#[derive(clap::Args, Clone, Debug)]
+#[group(requires = "envoy")]
+pub(super) struct EnvoyArgs {
+    /// Write the filter of the plugin of -f, weights and all, for an Envoy without Istio: a file that
+    /// it reads by ECDS, of the filter `sluice`
+    #[arg(
+        long,
+        requires = "module",
+        conflicts_with_all = ["split", "image", "digest", "service", "workload", "native"]
+    )]
+    pub(super) envoy: bool,
+    /// The module's file as Envoy sees it
+    #[arg(long, value_name = "PATH")]
+    module: Option<PathBuf>,
+}
+
+/// The file that Envoy reads, of a plugin without problems.
+pub(super) fn text(file: &Path, arguments: &EnvoyArgs) -> anyhow::Result<String> {
+    let plugin = files::plugin(file)?;
+    let plan = plugin.plan(&Node::default())?;
+    let problems: Vec<String> = plan.problems().iter().map(ToString::to_string).collect();
+    if !problems.is_empty() {
+        bail!(
+            "{}: nothing was rendered\n{}",
+            plugin.source,
+            problems.join("\n")
+        );
+    }
+    let module = arguments.module.clone().unwrap_or_default();
+    let configuration = serde_json::to_string(&plugin.config)?;
+    let file = Adapter::Wasm(module).extension(FILTER, FILTER, &configuration);
+    output::yaml(&file)
+}
