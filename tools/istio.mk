@@ -22,6 +22,10 @@ $(GO_BIN)/pilot-discovery: $(call ISTIO_SOURCES,istio)
 $(GO_BIN)/helm: $(call ISTIO_SOURCES,helm)
 	cd tools/go/helm && $(GO_BUILD) -o $@ helm.sh/helm/v4/cmd/helm
 
+# It runs without a cluster in the test of its example.
+$(GO_BIN)/envoy-gateway: $(call ISTIO_SOURCES,envoy-gateway)
+	cd tools/go/envoy-gateway && $(GO_BUILD) -o $@ github.com/envoyproxy/gateway/cmd/envoy-gateway
+
 # Prometheus Operator's definitions: files of its module, of which nothing is built.
 $(GO_BIN)/monitoring.yaml: $(call ISTIO_SOURCES,prometheus-operator)
 	@mkdir -p $(GO_BIN)
@@ -50,5 +54,5 @@ $(TOOLS)/debian/usr/bin/docker-registry:
 	$(call debian,docker-registry)
 
 .PHONY: istio
-istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/injection.yaml $(GO_BIN)/helm $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
+istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/injection.yaml $(GO_BIN)/envoy-gateway $(GO_BIN)/helm $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
 	@command -v ip unshare >/dev/null || { echo "make e2e-istio needs ip (iproute2) and unshare (util-linux)"; exit 1; }

@@ -19,6 +19,7 @@ pub mod chain;
 pub mod command;
 pub mod controllers;
 pub mod doom;
+pub mod envoy_gateway;
 mod injection;
 pub mod istiod;
 pub mod kubelet;

@@ -35,6 +35,7 @@ mod dashboards;
 mod debounce;
 mod doctor;
 mod domains;
+mod envoy_gateway;
 mod examples;
 mod filled;
 mod git;
@@ -264,6 +265,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         module::a_registry_that_asks_for_a_login_gets_dockers,
         module::a_module_that_is_not_ours_is_named,
         module::the_first_request_after_a_sidecars_start_is_decided,
+        envoy_gateway::the_example_splits_users_by_envoy_gateway_itself,
         sidecars::a_pods_sidecar_has_its_accounts_identity_and_takes_mutual_tls_alone,
         workloads::a_deployment_is_reached_rolled_over_and_taken_away,
         workloads::pods_say_why_they_never_get_ready,
