@@ -1,5 +1,7 @@
 //! Going back to earlier weights and draws, as a new change.
 
+use std::collections::BTreeSet;
+
 use super::change::{ChangeOutcome, Subject, Terms, make};
 use super::{Caller, OperationError};
 use crate::model::change;
@@ -8,7 +10,8 @@ use crate::model::weights::WeightSet;
 use crate::store::Store;
 use crate::store::history::{Entry, Noted};
 
-/// Goes back to what a revision left; without one, to what was there before the last change.
+/// Goes back to what a revision left; without one, to what was there before the last change, with
+/// all splits that it moved.
 ///
 /// # Errors
 /// A revision that the history does not have, problems that the change would bring, and a store
@@ -47,7 +50,7 @@ fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
     let place = match to {
         Some(to) => Some(place(history, to)?),
         None if history.is_empty() => return Err(Refusal::NothingEarlier),
-        None => history.len().checked_sub(2),
+        None => last_change(history).checked_sub(1),
     };
     // Before the first change, there were no weights of ours.
     let mut earlier = place.map_or_else(WeightSet::default, |place| history[place].after.clone());
@@ -58,6 +61,23 @@ fn earlier(history: &[Entry], to: Option<u64>) -> Result<WeightSet, Refusal> {
         }
     }
     Ok(earlier)
+}
+
+/// Where the last change begins: what moved several splits at once (`set --all`, a rollback) is a
+/// revision for each of them, since each split has a field manager of its own.
+fn last_change(history: &[Entry]) -> usize {
+    let Some(last) = history.last() else {
+        return 0;
+    };
+    let mut seen = BTreeSet::new();
+    let together = history.iter().rev().take_while(|entry| {
+        let is_of_it = (&entry.command, &entry.by, &entry.at, &entry.reason)
+            == (&last.command, &last.by, &last.at, &last.reason);
+        // Of one weight, two revisions are two changes, also within one second.
+        let mut keys = entry.changes.iter().map(|change| &change.key);
+        is_of_it && keys.len() > 0 && keys.all(|key| seen.insert(key))
+    });
+    history.len().saturating_sub(together.count().max(1))
 }
 
 /// Where the one change with a number is.
@@ -100,7 +120,7 @@ mod tests {
         }
         Entry {
             revision,
-            at: String::new(),
+            at: revision.to_string(),
             by: String::new(),
             command: String::new(),
             reason: None,
@@ -135,6 +155,37 @@ mod tests {
             });
             assert_eq!(found, expected, "{label}");
         }
+    }
+
+    #[test]
+    fn what_moved_several_splits_at_once_is_gone_back_from_at_once() {
+        let together = |entries: &mut [Entry]| {
+            for entry in entries {
+                entry.at = "then".to_owned();
+                entry.command = "set --all canary=20".to_owned();
+            }
+        };
+        let mut of_two = [
+            entry(1, ("web", "0", "5"), &[("web", "5")]),
+            entry(2, ("web", "5", "20"), &[("web", "20")]),
+            entry(3, ("shop", "0", "20"), &[("web", "20"), ("shop", "20")]),
+        ];
+        together(&mut of_two[1..]);
+        let mut of_one = [
+            entry(1, ("web", "0", "5"), &[("web", "5")]),
+            entry(2, ("web", "5", "20"), &[("web", "20")]),
+        ];
+        together(&mut of_one);
+        for (label, history) in [("two splits", &of_two[..]), ("one split, twice", &of_one)] {
+            let earlier = earlier(history, None).unwrap();
+            assert_eq!(
+                earlier.weight(&canary("web")),
+                Some(&weight("5")),
+                "{label}"
+            );
+        }
+        let earlier = earlier(&of_two, None).unwrap();
+        assert_eq!(earlier.weight(&canary("shop")), Some(&weight("0")));
     }
 
     #[test]

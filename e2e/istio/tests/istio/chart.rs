@@ -6,7 +6,7 @@
 
 mod lifecycle;
 mod listed;
-mod release;
+pub mod release;
 mod rendered;
 mod watched;
 

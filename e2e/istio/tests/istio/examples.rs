@@ -28,6 +28,7 @@ use sluice_e2e_istio::process::Process;
 use sluice_e2e_istio::prometheus;
 use sluice_e2e_istio::proxy::{Proxy, Role};
 
+use crate::chart::release::programs;
 use crate::contexts;
 use crate::rollouts::controller;
 use crate::world::World;
@@ -166,8 +167,11 @@ impl Around {
     /// Starts what a page needs: pods and a gateway always, the rest where it is spoken of.
     async fn start(world: &mut World, page: &str) -> Self {
         let controllers = Controllers::start(&world.chain.tools, world.chain.folder());
-        let sidecars = Sidecars::of(&world.chain);
-        let kubelet = Kubelet::start_with_sidecars(&world.chain.kubernetes, sidecars).await;
+        let kubernetes = &world.chain.kubernetes;
+        let kubelet = match page.contains("helm install") {
+            true => Kubelet::start_with_programs(kubernetes, programs(world)).await,
+            false => Kubelet::start_with_sidecars(kubernetes, Sidecars::of(&world.chain)).await,
+        };
         // As long as a pod of the app serves on once it is told to end.
         kubelet.stop_takes(Duration::from_secs(2));
         // Pods of the proxies that an earlier page had.

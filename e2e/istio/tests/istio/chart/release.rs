@@ -48,6 +48,16 @@ fn binary(world: &World) -> PathBuf {
     image.unwrap_or_else(|| world.chain.tools.sluice.clone())
 }
 
+/// What pods of the image run, and what that needs.
+pub fn programs(world: &World) -> Programs {
+    let folder = world.chain.folder();
+    Programs {
+        binary: binary(world),
+        folder: folder.to_owned(),
+        authority: folder.join("api-certificates/apiserver.crt"),
+    }
+}
+
 impl Release {
     /// An empty namespace, and a cluster in which pods run.
     pub async fn begin(world: &World) -> Self {
@@ -58,11 +68,7 @@ impl Release {
         let monitoring = world.chain.tools.go.join("monitoring.yaml");
         let monitoring = std::fs::read_to_string(monitoring).unwrap();
         world.chain.kubernetes.apply(&monitoring).await;
-        let programs = Programs {
-            binary: binary(world),
-            folder: folder.to_owned(),
-            authority: folder.join("api-certificates/apiserver.crt"),
-        };
+        let programs = programs(world);
         Self {
             helm: helm(world),
             _controllers: Controllers::start(&world.chain.tools, folder),
