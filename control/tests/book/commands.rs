@@ -19,7 +19,7 @@ const PLACEHOLDERS: [(&str, &str); 7] = [
     ("oci://…", "oci://registry.example.com/sluice:0.1.0"),
     ("$PROMETHEUS", "http://prometheus.example.com"),
     ("URL", "http://prometheus.example.com"),
-    ("N=", "1="),
+    ("=PERCENT", "=10"),
 ];
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -32,6 +32,11 @@ fn arguments(words: &[String]) -> Option<Vec<String>> {
         [program, rest @ ..] if program.rsplit('/').next() == Some("sluice") => rest,
         _ => return None,
     };
+    // Said of any command, or a line of a proxy's log: `sluice PLUGIN: …`.
+    let is_none = |word: &&str| *word == "COMMAND" || word.ends_with(':');
+    if arguments.first().is_some_and(is_none) {
+        return None;
+    }
     let is_meant = |word: &&&str| !["…", "...", "[...]"].contains(*word);
     Some(
         arguments
@@ -59,11 +64,13 @@ fn refused(place: Place, arguments: &[String]) -> Option<String> {
         ErrorKind::MissingRequiredArgument
         | ErrorKind::MissingSubcommand
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
+        // What a value may be is what a mistake shows.
+        ErrorKind::InvalidValue if place == Place::Mistake => return None,
         ErrorKind::InvalidValue => is_without_value(&error),
         _ => false,
     };
     // A sentence may say a part of a command.
-    (place == Place::Block || !is_incomplete).then(|| error.to_string())
+    (place != Place::Sentence || !is_incomplete).then(|| error.to_string())
 }
 
 /// Whether an option has no value at all.
@@ -129,6 +136,18 @@ fn a_command_that_is_not_the_programs_is_refused() {
             "a part of a command, in a block",
             Place::Block,
             "sluice render web",
+            true,
+        ),
+        (
+            "a value that is none, in a mistake",
+            Place::Mistake,
+            "sluice set web canary=140",
+            false,
+        ),
+        (
+            "a value that is none",
+            Place::Block,
+            "sluice set web canary=140",
             true,
         ),
         (

@@ -22,6 +22,8 @@ pub struct Typed {
 pub enum Place {
     /// In a block: it is typed as it stands there.
     Block,
+    /// In a block, by a line that goes on where it fails: `… || echo "exit code $?"`.
+    Mistake,
     /// Within a sentence, where it may be less than a whole command.
     Sentence,
 }
@@ -34,7 +36,10 @@ pub fn typed(page: &Page) -> Vec<Typed> {
             found.extend(commands(&text).into_iter().map(|words| Typed {
                 words,
                 line,
-                place: Place::Block,
+                place: match text.contains("|| echo") {
+                    true => Place::Mistake,
+                    false => Place::Block,
+                },
             }));
         }
     }
@@ -270,8 +275,7 @@ mod tests {
 
     #[test]
     fn of_a_console_only_what_is_typed_is_read() {
-        let text =
-            "```console\n$ a \\\n    b\nc\n$ d <<EOF\ne\nEOF\nf\n```\n\n    g\n\nSay `h i` then.\n";
+        let text = "```console\n$ a \\\n    b\nc\n$ d <<EOF || echo x\ne\nEOF\nf\n```\n\n    g\n\nSay `h i` then.\n";
         let page = Page::read("x.md", text.to_owned());
         let found: Vec<_> = typed(&page)
             .into_iter()
@@ -279,7 +283,8 @@ mod tests {
             .collect();
         let expected = [
             ("a b", 2, Place::Block),
-            ("d", 5, Place::Block),
+            ("d", 5, Place::Mistake),
+            ("echo x", 5, Place::Mistake),
             ("g", 11, Place::Block),
             ("h i", 13, Place::Sentence),
         ];
