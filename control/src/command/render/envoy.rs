@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use sluice_core::plan::Node;
 
 use crate::command::output;
 use crate::files;
 use crate::local::adapter::Adapter;
+use crate::operations::render::RenderError;
 
 /// What the filter is called in Envoy's listener.
 const FILTER: &str = "sluice";
@@ -36,13 +36,13 @@ pub(super) struct EnvoyArgs {
 pub(super) fn text(file: &Path, arguments: &EnvoyArgs) -> anyhow::Result<String> {
     let plugin = files::plugin(file)?;
     let plan = plugin.plan(&Node::default())?;
-    let problems: Vec<String> = plan.problems().iter().map(ToString::to_string).collect();
-    if !problems.is_empty() {
-        bail!(
-            "{}: nothing was rendered\n{}",
-            plugin.source,
-            problems.join("\n")
-        );
+    if !plan.problems().is_empty() {
+        let problems = plan.problems().iter().map(ToString::to_string);
+        return Err(RenderError::Problems {
+            problems: problems.collect(),
+            plugin: plugin.source,
+        }
+        .into());
     }
     let module = arguments.module.clone().unwrap_or_default();
     let configuration = serde_json::to_string(&plugin.config)?;
