@@ -15,6 +15,8 @@ include tools/image.mk
 include tools/native.mk
 include tools/krew.mk
 include tools/docs.mk
+include tools/pipelines.mk
+include tools/release.mk
 
 .PHONY: help
 help: ## print this
@@ -77,7 +79,7 @@ e2e-istio-repeat: e2e-istio-build ## the same RUNS times in a row, one line a ru
 FUZZ := filter/core/fuzz/Cargo.toml
 
 .PHONY: lint
-lint: toolchain $(CARGO_DENY) ## formatting, lints, documentation, dependencies; warnings are errors
+lint: toolchain $(CARGO_DENY) check-pipelines ## formatting, lints, documentation, dependencies; warnings are errors
 	cargo fmt --all --check
 	cargo clippy -q --locked --workspace --all-targets -- -D warnings
 	cargo clippy -q --locked -p sluice-filter -p baseline --lib --target wasm32-wasip1 -- -D warnings

@@ -26,6 +26,10 @@ $(GO_BIN)/helm: $(call ISTIO_SOURCES,helm)
 $(GO_BIN)/envoy-gateway: $(call ISTIO_SOURCES,envoy-gateway)
 	cd tools/go/envoy-gateway && $(GO_BUILD) -o $@ github.com/envoyproxy/gateway/cmd/envoy-gateway
 
+# The interpreter of Lua that Argo CD has, for what the examples tell it.
+$(GO_BIN)/glua: $(call ISTIO_SOURCES,lua)
+	cd tools/go/lua && $(GO_BUILD) -o $@ github.com/yuin/gopher-lua/cmd/glua
+
 # Prometheus Operator's definitions: files of its module, of which nothing is built.
 $(GO_BIN)/monitoring.yaml: $(call ISTIO_SOURCES,prometheus-operator)
 	@mkdir -p $(GO_BIN)
@@ -54,5 +58,5 @@ $(TOOLS)/debian/usr/bin/docker-registry:
 	$(call debian,docker-registry)
 
 .PHONY: istio
-istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/injection.yaml $(GO_BIN)/envoy-gateway $(GO_BIN)/helm $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
+istio: $(GO_BIN)/etcd $(GO_BIN)/kube-apiserver $(GO_BIN)/crds.yaml $(GO_BIN)/injection.yaml $(GO_BIN)/envoy-gateway $(GO_BIN)/helm $(GO_BIN)/glua $(GO_BIN)/monitoring.yaml $(TOOLS)/debian/usr/bin/docker-registry $(TOOLS)/debian/usr/bin/prometheus ## build Istio, Kubernetes' API server and controllers, a registry, Prometheus into target/tools
 	@command -v ip unshare >/dev/null || { echo "make e2e-istio needs ip (iproute2) and unshare (util-linux)"; exit 1; }

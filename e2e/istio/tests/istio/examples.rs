@@ -7,6 +7,7 @@
 //! `istio-ingress`, pods made by the harness' kubelet, and a sidecar for the pod `client`.
 
 mod page;
+mod pipelines;
 mod shell;
 
 use std::ffi::OsString;
@@ -34,6 +35,8 @@ use crate::rollouts::controller;
 use crate::world::World;
 use page::{Step, steps, with_steps};
 use shell::Shell;
+
+pub use pipelines::the_jobs_of_both_pipelines_bring_a_commit_to_production;
 
 /// What an example's folder lies in, seen from the tests' own folder.
 const MANIFESTS: &str = "../../wasmplugin";

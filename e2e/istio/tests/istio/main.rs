@@ -39,6 +39,7 @@ mod envoy_gateway;
 mod examples;
 mod filled;
 mod git;
+mod gitops;
 mod guard;
 mod handing_back;
 mod history;
@@ -223,6 +224,8 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         history::forged_revisions_are_not_gone_back_to,
         history::a_revision_that_was_written_in_advance_does_not_hide_the_change,
         domains::a_service_is_split_by_every_domain_that_istiod_gives_it,
+        examples::the_jobs_of_both_pipelines_bring_a_commit_to_production,
+        gitops::argo_cd_and_flux_know_how_a_rollout_does_and_its_actions_are_obeyed,
         git::applying_git_again_loses_no_weight,
         git::a_conflict_names_the_other_manager_and_what_force_does,
         git::what_another_manager_set_is_said_remembered_and_gone_back_to,

@@ -39,7 +39,9 @@ const KINDS: [&str; 24] = [
 ];
 
 /// What lies in no namespace and tests make: kind and name.
-const OF_THE_CLUSTER: [(&str, &str); 12] = [
+const OF_THE_CLUSTER: [(&str, &str); 14] = [
+    ("ValidatingAdmissionPolicyBinding", "flux-health"),
+    ("ValidatingAdmissionPolicy", "flux-health"),
     ("ValidatingAdmissionPolicyBinding", "sluice-native"),
     ("ValidatingAdmissionPolicy", "sluice-native"),
     ("ValidatingAdmissionPolicyBinding", "sluice-brakes"),
