@@ -74,3 +74,51 @@ fn every_cited_page_and_section_is_here() {
     }
     assert!(citations > 10, "{citations} citations were read");
 }
+
+/// What stands in `code` on a page, and the commands that are indented there.
+fn code(page: &str) -> impl Iterator<Item = &str> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let indented = page.lines().filter_map(|line| line.strip_prefix("    "));
+    quoted.chain(indented.filter_map(|line| line.split('#').next()))
+}
+
+#[test]
+fn what_the_page_for_contributors_names_is_here() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let mut makefiles = vec![root.join("Makefile")];
+    files(&root.join("tools"), &mut makefiles);
+    makefiles.retain(|path| {
+        path.ends_with("Makefile") || path.extension().is_some_and(|end| end == "mk")
+    });
+    let makefiles: String = makefiles.iter().map(|path| read(path)).collect();
+    let page = read(&root.join("CONTRIBUTING.md"));
+    let mut known = 0;
+    for code in code(&page) {
+        let words: Vec<&str> = code.split_whitespace().collect();
+        match words[..] {
+            ["make", ref rest @ ..] => {
+                for target in rest.iter().filter(|word| !word.contains('=')) {
+                    let is_there = makefiles.contains(&format!("\n{target}:"));
+                    assert!(is_there, "CONTRIBUTING.md: there is no `make {target}`");
+                    known += 1;
+                }
+            }
+            ["cargo", "test", ref rest @ ..] => {
+                for pair in rest.windows(2).filter(|pair| pair[0] == "--test") {
+                    let test = root.join(format!("control/tests/{}.rs", pair[1]));
+                    let is_there = test.exists();
+                    assert!(is_there, "CONTRIBUTING.md: {} is not there", test.display());
+                    known += 1;
+                }
+            }
+            [path] if path.contains('/') && !path.starts_with('/') => {
+                let is_there = root.join(path).exists();
+                assert!(is_there, "CONTRIBUTING.md: {path} is not there");
+                known += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(known > 50, "{known} paths and commands were read");
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Whether a release's folder has every file, none besides, and each as its checksum says, and whether what can be tried of it
+# here works. Arguments: the folder, the version, and the processors as Go calls them.
+set -euo pipefail
+folder=$1 version=$2 name=sluice-$2
+shift 2
+fail() { echo "$folder: $*" >&2; exit 1; }
+
+wanted="LICENSE RELEASE-NOTES.md SHA256SUMS krew-sluice.yaml"
+for file in .wasm -chart.tgz -crds.yaml -config.schema.json -manifests.tar.gz -book.tar.gz -third-party.txt \
+  -image-program.tar.gz -image-module.tar.gz -program.cyclonedx.json -program.in-toto.json -module.cyclonedx.json \
+  -module.in-toto.json; do
+  wanted+=" $name$file"
+done
+for processor; do
+  wanted+=" $name-linux-$processor.tar.gz kubectl-$name-linux-$processor.tar.gz lib$name-linux-$processor.so"
+done
+sorted() { tr ' ' '\n' | LC_ALL=C sort; }
+difference=$(diff <(sorted <<<"$wanted") <(ls -A "$folder" | sorted)) || fail "the files are not those of a release (< is missing,
+> is too much): $difference"
+(cd "$folder" && sha256sum --check --strict --quiet SHA256SUMS) || fail "a file is not as SHA256SUMS says"
+listed=$(cut -c67- "$folder/SHA256SUMS" | sorted)
+[ "$listed" = "$(sorted <<<"${wanted/ SHA256SUMS/}")" ] || fail "SHA256SUMS does not list every file"
+for file in "$folder"/*; do [ -s "$file" ] || fail "$file is empty"; done
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for archive in "$folder"/*gz; do tar -xzf "$archive" -C "$scratch" || fail "$archive cannot be unpacked"; done
+processor=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+tar -xzf "$folder/$name-linux-$processor.tar.gz" -C "$scratch"
+sluice=$scratch/$name/sluice
+[ "$("$sluice" --version)" = "sluice $version" ] || fail "the program says $("$sluice" --version); accepted: sluice $version"
+[ -s "$scratch/$name/man/sluice.1" ] && [ -s "$scratch/$name/completions/sluice.bash" ] || fail "no manual, or no completions"
+"$sluice" crds | cmp - "$folder/$name-crds.yaml" || fail "the definitions are others than the program's"
+grep -q "^version: $version\$" "$scratch/sluice/Chart.yaml" || fail "the chart is not of version $version"
+[ -s "$scratch/book/index.html" ] || fail "the book has no first page"
+[ -s "$scratch/$name-manifests/base/kustomization.yaml" ] || fail "the manifests are not there"
+for image in program module; do
+  [ -s "$scratch/$image/index.json" ] || fail "the image of the $image is no OCI layout"
+done
+for bill in program module; do
+  grep -q '"bomFormat":"CycloneDX"' <(tr -d ' \n' <"$folder/$name-$bill.cyclonedx.json") || fail "the $bill has no bill of materials"
+done
+for archive in "$folder"/kubectl-*.tar.gz; do
+  grep -q "$(sha256sum "$archive" | cut -d' ' -f1)" "$folder/krew-sluice.yaml" || fail "krew's manifest does not name $archive as it is"
+done
+grep -q '^serde .*MIT' "$folder/$name-third-party.txt" || fail "third-party.txt does not name serde"
