@@ -1,9 +1,9 @@
-//! What Argo CD and Flux make of Rollouts: the health, the actions and the expressions of the example
-//! `12-gitops`, on Rollouts as the API server has them.
+//! What Argo CD and Flux make of Rollouts: the health, the actions and the expressions of the
+//! example `12-gitops`, on Rollouts as the API server has them.
 //!
-//! Argo CD's scripts run in the interpreter that it has, with the libraries that it lends them and no
-//! others. Flux's expressions are CEL, which the API server speaks too: a policy that refuses nothing
-//! says in a warning what they are of the object that it is shown.
+//! Argo CD's scripts run in the interpreter that it has, with the libraries that it lends them and
+//! no others. Flux's expressions are CEL, which the API server speaks too: a policy that refuses
+//! nothing says in a warning what they are of the object that it is shown.
 
 mod lua;
 
@@ -84,7 +84,8 @@ async fn say_what_flux_sees(world: &World) {
     };
     // In the order in which Flux asks.
     let says = format!(
-        "{} ? 'it is in progress' : {} ? 'it has failed' : {} ? 'it is current' : 'it is none of them'",
+        "{} ? 'it is in progress' : {} ? 'it has failed' : {} ? 'it is current' \
+         : 'it is none of them'",
         of("inProgress"),
         of("failed"),
         of("current")

@@ -28,14 +28,17 @@ os.makedirs("build/image/blobs/sha256")
 def blob(data, kind):
     digest = hashlib.sha256(data).hexdigest()
     open("build/image/blobs/sha256/" + digest, "wb").write(data)
-    return {"mediaType": "application/vnd.oci.image." + kind, "digest": "sha256:" + digest, "size": len(data)}
+    kind = "application/vnd.oci.image." + kind
+    return {"mediaType": kind, "digest": "sha256:" + digest, "size": len(data)}
 with tarfile.open("build/layer.tar", "w") as layer:
     layer.add("app")
 layer = open("build/layer.tar", "rb").read()
-config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["VERSION=" + os.environ["TAG"]]},
+config = {"architecture": "amd64", "os": "linux",
+  "config": {"Env": ["VERSION=" + os.environ["TAG"]]},
   "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}
 image = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-  "config": blob(json.dumps(config).encode(), "config.v1+json"), "layers": [blob(layer, "layer.v1.tar")]}
+  "config": blob(json.dumps(config).encode(), "config.v1+json"),
+  "layers": [blob(layer, "layer.v1.tar")]}
 index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
   "manifests": [blob(json.dumps(image).encode(), "manifest.v1+json")]}
 json.dump(index, open("build/image/index.json", "w"))
@@ -136,8 +139,8 @@ impl Pipeline {
         }
     }
 
-    /// Runs a job's script as a runner does, a command after the other until one fails: its exit code
-    /// and what it printed.
+    /// Runs a job's script as a runner does, a command after the other until one fails: its exit
+    /// code and what it printed.
     async fn run(&self, script: &[String]) -> (i32, String) {
         let mut command = Command::new("bash");
         command
@@ -176,8 +179,8 @@ async fn served(world: &World, namespace: &str) -> (String, Value) {
     (image, status["phase"].clone())
 }
 
-/// A commit goes through GitLab's pipeline, the next one through GitHub's; then one that is held up by
-/// the scanner, and one that an abort takes back.
+/// A commit goes through GitLab's pipeline, the next one through GitHub's; then one that is held up
+/// by the scanner, and one that an abort takes back.
 pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut World) {
     let around = Around::start(world, "sluice rollout status").await;
     for namespace in ["staging", "shop"] {
