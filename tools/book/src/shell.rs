@@ -275,8 +275,9 @@ mod tests {
 
     #[test]
     fn of_a_console_only_what_is_typed_is_read() {
-        let text = "```console\n$ a \\\n    b\nc\n$ d <<EOF || echo x\ne\nEOF\nf\n```\n\n    g\n\nSay `h i` then.\n";
-        let page = Page::read("x.md", text.to_owned());
+        let console = "```console\n$ a \\\n    b\nc\n$ d <<EOF || echo x\ne\nEOF\nf\n```\n";
+        let text = format!("{console}\n    g\n\nSay `h i` then.\n");
+        let page = Page::read("x.md", text);
         let found: Vec<_> = typed(&page)
             .into_iter()
             .map(|typed| (typed.words.join(" "), typed.line, typed.place))
