@@ -65,7 +65,9 @@ fn refused(place: Place, arguments: &[String]) -> Option<String> {
         | ErrorKind::MissingSubcommand
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
         // What a value may be is what a mistake shows.
-        ErrorKind::InvalidValue if place == Place::Mistake => return None,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if place == Place::Mistake => {
+            return None;
+        }
         ErrorKind::InvalidValue => is_without_value(&error),
         _ => false,
     };
