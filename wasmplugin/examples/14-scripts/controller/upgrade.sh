@@ -15,25 +15,25 @@ for program in sluice kubectl helm; do
   command -v "$program" >/dev/null || fail "there is no $program in PATH"
 done
 helm show chart "$chart" >/dev/null || fail "$chart is no chart"
-now=$(helm status "$release" -n "$namespace" -o json) \
+now=$(helm status "$release" -n "$namespace") \
   || fail "there is no release $release in namespace $namespace"
-revision=$(printf '%s' "$now" | grep -o '"version":[0-9]*' | head -n 1 | cut -d: -f2)
+revision=$(printf '%s\n' "$now" | awk '$1 == "REVISION:" { print $2 }')
 [ -n "$revision" ] || fail 'helm does not say which revision runs'
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-sluice get -A >"$scratch/before" || fail 'sluice could not read every plugin'
+# What a command said matters where it failed.
+said() { cat "$scratch/said" >&2; "$@"; }
+sluice get -A >"$scratch/before" 2>"$scratch/said" || said fail 'sluice could not read every plugin'
 
 back() {
   echo "upgrade.sh: $1; revision $revision is taken back" >&2
   helm rollback "$release" "$revision" -n "$namespace" --wait --timeout 5m >/dev/null
   exit 1
 }
-# What a command said matters where it failed.
-said() { cat "$scratch/said" >&2; "$@"; }
 helm upgrade "$release" "$chart" -n "$namespace" --reset-then-reuse-values --wait --timeout 5m \
   "$@" >"$scratch/said" 2>&1 || said back 'the upgrade failed'
-sluice get -A >"$scratch/after" && cmp -s "$scratch/before" "$scratch/after" \
+sluice get -A >"$scratch/after" 2>"$scratch/said" && cmp -s "$scratch/before" "$scratch/after" \
   || back 'weights are not what they were'
 sluice version -A >"$scratch/said" 2>&1 || said back 'versions do not fit together'
 grep '^controller' "$scratch/said" || back 'no controller holds the lease'
