@@ -10,6 +10,25 @@ use crate::rollout::crd;
 pub(super) fn run() -> anyhow::Result<()> {
     let rollouts = yaml_serde::to_string(&crd::crd())?;
     let brakes = yaml_serde::to_string(&Brake::crd())?;
-    output::document(format!("{rollouts}---\n{}", brakes.trim_end()));
+    let text = format!("{rollouts}---\n{}", brakes.trim_end());
+    output::document(for_kubectl(&text));
     Ok(())
+}
+
+/// kubectl and Helm read YAML 1.1, in which `on` is a boolean, also as a key: unquoted, the field
+/// would be applied as `true`, and Rollouts would have no `on`.
+fn for_kubectl(yaml: &str) -> String {
+    yaml.replace(" on:\n", " \"on\":\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::for_kubectl;
+
+    #[test]
+    fn a_key_that_kubectl_reads_as_a_boolean_is_quoted() {
+        let written = "properties:\n  on:\n    type: array\n";
+        let quoted = "properties:\n  \"on\":\n    type: array\n";
+        assert_eq!(for_kubectl(written), quoted);
+    }
 }
