@@ -6,15 +6,17 @@
 use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
-use kube::api::{ApiResource, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use sluice_core::plan::NodeKind;
 
 use super::Cluster;
-use super::bounded::Objects;
+use super::bounded::{Objects, kind_named};
 use super::plugins::LivePlugin;
 use crate::model::plugin::Kind;
 use crate::model::resources::gateway::GATEWAY_NAME;
+use crate::model::resources::istio::Gateway;
 use crate::model::resources::plugin::Scope;
+use crate::model::resources::{Resource, Spec as _};
 
 /// The container that Istio's injection, its gateways and its waypoints have in common.
 const PROXY_CONTAINER: &str = "istio-proxy";
@@ -96,8 +98,36 @@ pub async fn selected(
     root_namespace: &str,
 ) -> kube::Result<Vec<Proxy>> {
     let namespace = live.namespace();
-    let resource = ApiResource::erase::<Pod>(&());
     let namespace = Some(namespace).filter(|namespace| *namespace != root_namespace);
+    running(cluster, namespace, labels).await
+}
+
+/// The running proxies that serve one of Istio's Gateways, in whatever namespace they are: Istio looks
+/// for its `selector` in all of them. `None` where there is no such Gateway, it selects nothing by name,
+/// or one may not see it or them.
+pub async fn of_gateway(cluster: &Cluster, namespace: &str, name: &str) -> Option<Vec<Proxy>> {
+    let resource = ApiResource::from_gvk(&kind_named(Gateway::API_VERSION, Gateway::KIND));
+    let gateways: Api<DynamicObject> =
+        Api::namespaced_with(cluster.client().clone(), namespace, &resource);
+    let gateway = gateways.get(name).await.ok()?;
+    let selector = Resource::<Gateway>::read(&gateway.data).ok()?.spec.selector;
+    let pairs = selector
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let labels = pairs.collect::<Vec<_>>().join(",");
+    if labels.is_empty() {
+        return None;
+    }
+    running(cluster, None, &labels).await.ok()
+}
+
+/// The running proxies with these labels, in one namespace or in all of them.
+async fn running(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    labels: &str,
+) -> kube::Result<Vec<Proxy>> {
+    let resource = ApiResource::erase::<Pod>(&());
     let objects = Objects::of(cluster.client(), &resource, namespace);
     let parameters = ListParams::default().labels(labels);
     let parameters = parameters.fields("status.phase=Running");

@@ -8,10 +8,11 @@
 //! added since the scrape before are counted too; which cluster it was, no metric tells by default.
 //!
 //! A route of the mesh reaches every proxy, so all that Prometheus knows are looked at, not only
-//! those that the plugin selects. Which of them will never get the subsets, because they do not
-//! call the service (`Sidecar`, `exportTo`), no metric tells either. So those that lack them are
-//! waited for no longer than where nobody can be asked, and are then named. A proxy that istiod is
-//! late with gets the route no sooner than the subset: both come by one stream, clusters first.
+//! those that the plugin selects; a route of gateways alone reaches the pods that serve these. Which
+//! of them will never get the subsets, because they do not call the service (`Sidecar`, `exportTo`),
+//! no metric tells either. So those that lack them are waited for no longer than where nobody can be
+//! asked, and are then named. A proxy that istiod is late with gets the route no sooner than the
+//! subset: both come by one stream, clusters first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -149,6 +150,20 @@ impl Look {
             Some((proxy, Clusters { added, warming }))
         };
         Self(newest(added).into_iter().filter_map(clusters).collect())
+    }
+
+    /// Only what was scraped of the proxies of gateways and those that the plugins select; all of it
+    /// where the whole mesh is looked at.
+    pub(super) fn of_those(
+        mut self,
+        gateways: Option<&BTreeSet<String>>,
+        selected: &BTreeSet<String>,
+    ) -> Self {
+        if let Some(gateways) = gateways {
+            let is_one = |proxy: &String| gateways.contains(proxy) || selected.contains(proxy);
+            self.0.retain(|proxy, _| is_one(proxy));
+        }
+        self
     }
 
     /// The proxies of the mesh that it has and that are not among some.

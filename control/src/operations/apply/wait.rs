@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::refusal::ApplyError;
@@ -12,7 +13,7 @@ use super::subsets::{Look, SUBSETS_SECONDS, Unseen, Verdict, Waited, judge, left
 use crate::cluster::Cluster;
 use crate::cluster::managed_fields::last_change;
 use crate::cluster::plugins::LivePlugin;
-use crate::cluster::pods::{Selection, selected, selection};
+use crate::cluster::pods::{Selection, of_gateway, selected, selection};
 use crate::cluster::prometheus::Prometheus;
 use crate::model::manifest::Stage;
 
@@ -26,6 +27,8 @@ pub(super) enum Wait<'a> {
     Looking {
         prometheus: &'a Prometheus,
         selected: BTreeSet<String>,
+        /// The proxies of the gateways that alone get the routes; none: the whole mesh does.
+        gateways: Option<BTreeSet<String>>,
         before: Look,
         new: usize,
     },
@@ -61,12 +64,17 @@ impl<'a> Wait<'a> {
         };
         Ok(Some(
             match selected_by_all(cluster, resources, terms.root_namespace).await? {
-                Ok(selected) => Self::Looking {
-                    before: Look::at(prometheus).await?,
-                    prometheus,
-                    selected,
-                    new,
-                },
+                Ok(selected) => {
+                    let gateways = gateways_of(cluster, resources).await;
+                    let before = Look::at(prometheus).await?;
+                    Self::Looking {
+                        before: before.of_those(gateways.as_ref(), &selected),
+                        prometheus,
+                        selected,
+                        gateways,
+                        new,
+                    }
+                }
                 Err(because) => blindly(because),
             },
         ))
@@ -87,6 +95,7 @@ impl<'a> Wait<'a> {
             Self::Looking {
                 prometheus,
                 selected,
+                gateways,
                 before,
                 new,
             } => {
@@ -97,6 +106,7 @@ impl<'a> Wait<'a> {
                     // A Prometheus that fails once is asked again; one that stays silent shows
                     // nothing, like one that does not scrape.
                     let now = Look::at(prometheus).await.unwrap_or_default();
+                    let now = now.of_those(gateways.as_ref(), &selected);
                     let sights = before.against(&now, &selected, new);
                     match judge(&sights, began.elapsed(), terms.timeout) {
                         Verdict::Wait => tokio::time::sleep(EVERY).await,
@@ -122,6 +132,43 @@ fn new_subsets(rule: &Resourced) -> usize {
     let before = rule.live.as_ref().map(subsets_of).unwrap_or_default();
     let after = subsets_of(&rule.tried).into_iter();
     after.filter(|subset| !before.contains(subset)).count()
+}
+
+/// The proxies of the gateways that alone get the routes that change, as `namespace/pod`. `None` where
+/// the mesh gets one too, a route says it otherwise, or nobody can say which proxies these are.
+async fn gateways_of(cluster: &Cluster, resources: &[Resourced]) -> Option<BTreeSet<String>> {
+    let changing =
+        of_stage(resources, Stage::Routes).filter(|route| route.change != Change::Unchanged);
+    let mut named = BTreeSet::new();
+    for route in changing {
+        let (document, namespace) = (&route.manifest.document, &route.manifest.namespace);
+        named.extend(gateways_of_route(document, namespace)?);
+    }
+    let mut proxies = BTreeSet::new();
+    for (namespace, name) in named {
+        let serving = of_gateway(cluster, &namespace, &name).await?;
+        // Where nothing serves one yet, its pods may come meanwhile: then everybody is looked at.
+        if serving.is_empty() {
+            return None;
+        }
+        let serving = serving.into_iter();
+        proxies.extend(serving.map(|proxy| format!("{}/{}", proxy.namespace, proxy.pod)));
+    }
+    (!proxies.is_empty()).then_some(proxies)
+}
+
+/// Those of one route in a namespace, as namespace and name.
+fn gateways_of_route(route: &Value, namespace: &str) -> Option<BTreeSet<(String, String)>> {
+    let gateways = route["spec"]["gateways"].as_array()?;
+    let named = |gateway: &Value| match gateway.as_str()? {
+        "mesh" => None,
+        gateway => Some(match gateway.split_once('/') {
+            Some((".", name)) => (namespace.to_owned(), name.to_owned()),
+            Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
+            None => (namespace.to_owned(), gateway.to_owned()),
+        }),
+    };
+    gateways.iter().map(named).collect()
 }
 
 /// The proxies that the plugins select, as `namespace/pod`: who calls the service is among them.
@@ -163,5 +210,32 @@ fn seconds_left(resources: &[Resourced]) -> u64 {
     match (last(Stage::Subsets), last(Stage::Routes)) {
         (Some(changed), Some(now)) => left(changed, now),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_route_of_gateways_alone_names_them() {
+        let cases = [
+            (json!({}), None),
+            (json!({"gateways": []}), Some(vec![])),
+            (json!({"gateways": ["mesh"]}), None),
+            (json!({"gateways": ["gw/one", "mesh"]}), None),
+            (
+                json!({"gateways": ["gw/one", "two", "./three"]}),
+                Some(vec![("gw", "one"), ("shop", "two"), ("shop", "three")]),
+            ),
+            (json!({"gateways": [7]}), None),
+        ];
+        for (spec, wanted) in cases {
+            let found = gateways_of_route(&json!({"spec": spec}), "shop");
+            let own = |(namespace, name): (&str, &str)| (namespace.to_owned(), name.to_owned());
+            let wanted = wanted.map(|names| names.into_iter().map(own).collect());
+            assert_eq!(found, wanted, "{spec}");
+        }
     }
 }

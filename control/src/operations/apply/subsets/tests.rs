@@ -209,3 +209,12 @@ fn what_is_left_to_wait_counts_from_the_last_change() {
         assert_eq!(left(at(changed), at(now)), expected, "{changed} to {now}");
     }
 }
+
+#[test]
+fn routes_of_gateways_wait_for_their_proxies_and_the_plugins() {
+    let all = || look(&[("p", 1.0, 0.0), ("q", 1.0, 0.0), ("r", 1.0, 0.0)]);
+    let gateway = BTreeSet::from(["a/q".to_owned()]);
+    let count = |look: Look| look.beside(&BTreeSet::new());
+    assert_eq!(count(all().of_those(None, &selected())), 3);
+    assert_eq!(count(all().of_those(Some(&gateway), &selected())), 2);
+}
