@@ -10,7 +10,7 @@ visit.sh [OPTION...] URL: users visit a service; a table says which versions the
   --users N          how many users: 1 to 5000 [500]
   --from N           the number of the first one [0]
   --requests N       how many requests each of them sends: 1 to 20 [2]
-  --host HOST        the Host header [shop.example.com at a gateway; in the mesh the URL's]
+  --host HOST        the Host header [shop.example.com]; in the mesh the service's, such as web:8080
   --path PATH        behind the URL [/]
   --cookie NAME=V    one more cookie for every user; repeatable
   --header 'N: V'    one more header for every user; repeatable
@@ -38,8 +38,13 @@ quoted() { # a text as curl's configuration takes it
   printf '%s' "$1" | sed 's/[\\"]/\\&/g'
 }
 
+# Without `%header{…}` of --write-out, which an older one prints as it stands, nobody would have a version.
+curl --version >/dev/null 2>&1 || fail "there is no curl"
+has=$(curl --version | sed -n '1s/^curl \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+[ "${has% *}" -gt 7 ] || { [ "${has% *}" -eq 7 ] && [ "${has#* }" -ge 84 ]; } ||
+  fail "curl is of version $(echo "$has" | tr ' ' .); 7.84 or newer is accepted"
+
 users=500 from=0 requests=2 host=shop.example.com path=/ cookies='' headers='' at_once=20 url=''
-[ -z "${http_proxy:-}" ] || host=''
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage && exit ;;

@@ -58,14 +58,23 @@ class Handler(BaseHTTPRequestHandler):
         except OSError as error:
             return 502, str(error)
 
+    def leave_body_out(self):
+        """Reads what is sent with the request; where that is too much, the connection ends after the answer."""
+        length = self.headers.get("content-length") or "0"
+        if self.headers.get("transfer-encoding") or not length.isdecimal() or len(length) > 6:
+            self.close_connection = True
+        else:
+            self.rfile.read(int(length))
+
     def answer(self, status, text):
-        length = int(self.headers.get("content-length") or 0)
-        self.rfile.read(min(length, 1 << 20))
+        self.leave_body_out()
         body = (text + "\n").encode()
         self.send_response(status)
         self.send_header("content-type", "text/plain")
         self.send_header("content-length", str(len(body)))
         self.send_header("x-version", VERSION)
+        if self.close_connection:
+            self.send_header("connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

@@ -24,7 +24,10 @@ pub(super) struct EnvoyArgs {
     #[arg(
         long,
         requires = "module",
-        conflicts_with_all = ["split", "image", "digest", "service", "workload", "native"]
+        conflicts_with_all = [
+            "split", "image", "digest", "service", "workload", "native", "namespace", "port", "subset_label",
+            "gateway", "service_per_variant", "gateway_api", "mirror", "kind", "name", "selector",
+        ]
     )]
     pub(super) envoy: bool,
     /// The module's file as Envoy sees it

@@ -70,7 +70,11 @@ fn policy(world: &World, percent: u32) -> String {
     let wasm = &mut policy["spec"]["wasm"][0];
     let image = format!("{}/sluice:e2e", registry::ADDRESS);
     let sha256 = world.digest.trim_start_matches("sha256:");
-    wasm["code"]["image"] = json!({"url": image, "sha256": sha256});
+    let code = &mut wasm["code"]["image"];
+    for (field, value) in [("url", image.as_str()), ("sha256", sha256)] {
+        assert!(code[field].is_string(), "{code}");
+        code[field] = json!(value);
+    }
     wasm["config"]["weights"]["web"]["everyone"]["v2"] = json!(percent);
     policy.to_string()
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kubectl for the examples' commands. There is no container that `exec` could enter: the command runs on
-# the host, with the sidecar of the pod as its proxy, if it has one; everything else is kubectl's own.
+# the host, and its curl has the pod's sidecar as its proxy, if it has one, where the command cannot see it;
+# everything else is kubectl's own.
 set -euo pipefail
 if [ "${1:-}" != exec ]; then exec "$KUBECTL" "$@"; fi
 shift
@@ -16,10 +17,17 @@ while [ $# -gt 0 ]; do
   shift
 done
 "$KUBECTL" get "${where[@]}" "$pod" >/dev/null
+through() { # runs the rest with a proxy
+  export CURL_HOME=$SIDECARS/curl-$1
+  mkdir -p "$CURL_HOME"
+  echo "proxy = http://$1" >"$CURL_HOME/.curlrc"
+  shift
+  exec "$@"
+}
 for file in "$SIDECARS/$namespace/${pod#deploy/}"-*; do
-  if [ -f "$file" ]; then http_proxy=http://$(cat "$file") exec "$@"; fi
+  if [ -f "$file" ]; then through "$(cat "$file")" "$@"; fi
 done
 case $pod in
-  deploy/client) http_proxy=http://$SIDECAR exec "$@" ;;
+  deploy/client) through "$SIDECAR" "$@" ;;
   *) exec "$@" ;;
 esac

@@ -38,7 +38,7 @@ const LOOKS: [&str; 21] = [
     "sluice brake list",
     "kubectl get",
     "kubectl wait",
-    "kubectl rollout",
+    "kubectl rollout status",
     "kubectl exec",
     "kubectl diff",
     "kubectl sluice status",
