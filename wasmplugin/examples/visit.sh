@@ -26,7 +26,7 @@ fail() {
 }
 
 number() { # NAME VALUE LEAST MOST
-  case $2 in '' | *[!0-9]*) fail "$1 is '$2'; a number from $3 to $4 is accepted" ;; esac
+  case $2 in '' | *[!0-9]* | 0?*) fail "$1 is '$2'; a number from $3 to $4 is accepted" ;; esac
   if [ "${#2}" -gt 8 ] || [ "$2" -lt "$3" ] || [ "$2" -gt "$4" ]; then
     fail "$1 is $2; $3 to $4 is accepted"
   fi
@@ -87,6 +87,7 @@ cookie = "uid=user-$user$cookies"$headers
 output = "/dev/null"
 max-time = 20
 silent
+globoff
 write-out = "%{http_code} $user %header{x-version}\n"
 END
       request=$((request + 1))

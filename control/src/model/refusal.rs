@@ -120,7 +120,7 @@ pub fn check(before: &Plan, after: &Plan, split: Option<&str>) -> Result<(), Ref
         below.is_some_and(|below| below.split(['.', '[']).next() == split)
     };
     let blocks = |problem: &&Problem| {
-        let is_in_its_way = is_its_own(&problem.path) && !problem.is_ignored();
+        let is_in_its_way = is_its_own(&problem.path) && !problem.is_left_over();
         is_in_its_way || !before.problems().contains(problem)
     };
     let blocking: Vec<String> = after

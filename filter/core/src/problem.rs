@@ -52,10 +52,14 @@ impl Problem {
         }
     }
 
-    /// Whether what stands there is ignored, and all else served as if it were not there: as weights of a
-    /// rule that is gone.
-    pub fn is_ignored(&self) -> bool {
-        self.found.ends_with(", ignored")
+    /// Whether it is of weights that are left of a rule or variant which is gone: these count for
+    /// nothing, and all other weights of their split are served. What else is ignored may take good
+    /// weights with it.
+    pub fn is_left_over(&self) -> bool {
+        let of_nobody = [" has no audience ", " has no challenger "];
+        self.path.starts_with("weights.")
+            && self.found.starts_with("split ")
+            && of_nobody.iter().any(|words| self.found.contains(words))
     }
 }
 

@@ -159,7 +159,10 @@ async fn gateways_of(cluster: &Cluster, resources: &[Resourced]) -> Option<BTree
 
 /// Those of one route in a namespace, as namespace and name.
 fn gateways_of_route(route: &Value, namespace: &str) -> Option<BTreeSet<(String, String)>> {
-    let gateways = route["spec"]["gateways"].as_array()?;
+    // Without any, a route is the mesh's.
+    let gateways = route["spec"]["gateways"]
+        .as_array()
+        .filter(|all| !all.is_empty())?;
     let named = |gateway: &Value| match gateway.as_str()? {
         "mesh" => None,
         gateway => Some(match gateway.split_once('/') {
@@ -222,7 +225,7 @@ mod tests {
     fn a_route_of_gateways_alone_names_them() {
         let cases = [
             (json!({}), None),
-            (json!({"gateways": []}), Some(vec![])),
+            (json!({"gateways": []}), None),
             (json!({"gateways": ["mesh"]}), None),
             (json!({"gateways": ["gw/one", "mesh"]}), None),
             (
