@@ -56,7 +56,7 @@ impl Problem {
     /// nothing, and all other weights of their split are served. What else is ignored may take good
     /// weights with it.
     pub fn is_left_over(&self) -> bool {
-        let of_nobody = [" has no audience ", " has no challenger "];
+        let of_nobody = [" no audience ", " no challenger "];
         self.path.starts_with("weights.")
             && self.found.starts_with("split ")
             && of_nobody.iter().any(|words| self.found.contains(words))
