@@ -5,15 +5,19 @@ set -eu
 
 usage='load.sh URL [SECONDS]: 200 users visit each component again and again, for 1 to 86400
 seconds [3600]'
-[ $# -eq 1 ] || [ $# -eq 2 ] || { echo "$usage" >&2; exit 2; }
-case ${2:-3600} in
-  *[!0-9]* | '' | 0 | ??????*)
-    echo "load.sh: SECONDS is '$2'; 1 to 86400 is accepted" >&2
-    exit 2
-    ;;
+case ${1:-} in
+  --help | -h) echo "$usage" && exit ;;
+  '' | -*) echo "$usage" >&2 && exit 2 ;;
 esac
+[ $# -le 2 ] || { echo "$usage" >&2; exit 2; }
+seconds=${2:-3600}
+case $seconds in *[!0-9]* | 0* | ??????*) seconds=0 ;; esac
+if [ "$seconds" -lt 1 ] || [ "$seconds" -gt 86400 ]; then
+  echo "load.sh: SECONDS is '$2'; 1 to 86400 is accepted" >&2
+  exit 2
+fi
 
-end=$(($(date +%s) + ${2:-3600}))
+end=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$end" ]; do
   for path in /web /cart /search; do
     # Failed requests are what the Rollouts are to see; they do not end the load.

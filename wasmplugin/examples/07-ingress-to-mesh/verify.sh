@@ -6,6 +6,7 @@ set -eu
 usage='verify.sh ingress|mesh URL: whether all users of web, cart and search are there'
 fail() { echo "verify.sh: $1" >&2; exit "${2:-1}"; }
 
+case ${1:-} in --help | -h) echo "$usage" && exit ;; esac
 [ $# -eq 2 ] || fail "$usage" 2
 case $1 in
   ingress | mesh) side=$1 ;;
@@ -19,8 +20,8 @@ for component in web cart search; do
   seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "/$component" "$url") \
     || fail "$component: users failed:
 $seen"
-  where=$(echo "$seen" | awk '$4 == "%" { print $1 }' | tr '\n' ' ')
-  [ "$where" = "$side " ] || fail "$component: its users are on $where"
+  where=$(echo "$seen" | awk '$4 == "%" { printf "%s%s %s", sep, $2, $1; sep = ", " }')
+  [ "$where" = "200 $side" ] || fail "$component: its users are not all on $side: $where"
   echo "$component: 200 of 200 users on $side, no failed request"
 done
 echo "everybody is on $side"
