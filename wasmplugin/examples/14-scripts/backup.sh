@@ -6,12 +6,16 @@ set -eu
 usage='backup.sh FOLDER [KEEP]: writes FOLDER/DATE-TIME, and keeps the last 1 to 365 of them [14]'
 fail() { echo "backup.sh: $1" >&2; exit "${2:-1}"; }
 
-[ $# -eq 1 ] || [ $# -eq 2 ] || fail "$usage" 2
+case ${1:-} in
+  --help | -h) echo "$usage" && exit ;;
+  '' | -*) fail "$usage" 2 ;;
+esac
+[ $# -le 2 ] || fail "$usage" 2
 folder=$1 keep=${2:-14}
 case $keep in
-  '' | *[!0-9]* | ????*) fail "KEEP is '$keep'; 1 to 365 is accepted" 2 ;;
+  '' | *[!0-9]* | 0* | ????*) fail "KEEP is '$keep'; 1 to 365 is accepted" 2 ;;
 esac
-[ "$keep" -ge 1 ] && [ "$keep" -le 365 ] || fail "KEEP is $keep; 1 to 365 is accepted" 2
+[ "$keep" -le 365 ] || fail "KEEP is $keep; 1 to 365 is accepted" 2
 for program in sluice kubectl; do
   command -v "$program" >/dev/null || fail "there is no $program in PATH"
 done
@@ -28,21 +32,32 @@ trap 'rm -rf "$unfinished"' EXIT
 said() { cat "$unfinished/said" >&2; fail "$1"; }
 sluice get -A -o yaml >"$unfinished/weights.yaml" 2>"$unfinished/said" \
   || said 'sluice could not read every plugin'
-kinds=virtualservices.networking.istio.io,destinationrules.networking.istio.io
-kinds=$kinds,wasmplugins.extensions.istio.io
-if kubectl get crd rollouts.sluice.dev >/dev/null 2>&1; then kinds=$kinds,rollouts.sluice.dev; fi
+# Not every cluster has all of these.
+kubectl get customresourcedefinition --ignore-not-found -o name \
+  virtualservices.networking.istio.io destinationrules.networking.istio.io \
+  httproutes.gateway.networking.k8s.io wasmplugins.extensions.istio.io \
+  trafficextensions.extensions.istio.io rollouts.sluice.dev brakes.sluice.dev \
+  >"$unfinished/kinds" 2>"$unfinished/said" \
+  || said 'kubectl could not ask which kinds of resources there are'
+kinds=$(sed 's,.*/,,' "$unfinished/kinds" | paste -sd , -)
+[ -n "$kinds" ] || fail 'the cluster has neither routes nor plugins of Istio'
 kubectl get "$kinds" -A -o yaml >"$unfinished/resources.yaml" 2>"$unfinished/said" \
-  || said 'kubectl could not read routes and plugins'
+  || said "kubectl could not read $kinds"
 # A backup that cannot be restored is none.
 sluice restore -f "$unfinished/weights.yaml" --dry-run >"$unfinished/said" 2>&1 \
   || said 'what was written cannot be restored'
-rm "$unfinished/said"
+rm "$unfinished/said" "$unfinished/kinds"
 
 [ ! -e "$folder/$name" ] || fail "there is a backup $name already; try again in a second"
 mv "$unfinished" "$folder/$name"
 trap - EXIT
-all() { ls -d "$folder"/[0-9]*-[0-9]* | sort -r; }
-all | tail -n +$((keep + 1)) | while read -r old; do rm -rf "$old"; done
+# Backups alone: what else is in the folder stays, and so does the one that was just made.
+all() {
+  day='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' time='[0-9][0-9][0-9][0-9][0-9][0-9]'
+  ls -d "$folder"/$day-$time/weights.yaml | sed 's,/weights.yaml$,,' | sort -r
+}
+all | grep -Fvx -- "$folder/$name" | tail -n "+$keep" \
+  | while IFS= read -r old; do rm -rf "$old"; done
 plugins=$(grep -c '^- plugin:' "$folder/$name/weights.yaml" || true)
 kept=$(all | wc -l | tr -d ' ')
 echo "$folder/$name: weights, draws and history of $plugins plugins; $kept backups kept"

@@ -11,6 +11,7 @@ fail() { echo "restore.sh: $1" >&2; exit "${2:-1}"; }
 is_meant=no reason='restored from a backup' from=''
 for argument in "$@"; do
   case $argument in
+    --help | -h) echo "$usage" && exit ;;
     --yes) is_meant=yes ;;
     -*) fail "there is no option $argument; $usage" 2 ;;
     *) if [ -z "$from" ]; then from=$argument; else reason=$argument; fi ;;
@@ -20,9 +21,10 @@ done
 command -v sluice >/dev/null || fail 'there is no sluice in PATH'
 
 if [ ! -f "$from/weights.yaml" ]; then
-  last=$(ls -d "$from"/[0-9]*-[0-9]* 2>/dev/null | sort | tail -n 1)
+  day='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' time='[0-9][0-9][0-9][0-9][0-9][0-9]'
+  last=$(ls -d "$from"/$day-$time/weights.yaml 2>/dev/null | sort | tail -n 1)
   [ -n "$last" ] || fail "$from is no backup and holds none"
-  from=$last
+  from=${last%/weights.yaml}
 fi
 echo "from $from:"
 sluice restore -f "$from/weights.yaml" --dry-run \

@@ -5,7 +5,8 @@ set -eu
 
 usage() {
   cat <<'END'
-upgrade.sh OPTION... URL: another module for a plugin, without moving a user. URL is the gateway's
+upgrade.sh OPTION... URL: another module for a WasmPlugin, without moving a user. URL is the
+gateway's
 
   --module FILE        the module to push first; without it, the image is there already
   --image oci://…      the image, as oci://HOST/REPOSITORY:TAG
@@ -21,7 +22,7 @@ END
 fail() { echo "upgrade.sh: $1" >&2; exit "${2:-1}"; }
 wrong() { fail "$1; --help says more" 2; }
 number() { # NAME VALUE LEAST MOST
-  case $2 in '' | *[!0-9]* | ??????*) wrong "$1 is '$2'; $3 to $4 is accepted" ;; esac
+  case $2 in '' | *[!0-9]* | 0* | ??????*) wrong "$1 is '$2'; $3 to $4 is accepted" ;; esac
   [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || wrong "$1 is $2; $3 to $4 is accepted"
 }
 
@@ -58,6 +59,9 @@ esac
 for program in sluice kubectl curl; do
   command -v "$program" >/dev/null || fail "there is no $program in PATH"
 done
+# An older one cannot print a header, and then nobody would ever seem to move.
+curl --version | awk 'NR == 1 { split($2, v, "."); exit v[1] < 7 || v[1] == 7 && v[2] < 84 }' \
+  || fail 'curl is too old; 7.84 or newer is needed'
 if [ -z "$plugin" ]; then
   plugin=$(kubectl get wasmplugin -n "$namespace" -o name) \
     || fail 'kubectl could not look for the plugin'
@@ -120,10 +124,14 @@ visit >"$scratch/before"
 if grep -q failed- "$scratch/before"; then
   fail "requests fail already:$(counted "$scratch/before")"
 fi
+awk 'NF == 2' "$scratch/before" | awk -v users="$users" 'END { exit NR != users }' \
+  || fail 'not every answer has the header x-version, by which users are watched'
 echo "3. before, $users users have:$(counted "$scratch/before")"
 
 back() {
-  give "$old_image" "sha256:$old_digest"
+  trap - INT TERM
+  give "$old_image" "sha256:$old_digest" \
+    || fail "$1, and the former module could not be wanted again: $old_image, sha256:$old_digest"
   echo "upgrade.sh: $1; the former module is wanted again" >&2
   join "$scratch/before" "$scratch/now" |
     awk '$2 != $3 && n++ < 5 { print "user-" $1 " had " $2 ", now " $3 }' >&2

@@ -8,16 +8,20 @@ usage='upgrade.sh CHART [HELM ARGUMENT...]: upgrades the release sluice in the n
 RELEASE and NAMESPACE in the environment name others'
 fail() { echo "upgrade.sh: $1" >&2; exit "${2:-1}"; }
 
-[ $# -ge 1 ] || fail "$usage" 2
+case ${1:-} in
+  --help | -h) echo "$usage" && exit ;;
+  '' | -*) fail "$usage" 2 ;;
+esac
 chart=$1 release=${RELEASE:-sluice} namespace=${NAMESPACE:-sluice}
 shift
 for program in sluice kubectl helm; do
   command -v "$program" >/dev/null || fail "there is no $program in PATH"
 done
 helm show chart "$chart" >/dev/null || fail "$chart is no chart"
-now=$(helm status "$release" -n "$namespace") \
+helm status "$release" -n "$namespace" >/dev/null \
   || fail "there is no release $release in namespace $namespace"
-revision=$(printf '%s\n' "$now" | awk '$1 == "REVISION:" { print $2 }')
+running() { helm status "$release" -n "$namespace" | awk '$1 == "REVISION:" { print $2 }'; }
+revision=$(running)
 [ -n "$revision" ] || fail 'helm does not say which revision runs'
 
 scratch=$(mktemp -d)
@@ -33,6 +37,8 @@ back() {
 }
 helm upgrade "$release" "$chart" -n "$namespace" --reset-then-reuse-values --wait --timeout 5m \
   "$@" >"$scratch/said" 2>&1 || said back 'the upgrade failed'
+# With an argument such as --dry-run, helm is content and does nothing.
+[ "$(running)" != "$revision" ] || fail "nothing is upgraded: revision $revision runs as before"
 sluice get -A >"$scratch/after" 2>"$scratch/said" && cmp -s "$scratch/before" "$scratch/after" \
   || back 'weights are not what they were'
 sluice version -A >"$scratch/said" 2>&1 || said back 'versions do not fit together'
