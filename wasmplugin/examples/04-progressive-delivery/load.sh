@@ -18,6 +18,6 @@ fi
 end=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$end" ]; do
   # Failed requests are what the Rollout is to see; they do not end the load.
-  "$(dirname "$0")/../visit.sh" --users 300 --requests 1 "$1" >/dev/null || true
+  "$(dirname "$0")/../visit.sh" --users 300 --requests 1 "$1" >/dev/null || [ $? -eq 1 ] || exit 2
   sleep 0.5
 done

@@ -14,8 +14,8 @@ case $1 in
 esac
 url=$2
 
-sluice validate -n istio-ingress >/dev/null 2>&1 \
-  || fail 'the plugin is not good: sluice validate -n istio-ingress says why'
+said=$(sluice validate -n istio-ingress 2>&1) || fail "the plugin is not good, or cannot be read:
+$said"
 for component in web cart search; do
   seen=$("$(dirname "$0")/../visit.sh" --users 200 --path "/$component" "$url") \
     || fail "$component: users failed:

@@ -24,7 +24,7 @@ umask 077 # histories say who did what, and why
 mkdir -p "$folder"
 name=$(date -u +%Y%m%d-%H%M%S)
 unfinished=$folder/.unfinished-$name
-rm -rf "$folder"/.unfinished-*
+find "$folder" -maxdepth 1 -name '.unfinished-*' -mtime +0 -exec rm -rf {} +
 mkdir "$unfinished"
 trap 'rm -rf "$unfinished"' EXIT
 

@@ -42,9 +42,16 @@ def arguments():
     add("--most-added", type=number(0, 60000), metavar="MS", help=most)
     given = parser.parse_args()
     url = urllib.parse.urlsplit(given.url)
-    if url.scheme != "http" or not url.hostname:
+    try:
+        port = url.port or 80
+    except ValueError:
+        port = None
+    if url.scheme != "http" or not url.hostname or not port:
         parser.error(f"the URL is {given.url!r}; http://ADDRESS or http://ADDRESS:PORT is accepted")
-    given.address = (url.hostname, url.port or 80)
+    for text in [given.host, given.baseline, given.path]:
+        if not text.isascii() or not text.isprintable() or " " in text:
+            parser.error(f"{text!r} has a character that no host and no path has")
+    given.address = (url.hostname, port)
     return given
 
 

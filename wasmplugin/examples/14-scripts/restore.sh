@@ -8,13 +8,16 @@ usage='restore.sh FOLDER[/DATE-TIME] [--yes] [REASON]: says what the backup woul
 changes it'
 fail() { echo "restore.sh: $1" >&2; exit "${2:-1}"; }
 
-is_meant=no reason='restored from a backup' from=''
+is_meant=no reason='' from=''
 for argument in "$@"; do
   case $argument in
     --help | -h) echo "$usage" && exit ;;
     --yes) is_meant=yes ;;
     -*) fail "there is no option $argument; $usage" 2 ;;
-    *) if [ -z "$from" ]; then from=$argument; else reason=$argument; fi ;;
+    *)
+      [ -z "$reason" ] || fail "'$argument' is one word too many; quote the reason" 2
+      if [ -z "$from" ]; then from=$argument; else reason=$argument; fi
+      ;;
   esac
 done
 [ -n "$from" ] || fail "$usage" 2
@@ -31,6 +34,6 @@ sluice restore -f "$from/weights.yaml" --dry-run \
   || fail "nothing was changed. A plugin that is not there comes from Git first; what it was is in
 $from/resources.yaml"
 [ "$is_meant" = yes ] || { echo 'nothing was changed; --yes changes it'; exit 0; }
-sluice restore -f "$from/weights.yaml" --reason "$reason"
+sluice restore -f "$from/weights.yaml" --reason "${reason:-restored from a backup}"
 # A second comparison: there must be nothing left.
 sluice restore -f "$from/weights.yaml" --dry-run

@@ -54,6 +54,10 @@ case $image in
   oci://*/*:*) ;;
   *) wrong "--image is '$image'; oci://HOST/REPOSITORY:TAG is accepted" ;;
 esac
+# What goes into a patch and into curl's configuration has none of their punctuation.
+case $image in *[!A-Za-z0-9._:/@-]*) wrong "--image '$image' has a character of no image" ;; esac
+case $host in *[!A-Za-z0-9._:-]*) wrong "--host '$host' has a character of no host" ;; esac
+case $url in *[!][A-Za-z0-9._:/-]*) wrong "the URL '$url' has a character of no gateway" ;; esac
 [ -z "$module" ] || [ -f "$module" ] || wrong "there is no file $module"
 [ -n "$module" ] || [ -n "$digest" ] || wrong 'without --module, --digest is needed'
 for program in sluice kubectl curl; do
@@ -88,7 +92,7 @@ visit() {
     [ "$user" -eq 0 ] || echo next
     printf 'url = "%s/"\nheader = "host: %s"\ncookie = "uid=user-%s"\n' \
       "${url%/}" "$host" "$user"
-    printf 'output = "/dev/null"\nmax-time = 20\nsilent\n'
+    printf 'output = "/dev/null"\nmax-time = 20\nsilent\ngloboff\n'
     printf 'write-out = "%%{http_code} %s %%header{x-version}\\n"\n' "$user"
     user=$((user + 1))
   done | { curl --no-progress-meter --parallel --parallel-max 10 --config - || true; } |
@@ -109,9 +113,10 @@ if [ -n "$module" ]; then
   sluice push "$module" "$image" "$@" >"$scratch/pushed" || fail "$module was not pushed"
   digest=$(grep -o 'sha256:[0-9a-f]*' "$scratch/pushed" | head -n 1)
 fi
-case $digest in sha256:????????????????????????????????????????????????????????????????) ;;
-  *) wrong "the digest is '$digest'; sha256: and 64 hexadecimal digits are accepted" ;;
-esac
+hex=${digest#sha256:}
+case $hex in *[!0-9a-f]*) hex='' ;; esac
+[ "${#hex}" -eq 64 ] && [ "$digest" = "sha256:$hex" ] \
+  || wrong "the digest is '$digest'; sha256: and 64 hexadecimal digits are accepted"
 echo "1. the image is $image, $digest"
 
 # What a command said matters where it failed.
@@ -127,17 +132,22 @@ fi
 awk 'NF == 2' "$scratch/before" | awk -v users="$users" 'END { exit NR != users }' \
   || fail 'not every answer has the header x-version, by which users are watched'
 echo "3. before, $users users have:$(counted "$scratch/before")"
+echo "   the way back: --image $old_image --digest sha256:$old_digest"
 
 back() {
-  trap - INT TERM
-  give "$old_image" "sha256:$old_digest" \
-    || fail "$1, and the former module could not be wanted again: $old_image, sha256:$old_digest"
+  trap '' HUP INT TERM
+  tries=1
+  until give "$old_image" "sha256:$old_digest"; do
+    [ "$tries" -lt 10 ] \
+      || fail "$1; NOT taken back. The former one: --image $old_image --digest sha256:$old_digest"
+    tries=$((tries + 1)) && sleep 3
+  done
   echo "upgrade.sh: $1; the former module is wanted again" >&2
   join "$scratch/before" "$scratch/now" |
     awk '$2 != $3 && n++ < 5 { print "user-" $1 " had " $2 ", now " $3 }' >&2
   exit 1
 }
-trap 'back stopped' INT TERM
+trap 'back stopped' HUP INT TERM
 give "$image" "$digest" || fail 'the plugin was not changed'
 passes=0 ends=$(($(date +%s) + seconds)) latest=$(($(date +%s) + seconds + 120))
 while :; do
@@ -152,5 +162,5 @@ while :; do
 done
 after=$(counted "$scratch/now")
 echo "4. after, they have:$after; looked at $passes times, nobody moved, no request failed"
+[ -n "$prometheus" ] || echo '   whether every proxy follows is known with --prometheus alone'
 echo "5. put it into Git: url: $image, sha256: ${digest#sha256:}"
-echo "   the way back: --image $old_image --digest sha256:$old_digest"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Upgrades the controller by its chart. Weights must be what they were and all versions must fit
-# together afterwards, or the former release is taken back. Users notice nothing of either: proxies
-# decide without it.
+# Upgrades the controller by its chart. Afterwards a controller must hold the lease and all versions
+# must fit together, or the former release is taken back. Users notice nothing of either: proxies
+# decide without it. Weights that changed meanwhile, such as by a run, are shown.
 set -eu
 
 usage='upgrade.sh CHART [HELM ARGUMENT...]: upgrades the release sluice in the namespace sluice;
@@ -31,17 +31,26 @@ said() { cat "$scratch/said" >&2; "$@"; }
 sluice get -A >"$scratch/before" 2>"$scratch/said" || said fail 'sluice could not read every plugin'
 
 back() {
-  echo "upgrade.sh: $1; revision $revision is taken back" >&2
-  helm rollback "$release" "$revision" -n "$namespace" --wait --timeout 5m >/dev/null
-  exit 1
+  trap '' HUP INT TERM
+  helm rollback "$release" "$revision" -n "$namespace" --wait --timeout 5m >/dev/null \
+    || fail "$1; NOT taken back: helm rollback $release $revision -n $namespace --wait"
+  fail "$1; revision $revision is taken back"
 }
+trap 'back stopped' HUP INT TERM
 helm upgrade "$release" "$chart" -n "$namespace" --reset-then-reuse-values --wait --timeout 5m \
   "$@" >"$scratch/said" 2>&1 || said back 'the upgrade failed'
 # With an argument such as --dry-run, helm is content and does nothing.
 [ "$(running)" != "$revision" ] || fail "nothing is upgraded: revision $revision runs as before"
-sluice get -A >"$scratch/after" 2>"$scratch/said" && cmp -s "$scratch/before" "$scratch/after" \
-  || back 'weights are not what they were'
-sluice version -A >"$scratch/said" 2>&1 || said back 'versions do not fit together'
-grep '^controller' "$scratch/said" || back 'no controller holds the lease'
+# The former controller gives its lease back, and the new one takes it.
+latest=$(($(date +%s) + 60))
+until sluice version -A >"$scratch/said" 2>&1 && grep '^controller' "$scratch/said"; do
+  [ "$(date +%s)" -lt "$latest" ] \
+    || said back 'no controller holds the lease, or versions do not fit together'
+  sleep 1
+done
+trap - HUP INT TERM
+sluice get -A >"$scratch/after" 2>"$scratch/said" || said fail 'sluice could not read every plugin'
+diff "$scratch/before" "$scratch/after" \
+  || echo 'these weights changed meanwhile; sluice history says by whom'
 echo "release $namespace/$release is upgraded; the way back:" \
   "helm rollback $release $revision -n $namespace --wait"
