@@ -17,6 +17,7 @@ use lua::Argo;
 
 const FLUX: &str =
     include_str!("../../../../wasmplugin/examples/12-gitops/flux/kustomization.yaml");
+const PAGE: &str = "../../wasmplugin/examples/12-gitops/README.md";
 const WEB: &str = "/web/everyone/canary";
 
 /// The policy that evaluates Flux's expressions.
@@ -125,8 +126,32 @@ async fn flux(world: &World, name: &str) -> String {
     .await
 }
 
+/// What the page's table says of a state: the health, and the actions by name.
+fn table(state: &str) -> (String, String) {
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        let cells: Vec<&str> = cells.split(" | ").collect();
+        let [states, health, actions] = cells[..] else {
+            return None;
+        };
+        let states = states.split(", ");
+        let has_it = states
+            .map(|state| state.replace('`', ""))
+            .any(|own| own == state);
+        has_it.then(|| (health.to_owned(), actions.to_owned()))
+    });
+    let rows: Vec<_> = rows.collect();
+    let [(health, actions)] = &rows[..] else {
+        panic!("{PAGE}: rows of {state}: {rows:?}");
+    };
+    let mut actions: Vec<&str> = actions.split(", ").filter(|name| *name != "none").collect();
+    actions.sort_unstable();
+    (health.clone(), actions.join(" "))
+}
+
 /// Asserts what is made of a Rollout as it is now: Argo CD's health and what it begins to say, the
-/// actions that may be taken, and Flux's word.
+/// actions that may be taken, as the page has them, and Flux's word.
 async fn assert_seen(world: &World, argo: &Argo, name: &str, expected: [&str; 4]) {
     let object = rollout(world, name).await;
     let [health, message, actions, word] = expected;
@@ -134,6 +159,16 @@ async fn assert_seen(world: &World, argo: &Argo, name: &str, expected: [&str; 4]
     assert_eq!(found, health, "{said}: {object:#}");
     assert!(said.starts_with(message), "{said}");
     assert_eq!(argo.actions(&object), actions, "{said}");
+    let status = &object["status"];
+    let state = match (status["phase"].as_str(), status["run"]["stage"].as_str()) {
+        (Some("Progressing"), Some("Approval")) => "Approval",
+        (phase, _) => phase.expect("a phase"),
+    };
+    assert_eq!(
+        table(state),
+        (health.to_owned(), actions.to_owned()),
+        "{state}"
+    );
     assert_eq!(flux(world, name).await, word, "{said}");
 }
 
