@@ -14,4 +14,4 @@ CHECK_PIPELINE = PYTHONPATH=$(CHECK_PIPELINES) python3 -m check_jsonschema --qui
 .PHONY: check-pipelines
 check-pipelines: $(CHECK_PIPELINES)/bin/check-jsonschema ## the examples' pipelines fit the schemas of GitLab and GitHub
 	$(CHECK_PIPELINE) vendor.gitlab-ci $(PIPELINES)/.gitlab-ci.yml
-	$(CHECK_PIPELINE) vendor.github-workflows $(PIPELINES)/.github/workflows/deploy.yaml
+	$(CHECK_PIPELINE) vendor.github-workflows $(PIPELINES)/.github/workflows/*.yaml

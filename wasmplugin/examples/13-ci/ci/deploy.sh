@@ -1,6 +1,7 @@
 #!/bin/sh
 # Brings what was rendered to a namespace, and waits until everybody there has it or nobody does. Argument: the namespace.
 set -eu
+: "${TAG:?is the version that was rendered, and is not set}"
 namespace=$1 rendered=rendered/$1
 apply() { for file; do kubectl apply -n "$namespace" -f "$rendered/$file.yaml"; done; }
 

@@ -1,4 +1,10 @@
 #!/bin/sh
 # Publishes what was built and scanned.
 set -eu
-sh -c "${PUSH:-skopeo copy oci:build/image docker://$IMAGE_NAME:$TAG}"
+if [ -n "${PUSH:-}" ]; then
+  sh -c "$PUSH"
+else
+  [ -z "${REGISTRY_USER:-}" ] ||
+    printf '%s' "$REGISTRY_PASSWORD" | skopeo login --username "$REGISTRY_USER" --password-stdin "${IMAGE_NAME%%/*}"
+  skopeo copy oci:build/image "docker://$IMAGE_NAME:$TAG"
+fi

@@ -13,9 +13,15 @@ sluice render web -f "$out/config.yaml" --service "web.$namespace" --subset-labe
   --image "$SLUICE_IMAGE" --digest "$SLUICE_DIGEST" >"$out/split.yaml"
 sluice validate -f "$out/split.yaml"
 # Routes are applied last, so they get a file of their own.
-for part in '/' '!/'; do
-  file=routes
-  [ "$part" = / ] || file=plugin
-  awk -v RS='---\n' -v ORS='---\n' "${part}kind: VirtualService/" "$out/split.yaml" >"$out/$file.yaml"
+for file in plugin routes; do
+  awk -v wanted="$file" '
+    function put() {
+      if (document != "" && (is_routes ? "routes" : "plugin") == wanted) printf "%s---\n", document
+      document = is_routes = ""
+    }
+    /^---$/ { put(); next }
+    { document = document $0 "\n" }
+    /^kind: VirtualService$/ { is_routes = 1 }
+    END { put() }' "$out/split.yaml" >"$out/$file.yaml"
 done
 rm "$out/split.yaml"

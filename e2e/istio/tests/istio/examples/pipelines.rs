@@ -1,11 +1,12 @@
-//! The pipelines of the example `13-ci`, read from its two files and run job by job: what stands in
-//! their scripts brings a commit to production, with a real registry, API server and controller.
+//! The pipelines of the example `13-ci`, read from its files and run job by job: what stands in their
+//! scripts brings a commit to production, with a real registry, API server and controller, and with
+//! the rights that the page gives to the runner.
 //!
 //! Three programs cannot be here (a builder of images, a scanner, a client of registries that takes
 //! any image) and are put in by the variables that the page names; ours stand below.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use sluice_e2e_istio::kubernetes::documents;
 use sluice_e2e_istio::registry;
 
+use super::page::steps;
 use super::{Around, copied, variables};
 use crate::rollouts::controller::status_in;
 use crate::world::World;
@@ -20,6 +22,10 @@ use crate::world::World;
 const PAGE: &str = "13-ci";
 const GITLAB: &str = ".gitlab-ci.yml";
 const GITHUB: &str = ".github/workflows/deploy.yaml";
+const GITHUB_ABORT: &str = ".github/workflows/abort.yaml";
+
+/// How the page makes the runner's rights: its commands before the first that says this.
+const WITHOUT_A_PIPELINE: &str = "export STAGING=";
 
 /// An image as a builder writes it: of one layer, which is the folder `app`.
 const BUILD: &str = r#"python3 - <<'END'
@@ -50,6 +56,19 @@ const SCAN: &str = "! grep -q 'known hole' build/layer.tar";
 
 /// What the registry is given is ours to give, by `sluice push`.
 const PUSH: &str = "sluice push build/image oci://$IMAGE_NAME:$TAG";
+
+/// What whoever sets the pipeline up sets, in the place where its service has variables.
+fn own(world: &World) -> Vec<(&'static str, String)> {
+    vec![
+        ("SLUICE_IMAGE", world.image()),
+        ("SLUICE_DIGEST", world.digest.clone()),
+        ("BUILD", BUILD.to_owned()),
+        ("SCAN", SCAN.to_owned()),
+        ("PUSH", PUSH.to_owned()),
+        ("HOLD", "1s".to_owned()),
+        ("TIMEOUT", "100s".to_owned()),
+    ]
+}
 
 /// A job: its name, and its script, a command each.
 type Job = (String, Vec<String>);
@@ -86,24 +105,46 @@ fn github(file: &Value) -> Vec<Job> {
     ordered
 }
 
-/// A file's variables, as the service that reads it sets them: with what it knows put in.
-fn set(declared: &Value, known: &[(&str, &str)]) -> BTreeMap<String, String> {
+/// GitLab's variables: what the file declares, with what GitLab knows put in.
+fn gitlab_variables(file: &Value, known: &[(&str, &str)]) -> BTreeMap<String, String> {
     let put_in = |value: &Value| {
         let mut value = value.as_str().expect("a text").to_owned();
         for (name, text) in known {
-            value = value.replace(&format!("${{{{ {name} }}}}"), text);
             value = value.replace(&format!("${name}"), text);
         }
-        assert!(
-            !value.contains('$'),
-            "{value} is nothing that the service knows"
-        );
+        assert!(!value.contains('$'), "{value} is nothing that GitLab knows");
         value
     };
-    let declared = declared.as_object().unwrap().iter();
+    let declared = file["variables"].as_object().unwrap().iter();
     declared
         .map(|(name, value)| (name.clone(), put_in(value)))
         .collect()
+}
+
+/// GitHub's environment: what the file declares for all jobs and for each, and nothing else, since
+/// its settings reach a script only so. What is not set is empty there.
+fn github_environment(file: &Value, known: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let jobs = file["jobs"].as_object().unwrap().values();
+    let declared = [file].into_iter().chain(jobs);
+    let declared = declared.filter_map(|part| part["env"].as_object());
+    declared
+        .flatten()
+        .map(|(name, value)| (name.clone(), evaluated(value.as_str().unwrap(), known)))
+        .collect()
+}
+
+/// A text in which GitHub's expressions stand: `${{ NAME }}`, or `${{ NAME || 'DEFAULT' }}`.
+fn evaluated(text: &str, known: &[(&str, &str)]) -> String {
+    let Some((before, rest)) = text.split_once("${{ ") else {
+        return text.to_owned();
+    };
+    let (expression, after) = rest.split_once(" }}").expect("an expression's end");
+    let (name, default) = expression.split_once(" || ").unwrap_or((expression, "''"));
+    let set = known.iter().find(|(known, _)| *known == name);
+    let is_setting = name.starts_with("vars.") || name.starts_with("secrets.");
+    assert!(set.is_some() || is_setting, "GitHub does not know {name}");
+    let value = set.map_or(default.trim_matches('\''), |(_, value)| value);
+    format!("{before}{value}{}", evaluated(after, known))
 }
 
 /// A pipeline: where it runs, and with which variables.
@@ -113,38 +154,62 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(world: &World, around: &Around, file: BTreeMap<String, String>) -> Self {
+    fn new(world: &World, around: &Around, set: BTreeMap<String, String>) -> Self {
         let manifests = copied(world, PAGE);
-        let ours = variables(world, &manifests, around);
-        let own = [
-            ("SLUICE_IMAGE", world.image()),
-            ("SLUICE_DIGEST", world.digest.clone()),
-            ("BUILD", BUILD.to_owned()),
-            ("SCAN", SCAN.to_owned()),
-            ("PUSH", PUSH.to_owned()),
-            ("HOLD", "1s".to_owned()),
-            ("TIMEOUT", "100s".to_owned()),
-            ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
-        ];
-        let own = own
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        let file = file
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        let ours = ours.into_iter().map(|(name, value)| (name.into(), value));
+        let ours = variables(world, &manifests, around).into_iter();
+        let ours = ours.map(|(name, value)| (name.into(), value));
+        let set = set.into_iter();
+        let set = set.map(|(name, value)| (name.into(), value.into()));
+        let quiet = [("PYTHONDONTWRITEBYTECODE".into(), "1".into())];
         Self {
             folder: manifests.join("examples").join(PAGE),
-            variables: ours.chain(own).chain(file).collect(),
+            variables: ours.chain(quiet).chain(set).collect(),
         }
+    }
+
+    /// A pipeline of GitLab: its settings are variables, and the kubeconfig's is of the type File.
+    fn of_gitlab(world: &World, around: &Around, file: &Value, tag: &str) -> Self {
+        let known = [
+            ("CI_REGISTRY_IMAGE", &*repository()),
+            ("CI_COMMIT_SHORT_SHA", tag),
+            ("CI_REGISTRY_USER", "somebody"),
+            ("CI_REGISTRY_PASSWORD", "secret"),
+        ];
+        let mut set = gitlab_variables(file, &known);
+        let settings = own(world).into_iter();
+        set.extend(settings.map(|(name, value)| (name.to_owned(), value)));
+        Self::new(world, around, set)
+    }
+
+    /// A workflow of GitHub, which sees of its settings what the file takes from them.
+    fn of_github(world: &World, around: &Around, file: &Value, known: &[(&str, &str)]) -> Self {
+        let settings: Vec<(String, String)> = own(world)
+            .into_iter()
+            .map(|(name, value)| (format!("vars.{name}"), value))
+            .chain([("vars.REGISTRY".to_owned(), repository())])
+            .collect();
+        let settings = settings.iter().map(|(name, value)| (&**name, &**value));
+        let known: Vec<_> = settings.chain(known.iter().copied()).collect();
+        let mut pipeline = Self::new(world, around, github_environment(file, &known));
+        let scratch = world.chain.folder().join("runner");
+        std::fs::create_dir_all(&scratch).unwrap();
+        pipeline.set("RUNNER_TEMP", scratch);
+        pipeline.set("KUBECONFIG", "/nowhere");
+        pipeline
+    }
+
+    fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.variables.insert(name.into(), value.into());
     }
 
     /// Runs a job's script as a runner does, a command after the other until one fails: its exit
     /// code and what it printed.
     async fn run(&self, script: &[String]) -> (i32, String) {
-        let mut command = Command::new("bash");
+        // One that hangs is ended, with all that it has begun.
+        let mut command = Command::new("timeout");
         command
-            .args(["-eo", "pipefail", "-c", &script.join("\n")])
+            .args(["--kill-after=5", "150", "bash", "-eo", "pipefail", "-c"])
+            .arg(script.join("\n"))
             .current_dir(&self.folder)
             .envs(&self.variables);
         let output = tokio::task::spawn_blocking(move || command.output());
@@ -154,13 +219,62 @@ impl Pipeline {
         (output.status.code().unwrap_or(-1), printed)
     }
 
-    /// Runs all jobs but those that only somebody in need begins.
-    async fn run_all(&self, jobs: &[Job]) {
+    /// Runs all jobs but those that only somebody in need begins, each with the credentials of the
+    /// environment that it is for, if it is for one.
+    async fn run_all(&mut self, jobs: &[Job], runner: &Runner) {
         for (name, script) in jobs.iter().filter(|(name, _)| name != "abort") {
+            runner.lend(self, name);
             let (code, printed) = self.run(script).await;
             assert_eq!(code, 0, "job {name}: {printed}");
         }
     }
+}
+
+/// The accounts that the page makes for the runner: a kubeconfig for each of its environments.
+struct Runner {
+    folder: std::path::PathBuf,
+}
+
+impl Runner {
+    /// Follows the page's own commands, up to where there are accounts.
+    async fn new(world: &World, around: &Around) -> Self {
+        let setting_up = Pipeline::new(world, around, BTreeMap::new());
+        let page = std::fs::read_to_string(setting_up.folder.join("README.md")).unwrap();
+        let commands = steps(&page).into_iter().map(|step| step.command);
+        let commands = commands.take_while(|command| !command.starts_with(WITHOUT_A_PIPELINE));
+        let (code, printed) = setting_up.run(&commands.collect::<Vec<_>>()).await;
+        assert_eq!(code, 0, "{printed}");
+        let folder = world.chain.folder().join("credentials");
+        std::fs::create_dir_all(&folder).unwrap();
+        for namespace in ["staging", "shop"] {
+            let file = format!("{namespace}.kubeconfig");
+            std::fs::copy(setting_up.folder.join(&file), folder.join(&file)).unwrap();
+        }
+        Self { folder }
+    }
+
+    /// The file of a namespace.
+    fn file(&self, namespace: &str) -> std::path::PathBuf {
+        self.folder.join(format!("{namespace}.kubeconfig"))
+    }
+
+    /// Gives a job what its environment has: GitLab's file, or GitHub's text.
+    fn lend(&self, pipeline: &mut Pipeline, job: &str) {
+        let file = match job {
+            "staging" => self.file("staging"),
+            "production" | "abort" => self.file("shop"),
+            _ => return,
+        };
+        match pipeline.variables.contains_key(OsStr::new("CREDENTIALS")) {
+            true => pipeline.set("CREDENTIALS", std::fs::read_to_string(file).unwrap()),
+            false => pipeline.set("KUBECONFIG", file),
+        }
+    }
+}
+
+/// Where the images are.
+fn repository() -> String {
+    format!("{}/team", registry::ADDRESS)
 }
 
 fn read(file: &str) -> Value {
@@ -180,29 +294,19 @@ async fn served(world: &World, namespace: &str) -> (String, Value) {
 }
 
 /// A commit goes through GitLab's pipeline, the next one through GitHub's; then one that is held up
-/// by the scanner, and one that an abort takes back.
+/// by the scanner, and one that an abort takes back, begun at GitLab and aborted from GitHub.
 pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut World) {
     let around = Around::start(world, "sluice rollout status").await;
-    for namespace in ["staging", "shop"] {
-        let made =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        world.chain.kubernetes.apply(&made.to_string()).await;
-    }
-    let repository = format!("{}/team", registry::ADDRESS);
-    let served_by = |tag: &str| (format!("{repository}/web:{tag}"), json!("Succeeded"));
+    let runner = Runner::new(world, &around).await;
+    let served_by = |tag: &str| (format!("{}/web:{tag}", repository()), json!("Succeeded"));
 
     let file = read(GITLAB);
-    let (jobs, known) = (gitlab(&file), |tag| {
-        [
-            ("CI_REGISTRY_IMAGE", &*repository),
-            ("CI_COMMIT_SHORT_SHA", tag),
-        ]
-    });
+    let jobs = gitlab(&file);
     let names: Vec<&str> = jobs.iter().map(|(name, _)| &**name).collect();
     let stages = ["build", "test", "scan", "push", "render", "staging"];
     assert_eq!(names[..stages.len()], stages);
-    let first = Pipeline::new(world, &around, set(&file["variables"], &known("1a2b3c4d")));
-    first.run_all(&jobs).await;
+    let mut first = Pipeline::of_gitlab(world, &around, &file, "1a2b3c4d");
+    first.run_all(&jobs, &runner).await;
     for namespace in ["staging", "shop"] {
         assert_eq!(
             served(world, namespace).await,
@@ -211,19 +315,10 @@ pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut
         );
     }
 
-    let github_file = read(GITHUB);
-    let known_there = [
-        ("vars.REGISTRY", &*repository),
-        ("github.sha", "5e6f7a8b9c0d"),
-    ];
-    let sluice = [
-        ("vars.SLUICE_IMAGE", world.image()),
-        ("vars.SLUICE_DIGEST", world.digest.clone()),
-    ];
-    let sluice = sluice.each_ref().map(|(name, value)| (*name, &**value));
-    let known_there = [known_there, sluice].concat();
-    let second = Pipeline::new(world, &around, set(&github_file["env"], &known_there));
-    second.run_all(&github(&github_file)).await;
+    let workflow = read(GITHUB);
+    let known = [("github.sha", "5e6f7a8b9c0d")];
+    let mut second = Pipeline::of_github(world, &around, &workflow, &known);
+    second.run_all(&github(&workflow), &runner).await;
     for namespace in ["staging", "shop"] {
         assert_eq!(
             served(world, namespace).await,
@@ -236,18 +331,26 @@ pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut
         let job = jobs.iter().find(|(own, _)| own == name);
         job.unwrap_or_else(|| panic!("no job {name}")).1.clone()
     };
-    let third = Pipeline::new(world, &around, set(&file["variables"], &known("deadbeef")));
+    let third = Pipeline::of_gitlab(world, &around, &file, "deadbeef");
     std::fs::write(third.folder.join("app/hole.py"), "# a known hole\n").unwrap();
     assert_eq!(third.run(&script("build")).await.0, 0);
     assert_ne!(third.run(&script("scan")).await.0, 0, "a hole is found");
 
-    let mut fourth = Pipeline::new(world, &around, set(&file["variables"], &known("0badc0de")));
-    fourth.variables.insert("HOLD".into(), "60s".into());
+    // Made before the fourth, whose folder is the same one.
+    let workflow = read(GITHUB_ABORT);
+    let [(_, abort)] = &*github(&workflow) else {
+        panic!("one job is expected: {workflow:#}");
+    };
+    let mut emergency = Pipeline::of_github(world, &around, &workflow, &[]);
+    runner.lend(&mut emergency, "abort");
+    let mut fourth = Pipeline::of_gitlab(world, &around, &file, "0badc0de");
+    fourth.set("HOLD", "60s");
     for name in ["build", "push", "render"] {
         let (code, printed) = fourth.run(&script(name)).await;
         assert_eq!(code, 0, "job {name}: {printed}");
     }
-    let (production, abort) = (script("production"), script("abort"));
+    runner.lend(&mut fourth, "production");
+    let production = script("production");
     let taking_back = async {
         let reached = "Rollout web: somebody to have the fourth version";
         sluice_e2e::wait::until(reached, async || {
@@ -257,10 +360,13 @@ pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut
             }
         })
         .await;
-        fourth.run(&abort).await
+        emergency.run(abort).await
     };
     let ((deployed, printed), (aborted, said)) = tokio::join!(fourth.run(&production), taking_back);
     assert_eq!((deployed, aborted), (1, 0), "{printed}{said}");
     let (image, _) = served_by("5e6f7a8b9c0d");
     assert_eq!(served(world, "shop").await, (image, json!("Aborted")));
+    // GitLab's button is the same script, with the same rights.
+    assert_eq!(script("abort"), ["ci/abort.sh \"$PRODUCTION\""]);
+    assert!(abort.join("\n").contains("ci/abort.sh \"$PRODUCTION\""));
 }
