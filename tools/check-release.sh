@@ -34,7 +34,24 @@ sluice=$scratch/$name/sluice
 "$sluice" crds | cmp - "$folder/$name-crds.yaml" || fail "the definitions are others than the program's"
 grep -q "^version: $version\$" "$scratch/sluice/Chart.yaml" || fail "the chart is not of version $version"
 [ -s "$scratch/book/index.html" ] || fail "the book has no first page"
-[ -s "$scratch/$name-manifests/base/kustomization.yaml" ] || fail "the manifests are not there"
+manifests=$scratch/$name-manifests
+[ -s "$manifests/wasmplugin/base/kustomization.yaml" ] || fail "the manifests are not there"
+# Wherever an example's page leads, and the chart that it installs.
+while IFS=: read -r page link; do
+  [ -e "$(dirname "$page")/$link" ] || fail "${page#"$manifests"/} leads to $link, which is not there"
+done < <(grep -rHoP '\]\(\K[^)#:]+(?=[)#])' --include='*.md' "$manifests/wasmplugin/examples")
+[ -s "$manifests/wasmplugin/chart/Chart.yaml" ] || fail "the chart that examples install is not among the manifests"
+[ "$(head -c 4 "$folder/$name.wasm" | od -An -tx1 | tr -d ' ')" = 0061736d ] || fail "$name.wasm is no wasm module"
+# The number of each processor in the head of its programs and libraries.
+machine() { od -An -j18 -N2 -tx1 | tr -d ' '; }
+for processor; do
+  case $processor in amd64) number=3e00 ;; arm64) number=b700 ;; *) fail "the processor $processor is not known" ;; esac
+  for archive in "$name=$name/sluice" "kubectl-$name=kubectl-sluice"; do
+    [ "$(tar -xOzf "$folder/${archive%=*}-linux-$processor.tar.gz" "${archive#*=}" 2>/dev/null | machine)" = $number ] ||
+      fail "${archive%=*}-linux-$processor.tar.gz has no ${archive#*=} for $processor"
+  done
+  [ "$(machine <"$folder/lib$name-linux-$processor.so")" = $number ] || fail "lib$name-linux-$processor.so is for another processor"
+done
 for image in program module; do
   [ -s "$scratch/$image/index.json" ] || fail "the image of the $image is no OCI layout"
 done

@@ -55,8 +55,10 @@ mkdir "$scratch/unpacked" && tar -xzf "$scratch/chart/$name.tgz" -C "$scratch/un
 pack "$name-chart.tgz" "$scratch/unpacked" sluice
 "$scratch/sluice" crds >"$new/$name-crds.yaml"
 cp wasmplugin/config.schema.json "$new/$name-config.schema.json"
-git ls-files -z wasmplugin | grep -zv '^wasmplugin/chart/' | tar --null -T - -c | tar -x -C "$scratch"
-mv "$scratch/wasmplugin" "$scratch/$name-manifests"
+# With the chart, which examples install, and the pages to which they link, all where they are in the repository, and as they
+# were committed.
+mkdir "$scratch/$name-manifests"
+git archive HEAD -- wasmplugin docs LICENSE ':(glob)*.md' | tar -x -C "$scratch/$name-manifests"
 pack "$name-manifests.tar.gz" "$scratch" "$name-manifests"
 
 # What one reads.
