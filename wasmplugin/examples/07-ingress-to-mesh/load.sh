@@ -25,5 +25,5 @@ while [ "$(date +%s)" -lt "$end" ]; do
       >/dev/null || true &
   done
   wait
-  sleep 0.5
+  sleep 0.1
 done
