@@ -21,7 +21,7 @@ end=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$end" ]; do
   for path in /web /cart /search; do
     # Failed requests are what the Rollouts are to see; they do not end the load.
-    "$(dirname "$0")/../visit.sh" --users 200 --requests 1 --at-once 10 --path "$path" "$1" \
+    "$(dirname "$0")/../visit.sh" --users 200 --requests 1 --at-once 4 --path "$path" "$1" \
       >/dev/null || true &
   done
   wait
