@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # kubectl for the examples' commands. There is no container that `exec` could enter: the command runs on
-# the host, and its curl has the pod's sidecar as its proxy, if it has one, where the command cannot see it;
-# everything else is kubectl's own.
+# the host, with the pod's sidecar as its proxy, if it has one; everything else is kubectl's own.
 set -euo pipefail
 if [ "${1:-}" != exec ]; then exec "$KUBECTL" "$@"; fi
 shift
@@ -18,9 +17,7 @@ while [ $# -gt 0 ]; do
 done
 "$KUBECTL" get "${where[@]}" "$pod" >/dev/null
 through() { # runs the rest with a proxy
-  export CURL_HOME=$SIDECARS/curl-$1
-  mkdir -p "$CURL_HOME"
-  echo "proxy = http://$1" >"$CURL_HOME/.curlrc"
+  export http_proxy=http://$1
   shift
   exec "$@"
 }
