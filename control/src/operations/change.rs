@@ -105,6 +105,9 @@ pub(super) async fn make(
     let mut outcome = None;
     let mut begun = begun;
     let mut touched: BTreeSet<String> = subject.split.map(str::to_owned).into_iter().collect();
+    // Also what is written after somebody else came first is of this one command: a rollback goes back
+    // before all of it.
+    let at = caller.now();
     let mut decide = |snapshot: &Snapshot| {
         let begun = begun.get_or_insert_with(|| snapshot.clone());
         check_unchanged(&touched, begun, snapshot)?;
@@ -124,7 +127,7 @@ pub(super) async fn make(
         Ok((effect == Effect::Written).then(|| Write {
             managed,
             splits,
-            at: caller.now(),
+            at,
             by: caller.name.clone(),
             command: subject.command.clone(),
             reason: terms.reason.clone(),
