@@ -2,8 +2,8 @@
 //! nothing that it does not say any more.
 //!
 //! What is a message is found by a rule in `messages/sources.rs`, not by a list. A message stands in
-//! a line of its own, `` - `message` ``, the values of its placeholders in capitals or as `…`; the
-//! paragraph behind such lines is their mend.
+//! a line of its own, `` - `message` ``, its placeholders in capitals or as `…` and its constants with
+//! their values; the paragraph behind such lines is their mend.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "messages/admission.rs"]
 mod admission;
+#[path = "messages/constants.rs"]
+mod constants;
 #[path = "messages/sources.rs"]
 mod sources;
 #[path = "messages/wording.rs"]

@@ -32,7 +32,7 @@ fn collect(value: &Value, file: &str, found: &mut BTreeMap<String, String>) {
         Value::Object(fields) => {
             let is_rule = fields.contains_key("expression") || fields.contains_key("rule");
             if let Some(Value::String(message)) = fields.get("message").filter(|_| is_rule) {
-                found.insert(wording::shown(message), file.to_owned());
+                found.insert(wording::shown(message, |_| None), file.to_owned());
             }
             fields
                 .values()

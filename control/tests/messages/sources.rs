@@ -9,6 +9,7 @@ use std::str::FromStr as _;
 
 use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 
+use crate::constants::Constants;
 use crate::wording;
 
 const FOLDERS: [&str; 4] = [
@@ -91,28 +92,44 @@ const CODE: [&str; 4] = [
 /// Every message, and a file that says it.
 pub(crate) fn messages(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    for folder in FOLDERS {
-        for path in crate::files(&root.join(folder), ".rs") {
-            let file = path.strip_prefix(root).unwrap().display().to_string();
-            let is_test = file.ends_with("/tests.rs") || file.contains("/tests/");
-            if is_test || LEFT_OUT.iter().any(|subject| file.contains(subject)) {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            let tokens = TokenStream::from_str(&text).unwrap();
-            let is_of_command = file.starts_with("control/src/command");
-            for message in of(tokens, is_of_command) {
-                found.insert(message, file.clone());
-            }
+    let files = files(root);
+    let mut constants = Constants::default();
+    for tokens in files.values() {
+        constants.read(tokens.clone());
+    }
+    for (file, tokens) in files {
+        if LEFT_OUT.iter().any(|subject| file.contains(subject)) {
+            continue;
+        }
+        constants.read(tokens.clone());
+        let is_of_command = file.starts_with("control/src/command");
+        for message in of(tokens, is_of_command, &constants) {
+            found.insert(message, file.clone());
         }
     }
     found
 }
 
+/// The sources but tests, by their paths.
+fn files(root: &Path) -> BTreeMap<String, TokenStream> {
+    let mut files = BTreeMap::new();
+    for folder in FOLDERS {
+        for path in crate::files(&root.join(folder), ".rs") {
+            let file = path.strip_prefix(root).unwrap().display().to_string();
+            if !file.ends_with("/tests.rs") && !file.contains("/tests/") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files.insert(file, TokenStream::from_str(&text).unwrap());
+            }
+        }
+    }
+    files
+}
+
 /// The messages of one file.
-fn of(tokens: TokenStream, is_of_command: bool) -> Vec<String> {
+fn of(tokens: TokenStream, is_of_command: bool, constants: &Constants) -> Vec<String> {
     let mut reader = Reader {
         is_of_command,
+        constants,
         within: Vec::new(),
         found: Vec::new(),
     };
@@ -120,14 +137,15 @@ fn of(tokens: TokenStream, is_of_command: bool) -> Vec<String> {
     reader.found
 }
 
-struct Reader {
+struct Reader<'c> {
     is_of_command: bool,
+    constants: &'c Constants,
     /// The names before the brackets around a token, the outermost first.
     within: Vec<String>,
     found: Vec<String>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn read(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut next = 0;
@@ -182,7 +200,7 @@ impl Reader {
         if is_in(&NO_WORDS) || (self.is_of_command && !is_of_error && !is_in(&TROUBLE)) {
             return;
         }
-        let shown = wording::shown(&text);
+        let shown = wording::shown(&text, |name| self.constants.value(name));
         // What begins with a sign goes on with another message.
         let is_rest = shown.starts_with([',', ';', ':', '(', '#', '|', '!', '<']);
         let is_code = CODE.iter().any(|code| text.contains(code));
@@ -217,7 +235,7 @@ fn name_before(tokens: &[TokenTree]) -> String {
 }
 
 /// The text of a literal of the source, where it is one of text.
-fn unquoted(literal: &str) -> Option<String> {
+pub(crate) fn unquoted(literal: &str) -> Option<String> {
     let raw = literal.trim_start_matches(['b', 'c']);
     if let Some(hashed) = raw.strip_prefix('r') {
         let inner = hashed.trim_matches('#').strip_prefix('"')?;
@@ -251,6 +269,7 @@ fn a_message_is_found_however_it_is_made() {
         #[cfg(test)]
         mod tests { fn g() { bail!("words of a test") } }
         fn h() { json!("words of a query"); log(&format!("too many of them: {}", 1)) }
+        const MAX: usize = 64 << 10; fn i() { bail!("at most {MAX} of {KIND}") }
     "##;
     let tokens = TokenStream::from_str(source).unwrap();
     let expected = [
@@ -259,7 +278,11 @@ fn a_message_is_found_however_it_is_made() {
         "so it \"is\" not",
         "…; accepted: ONE of the two",
         "too many of them: …",
+        "at most 65536 of KIND",
     ];
-    assert_eq!(of(tokens.clone(), false), expected);
-    assert_eq!(of(tokens, true), expected[..3]);
+    let mut constants = Constants::default();
+    constants.read(tokens.clone());
+    assert_eq!(of(tokens.clone(), false, &constants), expected);
+    let of_a_command = [expected[0], expected[1], expected[2], expected[5]];
+    assert_eq!(of(tokens, true, &constants), of_a_command);
 }

@@ -1,9 +1,9 @@
 //! How a literal of the sources is written on a page: its placeholders as what a reader may expect
 //! there. Called by what reads the sources, and by what says that a line is missing.
 
-/// The text of a literal with its placeholders' names in capitals, those without a name as `…`, and
-/// in one line.
-pub(crate) fn shown(text: &str) -> String {
+/// The text of a literal in one line, with its placeholders' names in capitals, those without a name
+/// as `…`, and those of constants as the value that `constant` has for them.
+pub(crate) fn shown<'c>(text: &str, constant: impl Fn(&str) -> Option<&'c str>) -> String {
     let mut shown = String::new();
     let mut rest = text.trim();
     while let Some(at) = rest.find(['{', '}']) {
@@ -13,7 +13,7 @@ pub(crate) fn shown(text: &str) -> String {
         if let Some(after) = rest.strip_prefix(&from[..1]) {
             shown.push_str(&from[..1]);
             rest = after;
-        } else if let Some((name, after)) = placeholder(from) {
+        } else if let Some((name, after)) = placeholder(from, &constant) {
             shown.push_str(&name);
             rest = after;
         } else {
@@ -25,7 +25,10 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// What is shown of a placeholder that a text begins with, and what follows it.
-fn placeholder(from: &str) -> Option<(String, &str)> {
+fn placeholder<'f, 'c>(
+    from: &'f str,
+    constant: &impl Fn(&str) -> Option<&'c str>,
+) -> Option<(String, &'f str)> {
     let (inside, after) = from.strip_prefix('{')?.split_once('}')?;
     let (name, format) = inside.split_once(':').unwrap_or((inside, ""));
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
@@ -34,12 +37,13 @@ fn placeholder(from: &str) -> Option<(String, &str)> {
         return None;
     }
     let is_named = name.starts_with(|first: char| !first.is_ascii_digit());
-    let name = if is_named {
-        name.to_uppercase()
-    } else {
-        "…".to_owned()
+    let name = match constant(name) {
+        Some(value) => value.to_owned(),
+        None if is_named => name.to_uppercase(),
+        None => "…".to_owned(),
     };
-    let is_quoted = format.ends_with('?') && !format.contains('#');
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_quoted = format.ends_with('?') && !format.contains('#') && !is_number;
     Some((
         if is_quoted {
             format!("\"{name}\"")
@@ -86,9 +90,14 @@ fn placeholders_are_shown_as_what_stands_there() {
             "cookie: {name: sluice} and",
         ),
         ("match: [{mode: CLIENT}]", "match: [{mode: CLIENT}]"),
+        ("at most {MAX} of {KIND:?}", "at most 10 of \"KIND\""),
     ];
     for (literal, expected) in rows {
-        assert_eq!(shown(literal), expected, "{literal}");
+        assert_eq!(
+            shown(literal, |name| (name == "MAX").then_some("10")),
+            expected,
+            "{literal}"
+        );
     }
 }
 
