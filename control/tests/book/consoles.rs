@@ -14,12 +14,16 @@ use super::pages;
 /// Whose consoles are run elsewhere.
 const ELSEWHERE: &str = "wasmplugin/examples/";
 
-/// What a command prints, and its exit code.
+/// How long a command may take, in seconds.
+const PATIENCE: &str = "60";
+
+/// What a command prints, and its exit code: 124 where it took too long and was ended.
 fn printed(command: &str, folder: &Path) -> (String, i32) {
     let program = Path::new(env!("CARGO_BIN_EXE_sluice")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
-    let output = Command::new("bash")
-        .args(["-c", &format!("{{ {command}\n}} 2>&1")])
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", PATIENCE])
+        .args(["bash", "-c", &format!("{{ {command}\n}} 2>&1")])
         .current_dir(folder)
         .env_clear()
         .env("PATH", format!("{}:{path}", program.display()))
@@ -43,43 +47,33 @@ struct Run {
 
 fn run(page: &Page) -> Run {
     let folder = tempfile::tempdir().unwrap();
-    let mut text = page.text.clone();
-    let mut replaced = Vec::new();
+    let mut steps = transcript::of_page(page);
     let mut different = Vec::new();
-    let mut commands = 0;
-    for block in &page.blocks {
-        if let Some(name) = block.file() {
-            std::fs::write(folder.path().join(name), &block.text).unwrap();
+    let files = page
+        .blocks
+        .iter()
+        .filter_map(|block| Some((block.file()?, block)));
+    let mut files = files.peekable();
+    for step in &mut steps {
+        // Those above it, as a reader has them.
+        while let Some((name, file)) = files.next_if(|(_, file)| file.line < step.line) {
+            std::fs::write(folder.path().join(name), &file.text).unwrap();
         }
-        if block.language() != "console" {
-            continue;
+        let (output, code) = printed(&step.command, folder.path());
+        let (at, command) = (page.at(step.line), &step.command);
+        assert_eq!(code, 0, "{at}: {command}\n{output}");
+        let lines: Vec<&str> = output.lines().collect();
+        if !step.printed.is_empty() && !transcript::matches(&step.printed, &lines) {
+            let shown = step.printed.join("\n");
+            different.push(format!(
+                "{at}: $ {command}\nshown:\n{shown}\nprinted:\n{output}"
+            ));
+            step.printed = lines.into_iter().map(str::to_owned).collect();
         }
-        let mut steps = transcript::steps(&block.text);
-        assert!(!steps.is_empty(), "{}: no command", page.at(block.line));
-        for step in &mut steps {
-            commands += 1;
-            let (output, code) = printed(&step.command, folder.path());
-            let command = &step.command;
-            assert_eq!(code, 0, "{}: {command}\n{output}", page.at(block.line));
-            let lines: Vec<&str> = output.lines().collect();
-            if !step.printed.is_empty() && !transcript::matches(&step.printed, &lines) {
-                let (at, shown) = (page.at(block.line), step.printed.join("\n"));
-                different.push(format!(
-                    "{at}: $ {command}\nshown:\n{shown}\nprinted:\n{output}"
-                ));
-                step.printed = lines.into_iter().map(str::to_owned).collect();
-            }
-        }
-        let fences = &page.text[block.range.clone()];
-        let new = fences.replacen(&block.text, &transcript::block(&steps), 1);
-        replaced.push((block.range.clone(), new));
-    }
-    for (range, new) in replaced.into_iter().rev() {
-        text.replace_range(range, &new);
     }
     Run {
-        text,
-        commands,
+        text: transcript::rewritten(page, &steps),
+        commands: steps.len(),
         different,
     }
 }

@@ -5,6 +5,7 @@
 //! stands for any text, a line of `…` alone for any number of lines. Who runs the commands, and
 //! where, is not said here.
 
+use crate::Page;
 use crate::shell::heredoc;
 
 /// What stands for anything.
@@ -17,13 +18,60 @@ pub struct Step {
     pub command: String,
     /// The lines below it.
     pub printed: Vec<String>,
+    /// The line of the command: of its page, from 1, or of its block, from 0.
+    pub line: usize,
+}
+
+/// The commands of all consoles of a page, in order.
+pub fn of_page(page: &Page) -> Vec<Step> {
+    let consoles = page
+        .blocks
+        .iter()
+        .filter(|block| block.language() == "console");
+    let steps = consoles.flat_map(|block| {
+        steps(&block.text).into_iter().map(|step| Step {
+            line: block.line + step.line,
+            ..step
+        })
+    });
+    steps.collect()
+}
+
+/// The text of a page with what these commands print, which are all of its own in their order.
+pub fn rewritten(page: &Page, steps: &[Step]) -> String {
+    let mut text = page.text.clone();
+    let mut rest = steps;
+    let consoles = page
+        .blocks
+        .iter()
+        .filter(|block| block.language() == "console");
+    let mut replaced = Vec::new();
+    for block in consoles {
+        let (here, others) = rest.split_at(self::steps(&block.text).len());
+        rest = others;
+        let fences = &page.text[block.range.clone()];
+        // Within a list, a block is indented as its fences are.
+        let before = page.text[..block.range.start].rsplit('\n').next();
+        let indent = before.unwrap_or_default();
+        let lines = self::block(here);
+        let lines = lines.lines().map(|line| format!("{indent}{line}\n"));
+        let (first, last) = (fences.lines().next(), fences.lines().next_back());
+        let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+        let new = format!("{first}\n{}{last}", lines.collect::<String>());
+        let end = if fences.ends_with('\n') { "\n" } else { "" };
+        replaced.push((block.range.clone(), new + end));
+    }
+    for (range, new) in replaced.into_iter().rev() {
+        text.replace_range(range, &new);
+    }
+    text
 }
 
 /// Takes a block apart; what stands before the first command is left out.
-pub fn steps(block: &str) -> Vec<Step> {
+fn steps(block: &str) -> Vec<Step> {
     let mut found: Vec<Step> = Vec::new();
-    let mut lines = block.lines();
-    while let Some(line) = lines.next() {
+    let mut lines = block.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
         let Some(command) = line.strip_prefix("$ ") else {
             if let Some(step) = found.last_mut() {
                 step.printed.push(line.to_owned());
@@ -32,25 +80,28 @@ pub fn steps(block: &str) -> Vec<Step> {
         };
         let mut command = command.to_owned();
         while command.ends_with('\\') {
-            let Some(more) = lines.next() else { break };
+            let Some((_, more)) = lines.next() else { break };
             command = format!("{command}\n{more}");
         }
         if let Some(end) = heredoc(&command) {
-            for more in lines.by_ref() {
+            for (_, more) in lines.by_ref() {
                 command = format!("{command}\n{more}");
                 if more == end {
                     break;
                 }
             }
         }
-        let printed = Vec::new();
-        found.push(Step { command, printed });
+        found.push(Step {
+            command,
+            printed: Vec::new(),
+            line: number,
+        });
     }
     found
 }
 
 /// A block again, of its steps.
-pub fn block(steps: &[Step]) -> String {
+fn block(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {
         text += &format!("$ {}\n", step.command);
@@ -100,6 +151,25 @@ mod tests {
         assert_eq!(found[1].command, "d <<'EOF'\n$ e\nEOF");
         assert_eq!(found[1].printed, ["f", "g"]);
         assert_eq!(block(&found), BLOCK);
+    }
+
+    #[test]
+    fn a_page_says_what_its_commands_print_now() {
+        let text = "# x\n\n```console\n$ a\nb\n```\n\n1. y\n\n   ```console\n   $ c\n   ```\n\nz\n";
+        let page = Page::read("x.md", text.to_owned());
+        let mut found = of_page(&page);
+        let lines: Vec<_> = found
+            .iter()
+            .map(|step| (&*step.command, step.line))
+            .collect();
+        assert_eq!(lines, [("a", 4), ("c", 11)]);
+        assert_eq!(rewritten(&page, &found), text);
+        found[0].printed = vec!["e".to_owned(), "f".to_owned()];
+        found[1].printed = vec!["d".to_owned()];
+        let expected = text
+            .replace("b\n", "e\nf\n")
+            .replace("$ c\n", "$ c\n   d\n");
+        assert_eq!(rewritten(&page, &found), expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! else is run once. Instead of a cloud there is the tests' own Istio: a gateway of the namespace
 //! `istio-ingress`, pods made by the harness' kubelet, and a sidecar for the pod `client`.
 
+mod leftovers;
 mod page;
 mod pipelines;
 mod shell;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sluice::cluster::prometheus::Prometheus;
+use sluice_book::Page;
+use sluice_book::transcript::{self, Step};
 use sluice_e2e::wait::until;
 use sluice_e2e_istio::api_server::{SECOND_URL, URL};
 use sluice_e2e_istio::controllers::Controllers;
@@ -33,7 +36,7 @@ use crate::chart::release::programs;
 use crate::contexts;
 use crate::rollouts::controller;
 use crate::world::World;
-use page::{Step, steps, with_steps};
+use page::{differs, only_looks, steps};
 use shell::Shell;
 
 pub use pipelines::the_jobs_of_both_pipelines_bring_a_commit_to_production;
@@ -88,10 +91,12 @@ fn folders(folder: &Path) -> Vec<String> {
 pub async fn follow(world: &mut World, name: &str) {
     let manifests = copied(world, name);
     let folder = manifests.join("examples").join(name);
-    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let text = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let page = Page::read(&format!("{name}/README.md"), text);
     let steps = steps(&page);
-    assert!(!steps.is_empty(), "{name}/README.md has no command");
-    let around = Around::start(world, &page).await;
+    assert!(!steps.is_empty(), "{} has no command", page.path);
+    let around = Around::start(world, &page.text).await;
+    let before = leftovers::there(world).await;
     let variables = variables(world, &manifests, &around);
     let shell = tokio::task::spawn_blocking(move || Shell::start(&folder, variables));
     let mut shell = shell.await.unwrap();
@@ -116,7 +121,11 @@ pub async fn follow(world: &mut World, name: &str) {
     }
     if is_written() {
         let tree = Path::new(MANIFESTS).join("examples").join(name);
-        std::fs::write(tree.join("README.md"), with_steps(&page, &written)).unwrap();
+        std::fs::write(
+            tree.join("README.md"),
+            transcript::rewritten(&page, &written),
+        )
+        .unwrap();
     }
     let failures = failures.join("\n");
     assert!(
@@ -124,6 +133,7 @@ pub async fn follow(world: &mut World, name: &str) {
         "examples/{name}/README.md: {failures}\n\neverything until then:\n{transcript}\n{}",
         around.logs()
     );
+    leftovers::until_none_is_left(world, &before).await;
 }
 
 /// Whether a page is run to its end and written anew with what its commands print, where it said
@@ -137,17 +147,17 @@ fn is_written() -> bool {
 fn run(shell: &mut Shell, step: &Step) -> (String, Option<String>) {
     let began = Instant::now();
     let patience = if is_written() { PATIENCE / 5 } else { PATIENCE };
-    if is_written() && step.printed.is_empty() && step.only_looks() {
+    if is_written() && step.printed.is_empty() && only_looks(&step.command) {
         // So that what was changed just before is in force.
         std::thread::sleep(PAUSE * 6);
     }
     loop {
         let (code, printed) = shell.run(&step.command);
         let failure = match code {
-            0 => step.differs(&printed),
+            0 => differs(step, &printed),
             code => Some(format!("ended with {code}:\n{printed}")),
         };
-        let is_over = !step.only_looks() || began.elapsed() > patience;
+        let is_over = !only_looks(&step.command) || began.elapsed() > patience;
         if failure.is_none() || is_over {
             let failure = failure.map(|failure| format!("{}\n{failure}", step.command));
             return (printed, failure);
@@ -181,6 +191,14 @@ impl Around {
         for namespace in ["istio-ingress", "shop"] {
             let gone = format!("delete pod --all -n {namespace} --force --grace-period 0");
             world.kubectl(&gone).await.good();
+        }
+        // What the pipelines' test and their page both make.
+        for namespace in ["staging", "shop"] {
+            let gone = "delete rolebinding,role,serviceaccount deployer --ignore-not-found";
+            world
+                .kubectl(&format!("{gone} -n {namespace}"))
+                .await
+                .good();
         }
         let gateway = Proxy::start(&world.chain, Role::Gateway, "istio-ingress", number()).await;
         let client = match page.contains("deploy/client") {

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use sluice_book::Page;
 use sluice_e2e_istio::kubernetes::documents;
 use sluice_e2e_istio::registry;
 
@@ -166,7 +167,9 @@ impl Runner {
     async fn new(world: &World, around: &Around) -> Self {
         let setting_up = Pipeline::new(world, around, BTreeMap::new());
         let page = std::fs::read_to_string(setting_up.folder.join("README.md")).unwrap();
-        let commands = steps(&page).into_iter().map(|step| step.command);
+        let commands = steps(&Page::read("13-ci/README.md", page))
+            .into_iter()
+            .map(|step| step.command);
         let commands = commands.take_while(|command| !command.starts_with(WITHOUT_A_PIPELINE));
         let (code, printed) = setting_up.run(&commands.collect::<Vec<_>>()).await;
         assert_eq!(code, 0, "{printed}");
