@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
 /// Overlays replace image and digest by what `sluice push` printed.
 const IMAGE: [&str; 4] = [
@@ -81,4 +84,48 @@ fn the_committed_manifests_fit_together() {
         sluice(&["validate", "-f", "web.yaml"]),
         (0, "web.yaml: good\n".to_owned())
     );
+}
+
+/// What the Pod Security Standard `restricted` asks of a container.
+#[test]
+fn every_cluster_takes_the_pods_of_the_examples() {
+    let mut containers = 0;
+    for file in yaml_files(Path::new("../wasmplugin/examples")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for document in yaml_serde::Deserializer::from_str(&text) {
+            let object = Value::deserialize(document).unwrap();
+            // Without a selector, it is a patch of one.
+            if object["kind"] != "Deployment" || object["spec"]["selector"].is_null() {
+                continue;
+            }
+            let pod = &object["spec"]["template"]["spec"];
+            for container in pod["containers"].as_array().unwrap() {
+                containers += 1;
+                let rights = &container["securityContext"];
+                let found = json!([
+                    rights["runAsNonRoot"],
+                    rights["allowPrivilegeEscalation"],
+                    rights["capabilities"]["drop"],
+                    rights["seccompProfile"]["type"],
+                ]);
+                let wanted = json!([true, false, ["ALL"], "RuntimeDefault"]);
+                let (file, name) = (file.display(), &object["metadata"]["name"]);
+                assert_eq!(found, wanted, "{file}: {name}");
+            }
+        }
+    }
+    assert!(containers > 10, "{containers} containers were found");
+}
+
+fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(yaml_files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+            found.push(path);
+        }
+    }
+    found
 }
