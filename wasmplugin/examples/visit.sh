@@ -112,5 +112,9 @@ plan | { curl --no-progress-meter --parallel --parallel-max "$at_once" --config 
     failed += users * requests - seen
     printf "%d users, %d requests: %d failed, %d users saw more than one version\n",
       users, users * requests, failed, both
+    if (failed == 0 && known < users) {
+      print users - known " users: no answer had the header x-version, by which versions are told apart"
+      exit 1
+    }
     exit failed > 0 || both > 0
   }'

@@ -19,11 +19,14 @@ fi
 
 end=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$end" ]; do
+  jobs=''
   for path in /web /cart /search; do
-    # Failed requests are what the Rollouts are to see; they do not end the load.
-    "$(dirname "$0")/../visit.sh" --users 200 --requests 1 --at-once 4 --path "$path" "$1" \
-      >/dev/null || true &
+    "$(dirname "$0")/../visit.sh" --users 200 --requests 1 --at-once 4 --path "$path" "$1" >/dev/null &
+    jobs="$jobs $!"
   done
-  wait
+  # Failed requests are what the Rollouts are to see; they do not end the load.
+  for job in $jobs; do
+    wait "$job" || [ $? -eq 1 ] || exit 2
+  done
   sleep 0.1
 done

@@ -36,4 +36,6 @@ $from/resources.yaml"
 [ "$is_meant" = yes ] || { echo 'nothing was changed; --yes changes it'; exit 0; }
 sluice restore -f "$from/weights.yaml" --reason "${reason:-restored from a backup}"
 # A second comparison: there must be nothing left.
-sluice restore -f "$from/weights.yaml" --dry-run
+left=$(sluice restore -f "$from/weights.yaml" --dry-run)
+echo "$left"
+case $left in *' -> '*) fail 'some of the backup is not in force; above it says what' ;; esac

@@ -12,11 +12,12 @@ kubectl wait -n "$namespace" --for=create deployment/web-stable --timeout=2m
 kubectl rollout status -n "$namespace" deployment/web-stable --timeout=5m
 apply routes
 
-# Until the controller has seen the new image, the last run is the one before.
-seconds=0
-until sluice rollout status web -n "$namespace" -o json | grep -q "\"version\":\"[^\"]*:$TAG ("; do
-  seconds=$((seconds + 1))
-  [ "$seconds" -lt 120 ] || { echo "no run of $TAG has begun within two minutes" >&2; exit 1; }
+# Until the controller has seen the new image, the last run is the one before; those before it do not count.
+latest=$(($(date +%s) + 120))
+while :; do
+  run=$(kubectl get rollouts.sluice.dev web -n "$namespace" -o jsonpath='{.status.run.version}')
+  case $run in *":$TAG ("*) break ;; esac
+  [ "$(date +%s)" -lt "$latest" ] || { echo "no run of $TAG has begun within two minutes" >&2; exit 1; }
   sleep 1
 done
 sluice rollout status web -n "$namespace" --wait --timeout "${TIMEOUT:-2h}"

@@ -223,7 +223,8 @@ async fn served(world: &World, namespace: &str) -> (String, Value) {
 }
 
 /// A commit goes through GitLab's pipeline, the next one through GitHub's; then one that is held up
-/// by the scanner, and one that an abort takes back, begun at GitLab and aborted from GitHub.
+/// by the scanner, and one that an abort takes back, begun at GitLab and aborted from GitHub; at last
+/// the first one again, which is the way back.
 pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut World) {
     let around = Around::start(world, "sluice rollout status").await;
     let runner = Runner::new(world, &around).await;
@@ -298,4 +299,12 @@ pub async fn the_jobs_of_both_pipelines_bring_a_commit_to_production(world: &mut
     // GitLab's button is the same script, with the same rights.
     assert_eq!(script("abort"), ["ci/abort.sh \"$PRODUCTION\""]);
     assert!(abort.join("\n").contains("ci/abort.sh \"$PRODUCTION\""));
+
+    // The way back, to a version of which there was a run already.
+    let mut again = Pipeline::of_gitlab(world, &around, &file, "1a2b3c4d");
+    again.run_all(&jobs, &runner).await;
+    for namespace in ["staging", "shop"] {
+        let served = served(world, namespace).await;
+        assert_eq!(served, served_by("1a2b3c4d"), "{namespace}");
+    }
 }
