@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// Overlays replace image and digest by what `sluice push` printed.
 const IMAGE: [&str; 4] = [
     "--image",
-    "oci://registry.example.com/sluice:0.1.0",
+    "oci://registry.example.com/sluice-module:0.1.0",
     "--digest",
     NO_DIGEST,
 ];

@@ -1,7 +1,7 @@
 //! The native module as an OCI image: an index with one image for each processor, whose one layer
 //! holds `libsluice-VERSION.so`.
 //!
-//! So Kubernetes can mount it as a volume (an image volume, from 1.33 on), and each node takes the
+//! So Kubernetes can mount it as a volume (an image volume, from 1.35 on), and each node takes the
 //! library of its own processor. The version is in the file's name because Envoy does not load a
 //! file again whose name it has loaded. Pure, and the same bytes for the same libraries and labels.
 //! Who publishes it is [`super::push`]; nothing is loaded here.

@@ -13,10 +13,10 @@ const HISTORY: [&str; 1] = ["CHANGELOG.md"];
 
 /// What stands on pages in the place of what a reader has, longer ones first.
 const PLACEHOLDERS: [(&str, &str); 7] = [
-    ("$IMAGE", "oci://registry.example.com/sluice:0.1.0"),
+    ("$IMAGE", "oci://registry.example.com/sluice-module:0.1.0"),
     ("$DIGEST", DIGEST),
     ("sha256:…", DIGEST),
-    ("oci://…", "oci://registry.example.com/sluice:0.1.0"),
+    ("oci://…", "oci://registry.example.com/sluice-module:0.1.0"),
     ("$PROMETHEUS", "http://prometheus.example.com"),
     ("URL", "http://prometheus.example.com"),
     ("=PERCENT", "=10"),

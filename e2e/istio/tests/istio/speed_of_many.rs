@@ -55,7 +55,7 @@ fn plugin(name: &str, config: &Value) -> Value {
         "metadata": {"name": name, "namespace": "b"},
         "spec": {
             "selector": {"matchLabels": {"app": "nobody"}},
-            "url": "oci://registry.example.com/sluice:1",
+            "url": "oci://registry.example.com/sluice-module:1",
             "pluginConfig": config,
         },
     })

@@ -46,7 +46,7 @@ pub fn plugin_of_nobody(index: usize) -> Value {
         "apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin",
         "metadata": {"name": format!("p{index}"), "namespace": NAMESPACE},
         "spec": {
-            "selector": {"matchLabels": {"app": "nobody"}}, "url": "oci://registry.example.com/sluice:1",
+            "selector": {"matchLabels": {"app": "nobody"}}, "url": "oci://registry.example.com/sluice-module:1",
             "pluginConfig": {"splits": splits},
         },
     })

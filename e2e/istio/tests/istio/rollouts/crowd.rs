@@ -27,7 +27,7 @@ pub async fn a_namespace_whose_prometheus_hangs_holds_up_no_other(world: &mut Wo
         "metadata": {"name": "crowd", "namespace": "b"},
         "spec": {
             "selector": {"matchLabels": {"app": "nobody"}},
-            "url": "oci://registry.example.com/sluice:1", "pluginConfig": {"splits": splits},
+            "url": "oci://registry.example.com/sluice-module:1", "pluginConfig": {"splits": splits},
         },
     });
     kubernetes.create(&plugin).await.unwrap();
