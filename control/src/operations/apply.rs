@@ -6,6 +6,7 @@
 //! runs it is told each step, and may stop at any; what was done is known then, and running it
 //! again goes on from there.
 
+mod pods;
 mod refusal;
 mod resource;
 mod subsets;
@@ -77,6 +78,7 @@ pub async fn try_all(
         }
     }
     refusals.extend(resources.iter().filter_map(lost_subsets));
+    refusals.extend(pods::missing(cluster, &resources).await);
     match refusal::of_all(refusals) {
         Some(error) => Err(error),
         None => Ok(Application {

@@ -3,6 +3,7 @@
 use super::subsets::named;
 use crate::cluster::{Cluster, ClusterError, code};
 use crate::model::manifest::Manifest;
+use crate::model::service::ServiceRef;
 use crate::store::kubernetes::conflicting;
 
 /// What helps where fields belong to others.
@@ -122,6 +123,20 @@ pub(super) fn loses_subsets(title: &str, lost: &[String]) -> Refused {
     Refused::ForGood(format!(
         "{title}: it would lose the subsets {}, to which routes may lead; keep them until none does",
         lost.join(", ")
+    ))
+}
+
+/// The refusal of routes that lead everybody to a subset which no pod is in.
+pub(super) fn no_pods(
+    title: &str,
+    service: &ServiceRef,
+    subset: &str,
+    wanted: &str,
+    found: &str,
+) -> Refused {
+    Refused::ForGood(format!(
+        "{title}: it leads everybody to subset {subset} of service {service}, and no running pod of that has \
+         {wanted}: they have {found}, and everybody would get 503"
     ))
 }
 

@@ -143,6 +143,65 @@ pub async fn what_would_be_refused_is_all_said_before_anything_is_applied(world:
     assert!(said.err.contains(expected), "{said:?}");
 }
 
+/// A service whose pods have other labels than the subsets, as people have them who called their versions
+/// v1 and v2.
+pub async fn routes_that_lead_everybody_to_no_pod_are_refused(world: &mut World) {
+    let kubernetes = &world.chain.kubernetes;
+    let name = "labelled";
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "a"},
+        "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 8080}]},
+    });
+    kubernetes.apply(&service.to_string()).await;
+    let config = "splits: {labelled: {services: [labelled.a], identity: [{cookie: uid}]}}\n";
+    let path = world.chain.folder().join("labelled.yaml");
+    std::fs::write(&path, config).unwrap();
+    let apply = format!(
+        "apply labelled -f {} --service labelled.a --selector app=client --image {} --digest {} --dry-run",
+        path.display(),
+        world.image(),
+        world.digest
+    );
+    // Nobody is served yet, so nobody can lose anything.
+    world.sluice(&apply).await.good();
+    let pod = async |version: &str| {
+        let labels = json!({"app": name, "version": version});
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "a", "labels": labels},
+            "spec": {
+                "serviceAccountName": "default", "automountServiceAccountToken": false,
+                "containers": [{"name": "web", "image": "web"}],
+            },
+        });
+        kubernetes.apply(&pod.to_string()).await;
+        kubernetes
+            .set_status("Pod", "a", name, &json!({"phase": "Running"}))
+            .await;
+    };
+    pod("v1").await;
+    let said = world.sluice(&apply).await.ended_with(2);
+    let expected = "VirtualService a/labelled: it leads everybody to subset stable of service labelled.a, and no \
+                    running pod of that has version=stable: they have version=v1, and everybody would get 503";
+    assert!(said.err.contains(expected), "{said:?}");
+    pod("stable").await;
+    world.sluice(&apply).await.good();
+    // Where everybody is led there already, a change makes nothing worse.
+    let applied = world.render(
+        "labelled",
+        config,
+        "--service labelled.a --selector app=client",
+    );
+    let others = applied.replace("exact: canary", "exact: other");
+    assert_ne!(others, applied);
+    kubernetes.apply(&others).await;
+    pod("v1").await;
+    world.sluice(&format!("{apply} --force")).await.good();
+    for kind in ["Pod", "Service"] {
+        kubernetes.delete(kind, "a", name).await;
+    }
+}
+
 pub async fn a_stopped_application_says_what_it_did_and_goes_on(world: &mut World) {
     start_late_service(world).await;
     let mut command = world.chain.sluice.command(&apply_command(world, ""));

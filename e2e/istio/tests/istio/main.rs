@@ -187,6 +187,7 @@ fn tests() -> impl IntoIterator<Item = (&'static str, Test)> {
         speed::an_abort_ends_the_canary_under_load,
         apply::no_request_fails_while_a_split_is_applied_from_nothing,
         apply::what_would_be_refused_is_all_said_before_anything_is_applied,
+        apply::routes_that_lead_everybody_to_no_pod_are_refused,
         apply::a_stopped_application_says_what_it_did_and_goes_on,
         debounce::status_says_that_a_change_waits_for_istiod,
         debounce::status_says_that_a_proxy_did_not_take_what_was_pushed,
