@@ -303,7 +303,12 @@ async fn kept(
     })
 }
 
-/// Applies it to the Deployment's images alone, if it is still what was read, and looks afterwards.
+/// How often images are sent, while the Deployment's status alone is written in between. Chosen: its
+/// controller writes it a few times after a change.
+const MAX_IMAGES_SENT: usize = 10;
+
+/// Applies it to the Deployment's images alone, if its spec is still what was read, and looks
+/// afterwards.
 ///
 /// # Errors
 /// Fields of others, which are not taken over; and where it is undone at once.
@@ -314,16 +319,36 @@ pub async fn apply(
 ) -> Result<(), PromoteError> {
     let promotion = &planned.promotion;
     let deployment = &promotion.deployment;
-    let mut patch = promotion.patch.clone();
-    patch["metadata"]["uid"] = json!(planned.read.metadata.uid);
-    patch["metadata"]["resourceVersion"] = json!(planned.read.metadata.resource_version);
     let parameters = PatchParams {
         dry_run: manner == Manner::DryRun,
         ..PatchParams::apply(MANAGER)
     };
-    let (api, patch) = (api(&to.cluster), Patch::Apply(&patch));
-    let applied = api.patch(deployment, &parameters, &patch).await;
-    applied.map_err(|error| refusal(to, deployment, &error))?;
+    let mut version = planned.read.metadata.resource_version.clone();
+    for sent in 1.. {
+        let mut patch = promotion.patch.clone();
+        patch["metadata"]["uid"] = json!(planned.read.metadata.uid);
+        patch["metadata"]["resourceVersion"] = json!(version);
+        let patch = Patch::Apply(&patch);
+        let Err(error) = api(&to.cluster)
+            .patch(deployment, &parameters, &patch)
+            .await
+        else {
+            break;
+        };
+        let refused = refusal(to, deployment, &error);
+        let is_overtaken =
+            code(&error) == Some(409) && matches!(refused, PromoteError::Refused { .. });
+        let now = match is_overtaken && sent < MAX_IMAGES_SENT {
+            true => get(to, deployment).await?,
+            false => None,
+        };
+        // Whoever changed what was compared is told; the status is nobody's decision.
+        let now = now.filter(|now| {
+            now.metadata.uid == planned.read.metadata.uid
+                && now.data["spec"] == planned.read.data["spec"]
+        });
+        version = now.ok_or(refused)?.metadata.resource_version;
+    }
     if manner == Manner::DryRun {
         return Ok(());
     }
