@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sluice_book::tree;
 
 /// Constants of the page, by name: what the code in its last column says they are.
 fn documented() -> BTreeMap<String, String> {
@@ -21,7 +23,7 @@ fn declared() -> BTreeMap<String, Vec<String>> {
     let mut constants: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let folders = ["core", "native", "wasm"].map(|package| format!("../filter/{package}/src"));
     for folder in folders.iter().map(String::as_str).chain(["src"]) {
-        for file in sources(Path::new(folder)) {
+        for file in tree::files(Path::new(folder), ".rs").unwrap() {
             for line in std::fs::read_to_string(&file).unwrap().lines() {
                 if let Some((name, value)) = constant(line) {
                     constants.entry(name).or_default().push(value);
@@ -40,19 +42,6 @@ fn constant(line: &str) -> Option<(String, String)> {
     let (kind, value) = rest.split_once(" = ")?;
     let is_number = ["usize", "u8", "u16", "u32", "u64"].contains(&kind);
     (is_declaration && is_number).then(|| (name.to_owned(), value.trim_end_matches(';').to_owned()))
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|kind| kind == "rs") {
-            files.push(path);
-        }
-    }
-    files
 }
 
 #[test]

@@ -4,11 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+use sluice_book::tree;
 
 /// Overlays replace image and digest by what `sluice push` printed.
 const IMAGE: [&str; 4] = [
@@ -90,7 +91,7 @@ fn the_committed_manifests_fit_together() {
 #[test]
 fn every_cluster_takes_the_pods_of_the_examples() {
     let mut containers = 0;
-    for file in yaml_files(Path::new("../wasmplugin/examples")) {
+    for file in tree::files(Path::new("../wasmplugin/examples"), ".yaml").unwrap() {
         let text = std::fs::read_to_string(&file).unwrap();
         for document in yaml_serde::Deserializer::from_str(&text) {
             let object = Value::deserialize(document).unwrap();
@@ -115,17 +116,4 @@ fn every_cluster_takes_the_pods_of_the_examples() {
         }
     }
     assert!(containers > 10, "{containers} containers were found");
-}
-
-fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(yaml_files(&path));
-        } else if path.extension().is_some_and(|ending| ending == "yaml") {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -3,6 +3,7 @@
 //! From a plugin's labels, or from the Gateways that it names; whatever else it names only Istio
 //! can resolve. The status operation sets them beside what Prometheus scraped.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -67,9 +68,7 @@ pub fn selection(live: &LivePlugin) -> Selection {
     };
     let targets = scope.targets();
     if targets.is_empty() {
-        let pairs = scope.labels().into_iter();
-        let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
-        return Selection::Labels(pairs.collect::<Vec<_>>().join(","));
+        return Selection::Labels(label_selector(scope.labels()));
     }
     if targets
         .iter()
@@ -84,6 +83,13 @@ pub fn selection(live: &LivePlugin) -> Selection {
         .iter()
         .map(|target| format!("{} {}", text(&target.kind), text(&target.name)));
     Selection::Other(named.collect::<Vec<_>>().join(", "))
+}
+
+/// Labels as the API server takes them, `app=web,version=v1`.
+pub fn label_selector(labels: impl IntoIterator<Item = (impl Display, impl Display)>) -> String {
+    let pairs = labels.into_iter();
+    let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 /// The running proxies that a plugin selects; in Istio's root namespace, those of the whole
@@ -111,10 +117,7 @@ pub async fn of_gateway(cluster: &Cluster, namespace: &str, name: &str) -> Optio
         Api::namespaced_with(cluster.client().clone(), namespace, &resource);
     let gateway = gateways.get(name).await.ok()?;
     let selector = Resource::<Gateway>::read(&gateway.data).ok()?.spec.selector;
-    let pairs = selector
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
-    let labels = pairs.collect::<Vec<_>>().join(",");
+    let labels = label_selector(&selector);
     if labels.is_empty() {
         return None;
     }

@@ -5,8 +5,8 @@
 //! stands for any text, a line of `…` alone for any number of lines. Who runs the commands, and
 //! where, is not said here.
 
-use crate::Page;
 use crate::shell::heredoc;
+use crate::{Block, Page};
 
 /// What stands for anything.
 const ANYTHING: &str = "…";
@@ -22,13 +22,14 @@ pub struct Step {
     pub line: usize,
 }
 
+fn consoles(page: &Page) -> impl Iterator<Item = &Block> {
+    let blocks = page.blocks.iter();
+    blocks.filter(|block| block.language() == "console")
+}
+
 /// The commands of all consoles of a page, in order.
 pub fn of_page(page: &Page) -> Vec<Step> {
-    let consoles = page
-        .blocks
-        .iter()
-        .filter(|block| block.language() == "console");
-    let steps = consoles.flat_map(|block| {
+    let steps = consoles(page).flat_map(|block| {
         steps(&block.text).into_iter().map(|step| Step {
             line: block.line + step.line,
             ..step
@@ -41,12 +42,8 @@ pub fn of_page(page: &Page) -> Vec<Step> {
 pub fn rewritten(page: &Page, steps: &[Step]) -> String {
     let mut text = page.text.clone();
     let mut rest = steps;
-    let consoles = page
-        .blocks
-        .iter()
-        .filter(|block| block.language() == "console");
     let mut replaced = Vec::new();
-    for block in consoles {
+    for block in consoles(page) {
         let (here, others) = rest.split_at(self::steps(&block.text).len());
         rest = others;
         let fences = &page.text[block.range.clone()];

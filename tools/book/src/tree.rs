@@ -1,4 +1,5 @@
-//! Where the pages are: every Markdown file of the tree.
+//! Where the pages are: every Markdown file of the tree. And those of other endings, for tests that read
+//! all of a kind.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,7 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// Where a folder or a file cannot be read.
 pub fn pages(root: &Path) -> io::Result<Vec<Page>> {
-    let mut paths = Vec::new();
-    files(root, &mut paths)?;
-    paths.sort();
-    paths
+    files(root, ".md")?
         .into_iter()
         .map(|path| {
             let text = std::fs::read_to_string(&path)?;
@@ -31,15 +29,27 @@ pub fn pages(root: &Path) -> io::Result<Vec<Page>> {
         .collect()
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+/// Every file below a folder whose name ends so, in the order of their paths, which begin with the
+/// folder's.
+///
+/// # Errors
+/// Where a folder cannot be read.
+pub fn files(folder: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    walk(folder, ending, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         // A link may lead out of the tree.
         let kind = entry.file_type()?;
         if kind.is_dir() && !FOREIGN.iter().any(|foreign| name == *foreign) {
-            files(&entry.path(), found)?;
-        } else if kind.is_file() && name.to_string_lossy().ends_with(".md") {
+            walk(&entry.path(), ending, found)?;
+        } else if kind.is_file() && name.to_string_lossy().ends_with(ending) {
             found.push(entry.path());
         }
     }

@@ -13,8 +13,9 @@ use kube::api::{Api, DynamicObject, ListParams};
 use super::refusal::{self, Refused};
 use super::resource::{Change, Resourced};
 use crate::cluster::Cluster;
-use crate::model::resources::Resource;
+use crate::cluster::pods::label_selector;
 use crate::model::resources::istio::{DestinationRule, VirtualService};
+use crate::model::resources::{Resource, Spec};
 use crate::model::service::ServiceRef;
 
 /// How many pods of a service are read to say which labels they have. Chosen: a rollout has two or three
@@ -44,7 +45,7 @@ pub(super) async fn missing(cluster: &Cluster, resources: &[Resourced]) -> Vec<R
             {
                 let (service, name) = &subset;
                 let title = &resource.resource;
-                let wanted = written(&labels);
+                let wanted = label_selector(&labels);
                 refused.push(refusal::no_pods(title, service, name, &wanted, &found));
             }
         }
@@ -52,7 +53,7 @@ pub(super) async fn missing(cluster: &Cluster, resources: &[Resourced]) -> Vec<R
     refused
 }
 
-fn is_of<S: crate::model::resources::Spec>(resource: &Resourced) -> bool {
+fn is_of<S: Spec>(resource: &Resourced) -> bool {
     resource.manifest.kind == S::KIND
 }
 
@@ -114,8 +115,8 @@ async fn others(
         let running = ListParams::default().fields("status.phase=Running");
         running.labels(labels).limit(most)
     };
-    let all = written(&selector);
-    let theirs = format!("{all},{}", written(labels));
+    let all = label_selector(&selector);
+    let theirs = format!("{all},{}", label_selector(labels));
     let theirs = pods.list(&running(&theirs, 1)).await.ok()?;
     if !theirs.items.is_empty() {
         return None;
@@ -138,12 +139,6 @@ fn in_their_place(pods: &[BTreeMap<String, String>], labels: &BTreeMap<String, S
         }
     }
     found.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-/// Labels as a selector writes them.
-fn written(labels: &BTreeMap<String, String>) -> String {
-    let pairs = labels.iter().map(|(name, value)| format!("{name}={value}"));
-    pairs.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
